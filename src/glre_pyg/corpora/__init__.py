@@ -1,0 +1,1 @@
+"""Readers and writers of corpora: bytes to documents and back."""

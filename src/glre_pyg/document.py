@@ -1,0 +1,167 @@
+"""The document: text, words, sentences, mentions and facts, as a corpus gives them.
+
+This is the only thing the readers in :mod:`glre_pyg.corpora` produce and the only thing
+:func:`glre_pyg.graph.build_graph` needs. Character offsets count Unicode code points.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+Span = tuple[int, int]
+
+
+class InputError(ValueError):
+    """Input that cannot be read: one line that names the file, the document and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One stretch of text that names one entity, several (a composite mention), or an unknown one.
+
+    Args:
+        start: First character.
+        end: One past the last character.
+        type: Entity type as the corpus writes it, ``"Chemical"`` for instance.
+        ids: Identifiers of the entities it refers to; empty if the corpus knows none.
+        names: Names of the parts of a composite mention, where the corpus gives them.
+    """
+
+    start: int
+    end: int
+    type: str
+    ids: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """Characters ``[start, end)``."""
+        return self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words ``[start, end)`` of the document."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """All mentions of one identifier; its type is that of the first of them."""
+
+    id: str
+    type: str
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A relation that holds between two entities, named by their identifiers.
+
+    Args:
+        head: Identifier of the head entity.
+        relation: Name of the relation.
+        tail: Identifier of the tail entity.
+        extra: Further columns of the corpus, BioRED's novelty for instance, kept as they are.
+    """
+
+    head: str
+    relation: str
+    tail: str
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its words, sentences, mentions and facts.
+
+    Args:
+        id: The corpus's name of the document.
+        text: The whole text.
+        words: Characters ``[start, end)`` of every word, in order and without overlap.
+        sentences: Sentences, which together hold every word once, in order.
+        mentions: Mentions in the order of the corpus, duplicates included.
+        facts: Facts in the order of the corpus; empty where they are unknown.
+        sections: Characters ``[start, end)`` of the parts of the text (title and abstract).
+
+    Raises:
+        InputError: If a mention leaves the text, cuts a word, or crosses a sentence boundary.
+    """
+
+    id: str
+    text: str
+    words: tuple[Span, ...]
+    sentences: tuple[Sentence, ...]
+    mentions: tuple[Mention, ...]
+    facts: tuple[Fact, ...] = ()
+    sections: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        ends = [0, *(sentence.end for sentence in self.sentences)]
+        starts = [*(sentence.start for sentence in self.sentences), len(self.words)]
+        if ends != starts or any(start >= end for start, end in pairwise(ends)):
+            raise InputError(f"{self.id}: sentences do not hold every word once, in order")
+        if any(left[1] > right[0] for left, right in pairwise(self.words)):
+            raise InputError(f"{self.id}: words overlap or are out of order")
+        for mention in self.mentions:
+            self._check(mention)
+
+    def _check(self, mention: Mention) -> None:
+        if not 0 <= mention.start < mention.end <= len(self.text):
+            raise InputError(
+                f"{self.id}: mention {mention.span} is not inside the text of {len(self.text)} characters"
+            )
+        name = self.text[mention.start : mention.end]
+        start, end = self.word_span(mention)
+        if (
+            start >= end
+            or self.words[start][0] < mention.start
+            or (end < len(self.words) and self.words[end][0] < mention.end)
+            or self.words[end - 1][1] > mention.end
+            or (start and self.words[start - 1][1] > mention.start)
+        ):
+            raise InputError(
+                f"{self.id}: mention '{name}' at {mention.start} does not begin and end at words"
+            )
+        if self.sentence_of(mention) != bisect_left(self._sentence_ends, end):
+            raise InputError(f"{self.id}: mention '{name}' at {mention.start} crosses a sentence boundary")
+
+    @cached_property
+    def entities(self) -> tuple[Entity, ...]:
+        """Entities, numbered by the offset of their first mention; never by anything that knows the facts.
+
+        A mention counts once for each of its identifiers; mentions without one belong to no entity.
+        """
+        mentions: dict[str, dict[Span, Mention]] = {}
+        for mention in sorted(self.mentions, key=lambda mention: mention.span):
+            for identifier in mention.ids:
+                mentions.setdefault(identifier, {}).setdefault(mention.span, mention)
+        return tuple(
+            Entity(identifier, next(iter(of.values())).type, tuple(of.values()))
+            for identifier, of in mentions.items()
+        )
+
+    def word_span(self, mention: Mention) -> Span:
+        """Words ``[start, end)`` that the mention covers."""
+        return bisect_left(self._word_starts, mention.start), bisect_left(self._word_starts, mention.end)
+
+    def sentence_of(self, mention: Mention) -> int:
+        """Index of the sentence that the mention is in."""
+        return bisect_left(self._sentence_ends, self.word_span(mention)[0] + 1)
+
+    def word_texts(self) -> list[str]:
+        """The words as strings."""
+        return [self.text[start:end] for start, end in self.words]
+
+    @cached_property
+    def _word_starts(self) -> list[int]:
+        return [start for start, _ in self.words]
+
+    @cached_property
+    def _sentence_ends(self) -> list[int]:
+        return [sentence.end for sentence in self.sentences]

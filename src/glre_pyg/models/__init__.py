@@ -1,0 +1,1 @@
+"""Models: a batch of document graphs in, logits of candidate pairs out."""

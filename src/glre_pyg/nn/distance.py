@@ -1,0 +1,53 @@
+"""Section 3.4, Eq. 6: embeddings of the relative distance of two entities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class DistanceEmbedding(nn.Module):
+    r"""An embedding :math:`\Delta(\delta)` of the bin of a signed distance in words.
+
+    The *2b* bins double in width: :math:`\delta = 0, 1, 2..3, 4..7, \dots` are bins *b* to *2b - 1*, and
+    :math:`-1, -2..-3, -4..-7, \dots` are bins *b - 1* down to 0. The outermost bins take all that is farther.
+
+    Paper: "divided into several bins". The released code merges -1 into 0 after batching, breaks at 800
+    words, and keeps the vector of distance 0 at zero; only the last is an option here.
+
+    Args:
+        channels: Width of an embedding.
+        num_bins: 2b.
+        zero_is_fixed: Whether distance 0 has the zero vector, as in the released code.
+
+    Shape:
+        Distances [P] to [P, channels].
+    """
+
+    edges: Tensor
+
+    def __init__(self, *, channels: int, num_bins: int, zero_is_fixed: bool) -> None:
+        super().__init__()
+        if num_bins < 2 or num_bins % 2:
+            raise ValueError(f"the number of distance bins must be even and positive, not {num_bins}")
+        half = num_bins // 2
+        self.table = nn.Embedding(num_bins, channels, padding_idx=half if zero_is_fixed else None)
+        self.register_buffer("edges", 2 ** torch.arange(half - 1), persistent=False)
+        self.bins_each_way = half
+        self.out_channels = channels
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Embeddings [P, channels] of signed distances [P]."""
+        return self.table(self.bins(distance))
+
+    def bins(self, distance: Tensor) -> Tensor:
+        """Bins [P] of signed distances [P].
+
+        Example:
+            >>> layer = DistanceEmbedding(channels=1, num_bins=6, zero_is_fixed=False)
+            >>> layer.bins(torch.tensor([-9, -3, -2, -1, 0, 1, 2, 3, 9])).tolist()
+            [0, 1, 1, 2, 3, 4, 5, 5, 5]
+        """
+        forward = self.bins_each_way + torch.bucketize(distance, self.edges, right=True)
+        backward = self.bins_each_way - torch.bucketize(-distance, self.edges * 2, right=True) - 1
+        return torch.where(distance >= 0, forward, backward)

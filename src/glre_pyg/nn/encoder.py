@@ -1,0 +1,118 @@
+"""Section 3.1, Eq. 1: words to vectors, by a pretrained transformer or by word vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import cumsum, scatter
+from transformers import AutoModel
+
+from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.pieces import Subwords, Vocabulary
+
+
+class TransformerEncoder(nn.Module):
+    r"""A Hugging Face encoder over words (Eq. 1).
+
+    .. math:: H = [h_1, \dots, h_k] = \mathrm{BERT}([w_1, \dots, w_k])
+
+    Paper: a long document is encoded "sequentially in form of short paragraphs". Here: in overlapping
+    windows (:func:`glre_pyg.pieces.windows`); a word in several windows gets the mean of its vectors.
+
+    Args:
+        pieces: The pieces that the graphs carry; says which model it is, and where its weights are.
+        pooling: Vector of a word: the ``"mean"`` of its pieces or the ``"first"`` of them.
+        trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout and gradients.
+        dropout: Dropout inside the transformer; None keeps what its configuration says.
+
+    Shape:
+        Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. A batch that
+        carries ``features`` [W, d] (a frozen encoder's output) is not encoded again.
+    """
+
+    def __init__(
+        self, pieces: Subwords, *, pooling: Literal["mean", "first"], trainable: bool, dropout: float | None
+    ) -> None:
+        super().__init__()
+        settings = {} if dropout is None else dict.fromkeys(_DROPOUTS & set(vars(pieces.config)), dropout)
+        if pieces.source is None:
+            pieces.config.update(settings)
+            self.transformer = AutoModel.from_config(pieces.config)
+        else:
+            self.transformer = AutoModel.from_pretrained(pieces.source, dtype=torch.float32, **settings)
+        self.transformer.requires_grad_(trainable)
+        if hasattr(self.transformer, "pooler"):
+            self.transformer.pooler = None  # the only part that words do not come from
+        self.prefix, self.suffix, self.pad_id = pieces.prefix, pieces.suffix, pieces.pad_id
+        self.pooling, self.trainable = pooling, trainable
+        self.out_channels: int = pieces.config.hidden_size
+
+    def train(self, mode: bool = True) -> TransformerEncoder:
+        """Training mode; a frozen transformer stays in evaluation mode."""
+        super().train(mode)
+        self.transformer.train(mode and self.trainable)
+        return self
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Word vectors [W, d] of a batch."""
+        if "features" in batch:
+            return batch.features
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            hidden = self._encode(batch.input_ids, batch.window_index)  # [T, d]
+            index = batch.word_index
+            if self.pooling == "first":
+                first = torch.ones_like(index, dtype=torch.bool)
+                first[1:] = (index[1:] != index[:-1]) | (batch.window_index[1:] != batch.window_index[:-1])
+                hidden, index = hidden[first], index[first]
+            return scatter(hidden.float(), index, dim_size=sum(word_counts(batch)), reduce="mean")
+
+    def _encode(self, input_ids: Tensor, window_index: Tensor) -> Tensor:
+        if not len(input_ids):
+            return input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
+        sizes = torch.bincount(window_index)
+        row = torch.arange(len(input_ids), device=input_ids.device)
+        column = row - cumsum(sizes)[window_index] + len(self.prefix)
+        length = int(sizes.max()) + len(self.prefix) + len(self.suffix)
+        padded = input_ids.new_full((len(sizes), length), self.pad_id)
+        padded[window_index, column] = input_ids
+        padded[:, : len(self.prefix)] = padded.new_tensor(self.prefix)
+        last = sizes[:, None] + len(self.prefix) + torch.arange(len(self.suffix), device=row.device)
+        padded.scatter_(1, last, padded.new_tensor(self.suffix).expand_as(last))
+        full = sizes[:, None] + len(self.prefix) + len(self.suffix)
+        mask = torch.arange(length, device=row.device) < full
+        output = self.transformer(input_ids=padded, attention_mask=mask.long())
+        return output.last_hidden_state[window_index, column]
+
+
+class WordEmbedding(nn.Module):
+    """Word vectors without context, from a file or learnt (Table 4, "w/o BERT").
+
+    Args:
+        pieces: The vocabulary.
+        channels: Width of vectors that are learnt from scratch; a file brings its own.
+        trainable: Whether pretrained vectors are trained further.
+
+    Shape:
+        Batch with ``input_ids`` [W] to words [W, d].
+    """
+
+    def __init__(self, pieces: Vocabulary, *, channels: int, trainable: bool) -> None:
+        super().__init__()
+        width = channels if pieces.vectors is None else pieces.vectors.table.shape[1]
+        self.table = nn.Embedding(len(pieces.words) + 1, width)
+        nn.init.normal_(self.table.weight, std=0.1)
+        if pieces.vectors is not None:
+            known = torch.from_numpy(pieces.vectors.table)
+            with torch.no_grad():
+                self.table.weight[1 : len(known) + 1] = known
+            self.table.requires_grad_(trainable)
+        self.out_channels: int = width
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Word vectors [W, d] of a batch."""
+        return self.table(batch.input_ids)
+
+
+_DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"}

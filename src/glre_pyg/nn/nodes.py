@@ -1,0 +1,84 @@
+"""Section 3.2: the initial vectors of mention, entity and sentence nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import cumsum, scatter, segment
+
+from glre_pyg.graph import NODE_TYPES, DocumentGraph
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Node vectors before graph convolution, without and with the node type.
+
+    Args:
+        mention: [M, d].
+        entity: [E, d].
+        sentence: [S, d].
+        typed: The same by node type, each with its type embedding: [M, d + t], [E, d + t], [S, d + t].
+    """
+
+    mention: Tensor
+    entity: Tensor
+    sentence: Tensor
+    typed: dict[str, Tensor]
+
+
+class NodeEncoder(nn.Module):
+    r"""Mentions and sentences are means of their words, entities means of their mentions.
+
+    .. math::
+        n_{m_i} = [\mathrm{avg}_{w_j \in m_i}(h_j); t_m], \quad
+        n_{e_i} = [\mathrm{avg}_{m_j \in e_i}(m_j); t_e], \quad
+        n_{s_i} = [\mathrm{avg}_{w_j \in s_i}(h_j); t_s]
+
+    Paper: an entity averages mention nodes that carry their type already. Here: mentions without it, as in
+    the released code, so that all nodes have one width. Here also: a linear layer from the encoder's width
+    to ``hidden_channels``, on which the paper is silent. The released code divides sentences by the longest
+    sentence of the batch; here by their own length.
+
+    Args:
+        in_channels: Width of the words.
+        hidden_channels: d, width of a node without its type.
+        type_channels: Width of a node type's embedding.
+
+    Shape:
+        Words [W, in_channels] and their batch to :class:`Nodes`.
+    """
+
+    def __init__(self, in_channels: int, *, hidden_channels: int, type_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, hidden_channels)
+        self.node_type = nn.Embedding(len(NODE_TYPES), type_channels)
+        self.hidden_channels = hidden_channels
+        self.out_channels: int = hidden_channels + type_channels
+
+    def forward(self, words: Tensor, batch: DocumentGraph) -> Nodes:
+        """Vectors of all nodes of a batch."""
+        words = self.linear(words)  # [W, d]
+        mention_index, entity_index = batch["mention", "refers_to", "entity"].edge_index
+        nodes = {
+            "mention": mean_of_spans(words, batch["mention"].span),
+            "sentence": mean_of_spans(words, batch["sentence"].span),
+        }
+        count = batch["entity"].num_nodes
+        nodes["entity"] = scatter(
+            nodes["mention"][mention_index], entity_index, dim_size=count, reduce="mean"
+        )
+        typed = {
+            name: torch.cat([nodes[name], kind.expand(len(nodes[name]), -1)], dim=-1)
+            for name, kind in zip(NODE_TYPES, self.node_type.weight, strict=True)
+        }
+        return Nodes(**nodes, typed=typed)
+
+
+def mean_of_spans(words: Tensor, span: Tensor) -> Tensor:
+    """Mean of the words ``[start, end)`` of each span: [W, d] and [N, 2] to [N, d]; an empty span gives 0."""
+    sizes = span[:, 1] - span[:, 0]
+    ptr = cumsum(sizes)
+    offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes)
+    return segment(words[torch.arange(len(offset), device=words.device) + offset], ptr, reduce="mean")

@@ -1,0 +1,55 @@
+"""Section 4.4, "w/o BERT": a BiLSTM over the words of a document, on word vectors or on an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+
+from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.pieces import Pieces
+
+
+class BiLSTM(nn.Module):
+    """A bidirectional LSTM over each document's words.
+
+    The released code puts one on frozen BioBERT for CDR; the paper's "w/o BERT" has one on word vectors.
+
+    Args:
+        pieces: The pieces that the graphs carry, handed to ``base``.
+        base: Builds the encoder below from the pieces.
+        hidden_channels: Width of one direction.
+        num_layers: Layers.
+        dropout: Dropout on the words that enter.
+
+    Shape:
+        Batch to words [W, 2 * hidden_channels].
+    """
+
+    def __init__(
+        self,
+        pieces: Pieces,
+        *,
+        base: Callable[[Pieces], nn.Module],
+        hidden_channels: int,
+        num_layers: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.base = base(pieces)
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(
+            self.base.out_channels, hidden_channels, num_layers, batch_first=True, bidirectional=True
+        )
+        self.out_channels: int = 2 * hidden_channels
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Word vectors [W, 2 * hidden_channels] of a batch."""
+        words = self.dropout(self.base(batch))
+        documents = [document for document in words.split(word_counts(batch)) if len(document)]
+        if not documents:
+            return words.new_zeros(0, self.out_channels)
+        output, _ = self.lstm(pack_sequence(documents, enforce_sorted=False))
+        return torch.cat(unpack_sequence(output))

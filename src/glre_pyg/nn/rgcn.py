@@ -1,0 +1,163 @@
+"""Section 3.2, Eq. 2: entity global representations by relational graph convolution."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import HeteroConv, SAGEConv
+from torch_geometric.utils import degree
+
+from glre_pyg.graph import EDGE_TYPES, NODE_TYPES
+
+EdgeType = tuple[str, str, str]
+
+
+class RGCNLayer(nn.Module):
+    r"""One layer of R-GCN over the document graph (Eq. 2), before its activation.
+
+    .. math::
+        n_i^{l+1} = \sum_{x \in X} \sum_{j \in N_i^x} \frac{1}{|N_i^x|} W_x^l n_j^l + W_0^l n_i^l
+
+    The neighbours :math:`N_i^x` of node *i* along edges of kind *x* have no direction: an edge type that
+    joins two node types is followed both ways, with the same :math:`W_x`.
+
+    Args:
+        in_channels: Width of the nodes that enter.
+        out_channels: Width of the nodes that leave.
+        norm: ``"relation"`` is Eq. 2. ``"node"`` is the released code: the sum of all messages and of the
+            node's own term, divided by one plus the number of neighbours of any kind.
+        message_bias: Whether each message has a bias of its edge type, as in the released code.
+        targets: Node types to compute; edges that lead elsewhere get no weights.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: Literal["relation", "node"],
+        message_bias: bool,
+        targets: tuple[str, ...] = NODE_TYPES,
+    ) -> None:
+        super().__init__()
+        aggregate = "mean" if norm == "relation" else "sum"
+        self.number: dict[EdgeType, int] = {}
+        convolutions: dict[EdgeType, nn.Module] = {}
+        for number, edge_type in enumerate(EDGE_TYPES):
+            directions = [key for key in (edge_type, reverse(edge_type)) if key[2] in targets]
+            module = SAGEConv(in_channels, out_channels, aggr=aggregate, root_weight=False, bias=False)
+            for key in directions:
+                convolutions[key], self.number[key] = module, number
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the last layer computes entities only, as meant
+            self.messages = HeteroConv(convolutions, aggr="sum")
+        self.root = nn.Linear(in_channels, out_channels)
+        self.bias = nn.Parameter(torch.zeros(len(EDGE_TYPES), out_channels)) if message_bias else None
+        self.norm, self.targets = norm, targets
+
+    def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> dict[str, Tensor]:
+        """Nodes [N, in_channels] by type and :func:`undirected` edges to nodes [N, out_channels] by type."""
+        messages = self.messages(x, edges)
+        out = {name: messages[name] + self.root(x[name]) for name in self.targets}
+        if self.bias is None and self.norm == "relation":
+            return out
+        for name, total in out.items():
+            neighbours = self._neighbours(name, x[name], edges)  # [N, 5]
+            if self.bias is not None:
+                share = neighbours if self.norm == "node" else (neighbours > 0).to(total.dtype)
+                total = total + share @ self.bias
+            out[name] = total / (1 + neighbours.sum(-1, keepdim=True)) if self.norm == "node" else total
+        return out
+
+    def _neighbours(self, name: str, nodes: Tensor, edges: dict[EdgeType, Tensor]) -> Tensor:
+        counts = nodes.new_zeros(len(nodes), len(EDGE_TYPES))
+        for key, number in self.number.items():
+            if key[2] == name:
+                counts[:, number] = degree(edges[key][1], len(nodes), nodes.dtype)
+        return counts
+
+
+class RGCN(nn.Module):
+    """A stack of :class:`RGCNLayer` with ReLU; gives each entity its global representation.
+
+    Args:
+        in_channels: Width of the typed nodes.
+        out_channels: Width of every layer's output.
+        num_layers: L, the number of layers.
+        dropout_in: Dropout on the nodes that enter.
+        dropout: Dropout between layers.
+        norm, message_bias: See :class:`RGCNLayer`.
+        self_loops: Whether mentions and sentences are neighbours of themselves, as in the released code.
+
+    Shape:
+        Typed nodes by type and edges by type to entities [E, out_channels].
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        out_channels: int,
+        num_layers: int,
+        dropout_in: float,
+        dropout: float,
+        norm: Literal["relation", "node"],
+        message_bias: bool,
+        self_loops: bool,
+    ) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * num_layers
+        targets = [NODE_TYPES] * (num_layers - 1) + [("entity",)]
+        self.layers = nn.ModuleList(
+            RGCNLayer(before, after, norm=norm, message_bias=message_bias, targets=names)
+            for before, after, names in zip(widths, widths[1:], targets, strict=False)
+        )
+        self.self_loops = self_loops
+        self.dropout_in, self.dropout = nn.Dropout(dropout_in), nn.Dropout(dropout)
+        self.out_channels = out_channels
+
+    def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
+        """Entity global representations [E, out_channels]."""
+        edges = undirected(x, edges, self_loops=self.self_loops)
+        x = {name: self.dropout_in(nodes) for name, nodes in x.items()}
+        for number, layer in enumerate(self.layers):
+            if number:
+                x = {name: self.dropout(nodes) for name, nodes in x.items()}
+            x = {name: nodes.relu() for name, nodes in layer(x, edges).items()}
+        return x["entity"]
+
+
+class NoGlobal(nn.Module):
+    """The ablation "w/o global representations" (Table 4): entities as they were before convolution."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.out_channels = in_channels
+
+    def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
+        """The typed entity nodes [E, in_channels]."""
+        return x["entity"]
+
+
+def reverse(edge_type: EdgeType) -> EdgeType:
+    """Edge type that runs the other way; one within a node type already holds both directions."""
+    source, name, target = edge_type
+    return edge_type if source == target else (target, f"rev_{name}", source)
+
+
+def undirected(
+    x: dict[str, Tensor], edges: dict[EdgeType, Tensor], *, self_loops: bool
+) -> dict[EdgeType, Tensor]:
+    """The edges of a document graph and their reverses; with loops within a node type where asked."""
+    out = {}
+    for edge_type in EDGE_TYPES:
+        index = edges[edge_type]
+        if edge_type == reverse(edge_type) and self_loops:
+            loops = torch.arange(len(x[edge_type[0]]), device=index.device)
+            index = torch.cat([index, loops.expand(2, -1)], dim=1)
+        out[reverse(edge_type)] = index.flip(0)
+        out[edge_type] = index
+    return out

@@ -1,0 +1,257 @@
+"""A run: from a config to a trained model, and the directory that holds all of it.
+
+A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the pieces),
+``model.safetensors``, ``scores.json``, ``predictions_dev.jsonl`` and ``predictions_test.jsonl``, ``log.jsonl``,
+TensorBoard's files, ``environment.json`` and ``checkpoint/``. It can be loaded on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_model
+from torch import nn
+from torch.optim import Optimizer
+
+from glre_pyg.datasets import Corpus
+from glre_pyg.document import Document, InputError
+from glre_pyg.evaluation.scores import ScoredPairs, Scores
+from glre_pyg.graph import DocumentGraph, Labels
+from glre_pyg.inference import encode_once, predict, score_pairs
+from glre_pyg.models.base import RelationModel
+from glre_pyg.pieces import Pieces
+from glre_pyg.training import WEIGHTS, Progress, Settings, fit, parameter_groups
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with all it takes to use it.
+
+    Args:
+        model: The model, with its best weights.
+        pieces: What makes its input.
+        labels: What its output means.
+        threshold: The threshold chosen on dev.
+        config: The resolved config.
+    """
+
+    model: RelationModel
+    pieces: Pieces
+    labels: Labels
+    threshold: float
+    config: DictConfig
+
+    def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
+        """Graphs for prediction: the documents' facts are not in them."""
+        return [self.pieces(self.labels.blind_graph(document)) for document in documents]
+
+    def score(
+        self, corpus: Corpus, documents: Sequence[Document], *, progress: str | None = None
+    ) -> ScoredPairs:
+        """What the model says of all candidate pairs, beside what is true."""
+        graphs = self.graphs(documents)
+        size = self.config.eval_batch_size
+        found = predict(self.model, graphs, batch_size=size, device=_device(self.model), progress=progress)
+        return score_pairs(documents, graphs, found, self.labels.relations, corpus.ignored)
+
+
+def train(config: DictConfig, folder: Path) -> Run:
+    """Train as a config says, score dev and test, and leave a run directory.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+        folder: Run directory.
+
+    Raises:
+        InputError: If a file of the corpus, the encoder or the run to go on with cannot be read.
+    """
+    settings: Settings = instantiate(config.training)
+    if settings.resume:
+        return _train(_resumed(settings.resume), Path(settings.resume))
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    return _train(config, folder)
+
+
+def _resumed(place: str) -> DictConfig:
+    config = _config(Path(place))
+    config.training.resume = place
+    return config
+
+
+def _train(config: DictConfig, folder: Path) -> Run:
+    set_seed(config.seed)
+    corpus: Corpus = instantiate(config.dataset)
+    settings: Settings = instantiate(config.training)
+    print(f"run directory: {folder}")
+    train_documents, dev_documents = corpus.documents("train"), corpus.documents("dev")
+    words = (document.word_texts() for document in train_documents)
+    pieces: Pieces = instantiate(config.encoder.pieces)(words)
+    labels = corpus.labels
+    model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+    _write(folder, pieces, labels)
+
+    graphs = [pieces(labels.graph(document, corpus.ignored(document))) for document in train_documents]
+    dev_graphs = [pieces(labels.blind_graph(document)) for document in dev_documents]
+    print(_summary(config, corpus, model, graphs, dev_graphs), flush=True)
+    accelerator = Accelerator(
+        mixed_precision=settings.precision,
+        gradient_accumulation_steps=settings.accumulation,
+        log_with="tensorboard",
+        project_dir=folder,
+    )
+    model.to(accelerator.device)
+    encode_once(model, [*graphs, *dev_graphs], batch_size=config.eval_batch_size, device=accelerator.device)
+
+    def evaluate(model: nn.Module) -> tuple[Scores, float]:
+        found = predict(
+            model,
+            dev_graphs,
+            batch_size=config.eval_batch_size,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+            progress="dev",
+        )
+        pairs = score_pairs(dev_documents, dev_graphs, found, labels.relations, corpus.ignored)
+        threshold = pairs.best_threshold(filtered=True)
+        return pairs.score(threshold, filtered=True), threshold
+
+    def optimizer(model: nn.Module) -> Optimizer:
+        options = config.optimizer
+        groups = parameter_groups(
+            model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups
+        )
+        return instantiate(options.factory)(groups)
+
+    progress = fit(
+        model,
+        graphs,
+        evaluate,
+        settings=settings,
+        optimizer=optimizer,
+        folder=folder,
+        accelerator=accelerator,
+    )
+    run = Run(model, pieces, labels, progress.threshold, config)
+    if accelerator.is_main_process:
+        _finish(run, corpus, folder, progress)
+    return run
+
+
+def _finish(run: Run, corpus: Corpus, folder: Path, progress: Progress) -> None:
+    print(f"best epoch on dev: {progress.best_epoch}, threshold {progress.threshold:.3f}")
+    found = {}
+    for split in ("dev", "test"):
+        pairs = run.score(corpus, corpus.documents(split), progress=split)
+        found[split] = report(pairs, run.threshold, f"{corpus.name} {split}", corpus.protocol)
+        write_predictions(pairs, folder / f"predictions_{split}.jsonl")
+    summary = {
+        "protocol": corpus.protocol,
+        "threshold": progress.threshold,
+        "threshold_from": "dev",
+        "best_epoch": progress.best_epoch,
+        **found,
+    }
+    (folder / "scores.json").write_text(json.dumps(summary, indent=2) + "\n")
+    print(f"run directory: {folder}")
+
+
+def report(pairs: ScoredPairs, threshold: float, name: str, protocol: str) -> dict[str, dict[str, float]]:
+    """Print the two lines of an evaluation, with the protocol's filter and without; give them as numbers."""
+    out = {}
+    for title, filtered in ((f"protocol {protocol}", True), ("every candidate pair", False)):
+        scores = pairs.score(threshold, filtered=filtered)
+        print(
+            f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
+            f"  ({scores.true_positives} right of {scores.predicted} predicted, {scores.gold} true)",
+            flush=True,
+        )
+        out["filtered" if filtered else "unfiltered"] = asdict(scores)
+    return out
+
+
+def write_predictions(pairs: ScoredPairs, path: Path) -> None:
+    """Write every candidate pair with its probabilities as JSON lines."""
+    rows = zip(pairs.documents, pairs.heads, pairs.tails, pairs.probability, pairs.ignored, strict=True)
+    with path.open("w", encoding="utf-8") as file:
+        for document, head, tail, probability, ignored in rows:
+            values = dict(zip(pairs.relations, np.round(probability.astype(float), 6).tolist(), strict=True))
+            row = {"document": document, "head": head, "tail": tail, "probability": values}
+            file.write(json.dumps(row | {"ignored": bool(ignored)}) + "\n")
+
+
+def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
+    """Load a run from its directory.
+
+    Raises:
+        InputError: If the directory lacks one of its files.
+    """
+    config = _config(folder)
+    for name in (WEIGHTS, "labels.json", "scores.json", "encoder"):
+        if not (folder / name).exists():
+            raise InputError(f"{folder}: not a finished run, there is no {name}")
+    saved = json.loads((folder / "labels.json").read_text())
+    pairs = saved["pair_types"]
+    labels = Labels(tuple(saved["relations"]), tuple(saved["types"]), pairs and tuple(map(tuple, pairs)))
+    build = get_method(config.encoder.pieces._target_)
+    pieces: Pieces = build.__self__.load(folder / "encoder")
+    model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+    load_model(model, folder / WEIGHTS)
+    threshold = json.loads((folder / "scores.json").read_text())["threshold"]
+    return Run(model.to(device).eval(), pieces, labels, threshold, config)
+
+
+def _config(folder: Path) -> DictConfig:
+    if not (folder / "config.yaml").is_file():
+        raise InputError(f"{folder}: not a run directory, there is no config.yaml")
+    config = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _write(folder: Path, pieces: Pieces, labels: Labels) -> None:
+    (folder / "encoder").mkdir(exist_ok=True)
+    pieces.save(folder / "encoder")
+    (folder / "labels.json").write_text(json.dumps(asdict(labels), indent=2) + "\n")
+    packages = ("torch", "torch-geometric", "transformers", "accelerate", "hydra-core", "numpy")
+    environment = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        **{package: version(package) for package in packages},
+    }
+    (folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+
+
+def _summary(
+    config: DictConfig,
+    corpus: Corpus,
+    model: nn.Module,
+    train_graphs: Sequence[DocumentGraph],
+    dev_graphs: Sequence[DocumentGraph],
+) -> str:
+    pieces = sum(len(graph.input_ids) for graph in train_graphs)
+    pairs = sum(graph.pair_index.size(1) for graph in train_graphs)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return (
+        f"{corpus.name}: {len(train_graphs)} documents to train on ({pieces:,} pieces, {pairs:,} pairs), "
+        f"{len(dev_graphs)} for dev; encoder {config.encoder.name}, "
+        f"{sum(p.numel() for p in parameters):,} trainable parameters"
+    )
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device

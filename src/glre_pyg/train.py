@@ -1,0 +1,22 @@
+"""``python -m glre_pyg.train dataset=cdr``: train GLRE, choose on dev, score on test."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from glre_pyg.config import command, config_dir
+
+
+@hydra.main(version_base="1.3", config_path=config_dir(), config_name="train")
+@command
+def main(config: DictConfig) -> None:
+    """Train as the config says."""
+    from glre_pyg.runs import train
+
+    train(config, Path(HydraConfig.get().runtime.output_dir))
+
+
+if __name__ == "__main__":
+    main()

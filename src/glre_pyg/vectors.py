@@ -1,0 +1,101 @@
+"""Pretrained word vectors: GloVe and word2vec files, text and binary (Table 4, "w/o BERT")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from glre_pyg.document import InputError
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Words and their vectors.
+
+    Args:
+        words: Words in the order of the file, most frequent first by custom.
+        table: Vectors [words, d], float32.
+    """
+
+    words: list[str]
+    table: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, *, limit: int | None = None) -> WordVectors:
+        """Read a vector file; its form is recognised from its first bytes.
+
+        Args:
+            path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary.
+            limit: Vectors to read at most; None reads all.
+
+        Raises:
+            InputError: If the file is missing, none of these, or a vector in it is cut short.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file of word vectors")
+        words: dict[str, None] = {}
+        rows: list[np.ndarray] = []
+        with path.open("rb") as file:
+            for word, row in _rows(path, file):
+                if limit is not None and len(words) >= limit:
+                    break
+                if word in words:
+                    continue
+                words[word] = None
+                rows.append(row)
+        if not rows:
+            raise InputError(f"{path}: no word vectors in the file")
+        return cls(list(words), np.stack(rows))
+
+
+def _rows(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
+    header = file.readline().split()
+    if len(header) != 2 or not all(part.isdigit() for part in header):
+        file.seek(0)
+        yield from _text(path, file, width=None, line=0)
+        return
+    count, width = map(int, header)
+    start = file.tell()
+    probe = file.readline()
+    file.seek(start)
+    if len(probe.split(b" ")) >= width + 1 and _is_text(probe):
+        yield from _text(path, file, width=width, line=1)
+    else:
+        yield from _binary(path, file, count=count, width=width)
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        [float(part) for part in line.split()[1:]]
+    except ValueError:
+        return False
+    return True
+
+
+def _text(path: Path, file: BinaryIO, *, width: int | None, line: int) -> Iterator[tuple[str, np.ndarray]]:
+    for number, raw in enumerate(file, line + 1):
+        parts = raw.rstrip().decode("utf-8", "replace").split(" ")
+        width = width or len(parts) - 1
+        try:
+            # GloVe's largest file has words with spaces in them: the vector is what stands last.
+            row = np.array(parts[-width:], dtype=np.float32)
+        except ValueError:
+            row = np.empty(0, dtype=np.float32)
+        if len(row) != width or len(parts) <= width or width < 1:
+            raise InputError(f"{path.name}:{number}: not a word and {width} numbers")
+        yield " ".join(parts[:-width]), row
+
+
+def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[tuple[str, np.ndarray]]:
+    for number in range(1, count + 1):
+        word = bytearray()
+        while (byte := file.read(1)) not in (b" ", b""):
+            word += byte
+        raw = file.read(4 * width)
+        if len(raw) != 4 * width:
+            raise InputError(f"{path.name}: vector {number} of {count} is cut short")
+        yield word.lstrip(b"\n").decode("utf-8", "replace"), np.frombuffer(raw, dtype="<f4")

@@ -1,0 +1,12 @@
+"""What every test runs under; the variables have to be set before torch is imported."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy machine
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from hypothesis import settings
+
+settings.register_profile("glre_pyg", deadline=None)
+settings.load_profile("glre_pyg")
