@@ -160,6 +160,16 @@ class Labels:
             ignored=ignored,
         )
 
+    def candidates(self, document: Document) -> list[tuple[str, str]]:
+        """Identifiers of the candidate pairs of a document."""
+        allowed = None if self.pair_types is None else set(self.pair_types)
+        return [
+            (head.id, tail.id)
+            for head in document.entities
+            for tail in document.entities
+            if head.id != tail.id and (allowed is None or (head.type, tail.type) in allowed)
+        ]
+
     def blind_graph(self, document: Document) -> DocumentGraph:
         """Graph of a document as if it had no facts: what a model sees when it is not trained."""
         return self.graph(replace(document, facts=()))

@@ -53,6 +53,11 @@ class Run:
     threshold: float
     config: DictConfig
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
     def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
         """Graphs for prediction: the documents' facts are not in them."""
         return [self.pieces(self.labels.blind_graph(document)) for document in documents]
@@ -63,7 +68,7 @@ class Run:
         """What the model says of all candidate pairs, beside what is true."""
         graphs = self.graphs(documents)
         size = self.config.eval_batch_size
-        found = predict(self.model, graphs, batch_size=size, device=_device(self.model), progress=progress)
+        found = predict(self.model, graphs, batch_size=size, device=self.device, progress=progress)
         return score_pairs(documents, graphs, found, self.labels.relations, corpus.ignored)
 
 
@@ -253,5 +258,6 @@ def _summary(
     )
 
 
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
+def best_device() -> torch.device:
+    """The device that Accelerate would train on."""
+    return Accelerator().device

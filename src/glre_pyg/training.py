@@ -100,7 +100,8 @@ class LengthSampler(Sampler[list[int]]):
     """Batches of documents of like length, in an order that depends on the seed and the epoch alone.
 
     Documents are shuffled, cut into groups of ``group`` batches, sorted by length within a group, and the
-    batches shuffled again.
+    batches shuffled again. A batch that is not full stays the last: Accelerate, which deals the batches out
+    to the processes, loses documents otherwise.
 
     Args:
         lengths: Pieces of each document.
@@ -126,8 +127,10 @@ class LengthSampler(Sampler[list[int]]):
         batches = [
             ranked[start : start + self.batch_size] for start in range(0, len(ranked), self.batch_size)
         ]
-        for number in torch.randperm(len(batches), generator=generator).tolist():
+        full = len(ranked) // self.batch_size
+        for number in torch.randperm(full, generator=generator).tolist():
             yield batches[number]
+        yield from batches[full:]
 
 
 def parameter_groups(

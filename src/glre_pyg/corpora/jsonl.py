@@ -95,10 +95,13 @@ def _parse(raw: bytes) -> Mapping[str, object]:
         raise InputError(f"byte {error.start + 1} of the line is not UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
-    return _object(record, "the line", _FIELDS)
+    if not isinstance(record, dict):
+        raise InputError("the line: not a JSON object")
+    return record
 
 
 def _document(document_id: str, record: Mapping[str, object], segmenter: Segmenter) -> Document:
+    _object(record, "the line", _FIELDS)
     text = _string(record, "text", "text")
     mentions = _list(record, "mentions", "mentions", lambda item, path: _mention(item, path, len(text)))
     known = {identifier for mention in mentions for identifier in mention.ids}

@@ -37,8 +37,10 @@ _WORD = re.compile(
     rf"|([.*=~-])\1+|[{_MARK}]"  # a mark; a run of dots or lines
 )
 # What stands before a sentence; pysbd also breaks before "2)" and after "mg." in "mg./ml".
-_END = re.compile(r"(?:[.!?…][\"'”’)\]}»]*\s+|[。．！？][」』”’）]*\s*|[\r\n]\s*)$")
-_END_LENGTH = 16  # characters
+_END = re.compile(
+    r"(?:[.!?…](?:[\"'”’)\]}»]|\[[\d,\s-]+\])*(?:\d{1,3})?\s+|[。．！？][」』”’）]*\s*|[\r\n]\s*)$"
+)
+_END_LENGTH = 32  # characters
 
 # What pysbd reads instead, character for character, so that offsets carry over:
 _PRIVATE = str.maketrans(dict.fromkeys("∯∮♨☝♬♭☉☇☈☄ȸȹ☏ƪ♟♝✂⌬⎋ᓰᓱᓳᓴᓷᓸ", "x"))  # its own markers
@@ -93,16 +95,18 @@ def _words(text: str, cuts: Iterable[int]) -> list[Span]:
 def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
     """Characters of `text` at which a sentence of ``text[start:end]`` begins."""
     yield start
-    plain = _plain(text[start:end])
-    while plain:
-        found = _align(plain[: 2 * _PART], _split(plain[: 2 * _PART]))
-        cut = len(plain)
-        if cut > 2 * _PART:  # what follows the last break is cut again, with what comes after it
-            cut = found[-1] if found and found[-1] >= _PART else 2 * _PART
+    plain, at = _plain(text[start:end]), 0
+    while at < len(plain):
+        part = plain[at : at + 2 * _PART]
+        found = _align(part, _split(part))
+        cut = len(part)
+        if at + cut < len(plain) and found and found[-1] >= _PART:
+            cut = found[-1]  # what follows the last break is cut again, with what comes after it
         for position in found:
-            if position < cut and _END.search(text, max(0, start + position - _END_LENGTH), start + position):
-                yield start + position
-        plain, start = plain[cut:], start + cut
+            first = at + position
+            if position < cut and _END.search(plain, max(0, first - _END_LENGTH), first):
+                yield start + first
+        at += cut
 
 
 def _plain(text: str) -> str:

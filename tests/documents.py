@@ -1,0 +1,137 @@
+"""Small invented documents, and graphs of them, for tests."""
+
+from itertools import pairwise
+from random import Random
+
+import torch
+from torch_geometric.data import Batch
+
+from glre_pyg.document import Document, Fact, Mention, Sentence
+from glre_pyg.graph import Labels
+
+LABELS = Labels(relations=("causes", "treats"), types=("Chemical", "Disease", "Gene"), pair_types=None)
+ONE_WAY = Labels(LABELS.relations, LABELS.types, (("Chemical", "Disease"),))
+_WORDS = (
+    "velorin ostamide brastol querine lumafen dexoril tarsemine fevers rash coughing tremor nausea blindness "
+    "caused eased preceded followed raised lowered patients mice the a of in and after before with without dose "
+    "daily weekly severe mild early late treatment symptoms receptor kinase pathway blood liver"
+)
+VOCABULARY = _WORDS.split()
+
+
+def document(sentences, mentions=(), facts=(), *, name="d"):
+    """A document of sentences of words with a space between any two.
+
+    Args:
+        sentences: Strings.
+        mentions: (first word, one past the last word, type, *identifiers), words counted over the document.
+        facts: (head, relation, tail).
+        name: The document's identifier.
+    """
+    lines = [sentence.split() for sentence in sentences]
+    words = [word for line in lines for word in line]
+    starts = [sum(len(word) + 1 for word in words[:index]) for index in range(len(words))]
+    spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=True))
+    bounds = [sum(map(len, lines[:index])) for index in range(len(lines) + 1)]
+    return Document(
+        id=name,
+        text=" ".join(words),
+        words=spans,
+        sentences=tuple(Sentence(start, end) for start, end in pairwise(bounds)),
+        mentions=tuple(
+            Mention(spans[start][0], spans[end - 1][1], kind, tuple(ids))
+            for start, end, kind, *ids in mentions
+        ),
+        facts=tuple(Fact(*fact) for fact in facts),
+    )
+
+
+def two_sentences():
+    """Two sentences, four mentions, three entities; "ostamide" is in both sentences."""
+    return document(
+        ["velorin and ostamide caused severe rash .", "ostamide eased it ."],
+        [(0, 1, "Chemical", "V"), (2, 3, "Chemical", "O"), (4, 6, "Disease", "R"), (7, 8, "Chemical", "O")],
+        [("V", "causes", "R"), ("O", "treats", "R")],
+        name="two",
+    )
+
+
+def no_pair():
+    """One entity, so no pair."""
+    return document(["velorin eased it ."], [(0, 1, "Chemical", "V")], name="no pair")
+
+
+def no_entity():
+    """Sentences only; one mention has no identifier."""
+    return document(["patients had fevers .", "all was well ."], [(2, 3, "Disease")], name="no entity")
+
+
+def one_sentence():
+    """One sentence with two entities: no edge between sentences."""
+    return document(
+        ["velorin caused rash ."], [(0, 1, "Chemical", "V"), (2, 3, "Disease", "R")], name="one sentence"
+    )
+
+
+def apart():
+    """Each mention in a sentence of its own: no edge between mentions."""
+    return document(
+        ["velorin was given .", "rash followed ."],
+        [(0, 1, "Chemical", "V"), (4, 5, "Disease", "R")],
+        [("V", "causes", "R")],
+        name="apart",
+    )
+
+
+def empty():
+    """No text."""
+    return Document(id="empty", text="", words=(), sentences=(), mentions=())
+
+
+def odd_documents():
+    """Documents that lack a kind of node, of edge, or pairs; the first has all of them."""
+    return [two_sentences(), no_pair(), no_entity(), one_sentence(), apart(), empty()]
+
+
+def random_document(seed, *, sentences=(2, 5), words=(5, 12), entities=(3, 6), facts=0.3, name=None):
+    """Random words, entities with one to three mentions of one or two words, some nested or composite."""
+    random = Random(f"document {seed}")
+    lines = [
+        [random.choice(VOCABULARY) for _ in range(random.randint(*words))]
+        for _ in range(random.randint(*sentences))
+    ]
+    ids = [f"E{number}" for number in range(random.randint(*entities))]
+    kinds = {identifier: random.choice(LABELS.types) for identifier in ids}
+    mentions = []
+    for identifier in ids:
+        for _ in range(random.randint(1, 3)):
+            line = random.randrange(len(lines))
+            start = random.randrange(len(lines[line]) - 1)
+            offset = sum(map(len, lines[:line])) + start
+            others = [random.choice(ids)] if random.random() < 0.2 else []
+            span = (offset, offset + random.randint(1, 2))
+            mentions.append((*span, kinds[identifier], *dict.fromkeys([identifier, *others])))
+    pairs = [(head, tail) for head in ids for tail in ids if head != tail]
+    return document(
+        [" ".join(line) for line in lines],
+        mentions,
+        [(head, random.choice(LABELS.relations), tail) for head, tail in pairs if random.random() < facts],
+        name=name or f"random {seed}",
+    )
+
+
+def random_documents(count, **options):
+    return [random_document(seed, **options) for seed in range(count)]
+
+
+def batch_of(documents, pieces=lambda graph: graph, labels=LABELS):
+    """One batch of the graphs of documents."""
+    return Batch.from_data_list([pieces(labels.graph(each)) for each in documents])
+
+
+def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
+    """A random vector for each node of a batch, by type."""
+    return {
+        name: torch.randn(batch[name].num_nodes, channels, generator=generator, dtype=dtype)
+        for name in batch.node_types
+    }

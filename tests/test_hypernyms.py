@@ -1,0 +1,144 @@
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from glre_pyg.corpora.hypernyms import MeshTree, candidate_pairs, hypernym_negatives, pool_unlinked
+from glre_pyg.corpora.pubtator import read_pubtator
+from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+
+TREE = """Tree Number\tDesc Ui\tTerm
+C01\tD1\tPain
+C01.5\tD2\tHead pain
+C01.5.2\tD3\tLeft head pain
+C01.50\tD4\tTail pain
+C07.1\tD3\tLeft head pain
+D01\tC1\tMorines
+D01.2\tC2\tVelmorine
+"""
+
+
+def split_at_mentions(text, spans, sections):
+    cuts = sorted({0, len(text), *(position for span in spans for position in span)})
+    words = tuple(pairwise(cuts))
+    return words, (Sentence(0, len(words)),)
+
+
+def document(
+    ids: dict[str, tuple[str, ...]], *facts: tuple[str, str], names: tuple[str, ...] = ()
+) -> Document:
+    """A word a mention; the keys are entity types and numbers that tell them apart."""
+    words = tuple((2 * index, 2 * index + 1) for index in range(len(ids)))
+    mentions = tuple(
+        Mention(*span, key.rstrip("0123456789"), of, names)
+        for span, (key, of) in zip(words, ids.items(), strict=True)
+    )
+    text = "x " * len(ids)
+    return Document(
+        "1", text, words, (Sentence(0, len(ids)),), mentions, tuple(Fact(h, "CID", t) for h, t in facts)
+    )
+
+
+@pytest.fixture
+def tree(tmp_path):
+    path = tmp_path / "tree.txt"
+    path.write_text(TREE)
+    return MeshTree.read(path)
+
+
+@pytest.mark.parametrize(
+    ("general", "specific", "expected"),
+    [
+        ("D1", "D2", True),
+        ("D1", "D3", True),
+        ("D2", "D3", True),
+        ("D2", "D2", True),
+        ("D2", "D1", False),
+        ("D2", "D4", False),  # C01.5 is no parent of C01.50
+        ("D3", "D2", False),
+        ("D1", "X", False),
+        ("X", "X", False),
+    ],
+)
+def test_is_hypernym(tree, general, specific, expected):
+    assert tree.is_hypernym(general, specific) is expected
+
+
+def test_hypernym_negatives(tree):
+    chemicals = {"Chemical1": ("C1",), "Chemical2": ("C2",)}
+    diseases = {f"Disease{index}": (f"D{index}",) for index in (1, 2, 3, 4)}
+    example = document(chemicals | diseases, ("C2", "D2"))
+    assert hypernym_negatives(example, tree) == {("C2", "D1")}
+    assert hypernym_negatives(example, tree, heads=True) == {("C2", "D1"), ("C1", "D2")}
+    assert hypernym_negatives(example, tree, relation="other") == frozenset()
+    both = document(chemicals | diseases, ("C2", "D2"), ("C2", "D1"))
+    assert hypernym_negatives(both, tree) == frozenset()
+    assert hypernym_negatives(example, tree, pair_types=("Disease", "Chemical")) == frozenset()
+
+
+def test_candidate_pairs_are_ordered_and_have_two_entities():
+    example = document({"Gene1": ("1",), "Gene2": ("2",), "Other": ("3",)})
+    assert list(candidate_pairs(example, ("Gene", "Gene"))) == [("1", "2"), ("2", "1")]
+    assert list(candidate_pairs(example, ("Other", "Gene"))) == [("3", "1"), ("3", "2")]
+
+
+def test_pool_unlinked():
+    pooled = pool_unlinked(document({"Disease1": (), "Disease2": ("D1",), "Chemical": ()}))
+    assert [(e.id, e.type, len(e.mentions)) for e in pooled.entities] == [
+        ("-1", "Disease", 2),
+        ("D1", "Disease", 1),
+    ]
+    composite = pool_unlinked(document({"Disease": ("D1",)}, names=("one", "two")))
+    assert [entity.id for entity in composite.entities] == ["D1", "-1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Tree Number\tDesc Ui\tTerm\n", "tree.txt: there are no tree numbers in this file"),
+        (b"", "tree.txt: there are no tree numbers in this file"),
+        (b"head\nC01 D1\n", "tree.txt:2: no Tab between tree number and descriptor in 'C01 D1'"),
+        (b"head\nC01\tD\xff\n", "tree.txt: byte 11 is not UTF-8"),
+    ],
+)
+def test_errors(tmp_path, content, message):
+    path = tmp_path / "tree.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        MeshTree.read(path)
+    assert str(caught.value) == message
+
+
+def negatives(documents, tree=None):
+    total = 0
+    for each in documents:
+        facts = {(fact.head, fact.tail) for fact in each.facts}
+        pairs = set(candidate_pairs(each)) - facts
+        total += len(pairs - hypernym_negatives(each, tree) if tree else pairs)
+    return total
+
+
+@pytest.mark.skipif("GLRE_DATA" not in os.environ, reason="GLRE_DATA names no folder with CDR and MeSH")
+@pytest.mark.parametrize(
+    ("split", "facts", "unfiltered", "filtered", "pooled"),
+    [
+        ("Training", 1_038, 4_394, 4_202, 4_280),
+        ("Development", 1_012, 4_249, 4_075, 4_136),
+        ("Test", 1_066, 4_339, 4_138, 4_270),
+    ],
+)
+def test_counts_of_cdr(split, facts, unfiltered, filtered, pooled):
+    data = Path(os.environ["GLRE_DATA"])
+    tree = MeshTree.read(data / "MeSH/2017MeshTree.txt")
+    path = data / f"CDR/CDR_{split}Set.PubTator.txt"
+    documents = list(read_pubtator(path, segmenter=split_at_mentions))
+    together = [pool_unlinked(each) for each in documents]
+    for each in (documents, together):
+        pairs = [set(candidate_pairs(one)) & {(fact.head, fact.tail) for fact in one.facts} for one in each]
+        assert sum(map(len, pairs)) == facts
+    assert (negatives(documents), negatives(documents, tree), negatives(together, tree)) == (
+        unfiltered,
+        filtered,
+        pooled,
+    )

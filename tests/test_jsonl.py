@@ -1,0 +1,158 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
+from glre_pyg.corpora.segment import segment
+from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+
+RECORD = {
+    "id": "5",
+    "text": "Velmorine 😀 hurts. It may.",
+    "mentions": [
+        {"start": 0, "end": 9, "type": "Chemical", "ids": ["C1"]},
+        {"start": 12, "end": 17, "type": "Disease", "ids": ["D1", "D2"], "names": ["a", "b"]},
+        {"start": 19, "end": 21, "type": "Chemical", "ids": []},
+    ],
+    "facts": [{"head": "C1", "relation": "CID", "tail": "D2", "extra": ["Novel"]}],
+}
+
+
+def save(folder, *records):
+    path = folder / "mine.jsonl"
+    lines = (record if isinstance(record, str) else json.dumps(record) for record in records)
+    path.write_text("\n".join(lines), encoding="utf-8", newline="")
+    return path
+
+
+def changed(**changes):
+    return {key: value for key, value in (RECORD | changes).items() if value is not None}
+
+
+def test_text_without_words_is_segmented(tmp_path):
+    (document,) = read_jsonl(save(tmp_path, RECORD))
+    spans = [mention.span for mention in document.mentions]
+    assert (document.words, document.sentences) == segment(document.text, spans)
+    assert len(document.sentences) == 2
+    assert document.mentions[1] == Mention(12, 17, "Disease", ("D1", "D2"), ("a", "b"))
+    assert document.facts == (Fact("C1", "CID", "D2", ("Novel",)),)
+
+
+def test_given_words_are_kept(tmp_path):
+    words, sentences = [[0, 9], [10, 11], [12, 17], [19, 26]], [[0, 2], [2, 4]]
+    record = changed(mentions=RECORD["mentions"][:2], words=words, sentences=sentences, sections=[[0, 18]])
+    (document,) = read_jsonl(save(tmp_path, record))
+    assert document.words == tuple(map(tuple, words))
+    assert document.sentences == (Sentence(0, 2), Sentence(2, 4))
+    assert document.sections == ((0, 18),)
+
+
+def test_id_and_text_suffice_and_blank_lines_are_skipped(tmp_path):
+    path = save(tmp_path, "\ufeff" + '{"id": "1", "text": "One."}\r', "", " \r", '{"id": "2", "text": ""}')
+    assert [(d.id, len(d.words), d.facts, d.mentions) for d in read_jsonl(path)] == [
+        ("1", 2, (), ()),
+        ("2", 0, (), ()),
+    ]
+
+
+def mention(**changes):
+    return {"mentions": [RECORD["mentions"][0], RECORD["mentions"][1] | changes]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"text": None}, "text: missing"),
+        ({"text": 3}, "text: not a string"),
+        ({"text": "\ud83d"}, "text: character 0 is half of a surrogate pair"),
+        ({"mention": []}, "the line: unknown field 'mention'"),
+        ({"mentions": {}}, "mentions: not a list"),
+        ({"mentions": [[]]}, "mentions[0]: not a JSON object"),
+        ({"mentions": [{"start": 0}]}, "mentions[0].end: missing"),
+        (mention(start="12"), "mentions[1].start: not an integer"),
+        (mention(start=True), "mentions[1].start: not an integer"),
+        (mention(start=-1), "mentions[1].start: -1 to 17 is empty or begins before the text"),
+        (mention(end=12), "mentions[1].start: 12 to 12 is empty or begins before the text"),
+        (mention(end=99), "mentions[1].end: 99 is after the text of 26 characters"),
+        (mention(ids=["D2", 1]), "mentions[1].ids[1]: not a string"),
+        (mention(ids="D1"), "mentions[1].ids: not a list"),
+        (mention(type=None), "mentions[1].type: not a string"),
+        (mention(id="D1"), "mentions[1]: unknown field 'id'"),
+        ({"facts": [{"head": "C1", "relation": "CID"}]}, "facts[0].tail: missing"),
+        (
+            {"facts": [{"head": "C9", "relation": "CID", "tail": "D1"}]},
+            "facts[0].head: no mention has 'C9'",
+        ),
+        ({"words": []}, "words: words and sentences are given together or not at all"),
+        ({"words": [[0]], "sentences": []}, "words[0]: not a list of start and end"),
+        ({"words": [[3, 3]], "sentences": []}, "words[0]: 3 to 3 is not inside 0 to 26"),
+        ({"words": [[0, 9]], "sentences": [[0, 2]]}, "sentences[0]: 0 to 2 is not inside 0 to 1"),
+        ({"words": [[0, 9]], "sentences": []}, "sentences do not hold every word once, in order"),
+        ({"sections": [[0, 99]]}, "sections[0]: 0 to 99 is not inside 0 to 26"),
+    ],
+)
+def test_errors_name_the_field(tmp_path, changes, message):
+    path = save(tmp_path, {"id": "1", "text": "Good."}, changed(**changes))
+    with pytest.raises(InputError) as caught:
+        list(read_jsonl(path))
+    assert str(caught.value) == f"mine.jsonl:2: 5: {message}"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "mine.jsonl: there are no documents in this file"),
+        (b"[]", "mine.jsonl:1: ?: the line: not a JSON object"),
+        (b'{"text": ""}', "mine.jsonl:1: ?: id: missing"),
+        (b'\n{"id": "\xff"}', "mine.jsonl:2: ?: byte 9 of the line is not UTF-8"),
+        (
+            b'{"id": "1", "text": ""}\n{"id": "1", "text": ""}',
+            "mine.jsonl:2: 1: id: a document of this identifier was in the file before",
+        ),
+    ],
+)
+def test_errors_in_files(tmp_path, content, line):
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(read_jsonl(path))
+    assert str(caught.value) == line
+
+
+def test_broken_json_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=r"^mine.jsonl:1: \?: not JSON: [^\n]+$"):
+        list(read_jsonl(save(tmp_path, '{"id": "1",')))
+
+
+TEXT = st.text(max_size=5)
+
+
+@st.composite
+def documents(draw):
+    text = draw(st.text(st.sampled_from('aB. \n\u2028😀é\\"'), max_size=25))
+    mentions = []
+    for start in draw(st.lists(st.integers(0, max(0, len(text) - 1)), max_size=4)):
+        end = draw(st.integers(start + 1, max(start + 1, len(text))))
+        if text[start:end].strip():
+            strings = st.lists(TEXT, max_size=2).map(tuple)
+            mentions.append(Mention(start, end, draw(TEXT), draw(strings), draw(strings)))
+    known = [identifier for mention in mentions for identifier in mention.ids]
+    identifiers = st.sampled_from(known or [""])
+    fact = st.builds(Fact, identifiers, TEXT, identifiers, st.lists(TEXT, max_size=2).map(tuple))
+    facts = tuple(draw(st.lists(fact, max_size=2))) if known else ()
+    sections = ((0, draw(st.integers(0, len(text)))),) if draw(st.booleans()) else ()
+    words, sentences = segment(text, [mention.span for mention in mentions], sections)
+    if draw(st.booleans()):  # not what the segmenter would do
+        sentences = (Sentence(0, len(words)),) if words else ()
+    return Document(draw(TEXT), text, words, sentences, tuple(mentions), facts, sections)
+
+
+@given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))
+def test_round_trip(tmp_path_factory, written):
+    path = tmp_path_factory.mktemp("round") / "trip.jsonl"
+    write_jsonl(written, path)
+    assert list(read_jsonl(path)) == written
+    write_jsonl(read_jsonl(path), path)  # onto itself
+    assert list(read_jsonl(path)) == written

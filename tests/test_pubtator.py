@@ -1,0 +1,285 @@
+import os
+import warnings
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glre_pyg.corpora.pubtator import format_pubtator, read_pubtator, write_pubtator
+from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+
+MINIATURE = """\
+12345|t|Velmorine-induced tremor 😀 and chill.
+12345|a|We gave velmorine | twice. Head and neck tremor came; chill too.
+12345\t0\t9\tVelmorine\tChemical\tC01
+12345\t18\t24\ttremor\tDisease\tD01
+12345\t46\t55\tvelmorine\tChemical\tC01
+12345\t65\t85\tHead and neck tremor\tDisease\tD01|D02\thead tremor|neck tremor
+12345\t79\t85\ttremor\tDisease\tD01
+12345\t92\t97\tchill\tDisease\t-1
+12345\t92\t97\tchill\tDisease\t-1
+12345\t92\t97\tchill\tChemical\tD02
+12345\tCID\tC01\tD01
+12345\tCID\tC01\tD02\tNovel\tNo
+
+7|t|No abstract, no mention.
+
+8|t|An empty abstract
+8|a|
+
+"""
+
+
+def save(folder: Path, content: str | bytes) -> Path:
+    path = folder / "test.pubtator"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def one_word(text, spans, sections):
+    """A segmenter without sentences: words are what lies between mentions' ends."""
+    cuts = sorted({0, len(text), *(position for span in spans for position in span)})
+    words = tuple(pairwise(cuts))
+    return words, (Sentence(0, len(words)),) if words else ()
+
+
+def test_miniature(tmp_path):
+    first, second, third = read_pubtator(save(tmp_path, MINIATURE))
+    assert first.text.startswith("Velmorine-induced tremor 😀 and chill. We gave velmorine | twice.")
+    assert first.sections == ((0, 37), (38, 102))
+    assert [first.text[slice(*m.span)] for m in first.mentions[:4]] == [
+        "Velmorine",
+        "tremor",
+        "velmorine",
+        "Head and neck tremor",
+    ]
+    assert first.mentions[3].ids == ("D01", "D02")
+    assert first.mentions[3].names == ("head tremor", "neck tremor")
+    assert first.mentions[5] == first.mentions[6] == Mention(92, 97, "Disease", ())
+    assert first.facts == (Fact("C01", "CID", "D01"), Fact("C01", "CID", "D02", ("Novel", "No")))
+    assert [(e.id, e.type, len(e.mentions)) for e in first.entities] == [
+        ("C01", "Chemical", 2),
+        ("D01", "Disease", 3),
+        ("D02", "Disease", 2),
+    ]
+    assert (second.sections, second.mentions, second.facts) == (((0, 24),), (), ())
+    assert (third.text, third.sections) == ("An empty abstract ", ((0, 17), (18, 18)))
+
+
+def test_round_trip_of_the_miniature(tmp_path):
+    path = save(tmp_path, MINIATURE)
+    write_pubtator(read_pubtator(path), path)  # onto itself
+    assert path.read_text(encoding="utf-8") == MINIATURE
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r\n", 7).encode(),
+        lambda text: text.rstrip("\n").encode(),
+        lambda text: text.replace("\n\n", "\n \n\n\n").encode(),
+        lambda text: ("\n\n" + text).encode(),
+    ],
+    ids=["bom", "crlf", "mixed", "no last blank line", "many blank lines", "blank lines first"],
+)
+def test_other_ways_to_write_the_same(tmp_path, change):
+    expected = list(read_pubtator(save(tmp_path, MINIATURE)))
+    assert list(read_pubtator(save(tmp_path, change(MINIATURE)))) == expected
+
+
+def test_biored_identifiers(tmp_path):
+    text = (
+        "9|t|A deletion\n9|a|in gene.\n9\t2\t10\tdeletion\tVariant\tc|DEL|1|\n"
+        "9\t14\t18\tgene\tGene\t11,12\n9\t0\t1\tA\tGene\t-\n9\tAssociation\tc|DEL|1|\t11\tNovel\n\n"
+    )
+    options = {"id_separator": ",", "unlinked": "-"}
+    (document,) = read_pubtator(save(tmp_path, text), **options)
+    assert [mention.ids for mention in document.mentions] == [("c|DEL|1|",), ("11", "12"), ()]
+    assert document.facts == (Fact("c|DEL|1|", "Association", "11", ("Novel",)),)
+    assert format_pubtator(document, **options) == text
+    with pytest.raises(InputError, match=r"^9: an identifier of mention 'deletion' holds '\|'$"):
+        format_pubtator(document)
+
+
+def test_part_of_a_composite_without_identifier_comes_last(tmp_path):
+    lines = "1|t|renal and odd pain\n1\t0\t18\trenal and odd pain\tDisease\t{}\n\n"
+    document = next(read_pubtator(save(tmp_path, lines.format("-1|D1\todd pain|renal pain"))))
+    assert document.mentions[0].ids == ("D1",)
+    assert document.mentions[0].names == ("renal pain", "odd pain")
+    assert format_pubtator(document) == lines.format("D1|-1\trenal pain|odd pain")
+
+
+HEAD = "12345|t|Take aspirin.\n12345|a|It hurts.\n"
+GOOD = "1|t|Good one.\n\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "number", "message"),
+    [
+        ("12345\t5\t12\taspirin\tChemical", 5, "a mention has 6 or 7 columns, this line 5"),
+        ("12345\t5\t12\taspirin\tChemical\tC\tn\tx", 5, "a mention has 6 or 7 columns, this line 8"),
+        ("12345", 5, "a relation has at least 4 columns, this line 1"),
+        ("12345\tCID\tC1", 5, "a relation has at least 4 columns, this line 3"),
+        ("12345\t5\t1x\taspirin\tChemical\tC", 5, "end '1x' of mention 'aspirin' is not an integer"),
+        ("12345\t5.0\t12\taspirin\tChemical\tC", 5, "start '5.0' of mention 'aspirin' is not an integer"),
+        (
+            "12345\t-1\t12\taspirin\tChemical\tC",
+            5,
+            "mention 'aspirin' at -1 to 12 is empty or begins before the text",
+        ),
+        ("12345\t5\t5\t\tChemical\tC", 5, "mention '' at 5 to 5 is empty or begins before the text"),
+        ("12345\t4\t5\t \tChemical\tC", 5, "mention ' ' at 4 to 5 is white space"),
+        ("12345\t50\t57\taspirin\tChemical\tC", 5, "mention 'aspirin' ends after the text"),
+        ("12345\t4\t11\taspirin\tChemical\tC", 5, "mention 'aspirin' is not at 4 to 11, there is ' aspiri'"),
+        (
+            "12345\t5\t12\taspirin\tChemical\tC|D\tx",
+            5,
+            "mention 'aspirin' has 2 identifiers and 1 names of parts",
+        ),
+        ("99\t5\t12\taspirin\tChemical\tC", 5, "a line of document '99'; is a blank line missing before it?"),
+        ("99|t|Next.", 5, "a line of document '99|t|Next.'; is a blank line missing before it?"),
+        (
+            "12345\t5\t12\taspirin\tChemical\tC\n12345\tCID\tC\tD9",
+            6,
+            "no mention has tail 'D9' of relation 'CID'",
+        ),
+        ("12345\tCID\tC\tD9", 5, "no mention has head 'C' of relation 'CID'"),
+    ],
+)
+def test_errors_in_lines(tmp_path, lines, number, message):
+    path = save(tmp_path, GOOD + HEAD + lines + "\n\n" + GOOD.replace("1", "2"))
+    line = f"test.pubtator:{number}: 12345: {message}"
+    with pytest.raises(InputError) as caught:
+        list(read_pubtator(path))
+    assert str(caught.value) == line
+    with pytest.warns(UserWarning, match="test.pubtator") as warned:
+        assert [document.id for document in read_pubtator(path, strict=False)] == ["1", "2"]
+    assert [str(warning.message) for warning in warned] == [line]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"", "test.pubtator: there are no documents in this file"),
+        (b"\n \r\n\n", "test.pubtator: there are no documents in this file"),
+        (b"5|a|x\n5|t|y\n", "test.pubtator:1: 5: the first line is not a title, 'identifier|t|text'"),
+        (b"5\t0\t1\tx\tT\tI\n", "test.pubtator:1: 5: the first line is not a title, 'identifier|t|text'"),
+        (b"5|t|x\n5|t|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
+        (b"5|t|x\n6|a|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
+        (b"5|t|x\n5|a|ab\xff\n", "test.pubtator:2: 5: byte 7 of the line is not UTF-8"),
+        (b"5|t|x\n\n5|t|y\n", "test.pubtator:3: 5: a document of this identifier was in the file before"),
+    ],
+)
+def test_errors_in_files(tmp_path, content, line):
+    with pytest.raises(InputError) as caught:
+        list(read_pubtator(save(tmp_path, content)))
+    assert str(caught.value) == line
+
+
+def test_errors_of_the_document_name_its_first_line(tmp_path):
+    path = save(tmp_path, GOOD + "5|t|Take aspirin\n5\t5\t12\taspirin\tChemical\tC\n")
+    with pytest.raises(
+        InputError, match=r"^test.pubtator:3: 5: mention 'aspirin' at 5 does not begin and end"
+    ):
+        list(
+            read_pubtator(
+                path, segmenter=lambda text, spans, sections: (((0, len(text)),), (Sentence(0, 1),))
+            )
+        )
+
+
+def test_one_document_at_a_time(tmp_path):
+    documents = read_pubtator(save(tmp_path, GOOD + "broken\n"))
+    assert next(documents).id == "1"
+    with pytest.raises(InputError, match=":3: broken: "):
+        next(documents)
+
+
+@pytest.mark.parametrize(
+    ("text", "mention", "fact", "message"),
+    [
+        ("A\nb", Mention(0, 1, "T", ("1",)), None, "line break or Tab"),
+        ("A b", Mention(0, 1, "T\t", ("1",)), None, "line break or Tab"),
+        ("A b", Mention(0, 1, "T", ("1|2",)), None, r"an identifier of mention 'A' holds '\|'"),
+        ("A b", Mention(0, 1, "T", ("1",), ("a|b",)), None, "has not one name a part"),
+        ("A b", Mention(0, 1, "T", ("1", "2"), ("a",)), None, "has not one name a part"),
+        ("A b", Mention(0, 1, "T", ("1",)), Fact("1", "5", "1"), "cannot hold relation '5'"),
+    ],
+)
+def test_what_the_format_cannot_hold(text, mention, fact, message):
+    document = Document("d", text, ((0, 1), (2, 3)), (Sentence(0, 2),), (mention,), (fact,) if fact else ())
+    with pytest.raises(InputError, match=f"^d: .*{message}"):
+        format_pubtator(document)
+
+
+PLAIN = st.text(
+    st.characters(codec="utf-8", exclude_characters="\t\n\r|", exclude_categories=["Cc"]),
+    min_size=1,
+    max_size=6,
+)
+NAME = PLAIN.filter(lambda name: name.strip() and name != "-1" and not name.lstrip("-").isdigit())
+
+
+@st.composite
+def documents(draw):
+    title, abstract = (
+        draw(st.text("aé😀 .|", max_size=12)),
+        draw(st.none() | st.text("bB. ,\x85\u2028|", max_size=20)),
+    )
+    text = title if abstract is None else f"{title} {abstract}"
+    sections = [(0, len(title)), *([] if abstract is None else [(len(title) + 1, len(text))])]
+    mentions = []
+    for start in draw(st.lists(st.integers(0, max(0, len(text) - 1)), max_size=4)):
+        end = draw(st.integers(start + 1, max(start + 1, len(text))))
+        if text[start:end].strip():
+            ids = draw(st.lists(NAME, max_size=3))
+            parts = max(1, len(ids) + draw(st.integers(0, 1)))
+            names = draw(st.just([]) | st.lists(PLAIN, min_size=parts, max_size=parts))
+            mentions.append(Mention(start, end, draw(PLAIN), tuple(ids), tuple(names)))
+    known = [identifier for mention in mentions for identifier in mention.ids]
+    fact = st.builds(
+        Fact,
+        st.sampled_from(known or [""]),
+        NAME,
+        st.sampled_from(known or [""]),
+        st.lists(PLAIN, max_size=2).map(tuple),
+    )
+    facts = draw(st.lists(fact, max_size=3)) if known else []
+    words, sentences = one_word(text, [mention.span for mention in mentions], sections)
+    return Document(draw(NAME), text, words, sentences, tuple(mentions), tuple(facts), tuple(sections))
+
+
+@given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))
+def test_round_trip(tmp_path_factory, written):
+    path = tmp_path_factory.mktemp("round") / "trip"
+    write_pubtator(written, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(read_pubtator(path, segmenter=one_word)) == written
+
+
+CORPORA = [
+    ("CDR/CDR_TrainingSet.PubTator.txt", {}, 9_385, 76),
+    ("CDR/CDR_DevelopmentSet.PubTator.txt", {}, 9_591, 59),
+    ("CDR/CDR_TestSet.PubTator.txt", {}, 9_809, 91),
+    ("BioRED/Train.PubTator", {"id_separator": ",", "unlinked": "-"}, 13_351, 31),
+    ("BioRED/Dev.PubTator", {"id_separator": ",", "unlinked": "-"}, 3_533, 20),
+]
+
+
+@pytest.mark.skipif("GLRE_DATA" not in os.environ, reason="GLRE_DATA names no folder with the corpora")
+@pytest.mark.parametrize(("name", "options", "mentions", "unlinked"), CORPORA)
+def test_corpora_byte_for_byte(tmp_path, name, options, mentions, unlinked):
+    path = Path(os.environ["GLRE_DATA"]) / name
+    if not path.exists():
+        pytest.skip(f"GLRE_DATA has no {name}")
+    read = list(read_pubtator(path, segmenter=one_word, **options))
+    assert sum(len(document.mentions) for document in read) == mentions
+    assert sum(not mention.ids for document in read for mention in document.mentions) == unlinked
+    write_pubtator(read, tmp_path / "copy", **options)
+    assert (tmp_path / "copy").read_bytes() == path.read_bytes()
