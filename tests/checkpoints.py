@@ -13,7 +13,6 @@ TEXT = [
     "N-acetyl-cysteine ( NAC ) prevents hepatotoxicity after acetaminophen overdose .",
     "Naïve readers of the café menu don't see any difference at all .",
 ]
-PIECE = ["<pad>", "<unk>", "[CLS]", "[SEP]", "<s>", "</s>", "<sep>", "<cls>", "<mask>", "<eop>", "<eod>", "[MASK]"]
 
 
 def checkpoint(family: str, folder: Path, *, length: int = 64, weights: bool = True) -> Path:
@@ -48,6 +47,7 @@ def _configs(tokenizer: Tokenizer, length: int) -> dict[str, dict[str, object]]:
         },
         "modernbert": {
             "model_type": "modernbert",
+            **{f"{name}_token_id": tokenizer.token_to_id("[SEP]") for name in ("bos", "eos", "cls", "sep")},
             "max_position_embeddings": length,
             "pad_token_id": tokenizer.token_to_id("[PAD]"),
         },
@@ -118,9 +118,14 @@ def _modernbert() -> tuple[Tokenizer, dict[str, object]]:
     }
 
 
-def _unigram(special: list[str], unknown: str, single: str, settings: dict[str, object]) -> tuple[Tokenizer, dict[str, object]]:
+def _unigram(
+    special: list[str], unknown: str, single: str, settings: dict[str, object]
+) -> tuple[Tokenizer, dict[str, object]]:
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace("``", '"'), normalizers.NFKC()])
+    lowercase = [normalizers.Lowercase()] if settings["tokenizer_class"] == "AlbertTokenizer" else []
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace("``", '"'), normalizers.NFKC(), *lowercase]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     trainer = trainers.UnigramTrainer(

@@ -1,5 +1,6 @@
-"""Small invented documents, and graphs of them, for tests."""
+"""Small invented documents, their graphs, and small models, for tests."""
 
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -8,6 +9,16 @@ from torch_geometric.data import Batch
 
 from glre_pyg.document import Document, Fact, Mention, Sentence
 from glre_pyg.graph import Labels
+from glre_pyg.models.glre import GLRE
+from glre_pyg.nn.classifier import Classifier
+from glre_pyg.nn.context import ContextAttention, NoContext
+from glre_pyg.nn.distance import DistanceEmbedding
+from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
+from glre_pyg.nn.local import LocalAttention, NoLocal
+from glre_pyg.nn.nodes import NodeEncoder
+from glre_pyg.nn.recurrent import BiLSTM
+from glre_pyg.nn.rgcn import RGCN, NoGlobal
+from glre_pyg.pieces import Subwords, Vocabulary
 
 LABELS = Labels(relations=("causes", "treats"), types=("Chemical", "Disease", "Gene"), pair_types=None)
 ONE_WAY = Labels(LABELS.relations, LABELS.types, (("Chemical", "Disease"),))
@@ -93,7 +104,9 @@ def odd_documents():
     return [two_sentences(), no_pair(), no_entity(), one_sentence(), apart(), empty()]
 
 
-def random_document(seed, *, sentences=(2, 5), words=(5, 12), entities=(3, 6), facts=0.3, name=None):
+def random_document(
+    seed, *, sentences=(2, 5), words=(5, 12), entities=(3, 6), facts=0.3, composites=0.2, name=None
+):
     """Random words, entities with one to three mentions of one or two words, some nested or composite."""
     random = Random(f"document {seed}")
     lines = [
@@ -108,7 +121,7 @@ def random_document(seed, *, sentences=(2, 5), words=(5, 12), entities=(3, 6), f
             line = random.randrange(len(lines))
             start = random.randrange(len(lines[line]) - 1)
             offset = sum(map(len, lines[:line])) + start
-            others = [random.choice(ids)] if random.random() < 0.2 else []
+            others = [random.choice(ids)] if random.random() < composites else []
             span = (offset, offset + random.randint(1, 2))
             mentions.append((*span, kinds[identifier], *dict.fromkeys([identifier, *others])))
     pairs = [(head, tail) for head in ids for tail in ids if head != tail]
@@ -135,3 +148,74 @@ def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
         name: torch.randn(batch[name].num_nodes, channels, generator=generator, dtype=dtype)
         for name in batch.node_types
     }
+
+
+def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
+    """Pieces for a random BERT of one narrow layer."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    return Subwords.train(
+        [each.word_texts() for each in documents],
+        vocab_size=vocab_size,
+        config={"model_type": "bert", **sizes, **config},
+        max_length=max_length,
+        overlap=overlap,
+    )
+
+
+def vocabulary(documents):
+    """Pieces for the encoder without BERT."""
+    words = [each.word_texts() for each in documents]
+    return Vocabulary.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
+
+
+def transformer(*, dropout=0.0, pooling="mean", trainable=True):
+    return partial(TransformerEncoder, pooling=pooling, trainable=trainable, dropout=dropout)
+
+
+def bilstm(*, dropout=0.0):
+    base = partial(WordEmbedding, channels=16, trainable=True)
+    return partial(BiLSTM, base=base, hidden_channels=8, num_layers=1, dropout=dropout)
+
+
+def glre(
+    pieces,
+    *,
+    encoder=None,
+    global_layer="rgcn",
+    local_layer="attention",
+    context_layer="attention",
+    query="global",
+    na_column=False,
+    dropout=0.0,
+):
+    """A narrow GLRE whose layers are named as in ``conf/layer``."""
+    layers = {
+        "rgcn": partial(
+            RGCN,
+            out_channels=16,
+            num_layers=2,
+            dropout_in=dropout,
+            dropout=dropout,
+            norm="relation",
+            message_bias=False,
+            self_loops=False,
+        ),
+        "local": partial(LocalAttention, heads=2, dropout=dropout),
+        "context": partial(ContextAttention, diagonal=False, scaled=False),
+    }
+    if encoder is None:
+        encoder = transformer(dropout=dropout) if isinstance(pieces, Subwords) else bilstm(dropout=dropout)
+    return GLRE(
+        pieces,
+        len(LABELS.relations),
+        encoder=encoder,
+        nodes=partial(NodeEncoder, hidden_channels=16, type_channels=4),
+        global_layer=layers["rgcn"] if global_layer == "rgcn" else NoGlobal,
+        local_layer=layers["local"] if local_layer == "attention" else NoLocal,
+        distance=partial(DistanceEmbedding, channels=4, num_bins=20, zero_is_fixed=False),
+        context_layer=layers["context"] if context_layer == "attention" else NoContext,
+        classifier=partial(Classifier, hidden_channels=16, num_hidden=1, dropout=dropout),
+        query=query,
+        na_column=na_column,
+        reduction="mean",
+    )

@@ -60,7 +60,7 @@ def predict(
     return out
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_once(
     model: RelationModel, graphs: Sequence[DocumentGraph], *, batch_size: int, device: torch.device | str
 ) -> None:

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BatchEncoding,
+    BertTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph
@@ -51,29 +58,57 @@ def find_pretrained(name: str, package: str | None, folder: str, sha256: str | N
         sha256: Checksum of the package's ``model.safetensors``.
 
     Raises:
-        InputError: If the package's weights are not the ones that the checksum names.
+        InputError: If the package has no weights, or not the ones that the checksum names.
     """
     found = importlib.util.find_spec(package) if package else None
     if found is None or not found.submodule_search_locations:
         return name
     path = Path(found.submodule_search_locations[0]) / folder
-    digest = hashlib.sha256((path / "model.safetensors").read_bytes()).hexdigest()
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: the package {package} has no such file")
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 and digest != sha256:
-        raise InputError(f"{path / 'model.safetensors'}: sha256 is {digest}, expected {sha256}")
+        raise InputError(f"{weights}: sha256 is {digest}, expected {sha256}")
     return str(path)
+
+
+def num_positions(config: PretrainedConfig) -> int | None:
+    """Longest input that a model has positions for; None if any length will do (XLNet, DeBERTa-v3)."""
+    count: int | None = getattr(config, "max_position_embeddings", None)
+    if count is None or count < 0 or not getattr(config, "position_biased_input", True):
+        return None
+    return count - config.pad_token_id - 1 if config.model_type in _FROM_PADDING else count
+
+
+def _tokenizer(place: str) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    vocabulary = tokenizer.get_vocab()
+    if vocabulary.keys() <= set(tokenizer.all_special_tokens):
+        raise OSError("there are no files of a tokenizer")  # transformers makes one that knows no word
+    cased = any(piece[2:3].isupper() for piece in vocabulary if piece.startswith("##"))
+    if cased and tokenizer.tokenize("A") == tokenizer.tokenize("a"):
+        # A WordPiece vocabulary with capitals, but no setting that keeps them (BioBERT 1.1).
+        return AutoTokenizer.from_pretrained(place, do_lower_case=False)
+    return tokenizer
 
 
 class Subwords:
     """Pieces of a Hugging Face tokenizer, each word on its own, in windows.
 
-    A word that the tokenizer maps to nothing becomes its unknown token, so that no word is lost.
+    A word that the tokenizer maps to nothing becomes its unknown token, so that no word is lost. The names of
+    special tokens mean nothing in a text: a word ``[SEP]`` is split as any other.
 
     Args:
-        tokenizer: A fast tokenizer that accepts words (``add_prefix_space`` where it is byte-level).
+        tokenizer: A fast tokenizer.
         config: Configuration of the model that the pieces are for.
         max_length: Longest encoder input, special tokens included.
         overlap: Pieces that two neighbouring windows share, at least.
         source: Folder or hub name of the pretrained weights; None if there are none.
+
+    Raises:
+        InputError: If the tokenizer is not a fast one, or the windows do not fit the model.
     """
 
     def __init__(
@@ -87,11 +122,23 @@ class Subwords:
     ) -> None:
         self.tokenizer, self.config, self.source = tokenizer, config, source
         self.max_length, self.overlap = max_length, overlap
-        probe = tokenizer("a", return_special_tokens_mask=True)
+        if not tokenizer.is_fast:
+            raise InputError(f"encoder: {type(tokenizer).__name__} does not say which word a piece is of")
+        probe = tokenizer("a", return_special_tokens_mask=True, return_token_type_ids=True)
         ids, special = probe["input_ids"], probe["special_tokens_mask"]
+        end = len(ids) - special[::-1].index(0)
         self.prefix: list[int] = ids[: special.index(0)]
-        self.suffix: list[int] = ids[len(ids) - special[::-1].index(0) :]
+        self.suffix: list[int] = ids[end:]
+        self.suffix_types: list[int] = probe["token_type_ids"][end:]
+        stand_ins = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.pad_token_id, 0)
+        self.unknown_id: int = next(number for number in stand_ins if number is not None)
         self.pad_id: int = tokenizer.pad_token_id or 0
+        # Byte-level tokenizers tell a word from the inside of one by the space before it.
+        text = tokenizer("a a", add_special_tokens=False)["input_ids"]
+        self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
+        positions = num_positions(config)
+        if positions is not None and max_length > positions:
+            raise InputError(f"encoder: max_length {max_length} exceeds the model's {positions} positions")
         if self.capacity <= overlap:
             raise InputError(
                 f"encoder: max_length {max_length} leaves no room beside an overlap of {overlap}"
@@ -128,19 +175,18 @@ class Subwords:
         max_length: int,
         overlap: int,
     ) -> Self:
-        """Pieces of a small WordPiece vocabulary learnt from the training words, for an untrained model."""
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-        from transformers import BertTokenizerFast
+        """Pieces of a small WordPiece vocabulary, for an untrained model: characters, then frequent words.
 
+        The vocabulary depends on the words alone, so that a run can be repeated.
+        """
+        counts = Counter(word.lower() for document in words for word in document)
+        characters = sorted({character for word in counts for character in word})
+        frequent = sorted(counts, key=lambda word: (-counts[word], word))
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-        learner.normalizer = normalizers.BertNormalizer(lowercase=True)
-        learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=vocab_size, special_tokens=special, show_progress=False
+        pieces = dict.fromkeys([*special, *characters, *(f"##{c}" for c in characters), *frequent])
+        tokenizer = BertTokenizer(
+            vocab={piece: number for number, piece in enumerate([*pieces][:vocab_size])}
         )
-        learner.train_from_iterator((" ".join(document) for document in words), trainer)
-        tokenizer = BertTokenizerFast(tokenizer_object=learner)
         model = AutoConfig.for_model(**config, vocab_size=len(tokenizer), max_position_embeddings=max_length)
         return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=None)
 
@@ -154,10 +200,13 @@ class Subwords:
     def _read(cls, place: str, *, max_length: int, overlap: int, source: str | None) -> Self:
         try:
             config = AutoConfig.from_pretrained(place)
-            tokenizer = AutoTokenizer.from_pretrained(place, use_fast=True, add_prefix_space=True)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"encoder: no model '{place}': {reason}") from error
+            tokenizer = _tokenizer(place)
+        except (OSError, ValueError, ImportError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            hint = (
+                "" if importlib.util.find_spec("sentencepiece") else " (is the extra sentencepiece missing?)"
+            )
+            raise InputError(f"encoder: no model '{place}': {reason}{hint}") from error
         return cls(tokenizer, config, max_length=max_length, overlap=overlap, source=source)
 
     def save(self, folder: Path) -> None:
@@ -183,24 +232,31 @@ class Subwords:
     def _pieces(self, words: list[str]) -> tuple[list[int], list[int]]:
         if not words:
             return [], []
-        encoding = self.tokenizer(
-            words, is_split_into_words=True, add_special_tokens=False, truncation=False, verbose=False
-        )
+        encoding = self._encode([self._space + word for word in words])
         ids: list[int] = []
         index: list[int] = []
-        unknown: int = self.tokenizer.unk_token_id
         for piece, word in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
             for missing in range(index[-1] + 1 if index else 0, word):
-                ids.append(unknown)
+                ids.append(self.unknown_id)
                 index.append(missing)
             ids.append(piece)
             index.append(word)
         missing = range(index[-1] + 1 if index else 0, len(words))
-        return [*ids, *(unknown for _ in missing)], [*index, *missing]
+        return [*ids, *(self.unknown_id for _ in missing)], [*index, *missing]
+
+    def _encode(self, words: list[str]) -> BatchEncoding:
+        return self.tokenizer(
+            words,
+            is_split_into_words=True,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            truncation=False,
+            verbose=False,
+        )
 
 
 def windows(words: list[int], breaks: set[int], *, capacity: int, overlap: int) -> list[tuple[int, int]]:
-    """Windows ``[start, end)`` over the pieces of a document: none empty, every piece in one at least.
+    """Windows ``[start, end)`` over the pieces of a document: every piece in one, no window within another.
 
     A window ends at the last sentence break in its second half, else between two words, else (a word
     longer than the window) where it is full; the next begins at least ``overlap`` pieces before that.
@@ -216,15 +272,16 @@ def windows(words: list[int], breaks: set[int], *, capacity: int, overlap: int) 
         [(0, 3), (1, 5), (4, 6)]
     """
     spans = []
-    start = 0
+    start, done = 0, overlap
     while len(words) - start > capacity:
         full = start + capacity
-        fits = [cut for cut in range(start + 1, full + 1) if words[cut] != words[cut - 1]]
-        late = [cut for cut in fits if words[cut] in breaks and cut - start > max(overlap, capacity // 2)]
-        end = (late or [cut for cut in fits if cut - start > overlap] or [full])[-1]
-        spans.append((start, end))
-        back = [cut for cut in fits if cut <= end - overlap]
-        start = back[-1] if back else end - overlap
+        cuts = [cut for cut in range(start + 1, full + 1) if words[cut] != words[cut - 1]]
+        ends = [cut for cut in cuts if cut > done]
+        late = [cut for cut in ends if words[cut] in breaks and cut - start > capacity // 2]
+        done = (late or ends or [full])[-1]
+        spans.append((start, done))
+        back = [cut for cut in cuts if cut <= done - overlap]
+        start = back[-1] if back else done - overlap
     return [*spans, (start, len(words))] if words else []
 
 
@@ -234,11 +291,20 @@ class Vocabulary:
     Args:
         words: Known words; a word's id is its position plus one, and 0 is any other word.
         lowercase: Whether words are looked up in lower case.
-        vectors: Pretrained vectors of some of these words, or None.
+        vectors: Pretrained vectors of the first of these words, or None.
+        width: Width of pretrained vectors that are not at hand because a trained model has them; or None.
     """
 
-    def __init__(self, words: list[str], *, lowercase: bool, vectors: WordVectors | None = None) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        *,
+        lowercase: bool,
+        vectors: WordVectors | None = None,
+        width: int | None = None,
+    ) -> None:
         self.words, self.lowercase, self.vectors = words, lowercase, vectors
+        self.width = width if vectors is None else vectors.table.shape[1]
         self._number = {word: index for index, word in enumerate(words, 1)}
 
     @classmethod
@@ -273,7 +339,7 @@ class Vocabulary:
 
     def save(self, folder: Path) -> None:
         """Write the words; their vectors are among the model's weights."""
-        state = {"words": self.words, "lowercase": self.lowercase}
+        state = {"words": self.words, "lowercase": self.lowercase, "width": self.width}
         (folder / "vocabulary.json").write_text(json.dumps(state))
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
@@ -283,3 +349,10 @@ class Vocabulary:
         graph.word_index = torch.arange(len(words))
         graph.window_index = torch.zeros(len(words), dtype=torch.long)
         return graph
+
+
+_FROM_PADDING = {
+    *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text"),
+    *("ibert", "longformer", "luke", "mpnet", "xmod"),
+}
+"""Model types that number positions from behind the padding id: RoBERTa has 514 for 512 pieces."""

@@ -33,7 +33,7 @@ class WordVectors:
             limit: Vectors to read at most; None reads all.
 
         Raises:
-            InputError: If the file is missing, none of these, or a vector in it is cut short.
+            InputError: If the file is missing, none of these, cut short, or a number in it is not finite.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file of word vectors")
@@ -49,45 +49,52 @@ class WordVectors:
                 rows.append(row)
         if not rows:
             raise InputError(f"{path}: no word vectors in the file")
-        return cls(list(words), np.stack(rows))
+        vectors = cls(list(words), np.stack(rows))
+        bad = np.flatnonzero(~np.isfinite(vectors.table).all(axis=1))
+        if len(bad):
+            raise InputError(f"{path.name}: the vector of '{vectors.words[bad[0]]}' is not finite")
+        return vectors
 
 
 def _rows(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
     header = file.readline().split()
     if len(header) != 2 or not all(part.isdigit() for part in header):
         file.seek(0)
-        yield from _text(path, file, width=None, line=0)
+        yield from _text(path, file, count=0, width=None)
         return
     count, width = map(int, header)
     start = file.tell()
-    probe = file.readline()
+    read = _text if _is_text(file.readline(), width) else _binary
     file.seek(start)
-    if len(probe.split(b" ")) >= width + 1 and _is_text(probe):
-        yield from _text(path, file, width=width, line=1)
-    else:
-        yield from _binary(path, file, count=count, width=width)
+    yield from read(path, file, count=count, width=width)
 
 
-def _is_text(line: bytes) -> bool:
+def _is_text(line: bytes, width: int) -> bool:
+    parts = line.split()
     try:
-        [float(part) for part in line.split()[1:]]
+        return len([float(part) for part in parts[-width:]]) == width < len(parts)
     except ValueError:
         return False
-    return True
 
 
-def _text(path: Path, file: BinaryIO, *, width: int | None, line: int) -> Iterator[tuple[str, np.ndarray]]:
-    for number, raw in enumerate(file, line + 1):
+def _text(path: Path, file: BinaryIO, *, count: int, width: int | None) -> Iterator[tuple[str, np.ndarray]]:
+    found, before = 0, 0 if width is None else 1
+    for number, raw in enumerate(file, before + 1):
         parts = raw.rstrip().decode("utf-8", "replace").split(" ")
+        if parts == [""]:
+            continue
         width = width or len(parts) - 1
         try:
             # GloVe's largest file has words with spaces in them: the vector is what stands last.
-            row = np.array(parts[-width:], dtype=np.float32)
+            row = np.array([float(part) for part in parts[-width:]], dtype=np.float32)
         except ValueError:
             row = np.empty(0, dtype=np.float32)
         if len(row) != width or len(parts) <= width or width < 1:
-            raise InputError(f"{path.name}:{number}: not a word and {width} numbers")
+            raise InputError(f"{path.name}:{number}: not a word and {width or 'its'} numbers")
+        found += 1
         yield " ".join(parts[:-width]), row
+    if found < count:
+        raise InputError(f"{path.name}: cut short, {found} of {count} vectors")
 
 
 def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -97,5 +104,5 @@ def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[t
             word += byte
         raw = file.read(4 * width)
         if len(raw) != 4 * width:
-            raise InputError(f"{path.name}: vector {number} of {count} is cut short")
+            raise InputError(f"{path.name}: cut short, {number - 1} of {count} vectors")
         yield word.lstrip(b"\n").decode("utf-8", "replace"), np.frombuffer(raw, dtype="<f4")

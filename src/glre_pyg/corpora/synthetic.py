@@ -1,7 +1,7 @@
 """Invented abstracts on chemicals that do or do not induce diseases: section 4.1's task without its data.
 
-Whether a pair is a fact can only be read in the text. The knobs of :class:`SyntheticCorpus` make documents that
-one layer of the model can solve and the others cannot.
+Whether a pair is a fact can only be read in the text. The knobs of :class:`SyntheticCorpus` make
+documents that one layer of the model can solve and the others cannot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from glre_pyg.document import Document, Fact, Span
 
 RELATION = "CID"
 
-# How a pair is told: the meanings of the sentences, and who is in them. Two sentences with a gene go together.
+# How a pair is told: what the sentences mean and who is in them. Two sentences with a gene go together.
 _TELLINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "direct": (("{claim}", "xy"),),
     "bridged": (("block", "xg"), ("gene {claim}", "gy")),
@@ -33,35 +33,36 @@ _TELLINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 class SyntheticCorpus:
     """Documents that a seed, the name of a split and these knobs determine.
 
-    The candidates are all pairs of a chemical and a disease; their one relation is ``"CID"``, chemical-induced
-    disease. No name, place or number of mentions tells whether a pair is a fact, only what the sentences say.
-    A *stated* pair is told in one of three ways:
+    The candidates are all pairs of a chemical and a disease; their one relation is ``"CID"``,
+    chemical-induced disease. No name, place or number of mentions tells whether a pair is a fact, only
+    what the sentences say. A *stated* pair is told in one of three ways:
 
     - *direct*: one sentence affirms or denies it ("X caused Y", "X did not cause Y");
-    - *bridged*: one sentence says that X blocks a gene, another what the loss of the gene causes or does not;
-    - *suggested*: one sentence leaves it open ("Y was observed in patients on X"). It is a fact if and only if
-      the reference drug of the document causes the diseases. A second drug does the opposite, so that nothing
-      but the name of the reference drug tells the two kinds of documents apart.
+    - *bridged*: one sentence says that X blocks a gene, another what the loss of the gene causes or not;
+    - *suggested*: one sentence leaves it open ("Y was observed in patients on X"). It is a fact if and only
+      if the reference drug of the document causes the diseases. A second drug does the opposite, so that
+      nothing but the name of the reference drug tells the two kinds of documents apart.
 
     A range is ``(lowest, highest)``, drawn for each document. A share is rounded at random in each document.
 
     Args:
         seed: Another seed, other documents.
-        drugs: Range: chemicals of a document, not counting the two more of documents with a suggested pair.
+        drugs: Range: chemicals of a document, without the two more that a suggested pair brings.
         diseases: Range: diseases of a document.
         mentions: Range: an entity is named at least this often; sentences that claim nothing fill up.
         affirmed: Share of the stated pairs that are facts; for suggested pairs, of the documents.
         unstated: Share of the pairs that no sentence states; they are no facts.
-        treated: Share of the unstated pairs that a sentence names together ("X was given to patients with Y");
-            in the others each of the two has a sentence of its own.
-        balanced: Every chemical and every disease of a document has as many affirmed, denied and unstated pairs
-            as the others: an entity alone tells nothing. Needs ``drugs == diseases``, and draws one number.
+        treated: Share of the unstated pairs that a sentence names together ("X was given to patients with
+            Y"); in the others each of the two has a sentence of its own.
+        balanced: Share of the documents in which every chemical and every disease has as many affirmed,
+            denied and unstated pairs as the others: an entity alone tells nothing. Needs
+            ``drugs == diseases``, and draws one number for both.
         bridged: Share of the stated pairs that are bridged.
-        gap: Range: sentences between the two that together tell one thing. Where there is no room, sentences
-            without a mention are added.
+        gap: Range: sentences between the two that together tell one thing. Where there is no room,
+            sentences without a mention are added.
         suggested: Share of the stated pairs that are suggested.
-        remote: The reference drug is known by its target only: one sentence says that X blocks a gene, another
-            that the gene is the reference target.
+        remote: The reference drug is known by its target only: one sentence says that X blocks a gene,
+            another that the gene is the reference target.
         abbreviated: Share of the entities that are introduced with an abbreviation and then called by it.
         aliases: Share of the entities that go by two names in turn, which the text never links.
         distractors: Range: sentences without a mention.
@@ -79,7 +80,7 @@ class SyntheticCorpus:
     affirmed: float = 0.5
     unstated: float = 0.25
     treated: float = 0.5
-    balanced: bool = False
+    balanced: float = 0.0
     bridged: float = 0.1
     gap: tuple[int, int] = (0, 3)
     suggested: float = 0.0
@@ -103,28 +104,27 @@ class SyntheticCorpus:
             raise ValueError(f"diseases: {self.diseases} is not drugs, {self.drugs}, as balanced needs")
 
     def generate(self, split: str, size: int) -> Iterator[Document]:
-        """Write the first `size` documents of a split, one by one; a larger split begins like a smaller one."""
+        """Write the first `size` documents of a split, one by one: a larger split begins with them."""
         return (self.document(split, index) for index in range(size))
 
     def document(self, split: str, index: int) -> Document:
         """Write one document of a split."""
         rng = Random(f"{self.seed}/{split}/{index}")  # hashed with SHA-512: the same in every process
         rows = rng.randint(*self.drugs)
-        columns = rows if self.balanced else rng.randint(*self.diseases)
+        balanced = rng.random() < self.balanced
+        columns = rows if balanced else rng.randint(*self.diseases)
         *drugs, reference, comparator, other = self._characters("Chemical", rows + 3, rng)
         diseases = self._characters("Disease", columns, rng)
         plan = _Plan(iter(self._characters("Gene", rows * columns + 2, rng)))
-        truths = self._truths(rows, columns, rng)
+        truths = self._balanced(rows, rng) if balanced else self._truths(rows * columns, rng)
         tellings = self._tellings(truths, rng)
         regime = rng.random() < self.affirmed
         for (drug, disease), truth, telling in zip(product(drugs, diseases), truths, tellings, strict=True):
             plan.tell(telling, drug, disease, truth=regime if telling == "suggested" else truth)
         if "suggested" in tellings:
             drugs += [reference, comparator]
-            for drug, role, truth in (
-                (reference, "reference", regime),
-                (comparator, "comparator", not regime),
-            ):
+            roles = (reference, "reference", regime), (comparator, "comparator", not regime)
+            for drug, role, truth in roles:
                 plan.add("remote role" if self.remote else "role", claim=role, x=drug)
                 for disease in diseases:
                     plan.tell("direct", drug, disease, truth)
@@ -145,17 +145,18 @@ class SyntheticCorpus:
             characters.append(Character(kind, (f"{kind[0]}{number:04d}",), known, short))
         return characters
 
-    def _truths(self, rows: int, columns: int, rng: Random) -> list[bool | None]:
+    def _truths(self, size: int, rng: Random) -> list[bool | None]:
         """Of each pair: affirmed, denied, or not stated."""
-        size = columns if self.balanced else rows * columns
         unstated = _share(self.unstated, size, rng)
         affirmed = _share(self.affirmed, size - unstated, rng)
         truths = [None] * unstated + [True] * affirmed + [False] * (size - unstated - affirmed)
-        truths = rng.sample(truths, size)
-        if not self.balanced:
-            return truths
-        first, second = rng.sample(range(size), size), rng.sample(range(size), size)
-        return [truths[(i + j) % size] for i, j in product(first, second)]  # a Latin square
+        return rng.sample(truths, size)
+
+    def _balanced(self, size: int, rng: Random) -> list[bool | None]:
+        """A Latin square: the same in each row and column, each time in another order."""
+        truths = self._truths(size, rng)
+        rows, columns = rng.sample(range(size), size), rng.sample(range(size), size)
+        return [truths[(row + column) % size] for row, column in product(rows, columns)]
 
     def _tellings(self, truths: Sequence[bool | None], rng: Random) -> list[str]:
         """How each pair is told."""
@@ -203,7 +204,7 @@ class _Plan:
     def tell(self, telling: str, drug: Character, disease: Character, truth: bool | None) -> None:
         self.add(telling, claim="affirm" if truth else "deny", x=drug, y=disease)
         if truth:
-            self.facts.append(Fact(*drug.ids, RELATION, *disease.ids))
+            self.facts.append(Fact(drug.ids[0], RELATION, disease.ids[0]))
 
     def add(self, telling: str, *, claim: str, **cast: Character) -> None:
         together = any("g" in slots for _, slots in _TELLINGS[telling])

@@ -72,12 +72,14 @@ class ScoredPairs:
         if not len(predicted):
             return 0.5
         order = np.argsort(-predicted, kind="stable")
-        ranked, hits = predicted[order].astype(np.float64), np.cumsum(true[order])
+        ranked, hits = predicted[order], np.cumsum(true[order])
         below = np.append(ranked[1:], 0.0)
         f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + self.num_gold)
         cut = int(np.argmax(np.where(ranked > below, f1, -1.0)))
-        return float((ranked[cut] + below[cut]) / 2)
+        # Between neighbours with nothing between them, the middle may round up to the one to be predicted.
+        return float(min((ranked[cut] + below[cut]) / 2, np.nextafter(ranked[cut], 0)))
 
     def _kept(self, filtered: bool) -> tuple[np.ndarray, np.ndarray]:
         kept = ~self.ignored if filtered else np.ones_like(self.ignored)
-        return self.probability[kept].ravel(), self.is_fact[kept].ravel()
+        # In float64: beside a float32 array numpy rounds a threshold to float32, onto a probability at worst.
+        return self.probability[kept].ravel().astype(np.float64), self.is_fact[kept].ravel()

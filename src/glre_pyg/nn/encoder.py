@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
+from huggingface_hub.utils import enable_progress_bars
 from torch import Tensor, nn
 from torch_geometric.utils import cumsum, scatter
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import logging
 
+from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph, word_counts
 from glre_pyg.pieces import Subwords, Vocabulary
 
@@ -27,6 +32,9 @@ class TransformerEncoder(nn.Module):
         trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout and gradients.
         dropout: Dropout inside the transformer; None keeps what its configuration says.
 
+    Raises:
+        InputError: If the checkpoint lacks weights, or the model knows no dropout and one is given.
+
     Shape:
         Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. A batch that
         carries ``features`` [W, d] (a frozen encoder's output) is not encoded again.
@@ -37,17 +45,21 @@ class TransformerEncoder(nn.Module):
     ) -> None:
         super().__init__()
         settings = {} if dropout is None else dict.fromkeys(_DROPOUTS & set(vars(pieces.config)), dropout)
+        if dropout is not None and not settings:
+            raise InputError(f"encoder: no dropout is known in a model of type {pieces.config.model_type}")
         if pieces.source is None:
             pieces.config.update(settings)
-            self.transformer = AutoModel.from_config(pieces.config)
+            self.transformer = AutoModel.from_config(pieces.config, dtype=torch.float32)
         else:
-            self.transformer = AutoModel.from_pretrained(pieces.source, dtype=torch.float32, **settings)
+            self.transformer = _load(pieces.source, settings)
         self.transformer.requires_grad_(trainable)
-        if hasattr(self.transformer, "pooler"):
-            self.transformer.pooler = None  # the only part that words do not come from
-        self.prefix, self.suffix, self.pad_id = pieces.prefix, pieces.suffix, pieces.pad_id
+        for part in _UNUSED & set(dir(self.transformer)):
+            setattr(self.transformer, part, None)
+        self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
+        self.pad_id = pieces.pad_id
         self.pooling, self.trainable = pooling, trainable
         self.out_channels: int = pieces.config.hidden_size
+        self.train()
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         """Training mode; a frozen transformer stays in evaluation mode."""
@@ -82,7 +94,11 @@ class TransformerEncoder(nn.Module):
         padded.scatter_(1, last, padded.new_tensor(self.suffix).expand_as(last))
         full = sizes[:, None] + len(self.prefix) + len(self.suffix)
         mask = torch.arange(length, device=row.device) < full
-        output = self.transformer(input_ids=padded, attention_mask=mask.long())
+        inputs = {"input_ids": padded, "attention_mask": mask.long()}
+        if any(self.suffix_types):  # XLNet, whose last token is of a segment of its own
+            types = padded.new_tensor(self.suffix_types).expand_as(last)
+            inputs["token_type_ids"] = torch.zeros_like(padded).scatter_(1, last, types)
+        output = self.transformer(**inputs)
         return output.last_hidden_state[window_index, column]
 
 
@@ -100,7 +116,7 @@ class WordEmbedding(nn.Module):
 
     def __init__(self, pieces: Vocabulary, *, channels: int, trainable: bool) -> None:
         super().__init__()
-        width = channels if pieces.vectors is None else pieces.vectors.table.shape[1]
+        width = channels if pieces.width is None else pieces.width
         self.table = nn.Embedding(len(pieces.words) + 1, width)
         nn.init.normal_(self.table.weight, std=0.1)
         if pieces.vectors is not None:
@@ -115,4 +131,39 @@ class WordEmbedding(nn.Module):
         return self.table(batch.input_ids)
 
 
-_DROPOUTS = {"hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout"}
+def _load(source: str, settings: dict[str, float]) -> PreTrainedModel:
+    try:
+        with _quiet():
+            model, report = AutoModel.from_pretrained(
+                source, dtype=torch.float32, output_loading_info=True, **settings
+            )
+    except OSError as error:
+        raise InputError(f"encoder: no weights in '{source}': {str(error).splitlines()[0]}") from error
+    missing = sorted(name for name in report["missing_keys"] if name.split(".")[0] not in _UNUSED)
+    if missing:
+        raise InputError(f"encoder: '{source}' has no {missing[0]} and lacks {len(missing)} weights in all")
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar and its table of the weights that a checkpoint has too many of."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    if bars:
+        enable_progress_bars()  # those of downloads, which the line before hides as well
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+_DROPOUTS = {
+    *("hidden_dropout_prob", "attention_probs_dropout_prob"),  # BERT and most of its kin
+    *("dropout", "attention_dropout", "embedding_dropout", "mlp_dropout"),  # XLNet, DistilBERT, ModernBERT
+}
+_UNUSED = {"pooler", "mask_emb"}
+"""Parts of a transformer that words do not come from; without them, every parameter gets a gradient."""

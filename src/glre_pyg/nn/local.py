@@ -101,7 +101,8 @@ class LocalAttention(nn.Module):
 
     def forward(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
         """Local representations of the head and of the tail of every pair."""
-        sentence_of = batch["mention", "in", "sentence"].edge_index[1]
+        mention, sentence = batch["mention", "in", "sentence"].edge_index
+        sentence_of = torch.empty_like(sentence).scatter_(0, mention, sentence)  # [M]
         head, tail = batch.pair_index
         local_head = self.head(query, nodes, sentence_of, *incidences(batch, head), tail)
         local_tail = self.tail(query, nodes, sentence_of, *incidences(batch, tail), head)

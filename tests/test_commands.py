@@ -1,0 +1,201 @@
+"""The commands as their users run them: in processes of their own, on real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from glre_pyg.corpora.formats import read_documents, write_documents
+from glre_pyg.corpora.pubtator import read_pubtator
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+
+TINY = [
+    "encoder=tiny",
+    "dataset.sizes.train=24",
+    "dataset.sizes.dev=8",
+    "dataset.sizes.test=8",
+    "training.epochs=3",
+    "model.nodes.hidden_channels=16",
+]
+
+
+def start(command: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def run(command: str, *arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
+    process = start(command, *arguments, cwd=cwd)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    return out, err
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("commands")
+    out, _ = run("train", *TINY, "hydra.run.dir=first", cwd=folder)
+    (folder / "train.out").write_text(out)
+    return folder
+
+
+def test_training_prints_what_a_person_wants_to_see(folder):
+    out = (folder / "train.out").read_text()
+    lines = out.splitlines()
+    assert sum(line.startswith("epoch ") and "loss" in line and "dev P" in line for line in lines) == 3
+    assert [line.split()[1] for line in lines if line.startswith("synthetic ")] == [
+        "dev",
+        "dev",
+        "test",
+        "test",
+    ]
+    assert "every candidate pair" in out
+    assert lines[-1] == f"run directory: {folder / 'first'}"
+
+
+def test_a_run_directory_holds_everything(folder):
+    names = {path.name for path in (folder / "first").iterdir()}
+    assert names >= {
+        "config.yaml",
+        "labels.json",
+        "encoder",
+        "model.safetensors",
+        "scores.json",
+        "predictions_dev.jsonl",
+        "predictions_test.jsonl",
+        "log.jsonl",
+        "environment.json",
+    }
+    log = [json.loads(line) for line in (folder / "first/log.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == [1, 2, 3]
+    assert list((folder / "first").rglob("events.out.tfevents*"))
+
+
+def test_the_best_epoch_is_that_of_the_highest_dev_f1(folder):
+    log = [json.loads(line) for line in (folder / "first/log.jsonl").read_text().splitlines()]
+    scores = json.loads((folder / "first/scores.json").read_text())
+    best = max(log, key=lambda entry: entry["dev_f1"])
+    assert scores["best_epoch"] == best["epoch"]
+    assert scores["threshold"] == best["threshold"]
+    assert scores["dev"]["filtered"]["f1"] == pytest.approx(best["dev_f1"])
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_evaluate_repeats_the_scores_of_training(folder, split):
+    out, _ = run("evaluate", "run=first", f"split={split}", "output=pairs.jsonl", cwd=folder)
+    expected = [
+        line
+        for line in (folder / "train.out").read_text().splitlines()
+        if line.startswith(f"synthetic {split}")
+    ]
+    assert out.splitlines() == expected
+    assert (folder / "pairs.jsonl").read_text() == (folder / f"first/predictions_{split}.jsonl").read_text()
+
+
+def test_evaluate_scores_a_file(folder):
+    write_documents(SyntheticCorpus().generate("other", 5), folder / "other.pubtator")
+    out, _ = run("evaluate", "run=first", "dataset.test=other.pubtator", cwd=folder)
+    gold = sum(len(set(document.facts)) for document in read_pubtator(folder / "other.pubtator"))
+    assert f"{gold} true" in out
+
+
+@pytest.mark.parametrize("form", ["pubtator", "jsonl"])
+def test_predict_keeps_documents_and_probabilities(folder, form):
+    documents = list(SyntheticCorpus().generate("new", 6))
+    write_documents(documents, folder / f"in.{form}")
+    run(
+        "predict", "run=first", f"input=in.{form}", f"output=out.{form}", "threshold=0", "chunk=4", cwd=folder
+    )
+    found = list(read_documents(folder / f"out.{form}"))
+    assert [(d.id, d.text, d.mentions) for d in found] == [(d.id, d.text, d.mentions) for d in documents]
+    for document in found:
+        types = [entity.type for entity in document.entities]
+        assert len(document.facts) == types.count("Chemical") * types.count("Disease")
+        assert all(0 < float(fact.extra[0]) < 1 for fact in document.facts)
+
+
+def test_no_label_of_a_file_reaches_the_model(folder):
+    documents = list(SyntheticCorpus().generate("labelled", 6))
+    assert any(document.facts for document in documents)
+    write_documents(documents, folder / "with.pubtator")
+    write_documents([replace(document, facts=()) for document in documents], folder / "without.pubtator")
+    for name in ("with", "without"):
+        run("predict", "run=first", f"input={name}.pubtator", f"output={name}.out", "threshold=0", cwd=folder)
+    assert (folder / "with.out").read_text() == (folder / "without.out").read_text()
+
+
+def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
+    process = start("train", *TINY, "hydra.run.dir=killed", cwd=folder)
+    while not (folder / "killed/checkpoint").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (folder / "killed/scores.json").exists(), "the run was over before it was killed"
+
+    run("train", "training.resume=killed", cwd=folder)
+    whole, resumed = (load_file(folder / name / "model.safetensors") for name in ("first", "killed"))
+    assert whole.keys() == resumed.keys()
+    assert all((whole[name] == resumed[name]).all() for name in whole)
+    logs = [
+        [
+            {key: value for key, value in json.loads(line).items() if key != "seconds"}
+            for line in (folder / name / "log.jsonl").read_text().splitlines()
+        ]
+        for name in ("first", "killed")
+    ]
+    assert logs[0] == logs[1]
+    for name in ("scores.json", "predictions_test.jsonl"):
+        assert (folder / "first" / name).read_text() == (folder / "killed" / name).read_text()
+
+
+def test_a_sweep_makes_one_run_a_job(folder):
+    run("train", "-m", *TINY, "training.epochs=1", "seed=0,1", "hydra.sweep.dir=sweep", cwd=folder)
+    runs = [json.loads((folder / f"sweep/{job}/scores.json").read_text()) for job in (0, 1)]
+    assert runs[0] != runs[1]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "stats"])
+def test_help_is_a_page(command, tmp_path):
+    out, _ = run(command, "--help", cwd=tmp_path)
+    assert f"python -m glre_pyg.{command}" in out
+    assert "$" not in out
+    assert "Powered by Hydra" not in out
+    assert max(map(len, out.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("evaluate", ["run=nowhere"], "nowhere: not a run directory, there is no config.yaml"),
+        ("evaluate", ["run=first", "split=all"], "split: 'all' is not one of train, dev, test"),
+        ("predict", ["run=first", "input=in"], "Missing mandatory value: output"),
+        ("predict", ["run=first", "input=no.pubtator", "output=o"], "no.pubtator: no such file"),
+        ("predict", ["run=first", "input=bad.pubtator", "output=o"], "bad.pubtator:3: 7: mention 'asprin'"),
+        ("train", ["dataset=cdr", "dataset.root=nowhere"], "nowhere: the files of CDR are not all"),
+        ("train", ["dataset=cdr", "dataset.protocol=odd"], "dataset.protocol: 'odd' is not one of"),
+        ("train", ["encoder=hf", "encoder.pieces.name=nowhere"], "encoder: no model 'nowhere'"),
+        ("train", ["training.resume=nowhere"], "nowhere: not a run directory"),
+        ("stats", ["dataset=cdr", "dataset.root=nowhere"], "nowhere: the files of CDR are not all"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(folder, command, arguments, message):
+    (folder / "bad.pubtator").write_text("7|t|Aspirin\n7|a|It helps.\n7\t0\t7\tasprin\tChemical\tD1\n")
+    _, err = run(command, *arguments, cwd=folder, code=2)
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: {message}")
+    assert "Traceback" not in err

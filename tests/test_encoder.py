@@ -1,0 +1,279 @@
+"""Word vectors (Eq. 1), by the model of every family, against the same model called by hand."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch_geometric.data import Batch
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers.utils import logging
+
+from checkpoints import FAMILIES, TEXT, checkpoint
+from documents import LABELS, batch_of, document, empty, random_documents, subwords
+from glre_pyg.config import config_dir
+from glre_pyg.document import InputError
+from glre_pyg.graph import word_counts
+from glre_pyg.inference import encode_once
+from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.pieces import Subwords
+
+CONFIGS = sorted(path.stem for path in Path(config_dir(), "encoder").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request, tmp_path_factory):
+    return checkpoint(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def pieces(folder):
+    return Subwords.build([], name=str(folder), max_length=40, overlap=6)
+
+
+def encoder(pieces, *, pooling="mean", trainable=True, dropout=None):
+    return TransformerEncoder(pieces, pooling=pooling, trainable=trainable, dropout=dropout).eval()
+
+
+def documents():
+    """One, three and one windows, no words, one word."""
+    long = document([*TEXT, *TEXT[:2]], name="long")
+    return [document(TEXT[:1]), long, document(TEXT[1:2]), empty(), document(["asthma"])]
+
+
+def by_hand(folder, graph, pooling):
+    """Word vectors of one document, window by window, piece by piece."""
+    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = [[] for _ in graph.words]
+    for window in range(int(graph.window_index[-1]) + 1 if len(graph.window_index) else 0):
+        inside = graph.window_index == window
+        ids, words = graph.input_ids[inside].tolist(), graph.word_index[inside].tolist()
+        xlnet = model.config.model_type == "xlnet"
+        before = [] if xlnet else [tokenizer.cls_token_id]
+        after = [tokenizer.sep_token_id, tokenizer.cls_token_id] if xlnet else [tokenizer.sep_token_id]
+        inputs = {"input_ids": torch.tensor([[*before, *ids, *after]])}
+        if xlnet:
+            inputs["token_type_ids"] = torch.tensor([[0] * (len(ids) + 1) + [2]])
+        with torch.no_grad():
+            hidden = model(**inputs).last_hidden_state[0, len(before) :]
+        for position, word in enumerate(words):
+            if pooling == "mean" or position == 0 or words[position - 1] != word:
+                found[word].append(hidden[position])
+    return torch.stack([torch.stack(vectors).mean(0) for vectors in found])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_a_batch_is_what_the_model_gives_by_hand(folder, pieces, pooling):
+    batch = batch_of(documents(), pieces)
+    with torch.no_grad():
+        words = encoder(pieces, pooling=pooling)(batch)
+    assert words.shape == (sum(word_counts(batch)), pieces.config.hidden_size)
+    assert [int(graph.window_index[-1]) + 1 for graph in batch.to_data_list() if graph.words][1] >= 3
+    for graph, rows in zip(batch.to_data_list(), words.split(word_counts(batch)), strict=True):
+        if graph.words:
+            torch.testing.assert_close(rows, by_hand(folder, graph, pooling), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_a_batch_is_its_documents_one_by_one(pieces, pooling):
+    model = encoder(pieces, pooling=pooling)
+    with torch.no_grad():
+        together = model(batch_of(documents(), pieces))
+        alone = [model(pieces(LABELS.graph(each))) for each in documents()]
+        backwards = model(batch_of(documents()[::-1], pieces))
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+    sizes = [len(each.words) for each in documents()]
+    torch.testing.assert_close(torch.cat(backwards.split(sizes[::-1])[::-1]), together, atol=1e-5, rtol=0)
+
+
+def test_mean_and_first_differ_where_a_word_has_several_pieces(pieces):
+    graph = pieces(LABELS.graph(document(["asthma may hepatotoxicity"])))
+    with torch.no_grad():
+        mean, first = encoder(pieces)(graph), encoder(pieces, pooling="first")(graph)
+    several = torch.bincount(graph.word_index) > 1
+    assert several.any()
+    assert torch.equal((mean != first).any(-1), several)
+
+
+def test_every_parameter_gets_a_gradient(pieces):
+    model = encoder(pieces).train()
+    model(batch_of(documents(), pieces)).square().sum().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+def test_nothing_to_encode(pieces):
+    words = encoder(pieces)(batch_of([empty(), empty()], pieces))
+    assert words.shape == (0, pieces.config.hidden_size)
+    assert words.dtype == torch.float32
+
+
+def test_frozen(pieces):
+    model = encoder(pieces, trainable=False, dropout=0.5)
+    model.train()
+    assert model.training
+    assert not any(module.training for module in model.transformer.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    batch = batch_of(documents(), pieces)
+    words = model(batch)
+    assert not words.requires_grad
+    assert torch.equal(words, model(batch))
+    assert torch.equal(words, model.eval()(batch))
+
+
+def test_dropout(pieces):
+    batch = batch_of(documents(), pieces)
+    torch.manual_seed(0)
+    none = encoder(pieces, dropout=0.0)
+    assert torch.equal(none.train()(batch), none.eval()(batch))
+    much = encoder(pieces, dropout=0.5)
+    torch.testing.assert_close(much(batch), none(batch))
+    assert (much.train()(batch) - much.eval()(batch)).abs().mean() > 0.05
+
+
+def test_dropout_of_a_model_that_has_none(pieces):
+    odd = Subwords(pieces.tokenizer, AutoConfig.for_model("t5"), max_length=40, overlap=6, source=None)
+    with pytest.raises(InputError, match="encoder: no dropout is known in a model of type t5"):
+        encoder(odd, dropout=0.1)
+
+
+# Loading
+
+
+def test_without_pretrained_weights():
+    many = random_documents(3)
+    pieces = subwords(many)
+    torch.manual_seed(1)
+    first = encoder(pieces)
+    torch.manual_seed(1)
+    second = encoder(pieces)
+    assert pieces.source is None
+    assert first.out_channels == 16
+    batch = batch_of(many, pieces)
+    assert torch.equal(first(batch), second(batch))
+    assert not torch.allclose(first(batch), encoder(pieces)(batch))
+
+
+def test_a_saved_encoder_is_the_same_on_loading(folder, pieces, tmp_path):
+    """As a run does: the pieces' folder says the shape, the weights come from the model's own file."""
+    pieces.save(tmp_path)
+    loaded = Subwords.load(tmp_path)
+    first, second = encoder(pieces), encoder(loaded)
+    second.load_state_dict(first.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(
+            second(batch_of(documents(), loaded)), first(batch_of(documents(), pieces)), atol=1e-6, rtol=0
+        )
+
+
+def test_weights_are_float32_whatever_the_checkpoint_says(tmp_path):
+    folder = checkpoint("bert_cased", tmp_path / "half")
+    AutoModel.from_pretrained(folder, dtype=torch.float16).save_pretrained(folder)
+    assert (
+        load_file(folder / "model.safetensors")["encoder.layer.0.output.dense.weight"].dtype == torch.float16
+    )
+    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
+    pieces.save(tmp_path)
+    for model in (encoder(pieces), encoder(Subwords.load(tmp_path))):
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_loading_says_nothing(tmp_path, capfd):
+    folder = checkpoint("bert_cased", tmp_path)
+    AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)  # has a head, and lacks the pooler
+    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
+    before = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    capfd.readouterr()
+    encoder(pieces)
+    assert capfd.readouterr() == ("", "")
+    assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
+    AutoModel.from_pretrained(folder)
+    assert "Loading weights" in capfd.readouterr().err
+
+
+def test_settings_of_logging_are_restored_on_an_error(tmp_path):
+    pieces = Subwords.build(
+        [], name=str(checkpoint("bert_cased", tmp_path, weights=False)), max_length=40, overlap=6
+    )
+    before = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    with pytest.raises(
+        InputError, match=r"^encoder: no weights in '.*: Error no file named model\.safetensors"
+    ):
+        encoder(pieces)
+    assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
+
+
+def test_missing_weights_are_refused(tmp_path):
+    folder = checkpoint("bert_cased", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "layer.1.attention" not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
+    with pytest.raises(InputError, match=r"has no encoder.layer.1.attention\S* and lacks 10 weights in all"):
+        encoder(pieces)
+
+
+# Features instead of encoding
+
+
+def test_features_stand_in_for_encoding(pieces):
+    batch = batch_of(documents(), pieces)
+    batch.features = torch.randn(sum(word_counts(batch)), 3)
+    assert encoder(pieces)(batch) is batch.features
+
+
+def test_encode_once(pieces):
+    graphs = [pieces(LABELS.graph(each)) for each in documents()]
+    model = nn.ModuleDict({"encoder": encoder(pieces, trainable=False)})
+    expected = model["encoder"](Batch.from_data_list(graphs))
+    encode_once(model, graphs, batch_size=2, device="cpu")
+    assert [len(graph.features) for graph in graphs] == [len(each.words) for each in documents()]
+    batch = Batch.from_data_list(graphs)
+    torch.testing.assert_close(batch.features, expected, atol=1e-5, rtol=0)
+    model["encoder"].transformer = None  # not run again
+    assert torch.equal(model["encoder"](batch), batch.features)
+    nn.Linear(batch.features.size(1), 1)(
+        graphs[0].features
+    ).sum().backward()  # a graph alone can be trained on
+
+
+def test_an_encoder_that_is_trained_is_not_encoded_once(pieces):
+    graph = pieces(LABELS.graph(documents()[0]))
+    encode_once(nn.ModuleDict({"encoder": encoder(pieces)}), [graph], batch_size=2, device="cpu")
+    assert "features" not in graph
+
+
+# The configs
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory):
+    return checkpoint("modernbert", tmp_path_factory.mktemp("roomy"), length=8192)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs(name, roomy, monkeypatch):
+    """Every config builds an encoder; models of the hub are replaced by a tiny one."""
+    asked = []
+    for source in (AutoConfig, AutoTokenizer, AutoModel):
+        load = source.from_pretrained
+        monkeypatch.setattr(
+            source,
+            "from_pretrained",
+            lambda place, load=load, **options: asked.append(str(place)) or load(roomy, **options),
+        )
+    overrides = [f"encoder={name}", *(["encoder.pieces.name=any/name"] if name == "hf" else [])]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose("train", overrides=overrides).encoder
+    assert set(config) == {"name", "pieces", "module"}
+    assert config.name == name
+    pieces = instantiate(config.pieces)(line.split() for line in TEXT * 2)
+    model = instantiate(config.module)(pieces)
+    batch = batch_of(documents(), pieces)
+    assert model(batch).shape == (sum(word_counts(batch)), model.out_channels)
+    if "name" in config.pieces and "package" not in config.pieces:
+        assert config.pieces.name in asked
+    assert (name in ("bilstm", "tiny")) == (not asked)
