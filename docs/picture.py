@@ -1,5 +1,6 @@
 """Draws ``docs/document_graph.png``, the picture in the README: ``python docs/picture.py``."""
 
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -7,6 +8,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 from matplotlib import pyplot
+from PIL import Image
 
 from glre_pyg import build_graph
 from glre_pyg.corpora.pubtator import read_pubtator
@@ -16,6 +18,7 @@ HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     [document] = read_pubtator(HERE / "example.pubtator")
-    _, ax = pyplot.subplots(figsize=(32 / 3, 6), layout="constrained")
-    draw(build_graph(document), ax)
-    ax.figure.savefig(HERE / "document_graph.png", dpi=150)
+    figure = pyplot.figure(figsize=(32 / 3, 6))
+    draw(build_graph(document), figure.add_axes((0, 0, 1, 1)))
+    figure.savefig(image := BytesIO(), dpi=150)
+    Image.open(image).convert("RGB").quantize(64).save(HERE / "document_graph.png", optimize=True)

@@ -169,7 +169,14 @@ def vocabulary(documents):
 
 
 def transformer(*, dropout=0.0, pooling="mean", trainable=True):
-    return partial(TransformerEncoder, pooling=pooling, trainable=trainable, dropout=dropout)
+    return partial(
+        TransformerEncoder,
+        pooling=pooling,
+        trainable=trainable,
+        dropout=dropout,
+        attention_dropout=dropout,
+        mask_rate=0.0,
+    )
 
 
 def bilstm(*, dropout=0.0):

@@ -34,8 +34,15 @@ def pieces(folder):
     return Subwords.build([], name=str(folder), max_length=40, overlap=6)
 
 
-def encoder(pieces, *, pooling="mean", trainable=True, dropout=None):
-    return TransformerEncoder(pieces, pooling=pooling, trainable=trainable, dropout=dropout).eval()
+def encoder(pieces, *, pooling="mean", trainable=True, dropout=None, attention_dropout=None, mask_rate=0.0):
+    return TransformerEncoder(
+        pieces,
+        pooling=pooling,
+        trainable=trainable,
+        dropout=dropout,
+        attention_dropout=attention_dropout,
+        mask_rate=mask_rate,
+    ).eval()
 
 
 def documents():
@@ -127,16 +134,40 @@ def test_frozen(pieces):
 def test_dropout(pieces):
     batch = batch_of(documents(), pieces)
     torch.manual_seed(0)
-    none = encoder(pieces, dropout=0.0)
+    attention = {} if pieces.config.model_type == "xlnet" else {"attention_dropout": 0.0}
+    none = encoder(pieces, dropout=0.0, **attention)
     assert torch.equal(none.train()(batch), none.eval()(batch))
     much = encoder(pieces, dropout=0.5)
     torch.testing.assert_close(much(batch), none(batch))
     assert (much.train()(batch) - much.eval()(batch)).abs().mean() > 0.05
 
 
+def test_masked_pieces_in_training_only(pieces):
+    if pieces.tokenizer.mask_token_id is None:
+        with pytest.raises(InputError, match="mask_rate needs a tokenizer with a mask token"):
+            encoder(pieces, mask_rate=0.5)
+        return
+    batch = batch_of(documents(), pieces)
+    model = encoder(pieces, dropout=0.0, mask_rate=1.0)
+    seen = []
+    model.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
+    )
+    model(batch)
+    model.train()
+    for model.mask_rate in (1.0, 0.5):
+        model(batch)
+    plain, all_hidden, half = seen
+    content = torch.isin(plain, batch.input_ids)
+    assert (all_hidden[content] == pieces.mask_id).all()
+    assert torch.equal(all_hidden[~content], plain[~content])
+    changed = (half != plain).float().sum() / len(batch.input_ids)
+    assert 0.3 < changed < 0.7
+
+
 def test_dropout_of_a_model_that_has_none(pieces):
     odd = Subwords(pieces.tokenizer, AutoConfig.for_model("t5"), max_length=40, overlap=6, source=None)
-    with pytest.raises(InputError, match="encoder: no dropout is known in a model of type t5"):
+    with pytest.raises(InputError, match="encoder: no such dropout is known in a model of type t5"):
         encoder(odd, dropout=0.1)
 
 

@@ -28,7 +28,6 @@ from documents import (
 )
 from glre_pyg.graph import documents_of_pairs
 from glre_pyg.inference import encode_once, predict, score_pairs
-from glre_pyg.nn.encoder import TransformerEncoder
 
 LAYERS = list(product(["rgcn", "none"], ["attention", "none"], ["attention", "none"]))
 every_combination = pytest.mark.parametrize(("global_layer", "local_layer", "context_layer"), LAYERS)
@@ -273,8 +272,8 @@ def long_document():
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 def test_each_word_is_the_mean_over_the_windows_it_is_in(pooling):
     long = long_document()
-    pieces = subwords([long], max_length=16, overlap=4, vocab_size=150)
-    encoder = TransformerEncoder(pieces, pooling=pooling, trainable=True, dropout=0.0).eval()
+    pieces = subwords([long], max_length=16, overlap=4, vocab_size=75)
+    encoder = transformer(pooling=pooling)(pieces).eval()
     graph = pieces(LABELS.graph(long))
     assert graph.window_index.max() >= 4
     assert sorted(set(graph.word_index.tolist())) == list(range(len(long.words)))
@@ -307,7 +306,7 @@ def test_each_word_is_the_mean_over_the_windows_it_is_in(pooling):
 def test_word_longer_than_a_window_keeps_all_its_pieces():
     long = document(["the xyxyxyxyxyxyxyxyxyxyxyxyxyxy rash", "followed"])
     pieces = subwords(DOCUMENTS, max_length=12, overlap=3)
-    encoder = TransformerEncoder(pieces, pooling="mean", trainable=True, dropout=0.0).eval()
+    encoder = transformer(pooling="mean")(pieces).eval()
     pieces.tokenizer.backend_tokenizer.model.max_input_chars_per_word = 100
     graph = pieces(LABELS.graph(long))
     inside = graph.word_index == 1
@@ -320,7 +319,7 @@ def test_word_longer_than_a_window_keeps_all_its_pieces():
 def test_short_document_is_encoded_at_once():
     each = two_sentences()
     pieces = subwords(DOCUMENTS)
-    encoder = TransformerEncoder(pieces, pooling="mean", trainable=True, dropout=0.0).eval()
+    encoder = transformer(pooling="mean")(pieces).eval()
     graph = pieces(LABELS.graph(each))
     tokens = pieces.tokenizer(graph.words, is_split_into_words=True, return_tensors="pt")
     hidden = encoder.transformer(**tokens).last_hidden_state[0, 1:-1]

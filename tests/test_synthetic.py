@@ -436,9 +436,11 @@ def _together(document, head, tail):
 
 
 def test_pairing_is_solved_by_sentences_with_both_and_by_no_entity_alone():
-    corpus = list(kind("synthetic_pairing").generate("train", 100))
-    assert _feature_gain(corpus, _apart) == 0
-    assert _feature_gain(corpus, _together) == pytest.approx(0.5)
+    corpus = kind("synthetic_pairing")
+    assert _feature_gain(replace(corpus, balanced=1).generate("train", 60), _apart) == 0
+    some = list(corpus.generate("train", 60))
+    assert _feature_gain(some, _together) == pytest.approx(0.5)
+    assert _feature_gain(some, _apart) < 0.15
 
 
 def test_bridge_is_not_solved_by_the_sentences_of_a_pair():

@@ -50,6 +50,9 @@ _EDGES = {
 }
 _BANDS = (1.05, 5.3)  # bottom and top of the sentences' background
 _GAP = 0.5  # inches between sentences, where the edges from entities to sentences pass
+_MARGIN = 1.0  # inches for the names of the rows
+_SLOT = 1.0  # inches of an entity, at least
+_LEGEND = 6.0  # inches
 _HEIGHT = 6.0  # inches of a whole picture
 _LABEL, _SMALL = 0.088, 0.075  # inches of a character of a label and of a sentence's text
 _BERNSTEIN = np.array([[1, 0, 0, 0], [-3, 3, 0, 0], [3, -6, 3, 0], [-1, 3, -3, 1]])
@@ -74,7 +77,7 @@ class _Layout:
 
 
 def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
-    """Draw a document's graph: sentences in the order of the text, below them their mentions, then the entities.
+    """Draw a document's graph: sentences in the order of the text, mentions and entities below.
 
     Node types differ by row, shape and colour, edge types by line style and colour.
 
@@ -97,20 +100,17 @@ def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
         raise ValueError("draw takes the graph of one document; of a batch, give it batch.get_example(0)")
     if ax is None:
         layout = _layout(graph, 0.0)
-        _, ax = pyplot.subplots(figsize=(layout.width + 1, _HEIGHT), layout="constrained")
+        ax = pyplot.figure(figsize=(layout.width, _HEIGHT)).add_axes((0, 0, 1, 1))
     else:
         layout = _layout(graph, ax.get_window_extent().width / ax.figure.dpi)
+    ax.set(xlim=(0, layout.width), ylim=(-1.05, _BANDS[1] + 0.05))
+    ax.axis("off")
     _draw_sentences(ax, graph, layout)
     _draw_edges(ax, graph, layout)
     _draw_nodes(ax, graph, layout)
-    ax.set(xlim=(0, layout.width), ylim=(-0.6, _BANDS[1] + 0.05), xticks=[])
-    ax.set_yticks([look.y for look in _NODES.values()], [f"{name}\nnodes" for name in _NODES], weight="bold")
-    for label, look in zip(ax.get_yticklabels(), _NODES.values(), strict=True):
-        label.set_color(look.color)
-    ax.tick_params(length=0, labelsize=11)
-    ax.spines[:].set_visible(False)
+    columns = len(_EDGES) if layout.width > 9.5 else 2
     ax.legend(
-        loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(_EDGES), frameon=False, handlelength=3.2
+        loc="lower center", ncols=columns, frameon=False, handlelength=2.8, columnspacing=1.5, fontsize=9.5
     )
     return ax
 
@@ -120,7 +120,7 @@ def _draw_sentences(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
     for (left, right), span in zip(layout.columns, graph["sentence"].span.tolist(), strict=True):
         ax.fill_between([left, right], *_BANDS, color="#f1f3f5", linewidth=0, zorder=0)
         text = re.sub(r" (?=[.,;:?!)\]])|(?<=[(\[]) ", "", " ".join(graph.words[slice(*span)]))
-        lines = wrap(text, max(int((right - left) / _SMALL), 8), max_lines=4, placeholder=" …")
+        lines = wrap(text, max(int((right - left - 0.16) / _SMALL), 8), max_lines=4, placeholder=" …")
         ax.text(
             left + 0.08,
             _BANDS[1] - 0.1,
@@ -136,6 +136,7 @@ def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
     """One marker a node, and its label."""
     for name, look in _NODES.items():
         x = layout.x[name]
+        ax.text(0.1, look.y, f"{name}\nnodes", va="center", size=11, weight="bold", color=look.color)
         ax.scatter(
             x,
             [look.y] * len(x),
@@ -174,8 +175,9 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
         elif key == ("entity", "in", "sentence"):
             curves = _through_gaps(layout, pairs)
         else:
-            curves = [_upright(x, _NODES[source].y, to, _NODES[target].y) for x, to in ends]
-        label = " ".join(key).replace("_", " ")
+            under = 0.4 if target == "entity" else 0.0  # the mention's label
+            curves = [_upright(x, _NODES[source].y - under, to, _NODES[target].y) for x, to in ends]
+        label = " ".join(key)
         lines = LineCollection(
             curves,
             label=label,
@@ -196,10 +198,10 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
     for mention, sentence in _pairs(graph["mention", "in", "sentence"].edge_index):
         inside[sentence].append(mention)
     needs = [max(1.6, sum(slots[mention] for mention in mentions)) for mentions in inside]
-    room = max(0.0, width - sum(needs) - _GAP * (len(needs) + 1)) / max(len(needs), 1)
+    room = max(0.0, width - sum(needs) - _GAP * (len(needs) + 1) - _MARGIN) / max(len(needs), 1)
 
     x = {"sentence": [], "mention": [0.0] * len(names), "entity": []}
-    columns, left = [], _GAP
+    columns, left = [], _MARGIN + _GAP
     for mentions, need in zip(inside, needs, strict=True):
         columns.append((left, left + need + room))
         x["sentence"].append(left + (need + room) / 2)
@@ -208,7 +210,7 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
             x["mention"][mention] = left + (slots[mention] + spare) / 2
             left += slots[mention] + spare
         left = columns[-1][1] + _GAP
-    width = max(left, width, 2.0)
+    width = max(left, width, _MARGIN + _SLOT * len(graph["entity"].id), _LEGEND)
     x["entity"] = _entities(graph, x["mention"], width)
     return _Layout(x, columns, names, width)
 
@@ -219,7 +221,7 @@ def _entities(graph: DocumentGraph, mentions: list[float], width: float) -> list
     for mention, entity in _pairs(graph["mention", "refers_to", "entity"].edge_index):
         of[entity].append(mentions[mention])
     order = sorted(range(len(of)), key=lambda entity: float(np.mean(of[entity] or 0)))
-    return [(order.index(entity) + 0.5) / len(of) * width for entity in range(len(of))]
+    return [_MARGIN + (order.index(entity) + 0.5) / len(of) * (width - _MARGIN) for entity in range(len(of))]
 
 
 def _pairs(edge_index: Tensor) -> list[tuple[int, int]]:
@@ -238,7 +240,7 @@ def _arc(x: float, to: float, y: float, height: float, width: float) -> Points:
 
 
 def _through_gaps(layout: _Layout, pairs: list[tuple[int, int]]) -> list[Points]:
-    """From entities up between the columns of mentions, each in its own lane, to the sides of their sentences."""
+    """From entities up between the columns of mentions, in a lane each, to the sides of their sentences."""
     entity, mention, sentence = (_NODES[name].y for name in ("entity", "mention", "sentence"))
     gaps: list[list[tuple[float, float]]] = [[] for _ in range(len(layout.columns) + 1)]
     for source, target in pairs:
@@ -249,7 +251,8 @@ def _through_gaps(layout: _Layout, pairs: list[tuple[int, int]]) -> list[Points]
         middle = (layout.columns[number][0] if number < len(layout.columns) else layout.width) - _GAP / 2
         for place, (x, to) in enumerate(sorted(ends), start=1):
             lane = middle + _GAP * 0.9 * (place / (len(ends) + 1) - 0.5)
-            up = _upright(x, entity, lane, mention)
+            start, end = ((x + lane) / 2, entity + 0.45), (lane, entity + 0.5 * (mention - entity))
+            up = _bezier((x, entity), start, end, (lane, mention))
             bend = mention + 0.75 * (sentence - mention)
             into = _bezier((lane, mention), (lane, bend), ((lane + to) / 2, sentence - 0.1), (to, sentence))
             curves.append(np.concatenate([up, into]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def predict(
     *,
     batch_size: int,
     device: torch.device | str = "cpu",
-    autocast: Callable[[], object] | None = None,
+    autocast: Callable[[], AbstractContextManager[None]] | None = None,
     progress: str | None = None,
 ) -> list[np.ndarray]:
     """Probabilities of all candidate pairs, [P, R] for each graph, in the order of the graphs.
@@ -103,10 +104,10 @@ def score_pairs(
         for head, tail in graph.pair_index.t().tolist():
             rows[document.id, names[head], names[tail]] = len(rows)
             left_out.append((names[head], names[tail]) in out)
-    gold = {(of.id, fact.head, fact.tail, fact.relation) for of in documents for fact in of.facts}
+    gold = {((of.id, fact.head, fact.tail), fact.relation) for of in documents for fact in of.facts}
     is_fact = np.zeros((len(rows), len(relations)), dtype=bool)
-    for *pair, relation in gold:
-        row = rows.get(tuple(pair))
+    for pair, relation in gold:
+        row = rows.get(pair)
         if row is not None and relation in column:
             is_fact[row, column[relation]] = True
     return ScoredPairs(

@@ -133,6 +133,7 @@ class Subwords:
         stand_ins = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.pad_token_id, 0)
         self.unknown_id: int = next(number for number in stand_ins if number is not None)
         self.pad_id: int = tokenizer.pad_token_id or 0
+        self.mask_id: int | None = tokenizer.mask_token_id
         # Byte-level tokenizers tell a word from the inside of one by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
@@ -233,16 +234,12 @@ class Subwords:
         if not words:
             return [], []
         encoding = self._encode([self._space + word for word in words])
-        ids: list[int] = []
-        index: list[int] = []
+        found: dict[int, list[int]] = {}
         for piece, word in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
-            for missing in range(index[-1] + 1 if index else 0, word):
-                ids.append(self.unknown_id)
-                index.append(missing)
-            ids.append(piece)
-            index.append(word)
-        missing = range(index[-1] + 1 if index else 0, len(words))
-        return [*ids, *(self.unknown_id for _ in missing)], [*index, *missing]
+            found.setdefault(word, []).append(piece)
+        rows = [found.get(word, [self.unknown_id]) for word in range(len(words))]
+        ids = [piece for row in rows for piece in row]
+        return ids, [word for word, row in enumerate(rows) for _ in row]
 
     def _encode(self, words: list[str]) -> BatchEncoding:
         return self.tokenizer(

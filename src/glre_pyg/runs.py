@@ -1,8 +1,8 @@
 """A run: from a config to a trained model, and the directory that holds all of it.
 
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the pieces),
-``model.safetensors``, ``scores.json``, ``predictions_dev.jsonl`` and ``predictions_test.jsonl``, ``log.jsonl``,
-TensorBoard's files, ``environment.json`` and ``checkpoint/``. It can be loaded on any machine.
+``model.safetensors``, ``scores.json``, ``predictions_dev.jsonl``, ``predictions_test.jsonl``,
+``log.jsonl``, TensorBoard's files, ``environment.json`` and ``checkpoint/``. It can be loaded on any machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from hydra.utils import get_method, instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_model
 from torch import nn
@@ -120,7 +120,7 @@ def _train(config: DictConfig, folder: Path) -> Run:
     model.to(accelerator.device)
     encode_once(model, [*graphs, *dev_graphs], batch_size=config.eval_batch_size, device=accelerator.device)
 
-    def evaluate(model: nn.Module) -> tuple[Scores, float]:
+    def evaluate(model: RelationModel) -> tuple[Scores, float]:
         found = predict(
             model,
             dev_graphs,
@@ -210,8 +210,8 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     saved = json.loads((folder / "labels.json").read_text())
     pairs = saved["pair_types"]
     labels = Labels(tuple(saved["relations"]), tuple(saved["types"]), pairs and tuple(map(tuple, pairs)))
-    build = get_method(config.encoder.pieces._target_)
-    pieces: Pieces = build.__self__.load(folder / "encoder")
+    kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
+    pieces: Pieces = get_class(kind).load(folder / "encoder")
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
     load_model(model, folder / WEIGHTS)
     threshold = json.loads((folder / "scores.json").read_text())["threshold"]

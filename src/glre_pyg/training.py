@@ -157,7 +157,7 @@ def parameter_groups(
 def fit(
     model: RelationModel,
     graphs: Sequence[DocumentGraph],
-    evaluate: Callable[[nn.Module], tuple[Scores, float]],
+    evaluate: Callable[[RelationModel], tuple[Scores, float]],
     *,
     settings: Settings,
     optimizer: Callable[[nn.Module], Optimizer],

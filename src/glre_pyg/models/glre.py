@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glre_pyg.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import NodeEncoder
 from glre_pyg.pieces import Pieces
 
@@ -46,12 +47,12 @@ class GLRE(RelationModel):
         pieces: Pieces,
         num_relations: int,
         *,
-        encoder: Callable[[Pieces], nn.Module],
+        encoder: Callable[[Pieces], Layer],
         nodes: Callable[[int], NodeEncoder],
-        global_layer: Callable[[int], nn.Module],
-        local_layer: Callable[[int, int], nn.Module],
-        distance: Callable[[], nn.Module],
-        context_layer: Callable[[int], nn.Module],
+        global_layer: Callable[[int], Layer],
+        local_layer: Callable[[int, int], Layer],
+        distance: Callable[[], Layer],
+        context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], nn.Module],
         query: Literal["global", "initial"],
         na_column: bool,

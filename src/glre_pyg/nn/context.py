@@ -7,8 +7,10 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch_geometric.utils import to_dense_batch
 
+from glre_pyg.nn.layer import Layer
 
-class ContextAttention(nn.Module):
+
+class ContextAttention(Layer):
     r"""What the other relations of a document say of its topic (Eq. 7).
 
     .. math::
@@ -52,7 +54,7 @@ class ContextAttention(nn.Module):
         return context[real]
 
 
-class NoContext(nn.Module):
+class NoContext(Layer):
     """The ablation "w/o context relation representations" (Table 4): nothing is added to the pair."""
 
     def __init__(self, in_channels: int) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glre_pyg.nn.layer import Layer
 
-class DistanceEmbedding(nn.Module):
+
+class DistanceEmbedding(Layer):
     r"""An embedding :math:`\Delta(\delta)` of the bin of a signed distance in words.
 
     The *2b* bins double in width: :math:`\delta = 0, 1, 2..3, 4..7, \dots` are bins *b* to *2b - 1*, and

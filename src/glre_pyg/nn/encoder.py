@@ -10,15 +10,16 @@ import torch
 from huggingface_hub.utils import enable_progress_bars
 from torch import Tensor, nn
 from torch_geometric.utils import cumsum, scatter
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.nn.layer import Layer
 from glre_pyg.pieces import Subwords, Vocabulary
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(Layer):
     r"""A Hugging Face encoder over words (Eq. 1).
 
     .. math:: H = [h_1, \dots, h_k] = \mathrm{BERT}([w_1, \dots, w_k])
@@ -30,10 +31,14 @@ class TransformerEncoder(nn.Module):
         pieces: The pieces that the graphs carry; says which model it is, and where its weights are.
         pooling: Vector of a word: the ``"mean"`` of its pieces or the ``"first"`` of them.
         trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout and gradients.
-        dropout: Dropout inside the transformer; None keeps what its configuration says.
+        dropout: Dropout of the transformer's hidden states; None keeps what its configuration says.
+        attention_dropout: Dropout of its attention weights, likewise; at 0 attention is fused on a CPU too.
+        mask_rate: Share of the pieces that training hides behind the mask token: not in the paper, a
+            help where there are few documents.
 
     Raises:
-        InputError: If the checkpoint lacks weights, or the model knows no dropout and one is given.
+        InputError: If the checkpoint lacks weights, the model knows no dropout and one is given, or pieces
+            are to be masked and there is no mask token.
 
     Shape:
         Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. A batch that
@@ -41,12 +46,20 @@ class TransformerEncoder(nn.Module):
     """
 
     def __init__(
-        self, pieces: Subwords, *, pooling: Literal["mean", "first"], trainable: bool, dropout: float | None
+        self,
+        pieces: Subwords,
+        *,
+        pooling: Literal["mean", "first"],
+        trainable: bool,
+        dropout: float | None,
+        attention_dropout: float | None,
+        mask_rate: float,
     ) -> None:
         super().__init__()
-        settings = {} if dropout is None else dict.fromkeys(_DROPOUTS & set(vars(pieces.config)), dropout)
-        if dropout is not None and not settings:
-            raise InputError(f"encoder: no dropout is known in a model of type {pieces.config.model_type}")
+        if mask_rate and pieces.mask_id is None:
+            raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
+        settings = _settings(pieces.config, _DROPOUTS, dropout)
+        settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
         if pieces.source is None:
             pieces.config.update(settings)
             self.transformer = AutoModel.from_config(pieces.config, dtype=torch.float32)
@@ -56,9 +69,9 @@ class TransformerEncoder(nn.Module):
         for part in _UNUSED & set(dir(self.transformer)):
             setattr(self.transformer, part, None)
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
-        self.pad_id = pieces.pad_id
+        self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id, mask_rate
         self.pooling, self.trainable = pooling, trainable
-        self.out_channels: int = pieces.config.hidden_size
+        self.out_channels = pieces.config.hidden_size
         self.train()
 
     def train(self, mode: bool = True) -> TransformerEncoder:
@@ -88,6 +101,9 @@ class TransformerEncoder(nn.Module):
         column = row - cumsum(sizes)[window_index] + len(self.prefix)
         length = int(sizes.max()) + len(self.prefix) + len(self.suffix)
         padded = input_ids.new_full((len(sizes), length), self.pad_id)
+        if self.transformer.training and self.mask_rate:
+            hidden = torch.rand(input_ids.shape, device=row.device) < self.mask_rate
+            input_ids = input_ids.masked_fill(hidden, self.mask_id)
         padded[window_index, column] = input_ids
         padded[:, : len(self.prefix)] = padded.new_tensor(self.prefix)
         last = sizes[:, None] + len(self.prefix) + torch.arange(len(self.suffix), device=row.device)
@@ -102,7 +118,7 @@ class TransformerEncoder(nn.Module):
         return output.last_hidden_state[window_index, column]
 
 
-class WordEmbedding(nn.Module):
+class WordEmbedding(Layer):
     """Word vectors without context, from a file or learnt (Table 4, "w/o BERT").
 
     Args:
@@ -124,11 +140,20 @@ class WordEmbedding(nn.Module):
             with torch.no_grad():
                 self.table.weight[1 : len(known) + 1] = known
             self.table.requires_grad_(trainable)
-        self.out_channels: int = width
+        self.out_channels = width
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Word vectors [W, d] of a batch."""
         return self.table(batch.input_ids)
+
+
+def _settings(config: PretrainedConfig, names: set[str], value: float | None) -> dict[str, float]:
+    if value is None:
+        return {}
+    known = names & set(vars(config))
+    if not known:
+        raise InputError(f"encoder: no such dropout is known in a model of type {config.model_type}")
+    return dict.fromkeys(known, value)
 
 
 def _load(source: str, settings: dict[str, float]) -> PreTrainedModel:
@@ -161,9 +186,8 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-_DROPOUTS = {
-    *("hidden_dropout_prob", "attention_probs_dropout_prob"),  # BERT and most of its kin
-    *("dropout", "attention_dropout", "embedding_dropout", "mlp_dropout"),  # XLNet, DistilBERT, ModernBERT
-}
+# The names in BERT and most of its kin come first, then those in XLNet, DistilBERT and ModernBERT.
+_DROPOUTS = {"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}
+_ATTENTION_DROPOUTS = {"attention_probs_dropout_prob", "attention_dropout"}
 _UNUSED = {"pooler", "mask_emb"}
 """Parts of a transformer that words do not come from; without them, every parameter gets a gradient."""

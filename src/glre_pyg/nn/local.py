@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import cumsum, degree, scatter, softmax
 
 from glre_pyg.graph import DocumentGraph
+from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import Nodes
 
 
@@ -73,7 +74,7 @@ class MentionAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1))
 
 
-class LocalAttention(nn.Module):
+class LocalAttention(Layer):
     r"""Local representations of head and tail, each from its mentions as the other asks (Eq. 5).
 
     .. math::
@@ -109,7 +110,7 @@ class LocalAttention(nn.Module):
         return self.head_norm(local_head), self.tail_norm(local_tail)
 
 
-class NoLocal(nn.Module):
+class NoLocal(Layer):
     """The ablation "w/o local representations" (Table 4): nothing is added to the pair."""
 
     def __init__(self, query_channels: int, channels: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import cumsum, scatter, segment
 
 from glre_pyg.graph import NODE_TYPES, DocumentGraph
+from glre_pyg.nn.layer import Layer
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Nodes:
     typed: dict[str, Tensor]
 
 
-class NodeEncoder(nn.Module):
+class NodeEncoder(Layer):
     r"""Mentions and sentences are means of their words, entities means of their mentions.
 
     .. math::
@@ -54,8 +55,8 @@ class NodeEncoder(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_channels, hidden_channels)
         self.node_type = nn.Embedding(len(NODE_TYPES), type_channels)
-        self.hidden_channels = hidden_channels
-        self.out_channels: int = hidden_channels + type_channels
+        self.hidden_channels: int = hidden_channels
+        self.out_channels = hidden_channels + type_channels
 
     def forward(self, words: Tensor, batch: DocumentGraph) -> Nodes:
         """Vectors of all nodes of a batch."""

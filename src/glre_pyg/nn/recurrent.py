@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
 from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.nn.layer import Layer
 from glre_pyg.pieces import Pieces
 
 
-class BiLSTM(nn.Module):
+class BiLSTM(Layer):
     """A bidirectional LSTM over each document's words.
 
     The released code puts one on frozen BioBERT for CDR; the paper's "w/o BERT" has one on word vectors.
@@ -32,7 +33,7 @@ class BiLSTM(nn.Module):
         self,
         pieces: Pieces,
         *,
-        base: Callable[[Pieces], nn.Module],
+        base: Callable[[Pieces], Layer],
         hidden_channels: int,
         num_layers: int,
         dropout: float,
@@ -43,7 +44,7 @@ class BiLSTM(nn.Module):
         self.lstm = nn.LSTM(
             self.base.out_channels, hidden_channels, num_layers, batch_first=True, bidirectional=True
         )
-        self.out_channels: int = 2 * hidden_channels
+        self.out_channels = 2 * hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Word vectors [W, 2 * hidden_channels] of a batch."""

@@ -11,6 +11,7 @@ from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import degree
 
 from glre_pyg.graph import EDGE_TYPES, NODE_TYPES
+from glre_pyg.nn.layer import Layer
 
 EdgeType = tuple[str, str, str]
 
@@ -80,7 +81,7 @@ class RGCNLayer(nn.Module):
         return counts
 
 
-class RGCN(nn.Module):
+class RGCN(Layer):
     """A stack of :class:`RGCNLayer` with ReLU; gives each entity its global representation.
 
     Args:
@@ -130,7 +131,7 @@ class RGCN(nn.Module):
         return x["entity"]
 
 
-class NoGlobal(nn.Module):
+class NoGlobal(Layer):
     """The ablation "w/o global representations" (Table 4): entities as they were before convolution."""
 
     def __init__(self, in_channels: int) -> None:
