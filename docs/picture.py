@@ -17,8 +17,8 @@ from glre_pyg.draw import draw
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
-    [document] = read_pubtator(HERE / "example.pubtator")
-    figure = pyplot.figure(figsize=(32 / 3, 6))
+    document = next(read_pubtator(HERE / "example.pubtator"))
+    figure = pyplot.figure(figsize=(11.2, 6.3))
     draw(build_graph(document), figure.add_axes((0, 0, 1, 1)))
-    figure.savefig(image := BytesIO(), dpi=150)
+    figure.savefig(image := BytesIO(), dpi=1600 / 11.2)
     Image.open(image).convert("RGB").quantize(64).save(HERE / "document_graph.png", optimize=True)

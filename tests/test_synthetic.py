@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,17 @@ def rate(corpus):
     )
 
 
-def read(document):
-    """The oracle: what every sentence means and whom it names, recovered from the text alone."""
-    patterns = {
+@cache
+def _patterns():
+    return {
         meaning: re.compile("|".join(_slotted(template) for template in templates))
         for meaning, templates in TEMPLATES.items()
     }
+
+
+@cache
+def read(document):
+    """The oracle: what every sentence means and whom it names, recovered from the text alone."""
     result = []
     slots = {"Chemical": "x", "Disease": "y", "Gene": "g"}
     for number, sentence in enumerate(document.sentences):
@@ -82,7 +88,7 @@ def read(document):
             cast[slots[mention.type]] = mention.ids
         text += document.text[at:end]
         text = text[0].lower() + text[1:]
-        (meaning,) = (meaning for meaning, pattern in patterns.items() if pattern.fullmatch(text))
+        (meaning,) = (meaning for meaning, pattern in _patterns().items() if pattern.fullmatch(text))
         result.append((meaning, {slot: ids[0] if len(ids) == 1 else ids for slot, ids in cast.items()}))
     return result
 

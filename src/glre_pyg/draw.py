@@ -38,23 +38,23 @@ class _Edge(NamedTuple):
 
 _NODES = {
     "sentence": _Node(3.3, "s", 620, "#3b6ea5"),
-    "mention": _Node(1.75, "o", 190, "#f2a33a"),
+    "mention": _Node(1.75, "o", 190, "#e6891a"),
     "entity": _Node(0.0, "D", 300, "#1b9e77"),
 }
 _EDGES = {
-    ("mention", "co_occurs", "mention"): _Edge("#d1760b", (0, (1, 1.2)), 2.4),
+    ("mention", "co_occurs", "mention"): _Edge("#b85c00", (0, (1, 1.2)), 2.4),
     ("mention", "refers_to", "entity"): _Edge("#1b9e77", "solid", 2.2),
     ("mention", "in", "sentence"): _Edge("#3b6ea5", (0, (4, 1.5)), 1.5),
     ("entity", "in", "sentence"): _Edge("#aa4499", (0, (7, 1.5, 1, 1.5)), 1.3),
     ("sentence", "with", "sentence"): _Edge("#8d949b", "solid", 1.1),
 }
 _BANDS = (1.05, 5.3)  # bottom and top of the sentences' background
-_GAP = 0.5  # inches between sentences, where the edges from entities to sentences pass
-_MARGIN = 1.0  # inches for the names of the rows
-_SLOT = 1.0  # inches of an entity, at least
-_LEGEND = 6.0  # inches
-_HEIGHT = 6.0  # inches of a whole picture
-_LABEL, _SMALL = 0.088, 0.075  # inches of a character of a label and of a sentence's text
+_HEIGHT = 6.3  # inches of a whole picture
+_MARGIN = 0.8  # inches for the names of the rows
+_GAP = 0.45  # inches between sentences, where the edges from entities to sentences pass
+_LEGEND = 6.5, 10.3  # inches of the legend in two rows, and in one
+_LABEL, _SMALL = 0.082, 0.0725  # inches of a character of a label, and of a sentence's text
+_TEXT_LINES = 5
 _BERNSTEIN = np.array([[1, 0, 0, 0], [-3, 3, 0, 0], [3, -6, 3, 0], [-1, 3, -3, 1]])
 _CUBIC = np.linspace(0, 1, 30)[:, None] ** np.arange(4) @ _BERNSTEIN
 
@@ -66,12 +66,14 @@ class _Layout:
     Args:
         x: Abscissa of each node, by type.
         columns: Left and right end of each sentence.
+        texts: Texts of the sentences.
         names: Labels of the mentions.
         width: Width of the whole.
     """
 
     x: dict[str, list[float]]
     columns: list[tuple[float, float]]
+    texts: list[str]
     names: list[str]
     width: float
 
@@ -105,31 +107,24 @@ def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
         layout = _layout(graph, ax.get_window_extent().width / ax.figure.dpi)
     ax.set(xlim=(0, layout.width), ylim=(-1.05, _BANDS[1] + 0.05))
     ax.axis("off")
-    _draw_sentences(ax, graph, layout)
+    _draw_sentences(ax, layout)
     _draw_edges(ax, graph, layout)
     _draw_nodes(ax, graph, layout)
-    columns = len(_EDGES) if layout.width > 9.5 else 2
+    columns = len(_EDGES) if layout.width > _LEGEND[1] else 3
     ax.legend(
-        loc="lower center", ncols=columns, frameon=False, handlelength=2.8, columnspacing=1.5, fontsize=9.5
+        loc="lower center", ncols=columns, frameon=False, fontsize=9.5, handlelength=2.4, columnspacing=1.3
     )
     return ax
 
 
-def _draw_sentences(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
-    """The background of each sentence, and its words."""
-    for (left, right), span in zip(layout.columns, graph["sentence"].span.tolist(), strict=True):
-        ax.fill_between([left, right], *_BANDS, color="#f1f3f5", linewidth=0, zorder=0)
-        text = re.sub(r" (?=[.,;:?!)\]])|(?<=[(\[]) ", "", " ".join(graph.words[slice(*span)]))
-        lines = wrap(text, max(int((right - left - 0.16) / _SMALL), 8), max_lines=4, placeholder=" …")
-        ax.text(
-            left + 0.08,
-            _BANDS[1] - 0.1,
-            "\n".join(lines),
-            va="top",
-            size=9.5,
-            color="#444444",
-            parse_math=False,
-        )
+def _draw_sentences(ax: Axes, layout: _Layout) -> None:
+    """The background of each sentence, and its text."""
+    bottom, top = _BANDS
+    for (left, right), text in zip(layout.columns, layout.texts, strict=True):
+        ax.fill_between([left, right], bottom, top, color="#f1f3f5", linewidth=0, zorder=0)
+        characters = max(int((right - left - 0.16) / _SMALL), 8)
+        lines = "\n".join(wrap(text, characters, max_lines=_TEXT_LINES, placeholder=" …"))
+        ax.text(left + 0.08, top - 0.1, lines, va="top", size=9.5, color="#444444", parse_math=False)
 
 
 def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
@@ -169,7 +164,7 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
         pairs = [(i, j) for i, j in _pairs(graph[key].edge_index) if source != target or i < j]
         ends = [(layout.x[source][i], layout.x[target][j]) for i, j in pairs]
         if key == ("sentence", "with", "sentence"):
-            curves = [_arc(*end, _NODES["sentence"].y, 1.1, layout.width) for end in ends]
+            curves = [_arc(*end, _NODES["sentence"].y, 0.95, layout.width) for end in ends]
         elif key == ("mention", "co_occurs", "mention"):
             curves = [_arc(*end, _NODES["mention"].y, 0.45, 3.0) for end in ends]
         elif key == ("entity", "in", "sentence"):
@@ -193,14 +188,19 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
     """Columns as wide as the labels in them need, stretched to at least a width."""
     spans = graph["mention"].span.tolist()
     names = ["\n".join(wrap(" ".join(graph.words[a:b]), 14, break_long_words=False)) for a, b in spans]
-    slots = [0.25 + _LABEL * max(map(len, name.split("\n"))) for name in names]
+    slots = [0.2 + _LABEL * max(map(len, name.split("\n"))) for name in names]
     inside: list[list[int]] = [[] for _ in graph["sentence"].span]
     for mention, sentence in _pairs(graph["mention", "in", "sentence"].edge_index):
         inside[sentence].append(mention)
-    needs = [max(1.6, sum(slots[mention] for mention in mentions)) for mentions in inside]
-    room = max(0.0, width - sum(needs) - _GAP * (len(needs) + 1) - _MARGIN) / max(len(needs), 1)
+    texts = [_text(graph.words[start:end]) for start, end in graph["sentence"].span.tolist()]
+    needs = [
+        max(1.2, sum(slots[mention] for mention in mentions), min(0.3 + len(text) * _SMALL / 4, 2.5))
+        for mentions, text in zip(inside, texts, strict=True)
+    ]
+    least = max(width, _LEGEND[0], _MARGIN + len(graph["entity"].id))
+    room = max(0.0, least - _MARGIN - sum(needs) - _GAP * (len(needs) + 1)) / max(len(needs), 1)
 
-    x = {"sentence": [], "mention": [0.0] * len(names), "entity": []}
+    x: dict[str, list[float]] = {"sentence": [], "mention": [0.0] * len(names)}
     columns, left = [], _MARGIN + _GAP
     for mentions, need in zip(inside, needs, strict=True):
         columns.append((left, left + need + room))
@@ -210,9 +210,13 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
             x["mention"][mention] = left + (slots[mention] + spare) / 2
             left += slots[mention] + spare
         left = columns[-1][1] + _GAP
-    width = max(left, width, _MARGIN + _SLOT * len(graph["entity"].id), _LEGEND)
+    width = max(left, least)
     x["entity"] = _entities(graph, x["mention"], width)
-    return _Layout(x, columns, names, width)
+    return _Layout(x, columns, texts, names, width)
+
+
+def _text(words: list[str]) -> str:
+    return re.sub(r" (?=[.,;:?!)\]])|(?<=[(\[]) ", "", " ".join(words))
 
 
 def _entities(graph: DocumentGraph, mentions: list[float], width: float) -> list[float]:
