@@ -172,7 +172,8 @@ def test_a_sweep_makes_one_run_a_job(folder):
 def test_help_is_a_page(command, tmp_path):
     out, _ = run(command, "--help", cwd=tmp_path)
     assert f"python -m glre_pyg.{command}" in out
-    assert "$CONFIG" not in out and "$APP" not in out
+    assert "$CONFIG" not in out
+    assert "$APP" not in out
     assert "Powered by Hydra" not in out
     assert max(map(len, out.splitlines())) <= 110
 

@@ -1,7 +1,7 @@
 """The picture of a document graph: a marker a node, a line an edge, no two labels on top of each other."""
 
 import sys
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import matplotlib
 import pytest
@@ -79,7 +79,7 @@ def test_nothing_overlaps_or_leaves_the_picture(each):
         assert ax.figure.bbox.y0 <= box.y0
     for marks in markers(ax).values():
         x = sorted(marks.get_offsets()[:, 0])
-        assert all(right - left > 0.3 for left, right in zip(x, x[1:], strict=False))
+        assert all(right - left > 0.3 for left, right in pairwise(x))
 
 
 def test_draws_where_it_is_told():

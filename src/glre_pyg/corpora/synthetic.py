@@ -13,7 +13,7 @@ from itertools import combinations, product
 from random import Random
 
 from glre_pyg.corpora.invented import Character, Line, Writer, abbreviation, name, number_of_names
-from glre_pyg.document import Document, Fact, Span
+from glre_pyg.document import Document, Fact, InputError, Span
 
 RELATION = "CID"
 
@@ -70,7 +70,7 @@ class SyntheticCorpus:
         unlinked: Share of the documents with a mention of no known entity.
 
     Raises:
-        ValueError: If a range is empty, a share is not in [0, 1], or the ranges do not fit `balanced`.
+        InputError: If a range is empty, a share is not in [0, 1], or the ranges do not fit `balanced`.
     """
 
     seed: int = 0
@@ -95,13 +95,13 @@ class SyntheticCorpus:
         for knob, least in {"drugs": 1, "diseases": 1, "mentions": 1, "gap": 0, "distractors": 0}.items():
             low, high = getattr(self, knob)
             if not least <= low <= high:
-                raise ValueError(f"{knob}: [{low}, {high}] is no range of numbers from {least}")
+                raise InputError(f"{knob}: [{low}, {high}] is no range of numbers from {least}")
             object.__setattr__(self, knob, (low, high))  # a configuration has lists
         for knob in (each.name for each in fields(self) if isinstance(each.default, float)):
             if not 0 <= getattr(self, knob) <= 1:
-                raise ValueError(f"{knob}: {getattr(self, knob)} is no share between 0 and 1")
+                raise InputError(f"{knob}: {getattr(self, knob)} is no share between 0 and 1")
         if self.balanced and self.drugs != self.diseases:
-            raise ValueError(f"diseases: {self.diseases} is not drugs, {self.drugs}, as balanced needs")
+            raise InputError(f"diseases: {self.diseases} is not drugs, {self.drugs}, as balanced needs")
 
     def generate(self, split: str, size: int) -> Iterator[Document]:
         """Write the first `size` documents of a split, one by one: a larger split begins with them."""

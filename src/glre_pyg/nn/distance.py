@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glre_pyg.document import InputError
 from glre_pyg.nn.layer import Layer
 
 
@@ -31,7 +32,7 @@ class DistanceEmbedding(Layer):
     def __init__(self, *, channels: int, num_bins: int, zero_is_fixed: bool) -> None:
         super().__init__()
         if num_bins < 2 or num_bins % 2:
-            raise ValueError(f"the number of distance bins must be even and positive, not {num_bins}")
+            raise InputError(f"distance: num_bins must be even and positive, not {num_bins}")
         half = num_bins // 2
         self.table = nn.Embedding(num_bins, channels, padding_idx=half if zero_is_fixed else None)
         self.register_buffer("edges", 2 ** torch.arange(half - 1), persistent=False)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import cumsum, degree, scatter, softmax
 
+from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import Nodes
@@ -33,7 +34,7 @@ class MentionAttention(nn.Module):
     def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
         super().__init__()
         if channels % heads:
-            raise ValueError(f"{channels} channels do not split into {heads} heads")
+            raise InputError(f"local layer: {channels} channels do not split into {heads} heads")
         self.query = nn.Linear(query_channels, channels)
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
