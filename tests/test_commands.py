@@ -26,19 +26,19 @@ TINY = [
 ]
 
 
-def start(command: str, *arguments: str, cwd: Path) -> subprocess.Popen[str]:
+def start(command: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
         cwd=cwd,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
 
 
-def run(command: str, *arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
-    process = start(command, *arguments, cwd=cwd)
+def run(command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str) -> tuple[str, str]:
+    process = start(command, *arguments, cwd=cwd, **environment)
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, err
     return out, err
@@ -160,6 +160,18 @@ def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
     assert logs[0] == logs[1]
     for name in ("scores.json", "predictions_test.jsonl"):
         assert (folder / "first" / name).read_text() == (folder / "killed" / name).read_text()
+
+
+def test_everything_works_without_torch_scatter(folder, tmp_path):
+    (tmp_path / "torch_scatter.py").write_text("raise ImportError('hidden')")
+    out, _ = run("train", *TINY, "hydra.run.dir=bare", cwd=folder, PYTHONPATH=str(tmp_path))
+    assert sum("torch-scatter" in line for line in out.splitlines()) == 1
+    scores = [json.loads((folder / name / "scores.json").read_text()) for name in ("first", "bare")]
+    assert scores[1]["test"]["filtered"]["f1"] == pytest.approx(scores[0]["test"]["filtered"]["f1"], abs=0.1)
+    log = [
+        json.loads((folder / name / "log.jsonl").read_text().splitlines()[0]) for name in ("first", "bare")
+    ]
+    assert log[1]["loss"] == pytest.approx(log[0]["loss"], rel=1e-4)
 
 
 def test_a_sweep_makes_one_run_a_job(folder):

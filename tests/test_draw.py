@@ -13,7 +13,16 @@ from documents import document, empty, odd_documents, random_documents, two_sent
 from glre_pyg import EDGE_TYPES, NODE_TYPES, build_graph
 from glre_pyg.draw import draw
 
-DOCUMENTS = [*odd_documents(), *random_documents(4, sentences=(3, 5), entities=(3, 5))]
+LONG = document(
+    ["hydroxychloroquine sulfate tablets and rash"] * 3,
+    [
+        (0, 3, "Chemical", "MESH:D000006886"),
+        (4, 5, "Disease", "MESH:D000005076"),
+        (10, 11, "Gene", "NCBI:102"),
+    ],
+    name="long names",
+)
+DOCUMENTS = [*odd_documents(), LONG, *random_documents(4, sentences=(3, 5), entities=(3, 5))]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +70,7 @@ def test_types_differ_without_colour():
 def test_labels_are_those_of_the_graph():
     graph = build_graph(two_sentences())
     texts = [text.get_text() for text in draw(graph).texts]
-    for label in ["1", "2", "velorin", "severe rash", *graph["entity"].id, "ostamide eased it."]:
+    for label in ["1", "2", "velorin", "severe rash", *graph["entity"].id, "ostamide eased\nit."]:
         assert label in texts
     assert texts.count("ostamide") == 2
 

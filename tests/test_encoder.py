@@ -1,5 +1,6 @@
 """Word vectors (Eq. 1), by the model of every family, against the same model called by hand."""
 
+import logging as python_logging
 from pathlib import Path
 
 import pytest
@@ -212,17 +213,22 @@ def test_weights_are_float32_whatever_the_checkpoint_says(tmp_path):
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_loading_says_nothing(tmp_path, capfd):
+def test_loading_says_nothing(tmp_path, capfd, caplog, request):
     folder = checkpoint("bert_cased", tmp_path)
     AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)  # has a head, and lacks the pooler
     pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logger = python_logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    request.addfinalizer(lambda: logger.removeHandler(caplog.handler))
     capfd.readouterr()
     encoder(pieces)
     assert capfd.readouterr() == ("", "")
+    assert caplog.text == ""
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
     AutoModel.from_pretrained(folder)
     assert "Loading weights" in capfd.readouterr().err
+    assert "LOAD REPORT" in caplog.text
 
 
 def test_settings_of_logging_are_restored_on_an_error(tmp_path):
@@ -299,7 +305,7 @@ def test_configs(name, roomy, monkeypatch):
     overrides = [f"encoder={name}", *(["encoder.pieces.name=any/name"] if name == "hf" else [])]
     with initialize_config_dir(config_dir(), version_base="1.3"):
         config = compose("train", overrides=overrides).encoder
-    assert set(config) == {"name", "pieces", "module"}
+    assert set(config) == {"name", "lr", "pieces", "module"}
     assert config.name == name
     pieces = instantiate(config.pieces)(line.split() for line in TEXT * 2)
     model = instantiate(config.module)(pieces)

@@ -129,29 +129,19 @@ def _draw_sentences(ax: Axes, layout: _Layout) -> None:
 
 def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
     """One marker a node, and its label."""
-    for name, look in _NODES.items():
-        x = layout.x[name]
-        ax.text(0.1, look.y, f"{name}\nnodes", va="center", size=11, weight="bold", color=look.color)
-        ax.scatter(
-            x,
-            [look.y] * len(x),
-            look.size,
-            look.color,
-            look.marker,
-            edgecolors="white",
-            linewidths=1.5,
-            zorder=3,
-            gid=name,
-        )
+    for name, (y, marker, size, color) in _NODES.items():
+        xs = layout.x[name]
+        ax.text(0.1, y, f"{name}\nnodes", va="center", size=11, weight="bold", color=color)
+        ax.scatter(xs, [y] * len(xs), size, color, marker=marker, edgecolors="white", gid=name, zorder=3)
     box = {"boxstyle": "round,pad=0.15", "facecolor": "#f1f3f5", "edgecolor": "none"}
-    for x, name in zip(layout.x["mention"], layout.names, strict=True):
-        y = _NODES["mention"].y - 0.2
-        ax.text(x, y, name, ha="center", va="top", size=10.5, bbox=box, zorder=2.5, parse_math=False)
-    for x, name in zip(layout.x["entity"], graph["entity"].id, strict=True):
-        y = _NODES["entity"].y - 0.27
-        ax.text(x, y, name, ha="center", va="top", size=11, weight="bold", parse_math=False)
+    y = _NODES["mention"].y - 0.2
+    for x, label in zip(layout.x["mention"], layout.names, strict=True):
+        ax.text(x, y, label, ha="center", va="top", size=10.5, bbox=box, zorder=2.5, parse_math=False)
+    y = _NODES["entity"].y - 0.27
+    for x, label in zip(layout.x["entity"], graph["entity"].id, strict=True):
+        ax.text(x, y, label, ha="center", va="top", size=11, weight="bold", parse_math=False)
+    y = _NODES["sentence"].y
     for number, x in enumerate(layout.x["sentence"], start=1):
-        y = _NODES["sentence"].y
         ax.text(x, y, str(number), ha="center", va="center", size=12, weight="bold", color="white", zorder=4)
 
 
@@ -166,7 +156,7 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
         if key == ("sentence", "with", "sentence"):
             curves = [_arc(*end, _NODES["sentence"].y, 0.95, layout.width) for end in ends]
         elif key == ("mention", "co_occurs", "mention"):
-            curves = [_arc(*end, _NODES["mention"].y, 0.45, 3.0) for end in ends]
+            curves = [_arc(*end, _NODES["mention"].y, 0.65, 3.0) for end in ends]
         elif key == ("entity", "in", "sentence"):
             curves = _through_gaps(layout, pairs)
         else:
@@ -197,7 +187,8 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
         max(1.2, sum(slots[mention] for mention in mentions), min(0.3 + len(text) * _SMALL / 4, 2.5))
         for mentions, text in zip(inside, texts, strict=True)
     ]
-    least = max(width, _LEGEND[0], _MARGIN + len(graph["entity"].id))
+    longest = max(map(len, graph["entity"].id), default=0)
+    least = max(width, _LEGEND[0], _MARGIN + len(graph["entity"].id) * max(0.6, 0.3 + 0.105 * longest))
     room = max(0.0, least - _MARGIN - sum(needs) - _GAP * (len(needs) + 1)) / max(len(needs), 1)
 
     x: dict[str, list[float]] = {"sentence": [], "mention": [0.0] * len(names)}

@@ -11,15 +11,17 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch_geometric
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from hydra.utils import get_class, instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_model
 from torch import nn
@@ -32,7 +34,7 @@ from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
-from glre_pyg.training import WEIGHTS, Progress, Settings, fit, parameter_groups
+from glre_pyg.training import WEIGHTS, Settings, fit, parameter_groups
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,10 @@ def _train(config: DictConfig, folder: Path) -> Run:
 
     graphs = [pieces(labels.graph(document, corpus.ignored(document))) for document in train_documents]
     dev_graphs = [pieces(labels.blind_graph(document)) for document in dev_documents]
+    if not torch_geometric.typing.WITH_TORCH_SCATTER:
+        print("torch-scatter is not installed: torch's own kernels are used, to the same results")
     print(_summary(config, corpus, model, graphs, dev_graphs), flush=True)
-    accelerator = Accelerator(
-        mixed_precision=settings.precision,
-        gradient_accumulation_steps=settings.accumulation,
-        log_with="tensorboard",
-        project_dir=folder,
-    )
+    accelerator = _accelerator(settings, folder)
     model.to(accelerator.device)
     encode_once(model, [*graphs, *dev_graphs], batch_size=config.eval_batch_size, device=accelerator.device)
 
@@ -149,28 +148,38 @@ def _train(config: DictConfig, folder: Path) -> Run:
         folder=folder,
         accelerator=accelerator,
     )
-    run = Run(model, pieces, labels, progress.threshold, config)
-    if accelerator.is_main_process:
-        _finish(run, corpus, folder, progress)
-    return run
+    found = Run(model, pieces, labels, progress.threshold, config)
+    return _finish(found, corpus, folder, progress.best_epoch) if accelerator.is_main_process else found
 
 
-def _finish(run: Run, corpus: Corpus, folder: Path, progress: Progress) -> None:
-    print(f"best epoch on dev: {progress.best_epoch}, threshold {progress.threshold:.3f}")
-    found = {}
-    for split in ("dev", "test"):
-        pairs = run.score(corpus, corpus.documents(split), progress=split)
-        found[split] = report(pairs, run.threshold, f"{corpus.name} {split}", corpus.protocol)
-        write_predictions(pairs, folder / f"predictions_{split}.jsonl")
-    summary = {
+def _accelerator(settings: Settings, folder: Path) -> Accelerator:
+    AcceleratorState._reset_state()  # a sweep may change the precision from job to job in one process
+    return Accelerator(
+        mixed_precision=settings.precision,
+        gradient_accumulation_steps=settings.accumulation,
+        log_with="tensorboard",
+        project_dir=folder,
+    )
+
+
+def _finish(run: Run, corpus: Corpus, folder: Path, best_epoch: int) -> Run:
+    """Choose the threshold on dev, with the model as it will be loaded; score dev, and test once."""
+    dev = run.score(corpus, corpus.documents("dev"), progress="dev")
+    run = replace(run, threshold=dev.best_threshold(filtered=True))
+    test = run.score(corpus, corpus.documents("test"), progress="test")
+    print(f"best epoch on dev: {best_epoch}, threshold {run.threshold:.3f}")
+    summary: dict[str, object] = {
         "protocol": corpus.protocol,
-        "threshold": progress.threshold,
+        "threshold": run.threshold,
         "threshold_from": "dev",
-        "best_epoch": progress.best_epoch,
-        **found,
+        "best_epoch": best_epoch,
     }
+    for split, pairs in (("dev", dev), ("test", test)):
+        summary[split] = report(pairs, run.threshold, f"{corpus.name} {split}", corpus.protocol)
+        write_predictions(pairs, folder / f"predictions_{split}.jsonl")
     (folder / "scores.json").write_text(json.dumps(summary, indent=2) + "\n")
     print(f"run directory: {folder}")
+    return run
 
 
 def report(pairs: ScoredPairs, threshold: float, name: str, protocol: str) -> dict[str, dict[str, float]]:
@@ -211,7 +220,7 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     pairs = saved["pair_types"]
     labels = Labels(tuple(saved["relations"]), tuple(saved["types"]), pairs and tuple(map(tuple, pairs)))
     kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
-    pieces: Pieces = get_class(kind).load(folder / "encoder")
+    pieces: Pieces = get_method(f"{kind}.load")(folder / "encoder")
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
     load_model(model, folder / WEIGHTS)
     threshold = json.loads((folder / "scores.json").read_text())["threshold"]

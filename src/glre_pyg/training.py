@@ -207,6 +207,7 @@ def fit(
         _report(accelerator, entry, folder, progress)
         _checkpoint(accelerator, folder)
     accelerator.end_training()
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # from here on the model computes in fp32
     if progress.best_epoch:
         load_model(model, folder / WEIGHTS)
     return progress

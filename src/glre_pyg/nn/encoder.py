@@ -69,7 +69,7 @@ class TransformerEncoder(Layer):
         for part in _UNUSED & set(dir(self.transformer)):
             setattr(self.transformer, part, None)
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
-        self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id, mask_rate
+        self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
         self.out_channels = pieces.config.hidden_size
         self.train()

@@ -1,0 +1,144 @@
+"""Every config composes, and every choice of a layer, an optimizer or an experiment trains a step."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from checkpoints import checkpoint
+from glre_pyg.config import config_dir
+from glre_pyg.corpora.pubtator import write_pubtator
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.runs import load, train
+
+CONF = Path(config_dir())
+GROUPS = (
+    "dataset",
+    "encoder",
+    "layer/global",
+    "layer/local",
+    "layer/context",
+    "model",
+    "optimizer",
+    "training",
+)
+SMALL = [
+    "encoder=tiny",
+    "dataset.sizes.train=6",
+    "dataset.sizes.dev=3",
+    "dataset.sizes.test=3",
+    "training.epochs=1",
+    "model.nodes.hidden_channels=16",
+]
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("group", "option"), [(group, option) for group in GROUPS for option in options(group)]
+)
+def test_every_option_composes(group, option):
+    config = composed(f"{group}={option}")
+    missing = OmegaConf.missing_keys(config)
+    assert all(key.startswith(("dataset.", "encoder.pieces.name")) for key in missing)
+    if not missing:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict", "stats"])
+def test_every_command_composes(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert compose(name)
+
+
+@pytest.mark.parametrize("recipe", options("recipe"))
+def test_every_recipe_is_of_a_model_and_a_dataset_and_sets_values_only(recipe):
+    model, _, dataset = recipe.partition("_")
+    assert model in options("model")
+    assert dataset in options("dataset")
+    assert "defaults" not in OmegaConf.load(CONF / f"recipe/{recipe}.yaml")
+    composed(f"model={model}", f"dataset={dataset}")
+
+
+def test_a_recipe_is_overridden_on_the_command_line():
+    assert composed("dataset=cdr").mask_rate > 0
+    assert composed("dataset=cdr", "mask_rate=0").mask_rate == 0
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "encoder=bilstm",
+        "layer/global=none",
+        "layer/local=none",
+        "layer/context=none",
+        "layer.global.norm=node",
+        "layer.context.diagonal=true",
+        "model.query=initial",
+        "model.na_column=true",
+        "model.reduction=sum",
+        "optimizer=amsgrad",
+        "training.precision=bf16",
+        "training.accumulation=2",
+        "encoder.module.trainable=false",
+    ],
+)
+def test_every_choice_trains_and_can_be_loaded(choice, tmp_path):
+    run = train(composed(*SMALL, choice), tmp_path)
+    document = next(SyntheticCorpus().generate("new", 1))
+    expected, found = (
+        each.model(each.graphs([document])[0])
+        for each in (replace(run, model=run.model.eval()), load(tmp_path))
+    )
+    assert (expected == found).all()
+
+
+@pytest.fixture
+def cdr(tmp_path):
+    """A folder like CDR's, with invented documents."""
+    for split, name in {"train": "Training", "dev": "Development", "test": "Test"}.items():
+        documents = SyntheticCorpus(bridged=0).generate(split, 4)
+        write_pubtator(documents, tmp_path / f"CDR_{name}Set.PubTator.txt")
+    (tmp_path / "2017MeshTree.txt").write_text("Tree Number\tDesc Ui\tTerm\nC01\tD0001\tdisease\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.filterwarnings("ignore:.*sha256")
+def test_every_experiment_trains_a_step(experiment, cdr, tmp_path):
+    folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
+    config = composed(
+        f"experiment={experiment}",
+        f"dataset.root={cdr}",
+        f"encoder.pieces.name={folder}",
+        "encoder.pieces.max_length=128",
+        "encoder.pieces.overlap=16",
+        "training.epochs=1",
+    )
+    run = train(config, tmp_path / "run")
+    assert (tmp_path / "run/scores.json").exists()
+    assert run.labels.relations == ("CID",)
+
+
+def test_the_released_code_differs_from_the_paper_in_these_values():
+    released, paper = composed("experiment=released_cdr"), composed("dataset=cdr")
+    different = {
+        key
+        for key in ("norm", "message_bias", "self_loops", "num_layers")
+        if released.layer["global"][key] != paper.layer["global"][key]
+    }
+    assert different == {"norm", "message_bias", "self_loops", "num_layers"}
+    assert instantiate(released.optimizer.factory).keywords == {"amsgrad": True}
+    assert released.layer.context.diagonal
+    assert released.model.na_column
+    assert not released.encoder.module.base.trainable
