@@ -75,6 +75,11 @@ def test_the_threshold_itself_is_not_enough(dtype):
     assert one.score(np.nextafter(0.5, 0), filtered=True).predicted == 1
 
 
+def test_a_float32_probability_is_compared_as_the_number_that_it_is():
+    """As prediction does on Python's floats: 0.1 in float32 is above 0.1."""
+    assert pairs([0.1], [1]).score(0.1, filtered=True).predicted == 1
+
+
 def test_best_threshold_by_hand():
     # with the filter, in order: .9 right, .8 wrong, .6 right, .55 wrong, .3 right, .2 wrong
     assert EXAMPLE.best_threshold(filtered=True) == pytest.approx((0.3 + 0.2) / 2)
@@ -87,7 +92,7 @@ def test_best_threshold_by_hand():
 PROBABILITIES = {
     "few values": st.sampled_from([0.0, 0.125, 0.25, 0.5, 0.75, 1.0]),
     "any": st.floats(0, 1, width=32),
-    "neighbours": st.integers(0, 5).map(lambda steps: np.float32(0.5) + np.float32(2**-24) * steps),
+    "neighbours": st.integers(0, 5),  # steps of the number format from a half, nothing in between
 }
 
 
@@ -98,8 +103,8 @@ def test_best_threshold_is_the_best_of_all(values, dtype, data, missed, filtered
     rows = data.draw(st.lists(st.tuples(values, st.booleans(), st.booleans()), max_size=12))
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
     probability, is_fact, ignored = columns
-    if dtype is np.float64 and data.draw(st.booleans()):
-        probability = [np.nextafter(value, 1) if fact else value for value, fact, _ in rows]
+    steps = np.finfo(dtype).epsneg
+    probability = [0.5 + steps * value if isinstance(value, int) else value for value in probability]
     scored = pairs(probability, is_fact, ignored=ignored, num_gold=sum(is_fact) + missed, dtype=dtype)
     threshold = scored.best_threshold(filtered=filtered)
     cuts = {0.0, 0.5, *scored.probability.ravel().tolist()}

@@ -251,7 +251,9 @@ def bilstm(pieces, base, **options):
 
 
 EMBEDDING = functools.partial(WordEmbedding, channels=6, trainable=True)
-FROZEN = functools.partial(TransformerEncoder, pooling="mean", trainable=False, dropout=None)
+FROZEN = functools.partial(
+    TransformerEncoder, pooling="mean", trainable=False, dropout=None, attention_dropout=None, mask_rate=0.0
+)
 
 
 @pytest.mark.parametrize("base", [EMBEDDING, FROZEN], ids=["words", "transformer"])

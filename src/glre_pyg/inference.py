@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
@@ -10,7 +11,7 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
-from glre_pyg.document import Document
+from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.graph import DocumentGraph, word_counts
 from glre_pyg.models.base import RelationModel
@@ -95,10 +96,16 @@ def score_pairs(
         probabilities: [P, R] for each graph.
         relations: Names of the R relations.
         ignored: Pairs of a document that the convention's filter leaves out.
+
+    Raises:
+        InputError: If two documents have one id, so that their pairs cannot be told apart.
     """
     column = {name: index for index, name in enumerate(relations)}
     rows: dict[tuple[str, str, str], int] = {}
     left_out: list[bool] = []
+    twice = [name for name, times in Counter(document.id for document in documents).items() if times > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: two documents have this id")
     for document, graph in zip(documents, graphs, strict=True):
         names, out = graph["entity"].id, ignored(document)
         for head, tail in graph.pair_index.t().tolist():

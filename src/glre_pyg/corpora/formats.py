@@ -7,11 +7,17 @@ from pathlib import Path
 
 from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
 from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
-from glre_pyg.document import Document
+from glre_pyg.document import Document, InputError
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """Documents of a PubTator or JSON lines file."""
+    """Documents of a PubTator or JSON lines file.
+
+    Raises:
+        InputError: If there is no such file, or a document in it cannot be read.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     return read_jsonl(path) if path.suffix == ".jsonl" else read_pubtator(path)
 
 
