@@ -28,6 +28,7 @@ SETTINGS = {
     "max_norm": 1.0,
     "patience": None,
     "first_evaluation": 1,
+    "ema": None,
     "precision": "no",
     "seed": 3,
     "resume": None,
@@ -89,7 +90,7 @@ def train(folder, model, graphs, evaluate, *, optimizer=None, **options):
 
 @cache
 def pieces_of(documents):
-    """Learnt once: the vocabulary of the same words is not the same twice."""
+    """Learnt once for all tests."""
     return subwords(documents)
 
 

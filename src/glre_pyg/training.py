@@ -23,6 +23,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import Sampler
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
@@ -49,6 +50,8 @@ class Settings:
         max_norm: Largest norm of the gradient; None does not clip.
         patience: Epochs without a better F1 on dev after which training stops; None never stops early.
         first_evaluation: Epochs before the first evaluation on dev.
+        ema: Decay a step of a moving average of the weights, which is what is evaluated and kept; None
+            keeps the weights themselves.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``, as Accelerate's mixed precision.
         seed: Seed of the order of the documents.
         resume: Run directory that this run goes on with; None begins anew.
@@ -62,6 +65,7 @@ class Settings:
     max_norm: float | None
     patience: int | None
     first_evaluation: int
+    ema: float | None
     precision: str
     seed: int
     resume: str | None
@@ -182,27 +186,33 @@ def fit(
         [len(graph.input_ids) for graph in graphs], settings.batch_size, seed=settings.seed
     )
     loader = DataLoader(list(graphs), batch_sampler=sampler)
+    average: AveragedModel | None = None
+    if settings.ema is not None:  # copied now: prepare() ties the forward of a model to its weights
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     wrapped, optimizing, loader = accelerator.prepare(model, optimizer(model), loader)
     steps = math.ceil(len(loader) / settings.accumulation)
     schedule = LambdaLR(optimizing.optimizer, _rate(settings, steps * settings.epochs))
     progress = Progress()
     accelerator.register_for_checkpointing(schedule, progress)
+    if average is not None:
+        accelerator.register_for_checkpointing(average)
+    best: RelationModel = accelerator.unwrap_model(wrapped) if average is None else average.module
     if settings.resume:
         _restore(accelerator, folder, progress)
     accelerator.init_trackers("tensorboard")
     while progress.epoch < settings.epochs and not _is_over(progress, settings):
         started = time.perf_counter()
         sampler.epoch = progress.epoch
-        loss = _train_epoch(accelerator, wrapped, loader, optimizing, schedule, settings, progress)
+        loss = _train_epoch(accelerator, wrapped, average, loader, optimizing, schedule, settings, progress)
         progress.epoch += 1
         entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
         if progress.epoch >= settings.first_evaluation:
-            scores, threshold = evaluate(accelerator.unwrap_model(wrapped))
+            scores, threshold = evaluate(best)
             entry |= {"threshold": threshold, **{f"dev_{k}": v for k, v in asdict(scores).items()}}
             if scores.f1 > progress.best_f1:
                 progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
                 progress.threshold = threshold
-                _save_weights(accelerator, accelerator.unwrap_model(wrapped), folder)
+                _save_weights(accelerator, best, folder)
         entry["seconds"] = round(time.perf_counter() - started, 1)
         _report(accelerator, entry, folder, progress)
         _checkpoint(accelerator, folder)
@@ -232,6 +242,7 @@ def _is_over(progress: Progress, settings: Settings) -> bool:
 def _train_epoch(
     accelerator: Accelerator,
     model: nn.Module,
+    average: AveragedModel | None,
     loader: DataLoader,
     optimizer: Optimizer,
     schedule: LambdaLR,
@@ -256,6 +267,8 @@ def _train_epoch(
         if accelerator.sync_gradients:
             schedule.step()
             progress.step += 1
+            if average is not None:
+                average.update_parameters(accelerator.unwrap_model(model))
         losses.append(loss.detach())
         if len(losses) % 10 == 0:
             bar.set_postfix(loss=f"{torch.stack(losses[-10:]).mean():.4f}")
