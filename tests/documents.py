@@ -176,6 +176,7 @@ def transformer(*, dropout=0.0, pooling="mean", trainable=True):
         dropout=dropout,
         attention_dropout=dropout,
         mask_rate=0.0,
+        frozen=None,
     )
 
 

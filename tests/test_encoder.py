@@ -34,7 +34,16 @@ def pieces(folder):
     return Subwords.build([], name=str(folder), max_length=40, overlap=6)
 
 
-def encoder(pieces, *, pooling="mean", trainable=True, dropout=None, attention_dropout=None, mask_rate=0.0):
+def encoder(
+    pieces,
+    *,
+    pooling="mean",
+    trainable=True,
+    dropout=None,
+    attention_dropout=None,
+    mask_rate=0.0,
+    frozen=None,
+):
     return TransformerEncoder(
         pieces,
         pooling=pooling,
@@ -42,6 +51,7 @@ def encoder(pieces, *, pooling="mean", trainable=True, dropout=None, attention_d
         dropout=dropout,
         attention_dropout=attention_dropout,
         mask_rate=mask_rate,
+        frozen=frozen,
     ).eval()
 
 

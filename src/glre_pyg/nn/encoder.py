@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -35,6 +36,7 @@ class TransformerEncoder(Layer):
         attention_dropout: Dropout of its attention weights, likewise; at 0 attention is fused on a CPU too.
         mask_rate: Share of the pieces that training hides behind the mask token: not in the paper, a
             help where there are few documents.
+        frozen: Regular expression: parameters of the transformer whose names it is found in stay as they are.
 
     Raises:
         InputError: If the checkpoint lacks weights, the model knows no dropout and one is given, or pieces
@@ -54,6 +56,7 @@ class TransformerEncoder(Layer):
         dropout: float | None,
         attention_dropout: float | None,
         mask_rate: float,
+        frozen: str | None,
     ) -> None:
         super().__init__()
         if mask_rate and pieces.mask_id is None:
@@ -65,7 +68,8 @@ class TransformerEncoder(Layer):
             self.transformer = AutoModel.from_config(pieces.config, dtype=torch.float32)
         else:
             self.transformer = _load(pieces.source, settings)
-        self.transformer.requires_grad_(trainable)
+        for name, parameter in self.transformer.named_parameters():
+            parameter.requires_grad_(trainable and not (frozen and re.search(frozen, name)))
         for part in _UNUSED & set(dir(self.transformer)):
             setattr(self.transformer, part, None)
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
