@@ -252,7 +252,13 @@ def bilstm(pieces, base, **options):
 
 EMBEDDING = functools.partial(WordEmbedding, channels=6, trainable=True)
 FROZEN = functools.partial(
-    TransformerEncoder, pooling="mean", trainable=False, dropout=None, attention_dropout=None, mask_rate=0.0
+    TransformerEncoder,
+    pooling="mean",
+    trainable=False,
+    dropout=None,
+    attention_dropout=None,
+    mask_rate=0.0,
+    frozen=None,
 )
 
 
