@@ -116,18 +116,24 @@ def cdr(tmp_path):
 @pytest.mark.parametrize("experiment", options("experiment"))
 @pytest.mark.filterwarnings("ignore:.*sha256")
 def test_every_experiment_trains_a_step(experiment, cdr, tmp_path):
-    folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
-    config = composed(
-        f"experiment={experiment}",
-        f"dataset.root={cdr}",
-        f"encoder.pieces.name={folder}",
-        "encoder.pieces.max_length=128",
-        "encoder.pieces.overlap=16",
-        "training.epochs=1",
-    )
+    config = composed(f"experiment={experiment}", "training.epochs=1")
+    if "name" in config.encoder.pieces:
+        folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
+        config.encoder.pieces |= {"name": str(folder), "max_length": 128, "overlap": 16}
+    if "sizes" in config.dataset:
+        config.dataset.sizes = {"train": 6, "dev": 3, "test": 3}
+    else:
+        config.dataset.root = str(cdr)
     run = train(config, tmp_path / "run")
     assert (tmp_path / "run/scores.json").exists()
     assert run.labels.relations == ("CID",)
+
+
+@pytest.mark.parametrize("layer", ["global", "local", "context"])
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_layer_of_an_experiment_can_be_left_out(experiment, layer):
+    config = composed(f"experiment={experiment}", f"layer/{layer}=none")
+    assert set(config.layer[layer]) == {"_target_", "_partial_"}
 
 
 def test_the_released_code_differs_from_the_paper_in_these_values():

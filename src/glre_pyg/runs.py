@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -132,24 +133,23 @@ def _train(config: DictConfig, folder: Path) -> Run:
         threshold = pairs.best_threshold(filtered=True)
         return pairs.score(threshold, filtered=True), threshold
 
-    def optimizer(model: nn.Module) -> Optimizer:
-        options = config.optimizer
-        groups = parameter_groups(
-            model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups
-        )
-        return instantiate(options.factory)(groups)
-
     progress = fit(
         model,
         graphs,
         evaluate,
         settings=settings,
-        optimizer=optimizer,
+        optimizer=partial(_optimizer, config.optimizer),
         folder=folder,
         accelerator=accelerator,
     )
     found = Run(model, pieces, labels, progress.threshold, config)
     return _finish(found, corpus, folder, progress.best_epoch) if accelerator.is_main_process else found
+
+
+def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
+    groups = parameter_groups(model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups)
+    optimizer: Optimizer = instantiate(options.factory)(groups)
+    return optimizer
 
 
 def _accelerator(settings: Settings, folder: Path) -> Accelerator:

@@ -81,7 +81,7 @@ class SyntheticCorpus:
     unstated: float = 0.25
     treated: float = 0.5
     balanced: float = 0.0
-    bridged: float = 0.1
+    bridged: float = 0.0
     gap: tuple[int, int] = (0, 3)
     suggested: float = 0.0
     remote: bool = False
