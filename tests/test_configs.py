@@ -119,7 +119,7 @@ def test_every_experiment_trains_a_step(experiment, cdr, tmp_path):
     config = composed(f"experiment={experiment}", "training.epochs=1")
     if "name" in config.encoder.pieces:
         folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
-        config.encoder.pieces |= {"name": str(folder), "max_length": 128, "overlap": 16}
+        config.encoder.pieces.update({"name": str(folder), "max_length": 128, "overlap": 16})
     if "sizes" in config.dataset:
         config.dataset.sizes = {"train": 6, "dev": 3, "test": 3}
     else:
