@@ -187,7 +187,7 @@ def test_help_is_a_page(command, tmp_path):
     assert "$CONFIG" not in out
     assert "$APP" not in out
     assert "Powered by Hydra" not in out
-    assert max(map(len, out.splitlines())) <= 180
+    assert max(map(len, out.splitlines())) <= 200
 
 
 @pytest.mark.parametrize(
