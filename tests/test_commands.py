@@ -195,7 +195,7 @@ def test_help_is_a_page(command, tmp_path):
     [
         ("evaluate", ["run=nowhere"], "nowhere: not a run directory, there is no config.yaml"),
         ("evaluate", ["run=first", "split=all"], "split: 'all' is not one of train, dev, test"),
-        ("predict", ["run=first", "input=in"], "Missing mandatory value: output"),
+        ("predict", ["run=first", "input=bad.pubtator"], "Missing mandatory value: output"),
         ("predict", ["run=first", "input=no.pubtator", "output=o"], "no.pubtator: no such file"),
         ("predict", ["run=first", "input=bad.pubtator", "output=o"], "bad.pubtator:3: 7: mention 'asprin'"),
         ("train", ["dataset=cdr", "dataset.root=nowhere"], "nowhere: the files of CDR are not all"),

@@ -320,4 +320,4 @@ def test_configs(name, roomy, monkeypatch):
     assert model(batch).shape == (sum(word_counts(batch)), model.out_channels)
     if "name" in config.pieces and "package" not in config.pieces:
         assert config.pieces.name in asked
-    assert (name in ("bilstm", "tiny")) == (not asked)
+    assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)

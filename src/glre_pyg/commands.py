@@ -55,9 +55,9 @@ def predict(config: DictConfig) -> None:
     Raises:
         InputError: If the run or a document cannot be read.
     """
+    documents, output = read_documents(Path(config.input)), Path(config.output)
     run = load(Path(config.run), device=config.device or best_device())
     threshold = run.threshold if config.threshold is None else config.threshold
-    documents = read_documents(Path(config.input))
     counts = {"documents": 0, "facts": 0}
 
     def found() -> Iterator[Document]:
@@ -66,8 +66,8 @@ def predict(config: DictConfig) -> None:
             counts["facts"] += len(document.facts)
             yield document
 
-    write_documents(found(), Path(config.output))
-    print(f"{config.output}: {counts['facts']} facts in {counts['documents']} documents, p > {threshold:.3f}")
+    write_documents(found(), output)
+    print(f"{output}: {counts['facts']} facts in {counts['documents']} documents, p > {threshold:.3f}")
 
 
 def _predicted(run: Run, documents: Iterable[Document], threshold: float, chunk: int) -> Iterator[Document]:

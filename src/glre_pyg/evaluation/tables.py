@@ -51,8 +51,8 @@ def format_table(rows: Mapping[str, Mapping[str, int]]) -> str:
 
     Example:
         >>> print(format_table({"train": {"documents": 1500, "positive": 7}}))
-        split   documents   positive
-        train       1,500          7
+        split    documents    positive
+        train        1,500           7
     """
     columns = list(next(iter(rows.values())))
     widths = [max(9, len(column)) + 3 for column in columns]
