@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -196,7 +196,7 @@ def fit(
     accelerator.register_for_checkpointing(schedule, progress)
     if average is not None:
         accelerator.register_for_checkpointing(average)
-    best: RelationModel = accelerator.unwrap_model(wrapped) if average is None else average.module
+    best = model if average is None else cast(RelationModel, average.module)
     if settings.resume:
         _restore(accelerator, folder, progress)
     accelerator.init_trackers("tensorboard")
