@@ -512,3 +512,45 @@ def test_resumed_run_keeps_its_patience(tmp_path):
     other, _ = model_and_graphs(seed=99)
     progress = train(tmp_path, other, graphs, Dev([0.1] * 7), epochs=9, patience=3, resume=str(tmp_path))
     assert (progress.epoch, progress.best_epoch) == (4, 1)
+
+
+# Moving average
+
+
+def test_what_is_scored_and_kept_is_the_average_of_the_weights(tmp_path):
+    decay, plain, averaged = 0.6, Dev([0.1] * 4), Dev([0.1, 0.2, 0.3, 0.4])
+    for name, dev, ema in (("plain", plain, None), ("averaged", averaged, decay)):
+        model, graphs = model_and_graphs()
+        train(tmp_path / name, model, graphs, dev, batch_size=len(graphs), ema=ema)
+    name = "nodes.linear.weight"
+    expected = plain.seen[0][name]
+    for step, weights in enumerate(plain.seen):  # one step an epoch
+        expected = decay * expected + (1 - decay) * weights[name]
+        torch.testing.assert_close(averaged.seen[step][name], expected)
+    assert not torch.equal(averaged.seen[-1][name], plain.seen[-1][name])
+    assert same(averaged.seen[-1], model.state_dict())
+
+
+def test_resumed_run_keeps_its_average(tmp_path):
+    whole, graphs = model_and_graphs()
+    train(tmp_path / "whole", whole, graphs, Dev([0.1, 0.2, 0.3, 0.4]), ema=0.8)
+
+    class Stop(Exception):
+        pass
+
+    def stops(model):
+        raise Stop
+
+    numbers = Dev([0.1, 0.2])
+    model, graphs = model_and_graphs()
+    with pytest.raises(Stop):
+        train(
+            tmp_path / "cut",
+            model,
+            graphs,
+            lambda model: numbers(model) if len(numbers.seen) < 2 else stops(model),
+            ema=0.8,
+        )
+    resumed, graphs = model_and_graphs(seed=1)
+    train(tmp_path / "cut", resumed, graphs, Dev([0.3, 0.4]), ema=0.8, resume=str(tmp_path / "cut"))
+    assert same(whole.state_dict(), resumed.state_dict())
