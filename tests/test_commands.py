@@ -102,6 +102,7 @@ def test_evaluate_repeats_the_scores_of_training(folder, split):
         if line.startswith(f"synthetic {split}")
     ]
     assert out.splitlines() == expected
+    assert not list(folder.glob("*.log"))
     assert (folder / "pairs.jsonl").read_text() == (folder / f"first/predictions_{split}.jsonl").read_text()
 
 
