@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def predict(
     *,
     batch_size: int,
     device: torch.device | str = "cpu",
-    autocast: Callable[[], AbstractContextManager[None]] | None = None,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: str | None = None,
 ) -> list[np.ndarray]:
     """Probabilities of all candidate pairs, [P, R] for each graph, in the order of the graphs.
@@ -50,11 +50,8 @@ def predict(
     batches = list(by_length(graphs, batch_size))
     for indices in tqdm(batches, desc=progress, disable=progress is None, leave=False):
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
-        if autocast is None:
+        with autocast():
             logits = model(batch)
-        else:
-            with autocast():
-                logits = model(batch)
         sizes = [graphs[index].pair_index.size(1) for index in indices]
         for index, rows in zip(indices, model.probabilities(logits).cpu().split(sizes), strict=True):
             out[index] = rows.numpy()

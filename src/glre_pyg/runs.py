@@ -143,7 +143,9 @@ def _train(config: DictConfig, folder: Path) -> Run:
         accelerator=accelerator,
     )
     found = Run(model, pieces, labels, progress.threshold, config)
-    return _finish(found, corpus, folder, progress.best_epoch) if accelerator.is_main_process else found
+    if not accelerator.is_main_process:
+        return found
+    return _finish(found, corpus, dev_documents, folder, progress.best_epoch)
 
 
 def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
@@ -162,9 +164,11 @@ def _accelerator(settings: Settings, folder: Path) -> Accelerator:
     )
 
 
-def _finish(run: Run, corpus: Corpus, folder: Path, best_epoch: int) -> Run:
+def _finish(
+    run: Run, corpus: Corpus, dev_documents: Sequence[Document], folder: Path, best_epoch: int
+) -> Run:
     """Choose the threshold on dev, with the model as it will be loaded; score dev, and test once."""
-    dev = run.score(corpus, corpus.documents("dev"), progress="dev")
+    dev = run.score(corpus, dev_documents, progress="dev")
     run = replace(run, threshold=dev.best_threshold(filtered=True))
     test = run.score(corpus, corpus.documents("test"), progress="test")
     print(f"best epoch on dev: {best_epoch}, threshold {run.threshold:.3f}")
