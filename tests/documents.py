@@ -15,6 +15,7 @@ from glre_pyg.nn.context import ContextAttention, NoContext
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
 from glre_pyg.nn.local import LocalAttention, NoLocal
+from glre_pyg.nn.loss import BinaryCrossEntropy
 from glre_pyg.nn.nodes import NodeEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal
@@ -30,13 +31,14 @@ _WORDS = (
 VOCABULARY = _WORDS.split()
 
 
-def document(sentences, mentions=(), facts=(), *, name="d"):
+def document(sentences, mentions=(), facts=(), *, ignored=(), name="d"):
     """A document of sentences of words with a space between any two.
 
     Args:
         sentences: Strings.
         mentions: (first word, one past the last word, type, *identifiers), words counted over the document.
         facts: (head, relation, tail).
+        ignored: (head, tail).
         name: The document's identifier.
     """
     lines = [sentence.split() for sentence in sentences]
@@ -54,6 +56,7 @@ def document(sentences, mentions=(), facts=(), *, name="d"):
             for start, end, kind, *ids in mentions
         ),
         facts=tuple(Fact(*fact) for fact in facts),
+        ignored=tuple(ignored),
     )
 
 
@@ -224,6 +227,5 @@ def glre(
         context_layer=layers["context"] if context_layer == "attention" else NoContext,
         classifier=partial(Classifier, hidden_channels=16, num_hidden=1, dropout=dropout),
         query=query,
-        na_column=na_column,
-        reduction="mean",
+        loss=partial(BinaryCrossEntropy, reduction="mean", na_column=na_column, na_keep=1.0),
     )

@@ -9,10 +9,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from checkpoints import checkpoint
+from documents import random_documents
 from glre_pyg.config import config_dir
+from glre_pyg.corpora.docred import write_docred
 from glre_pyg.corpora.pubtator import write_pubtator
 from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.runs import load, train
+from glre_pyg.experiment import train
+from glre_pyg.runs import load, read_scores
 
 CONF = Path(config_dir())
 GROUPS = (
@@ -22,6 +25,7 @@ GROUPS = (
     "layer/local",
     "layer/context",
     "model",
+    "threshold",
     "optimizer",
     "training",
 )
@@ -55,7 +59,9 @@ def test_every_option_composes(group, option):
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "stats"])
+@pytest.mark.parametrize(
+    "name", ["evaluate", "predict", "stats", "convert", "submit", "report", "compare", "case_study", "errors"]
+)
 def test_every_command_composes(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         assert compose(name)
@@ -85,8 +91,11 @@ def test_a_recipe_is_overridden_on_the_command_line():
         "layer.global.norm=node",
         "layer.context.diagonal=true",
         "model.query=initial",
-        "model.na_column=true",
-        "model.reduction=sum",
+        "threshold.loss.na_column=true",
+        "threshold.loss.reduction=sum",
+        "threshold.loss.na_keep=0.5",
+        "threshold=relation",
+        "threshold=adaptive",
         "optimizer=amsgrad",
         "training.precision=bf16",
         "training.accumulation=2",
@@ -113,9 +122,28 @@ def cdr(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def docred(tmp_path):
+    """A folder like DocRED's, with invented documents."""
+    types = {"Chemical": "PER", "Disease": "LOC", "Gene": "ORG"}
+    relations = {"causes": "P17", "treats": "P27"}
+    for split, name in {"train": "train_annotated", "dev": "dev", "test": "test"}.items():
+        documents = [
+            replace(
+                each,
+                mentions=tuple(replace(of, type=types[of.type]) for of in each.mentions),
+                facts=tuple(replace(of, relation=relations[of.relation]) for of in each.facts),
+            )
+            for each in random_documents(4, composites=0, name=None)
+        ]
+        hidden = [replace(each, facts=()) for each in documents] if split == "test" else documents
+        write_docred(hidden, tmp_path / f"{name}.json", lossy=True)
+    return tmp_path
+
+
 @pytest.mark.parametrize("experiment", options("experiment"))
 @pytest.mark.filterwarnings("ignore:.*sha256")
-def test_every_experiment_trains_a_step(experiment, cdr, tmp_path):
+def test_every_experiment_trains_a_step(experiment, cdr, docred, tmp_path):
     config = composed(f"experiment={experiment}", "training.epochs=1")
     if "name" in config.encoder.pieces:
         folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
@@ -123,10 +151,12 @@ def test_every_experiment_trains_a_step(experiment, cdr, tmp_path):
     if "sizes" in config.dataset:
         config.dataset.sizes = {"train": 6, "dev": 3, "test": 3}
     else:
-        config.dataset.root = str(cdr)
+        config.dataset.root = str(docred if config.dataset._target_.endswith("RED") else cdr)
+        config.training.batch_size = 4
     run = train(config, tmp_path / "run")
-    assert (tmp_path / "run/scores.json").exists()
-    assert run.labels.relations == ("CID",)
+    scores = read_scores(tmp_path / "run")
+    assert scores["best_epoch"] == 1
+    assert ("test" in scores) == (len(run.labels.relations) == 1)  # DocRED's is not labelled
 
 
 @pytest.mark.parametrize("layer", ["global", "local", "context"])
@@ -146,5 +176,5 @@ def test_the_released_code_differs_from_the_paper_in_these_values():
     assert different == {"norm", "message_bias", "self_loops", "num_layers"}
     assert instantiate(released.optimizer.factory).keywords == {"amsgrad": True}
     assert released.layer.context.diagonal
-    assert released.model.na_column
+    assert released.threshold.loss.na_column
     assert not released.encoder.module.base.trainable

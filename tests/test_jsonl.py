@@ -49,6 +49,15 @@ def test_given_words_are_kept(tmp_path):
     assert document.sections == ((0, 18),)
 
 
+def test_evidence_and_ignored_pairs(tmp_path):
+    facts = [{"head": "C1", "relation": "CID", "tail": "D2", "evidence": [1, 0]}]
+    (document,) = read_jsonl(save(tmp_path, changed(facts=facts, ignored=[["C1", "D1"], ["D2", "C1"]])))
+    assert document.facts == (Fact("C1", "CID", "D2", evidence=(1, 0)),)
+    assert document.ignored == (("C1", "D1"), ("D2", "C1"))
+    (plain,) = read_jsonl(save(tmp_path, RECORD))
+    assert (plain.ignored, plain.facts[0].evidence) == ((), ())
+
+
 def test_id_and_text_suffice_and_blank_lines_are_skipped(tmp_path):
     path = save(tmp_path, "\ufeff" + '{"id": "1", "text": "One."}\r', "", " \r", '{"id": "2", "text": ""}')
     assert [(d.id, len(d.words), d.facts, d.mentions) for d in read_jsonl(path)] == [
@@ -59,6 +68,10 @@ def test_id_and_text_suffice_and_blank_lines_are_skipped(tmp_path):
 
 def mention(**changes):
     return {"mentions": [RECORD["mentions"][0], RECORD["mentions"][1] | changes]}
+
+
+def fact(**changes):
+    return {"facts": [RECORD["facts"][0] | changes]}
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,17 @@ def mention(**changes):
             {"facts": [{"head": "C9", "relation": "CID", "tail": "D1"}]},
             "facts[0].head: no mention has 'C9'",
         ),
+        (fact(extra="Novel"), "facts[0].extra: not a list"),
+        (fact(evidence=1), "facts[0].evidence: not a list"),
+        (fact(evidence=[0, "1"]), "facts[0].evidence[1]: not an integer"),
+        (fact(evidence=[0, 2]), "facts[0].evidence[1]: 2 is not one of 2 sentences"),
+        (fact(evidence=[-1]), "facts[0].evidence[0]: -1 is not one of 2 sentences"),
+        (fact(evidences=[0]), "facts[0]: unknown field 'evidences'"),
+        ({"ignored": {}}, "ignored: not a list"),
+        ({"ignored": [["C1", "D1"], "C1"]}, "ignored[1]: not a list of head and tail"),
+        ({"ignored": [["C1", "D1", "D2"]]}, "ignored[0]: not a list of head and tail"),
+        ({"ignored": [["C1", 1]]}, "ignored[0][1]: not a string"),
+        ({"ignored": [["C1", "D9"]]}, "ignored[0]: no mention has 'D9'"),
         ({"words": []}, "words: words and sentences are given together or not at all"),
         ({"words": [[0]], "sentences": []}, "words[0]: not a list of start and end"),
         ({"words": [[3, 3]], "sentences": []}, "words[0]: 3 to 3 is not inside 0 to 26"),
@@ -106,7 +130,7 @@ def test_errors_name_the_field(tmp_path, changes, message):
         (b"", "mine.jsonl: there are no documents in this file"),
         (b"[]", "mine.jsonl:1: ?: the line: not a JSON object"),
         (b'{"text": ""}', "mine.jsonl:1: ?: id: missing"),
-        (b'\n{"id": "\xff"}', "mine.jsonl:2: ?: byte 9 of the line is not UTF-8"),
+        (b'\n{"id": "\xff"}', "mine.jsonl:2: ?: byte 9 is not UTF-8"),
         (
             b'{"id": "1", "text": ""}\n{"id": "1", "text": ""}',
             "mine.jsonl:2: 1: id: a document of this identifier was in the file before",
@@ -140,13 +164,15 @@ def documents(draw):
             mentions.append(Mention(start, end, draw(TEXT), draw(strings), draw(strings)))
     known = [identifier for mention in mentions for identifier in mention.ids]
     identifiers = st.sampled_from(known or [""])
-    fact = st.builds(Fact, identifiers, TEXT, identifiers, st.lists(TEXT, max_size=2).map(tuple))
-    facts = tuple(draw(st.lists(fact, max_size=2))) if known else ()
+    ignored = tuple(draw(st.lists(st.tuples(identifiers, identifiers), max_size=2))) if known else ()
     sections = ((0, draw(st.integers(0, len(text)))),) if draw(st.booleans()) else ()
     words, sentences = segment(text, [mention.span for mention in mentions], sections)
     if draw(st.booleans()):  # not what the segmenter would do
         sentences = (Sentence(0, len(words)),) if words else ()
-    return Document(draw(TEXT), text, words, sentences, tuple(mentions), facts, sections)
+    evidence = st.lists(st.integers(0, max(0, len(sentences) - 1)), max_size=2).map(tuple)
+    fact = st.builds(Fact, identifiers, TEXT, identifiers, st.lists(TEXT, max_size=2).map(tuple), evidence)
+    facts = tuple(draw(st.lists(fact, max_size=2))) if known else ()
+    return Document(draw(TEXT), text, words, sentences, tuple(mentions), facts, ignored, sections)
 
 
 @given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))

@@ -8,13 +8,11 @@ import pytest
 import torch
 import torch_geometric.typing
 from torch import nn
-from torch.nn.functional import logsigmoid
 from torch_geometric.data import Batch
 from torch_geometric.nn import RGCNConv
 
 from documents import LABELS, ONE_WAY, batch_of, odd_documents, random_documents, random_nodes, vocabulary
-from glre_pyg.graph import EDGE_TYPES, IGNORED, NODE_TYPES, documents_of_pairs
-from glre_pyg.models.base import RelationModel
+from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
 from glre_pyg.nn.distance import DistanceEmbedding
@@ -474,60 +472,6 @@ def test_classifier_is_a_feed_forward_network(num_hidden):
     assert not torch.equal(layer(x), layer(x))
     close(layer.eval()(x), out)
     assert out.shape == (4, 3)
-
-
-# Eq. 9
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("na_column", [False, True])
-def test_loss_is_eq_9(na_column, reduction):
-    model = RelationModel(num_relations=3, na_column=na_column, reduction=reduction)
-    labels = torch.tensor([[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 0], [-1, 1, -1]]).float()
-    assert IGNORED == -1
-    logits = (3 * torch.randn(5, model.num_logits)).requires_grad_()
-    total = 0.0
-    for row, gold in zip(logits.tolist(), labels.tolist(), strict=True):
-        if -1 in gold:
-            continue
-        gold = [*gold, float(not any(gold))] if na_column else gold
-        for logit, y in zip(row, gold, strict=True):
-            p = 1 / (1 + math.exp(-logit))
-            total -= y * math.log(p) + (1 - y) * math.log(1 - p)
-    loss = model.loss(logits, labels)
-    close(
-        loss,
-        torch.tensor(total / (3 * (model.num_logits if reduction == "mean" else 1))).to(loss),
-        rtol=1e-5,
-        atol=0,
-    )
-    loss.backward()
-    assert logits.grad[[2, 4]].eq(0).all()
-    assert logits.grad[[0, 1, 3]].ne(0).all()
-
-
-def test_loss_of_far_logits_is_finite():
-    model = RelationModel(num_relations=1, na_column=False, reduction="mean")
-    logits = torch.tensor([[1000.0], [-1000.0]])
-    close(model.loss(logits, torch.tensor([[0.0], [1.0]])).double(), -logsigmoid(torch.tensor(-1000.0)))
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("na_column", [False, True])
-@pytest.mark.parametrize("rows", [0, 3])
-def test_loss_of_no_pair_is_zero(na_column, reduction, rows):
-    model = RelationModel(num_relations=2, na_column=na_column, reduction=reduction)
-    logits = torch.randn(rows, model.num_logits, requires_grad=True)
-    loss = model.loss(logits, torch.full((rows, 2), IGNORED))
-    assert loss == 0
-    loss.backward()
-    assert logits.grad.eq(0).all()
-
-
-def test_probabilities_leave_the_column_for_no_relation_out():
-    model = RelationModel(num_relations=2, na_column=True, reduction="mean")
-    logits = torch.randn(4, 3)
-    close(model.probabilities(logits).double(), 1 / (1 + (-logits[:, :2]).exp()), rtol=1e-5, atol=0)
 
 
 # The encoder without BERT

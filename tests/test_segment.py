@@ -1,11 +1,13 @@
+import re
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glre_pyg.corpora import segment as segmentation
 from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Document, Mention
+from glre_pyg.document import Document, Mention, Sentence
 
 ALPHABET = "aBé中😀à́ .?!,;:-()[]'\"0 12\n\r\t∯☉ȸ♨i.v.e.g"
 
@@ -55,6 +57,23 @@ def test_mention_boundaries_are_word_boundaries():
 )
 def test_sentences(sentences):
     assert sentences_of(" ".join(sentences)) == sentences
+
+
+def test_sentences_of_given_words():
+    text = "Velmorine was stopped . Dr. Smith saw chills . They passed ."  # "Dr." is one word here
+    spans = [match.span() for match in re.finditer(r"\S+", text)]
+    assert segmentation.sentences_of(text, spans) == (Sentence(0, 4), Sentence(4, 9), Sentence(9, 12))
+    across = [(spans[8][0], spans[9][1])]
+    assert segmentation.sentences_of(text, spans, across) == (Sentence(0, 4), Sentence(4, 12))
+    sections = (0, spans[6][0], len(text))
+    assert Sentence(6, 9) in segmentation.sentences_of(text, spans, sections=sections)
+    assert segmentation.sentences_of("", []) == ()
+
+
+@given(st.text(ALPHABET, max_size=80))
+def test_sentences_of_the_same_words_are_the_same(text):
+    words, sentences = segment(text)
+    assert segmentation.sentences_of(text, words) == sentences
 
 
 def test_a_wrapped_line_goes_on_and_a_heading_does_not():

@@ -5,6 +5,7 @@ from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -54,18 +55,19 @@ def scores(f1):
 
 
 class Dev:
-    """Scores an epoch with the next of some numbers; keeps the weights it saw."""
+    """Scores an epoch with the next of some numbers; keeps the weights and the epochs it saw."""
 
     def __init__(self, numbers):
         self.numbers = list(numbers)
-        self.seen = []
+        self.seen, self.epochs = [], []
 
-    def __call__(self, model):
+    def __call__(self, model, epoch):
+        self.epochs.append(epoch)
         self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
         return scores(self.numbers[len(self.seen) - 1]), 0.1 * len(self.seen)
 
 
-def train(folder, model, graphs, evaluate, *, optimizer=None, **options):
+def train(folder, model, graphs, evaluate, *, optimizer=None, last_epoch=None, **options):
     """Run ``fit`` as ``glre_pyg.runs`` does."""
     settings = Settings(**SETTINGS | options)
     folder.mkdir(exist_ok=True)
@@ -85,6 +87,7 @@ def train(folder, model, graphs, evaluate, *, optimizer=None, **options):
         optimizer=optimizer,
         folder=folder,
         accelerator=accelerator,
+        last_epoch=last_epoch,
     )
 
 
@@ -359,7 +362,8 @@ def test_best_weights_are_kept_and_early_stopping(tmp_path, f1, patience, epochs
     progress = train(tmp_path, model, graphs, dev, epochs=6, patience=patience)
     assert progress.epoch == len(dev.seen) == len(log_of(tmp_path)) == epochs
     assert (progress.best_epoch, progress.best_f1) == (best, f1[best - 1])
-    assert progress.threshold == pytest.approx(0.1 * best)
+    assert dev.epochs == [row["epoch"] for row in log_of(tmp_path)]
+    assert [row["threshold"] for row in log_of(tmp_path)] == pytest.approx([0.1 * n for n in dev.epochs])
     assert same(model.state_dict(), dev.seen[best - 1])
     saved = load_file(tmp_path / WEIGHTS)
     assert saved
@@ -384,6 +388,35 @@ def test_without_any_evaluation_the_last_weights_stay(tmp_path):
     progress = train(tmp_path, model, graphs, Dev([]), epochs=2, first_evaluation=5)
     assert (progress.epoch, progress.best_epoch) == (2, 0)
     assert not (tmp_path / WEIGHTS).exists()
+
+
+def test_without_dev_documents_the_last_weights_are_kept(tmp_path):
+    model, graphs = model_and_graphs()
+    progress = train(tmp_path, model, graphs, None, epochs=2)
+    assert (progress.epoch, progress.best_epoch) == (2, 2)
+    assert all(
+        torch.equal(value, model.state_dict()[name]) for name, value in load_file(tmp_path / WEIGHTS).items()
+    )
+    assert [row.keys() for row in log_of(tmp_path)] == [{"epoch", "step", "loss"}] * 2
+
+
+def test_thresholds_by_relation_are_not_logged(tmp_path):
+    model, graphs = model_and_graphs()
+    train(tmp_path, model, graphs, lambda model, epoch: (scores(0.5), np.array([0.1, 0.2])), epochs=1)
+    [row] = log_of(tmp_path)
+    assert row["dev_f1"] == 0.5
+    assert "threshold" not in row
+
+
+def test_stopping_at_an_epoch_is_the_beginning_of_the_whole_run(tmp_path):
+    """The learning rate falls as it does over all epochs."""
+    whole, graphs = model_and_graphs()
+    dev = Dev([0.1, 0.2, 0.3, 0.4])
+    train(tmp_path / "whole", whole, graphs, dev)
+    part, graphs = model_and_graphs()
+    progress = train(tmp_path / "part", part, graphs, None, last_epoch=2)
+    assert progress.epoch == 2
+    assert same(part.state_dict(), dev.seen[1])
 
 
 def test_loss_falls(tmp_path):
@@ -538,7 +571,7 @@ def test_resumed_run_keeps_its_average(tmp_path):
     class Stop(Exception):
         pass
 
-    def stops(model):
+    def stops():
         raise Stop
 
     numbers = Dev([0.1, 0.2])
@@ -548,7 +581,7 @@ def test_resumed_run_keeps_its_average(tmp_path):
             tmp_path / "cut",
             model,
             graphs,
-            lambda model: numbers(model) if len(numbers.seen) < 2 else stops(model),
+            lambda model, epoch: numbers(model, epoch) if len(numbers.seen) < 2 else stops(),
             ema=0.8,
         )
     resumed, graphs = model_and_graphs(seed=1)

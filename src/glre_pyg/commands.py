@@ -1,4 +1,4 @@
-"""What the commands ``evaluate``, ``predict`` and ``stats`` do with their configs."""
+"""What the commands that read runs and corpora do with their configs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from glre_pyg.corpora.formats import read_documents, write_documents
+from glre_pyg.cases import write_case_study
+from glre_pyg.corpora.formats import write_documents
 from glre_pyg.datasets import Corpus
+from glre_pyg.datasets.base import SPLITS
 from glre_pyg.document import Document, Fact, InputError
-from glre_pyg.evaluation.tables import count, format_table
+from glre_pyg.evaluation.leak import order_report
+from glre_pyg.evaluation.predictions import write_predictions
+from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.tables import count, differences, format_table
 from glre_pyg.inference import predict as probabilities
-from glre_pyg.runs import Run, best_device, load, report, write_predictions
+from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
+from glre_pyg.runs import Run, best_device, load, report
 
-SPLITS = ("train", "dev", "test")
 
-
-def evaluate(config: DictConfig) -> dict[str, dict[str, float]]:
+def evaluate(config: DictConfig) -> dict[str, object]:
     """Score a run on a split of its corpus with the threshold chosen on dev; print and return the scores.
 
     ``dataset.*`` of the command replaces what the run was trained with; ``dataset.<split>=FILE`` scores
@@ -31,20 +36,79 @@ def evaluate(config: DictConfig) -> dict[str, dict[str, float]]:
     Raises:
         InputError: If the run or the file cannot be read, or there is no such split.
     """
-    if config.split not in SPLITS:
-        raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
-    run = load(Path(config.run), device=config.device or best_device())
-    file = config.dataset[config.split]
-    for name, value in config.dataset.items():
-        if value is not None and name in run.config.dataset:
-            run.config.dataset[name] = value
-    corpus: Corpus = instantiate(run.config.dataset)
-    documents = list(read_documents(Path(file))) if file else corpus.documents(config.split)
-    pairs = run.score(corpus, documents, progress=config.split)
+    run, corpus, _, pairs = scored(config)
     scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
     if config.output:
         write_predictions(pairs, Path(config.output))
     return scores
+
+
+def case_study(config: DictConfig) -> None:
+    """Write the hardest facts of a split with the answers of a run and its reasons (Table 6).
+
+    Raises:
+        InputError: See :func:`scored`.
+    """
+    if config.count < 1:
+        raise InputError(f"count: {config.count} facts are none")
+    run, corpus, documents, pairs = scored(config)
+    title = f"{corpus.name} {config.split}"
+    write_case_study(
+        run,
+        documents,
+        pairs,
+        Path(config.output),
+        title=title,
+        count=config.count,
+        strongest=config.strongest,
+    )
+
+
+def errors(config: DictConfig) -> None:
+    """List the wrong answers of a run for a person to label, or count the labels (Section 4.5).
+
+    Raises:
+        InputError: If not one of the two is asked for, or a file holds labels; and see :func:`scored`.
+    """
+    if (config.labels is None) == (config.run is None):
+        raise InputError(
+            "errors: give run=RUN and output=FILE to list errors, or labels=FILE to count labels"
+        )
+    if config.labels is not None:
+        print(format_shares(read_types(Path(config.labels))))
+        return
+    if config.output is None:
+        raise InputError("output: give output=FILE for the table")
+    output = Path(config.output)
+    check_output(output)
+    run, corpus, documents, pairs = scored(config)
+    rows = list(mistakes(documents, pairs, run.threshold, inter_only=config.inter_only))
+    write_mistakes(rows, output)
+    missed = sum(row.kind == "missed" for row in rows)
+    kind = "between sentences" if config.inter_only else "in all"
+    print(
+        f"{output}: {corpus.name} {config.split}: {len(rows)} errors {kind}, {missed} missed and "
+        f"{len(rows) - missed} wrong"
+    )
+
+
+def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs]:
+    """A run, its corpus, the documents of a split, and what the run says of them.
+
+    Raises:
+        InputError: If the run or a file cannot be read, or there is no such split, or no facts in it.
+    """
+    if config.split not in SPLITS:
+        raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
+    run = load(Path(config.run), device=config.device or best_device())
+    for name, value in config.dataset.items():
+        if value is not None and name in run.config.dataset:
+            run.config.dataset[name] = value
+    corpus: Corpus = instantiate(run.config.dataset)
+    if not corpus.is_labelled(config.split):
+        raise InputError(f"split: the facts of {corpus.name} {config.split} are not known")
+    documents = corpus.documents(config.split)
+    return run, corpus, documents, run.score(corpus, documents, progress=config.split)
 
 
 def predict(config: DictConfig) -> None:
@@ -55,50 +119,91 @@ def predict(config: DictConfig) -> None:
     Raises:
         InputError: If the run or a document cannot be read.
     """
-    documents, output = read_documents(Path(config.input)), Path(config.output)
     run = load(Path(config.run), device=config.device or best_device())
+    corpus: Corpus = instantiate(run.config.dataset)
+    unread = (replace(document, facts=()) for document in corpus.read(Path(config.input)))
+    documents, output = corpus.prepare(unread), Path(config.output)
     threshold = run.threshold if config.threshold is None else config.threshold
     counts = {"documents": 0, "facts": 0}
 
     def found() -> Iterator[Document]:
-        for document in tqdm(_predicted(run, documents, threshold, config.chunk), unit=" documents"):
+        for document in tqdm(predicted(run, documents, threshold, config.chunk), unit=" documents"):
             counts["documents"] += 1
             counts["facts"] += len(document.facts)
             yield document
 
     write_documents(found(), output)
-    print(f"{output}: {counts['facts']} facts in {counts['documents']} documents, p > {threshold:.3f}")
+    print(
+        f"{output}: {counts['facts']} facts in {counts['documents']} documents, p > {np.min(threshold):.3f}"
+    )
 
 
-def _predicted(run: Run, documents: Iterable[Document], threshold: float, chunk: int) -> Iterator[Document]:
-    rest = iter(documents)
+def predicted(
+    run: Run, documents: Iterable[Document], threshold: Threshold, chunk: int
+) -> Iterator[Document]:
+    """Documents with the facts that a run finds in them, likeliest first; their probability is in ``extra``.
+
+    Args:
+        run: The run.
+        documents: Documents; their own facts are not looked at.
+        threshold: Probability above which a relation is a fact.
+        chunk: Documents in memory at a time.
+    """
+    rest, relations = iter(documents), run.labels.relations
     while part := list(islice(rest, chunk)):
         graphs = run.graphs(part)
         rows = probabilities(run.model, graphs, batch_size=run.config.eval_batch_size, device=run.device)
         for document, graph, table in zip(part, graphs, rows, strict=True):
             names = graph["entity"].id
+            pairs = graph.pair_index.t().tolist()
             facts = [
-                Fact(names[head], relation, names[tail], (f"{probability:.6f}",))
-                for (head, tail), row in zip(graph.pair_index.t().tolist(), table, strict=True)
-                for relation, probability in zip(run.labels.relations, row.tolist(), strict=True)
-                if probability > threshold
+                Fact(
+                    names[pairs[pair][0]],
+                    relations[column],
+                    names[pairs[pair][1]],
+                    (f"{table[pair, column]:.6f}",),
+                )
+                for pair, column in np.argwhere(table.astype(np.float64) > threshold)
             ]
             facts.sort(key=lambda fact: fact.extra, reverse=True)
             yield replace(document, facts=tuple(facts))
 
 
-def stats(config: DictConfig) -> dict[str, dict[str, int]]:
+def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     """Print and return the counts of a corpus by split (Table 1).
 
+    Below stands each count that is not the published one and, for splits with labels, how well the order of
+    entities alone predicts them: see :mod:`glre_pyg.evaluation.leak`. A split that cannot be read is named in
+    one line.
+
     Raises:
-        InputError: If a file of the corpus cannot be read.
+        InputError: If no split of the corpus can be read.
     """
     corpus: Corpus = instantiate(config.dataset)
-    rows = {
-        split: count(corpus.documents(split), corpus.labels.candidates, corpus.ignored) for split in SPLITS
-    }
+    rows: dict[str, dict[str, int | None]] = {}
+    unread: list[str] = []
+    order: list[str] = []
+    for split in SPLITS:
+        try:
+            documents, labels = corpus.documents(split), corpus.labels
+        except (InputError, FileNotFoundError) as error:
+            unread.append(str(error) if isinstance(error, InputError) else f"{error.filename}: no such file")
+            continue
+        labelled = corpus.is_labelled(split)
+        rows[split] = count(documents, labels.candidates, directed=labels.directed, labelled=labelled)
+        if labelled:
+            order += order_report(split, documents, labels.candidates, directed=labels.directed)
+    if not rows:
+        raise InputError(unread[0])
     print(f"{corpus.name}, protocol {corpus.protocol}")
     print(format_table(rows))
+    missing = [split for split in SPLITS if split not in rows]
+    for line in [
+        *(f"{split}: not read: {reason}" for split, reason in zip(missing, unread, strict=True)),
+        *differences(rows, corpus.published, corpus.source),
+        *order,
+    ]:
+        print(line)
     if config.output:
         Path(config.output).write_text(json.dumps(rows, indent=2) + "\n")
     return rows

@@ -7,6 +7,7 @@ This is the only thing the readers in :mod:`glre_pyg.corpora` produce and the on
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -27,7 +28,7 @@ class Mention:
         end: One past the last character.
         type: Entity type as the corpus writes it, ``"Chemical"`` for instance.
         ids: Identifiers of the entities it refers to; empty if the corpus knows none.
-        names: Names of the parts of a composite mention, where the corpus gives them.
+        names: Names of its parts, one for each identifier, where the corpus gives others than the text.
     """
 
     start: int
@@ -68,12 +69,14 @@ class Fact:
         relation: Name of the relation.
         tail: Identifier of the tail entity.
         extra: Further columns of the corpus, BioRED's novelty for instance, kept as they are.
+        evidence: Sentences that the corpus gives as evidence, by number.
     """
 
     head: str
     relation: str
     tail: str
     extra: tuple[str, ...] = ()
+    evidence: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Document:
         sentences: Sentences, which together hold every word once, in order.
         mentions: Mentions in the order of the corpus, duplicates included.
         facts: Facts in the order of the corpus; empty where they are unknown.
+        ignored: Pairs (head, tail) of identifiers that the corpus leaves out of loss and score.
         sections: Characters ``[start, end)`` of the parts of the text (title and abstract).
 
     Raises:
@@ -99,6 +103,7 @@ class Document:
     sentences: tuple[Sentence, ...]
     mentions: tuple[Mention, ...]
     facts: tuple[Fact, ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
     sections: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,7 +140,9 @@ class Document:
     def entities(self) -> tuple[Entity, ...]:
         """Entities, numbered by the offset of their first mention; never by anything that knows the facts.
 
-        A mention counts once for each of its identifiers; mentions without one belong to no entity.
+        Entities that begin with the same composite mention are numbered by their identifiers: the order of a
+        file may know the facts. A mention counts once for each of its identifiers; mentions without one belong
+        to no entity.
         """
         mentions: dict[str, dict[Span, Mention]] = {}
         for mention in sorted(self.mentions, key=lambda mention: mention.span):
@@ -143,7 +150,37 @@ class Document:
                 mentions.setdefault(identifier, {}).setdefault(mention.span, mention)
         return tuple(
             Entity(identifier, next(iter(of.values())).type, tuple(of.values()))
-            for identifier, of in mentions.items()
+            for identifier, of in sorted(mentions.items(), key=lambda item: (next(iter(item[1])), item[0]))
+        )
+
+    def pairs(
+        self, types: Collection[tuple[str, str]] | None = None, *, directed: bool = True
+    ) -> list[tuple[int, int]]:
+        """Candidate pairs (head, tail) of :attr:`entities`, ascending.
+
+        Args:
+            types: (head type, tail type) of candidate pairs; None for all.
+            directed: Whether (a, b) and (b, a) are two pairs; else a is the one that is mentioned first, and
+                the two types of a pair may stand in either order.
+        """
+        allowed = None if types is None else {tuple(pair) for pair in types}
+        if allowed is not None and not directed:
+            allowed |= {(tail, head) for head, tail in allowed}
+        kinds = [entity.type for entity in self.entities]
+        return [
+            (head, tail)
+            for head, head_type in enumerate(kinds)
+            for tail, tail_type in enumerate(kinds)
+            if (head != tail if directed else head < tail)
+            and (allowed is None or (head_type, tail_type) in allowed)
+        ]
+
+    def names(self, entity: Entity) -> frozenset[str]:
+        """The names that an entity is mentioned by, as the corpus gives them, else as the text has them."""
+        return frozenset(
+            (mention.names and mention.names[mention.ids.index(entity.id)])
+            or self.text[mention.start : mention.end]
+            for mention in entity.mentions
         )
 
     def word_span(self, mention: Mention) -> Span:

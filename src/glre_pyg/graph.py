@@ -54,7 +54,7 @@ def build_graph(
     relations: Sequence[str] | None = None,
     types: Sequence[str] | None = None,
     pair_types: Collection[tuple[str, str]] | None = None,
-    ignored: Collection[tuple[str, str]] = (),
+    directed: bool = True,
 ) -> DocumentGraph:
     """The graph of one document: three kinds of node, five kinds of edge (Section 3.2).
 
@@ -68,12 +68,14 @@ def build_graph(
         types: The entity types that ``mention.type`` and ``entity.type`` index; by default the document's
             own, sorted. Give both for graphs that are batched together.
         pair_types: The (head type, tail type) of candidate pairs; by default every ordered pair of entities.
-        ignored: Pairs of entity identifiers whose ``pair_label`` is -1: candidates left out of the loss.
+        directed: Whether (a, b) and (b, a) are two candidates; else head is the one mentioned first, and a
+            fact may name the two in either order.
 
     Returns:
         Graph with ``mention.span`` [M, 2] and ``sentence.span`` [S, 2] in words, ``mention.type`` [M],
         ``entity.type`` [E], ``entity.id`` (E strings), an ``edge_index`` for each of
-        :data:`EDGE_TYPES`, ``pair_index`` [2, P] (entities), ``pair_label`` [P, R] (0, 1 or -1),
+        :data:`EDGE_TYPES`, ``pair_index`` [2, P] (entities), ``pair_label`` [P, R] (0, 1, or -1
+        for the pairs that are ``document.ignored``),
         ``pair_distance`` [P] (words from the tail's first mention to the head's), ``words`` (W strings)
         and ``id``.
 
@@ -103,7 +105,7 @@ def build_graph(
     entities = document.entities
     mentions = [(mention, index) for index, entity in enumerate(entities) for mention in entity.mentions]
     relations = sorted({fact.relation for fact in document.facts}) if relations is None else relations
-    types = sorted({entity.type for entity in entities}) if types is None else types
+    types = sorted({mention.type for mention, _ in mentions}) if types is None else types
 
     graph = DocumentGraph()
     graph.id = document.id
@@ -127,11 +129,12 @@ def build_graph(
     count = len(document.sentences)
     graph["sentence", "with", "sentence"].edge_index = _others(torch.ones(count, count, dtype=torch.bool))
 
-    pairs = _pairs([entity.type for entity in entities], pair_types)
+    pairs = torch.tensor(document.pairs(pair_types, directed=directed), dtype=torch.long).view(-1, 2).t()
+    pairs = pairs.contiguous()
     first = graph["mention"].span[:, 0].new_zeros(len(entities))
     first.scatter_reduce_(0, entity_of, graph["mention"].span[:, 0], "amin", include_self=False)
     graph.pair_index = pairs
-    graph.pair_label = _labels(document, pairs, relations, ignored)
+    graph.pair_label = _labels(document, pairs, relations, directed)
     graph.pair_distance = first[pairs[0]] - first[pairs[1]]
     return graph
 
@@ -143,36 +146,35 @@ class Labels:
     Args:
         relations: Columns of ``pair_label``.
         types: Entity types that ``mention.type`` and ``entity.type`` index.
-        pair_types: (head type, tail type) of candidate pairs; None for every ordered pair of entities.
+        pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
+        directed: Whether (a, b) and (b, a) are two pairs.
     """
 
     relations: tuple[str, ...]
     types: tuple[str, ...]
     pair_types: tuple[tuple[str, str], ...] | None
+    directed: bool = True
 
-    def graph(self, document: Document, ignored: Collection[tuple[str, str]] = ()) -> DocumentGraph:
+    def graph(self, document: Document) -> DocumentGraph:
         """Graph of a document with its labels."""
         return build_graph(
             document,
             relations=self.relations,
             types=self.types,
             pair_types=self.pair_types,
-            ignored=ignored,
+            directed=self.directed,
         )
 
     def candidates(self, document: Document) -> list[tuple[str, str]]:
         """Identifiers of the candidate pairs of a document."""
-        allowed = None if self.pair_types is None else set(self.pair_types)
+        ids = [entity.id for entity in document.entities]
         return [
-            (head.id, tail.id)
-            for head in document.entities
-            for tail in document.entities
-            if head.id != tail.id and (allowed is None or (head.type, tail.type) in allowed)
+            (ids[head], ids[tail]) for head, tail in document.pairs(self.pair_types, directed=self.directed)
         ]
 
     def blind_graph(self, document: Document) -> DocumentGraph:
         """Graph of a document as if it had no facts: what a model sees when it is not trained."""
-        return self.graph(replace(document, facts=()))
+        return self.graph(replace(document, facts=(), ignored=()))
 
 
 def word_counts(batch: DocumentGraph) -> list[int]:
@@ -207,23 +209,14 @@ def _none() -> Tensor:
     return torch.empty(2, 0, dtype=torch.long)
 
 
-def _pairs(types: list[str], pair_types: Collection[tuple[str, str]] | None) -> Tensor:
-    if not types:
-        return _none()
-    if pair_types is None:
-        return _others(torch.ones(len(types), len(types), dtype=torch.bool))
-    allowed = {tuple(pair) for pair in pair_types}
-    return _others(torch.tensor([[(head, tail) in allowed for tail in types] for head in types]))
-
-
-def _labels(
-    document: Document, pairs: Tensor, relations: Sequence[str], ignored: Collection[tuple[str, str]]
-) -> Tensor:
+def _labels(document: Document, pairs: Tensor, relations: Sequence[str], directed: bool) -> Tensor:
     number = {entity.id: index for index, entity in enumerate(document.entities)}
     row = {tuple(pair): index for index, pair in enumerate(pairs.t().tolist())}
+    if not directed:
+        row |= {(tail, head): index for (head, tail), index in row.items()}
     column = {name: index for index, name in enumerate(relations)}
-    labels = torch.zeros(len(row), len(relations))
-    for head, tail in ignored:
+    labels = torch.zeros(pairs.size(1), len(relations))
+    for head, tail in document.ignored:
         labels[row[number[head], number[tail]]] = IGNORED
     for fact in document.facts:
         if fact.relation not in column:

@@ -11,9 +11,10 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
-from glre_pyg.document import Document, InputError
-from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.document import Document, Entity, InputError
+from glre_pyg.evaluation.known import NamedFacts
+from glre_pyg.evaluation.scores import ScoredPairs, joined
+from glre_pyg.graph import DocumentGraph, Labels, word_counts
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder
 
@@ -82,8 +83,8 @@ def score_pairs(
     documents: Sequence[Document],
     graphs: Sequence[DocumentGraph],
     probabilities: Sequence[np.ndarray],
-    relations: tuple[str, ...],
-    ignored: Callable[[Document], frozenset[tuple[str, str]]],
+    labels: Labels,
+    known: NamedFacts | None = None,
 ) -> ScoredPairs:
     """Set predictions beside the documents' facts.
 
@@ -91,36 +92,87 @@ def score_pairs(
         documents: Documents with their facts.
         graphs: Their graphs, which may know no facts.
         probabilities: [P, R] for each graph.
-        relations: Names of the R relations.
-        ignored: Pairs of a document that the convention's filter leaves out.
+        labels: What the columns mean.
+        known: Facts that Ign F1 leaves out.
 
     Raises:
         InputError: If two documents have one id, so that their pairs cannot be told apart.
     """
-    column = {name: index for index, name in enumerate(relations)}
-    rows: dict[tuple[str, str, str], int] = {}
-    left_out: list[bool] = []
     twice = [name for name, times in Counter(document.id for document in documents).items() if times > 1]
     if twice:
         raise InputError(f"{twice[0]}: two documents have this id")
-    for document, graph in zip(documents, graphs, strict=True):
-        names, out = graph["entity"].id, ignored(document)
-        for head, tail in graph.pair_index.t().tolist():
-            rows[document.id, names[head], names[tail]] = len(rows)
-            left_out.append((names[head], names[tail]) in out)
-    gold = {((of.id, fact.head, fact.tail), fact.relation) for of in documents for fact in of.facts}
-    is_fact = np.zeros((len(rows), len(relations)), dtype=bool)
-    for pair, relation in gold:
-        row = rows.get(pair)
-        if row is not None and relation in column:
-            is_fact[row, column[relation]] = True
+    parts = [
+        _score_document(document, graph, table, labels, known)
+        for document, graph, table in zip(documents, graphs, probabilities, strict=True)
+    ]
+    return joined(parts, labels.relations)
+
+
+def _score_document(
+    document: Document,
+    graph: DocumentGraph,
+    probability: np.ndarray,
+    labels: Labels,
+    known: NamedFacts | None,
+) -> ScoredPairs:
+    """The candidate pairs of a document in the order of its graph, then other pairs with a fact."""
+    ids = graph["entity"].id
+    pairs = [(ids[head], ids[tail]) for head, tail in graph.pair_index.t().tolist()]
+    if probability.shape != (len(pairs), len(labels.relations)):
+        raise ValueError(f"{document.id}: probabilities {probability.shape} of {len(pairs)} pairs")
+    row = {pair: index for index, pair in enumerate(pairs)}
+    if not labels.directed:
+        row |= {(tail, head): index for (head, tail), index in row.items()}
+    facts: set[tuple[int, str]] = set()
+    for fact in document.facts:
+        if (fact.head, fact.tail) not in row:
+            row[fact.head, fact.tail] = len(pairs)
+            if not labels.directed:
+                row[fact.tail, fact.head] = len(pairs)
+            pairs.append((fact.head, fact.tail))
+        facts.add((row[fact.head, fact.tail], fact.relation))
+
+    shape = len(pairs), len(labels.relations)
+    is_fact, is_known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    other_facts, ignored = np.zeros(len(pairs), dtype=int), np.zeros(len(pairs), dtype=bool)
+    entities = {entity.id: entity for entity in document.entities}
+    column = {name: index for index, name in enumerate(labels.relations)}
+    for index, relation in facts:
+        if relation not in column:
+            other_facts[index] += 1
+            continue
+        is_fact[index, column[relation]] = True
+        if known is not None and all(name in entities for name in pairs[index]):
+            head, tail = (document.names(entities[name]) for name in pairs[index])
+            either = not labels.directed and known.holds(tail, relation, head)
+            is_known[index, column[relation]] = either or known.holds(head, relation, tail)
+    ignored[[row[pair] for pair in document.ignored if pair in row]] = True
+
+    number = {name: index for index, name in enumerate(ids)}
+    ends = np.array([[number.get(name, -1) for name in pair] for pair in pairs], dtype=int).reshape(-1, 2)
+    counts = np.array([len(entities[name].mentions) for name in ids], dtype=int)
+    never = np.zeros((len(pairs) - len(probability), len(column)))
     return ScoredPairs(
-        documents=[document for document, _, _ in rows],
-        heads=[head for _, head, _ in rows],
-        tails=[tail for _, _, tail in rows],
-        relations=relations,
-        probability=np.concatenate([*probabilities, np.empty((0, len(relations)), dtype=np.float32)]),
+        documents=[document.id] * len(pairs),
+        heads=[head for head, _ in pairs],
+        tails=[tail for _, tail in pairs],
+        relations=labels.relations,
+        probability=np.concatenate([probability, never], dtype=np.float32),
         is_fact=is_fact,
-        ignored=np.array(left_out, dtype=bool),
-        num_gold=len(gold),
+        other_facts=other_facts,
+        ignored=ignored,
+        known=is_known,
+        distance=_nearest(document, [entities[name] for name in ids])[ends[:, 0], ends[:, 1]],
+        mentions=np.append(counts, 0)[ends].mean(-1),
     )
+
+
+def _nearest(document: Document, entities: Sequence[Entity]) -> np.ndarray:
+    """Sentences between the nearest mentions of two entities [E + 1, E + 1]; -1 for the last, an unknown."""
+    counts = np.array([len(entity.mentions) for entity in entities], dtype=int)
+    sentence = np.array(
+        [document.sentence_of(each) for entity in entities for each in entity.mentions], dtype=int
+    )
+    apart, starts = np.abs(sentence[:, None] - sentence), np.cumsum(counts) - counts
+    apart = np.minimum.reduceat(np.minimum.reduceat(apart, starts, axis=0), starts, axis=1)
+    return np.pad(apart, (0, 1), constant_values=-1)

@@ -10,32 +10,31 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch_geometric
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_model
-from torch import nn
-from torch.optim import Optimizer
 
 from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, InputError
-from glre_pyg.evaluation.scores import ScoredPairs, Scores
+from glre_pyg.evaluation.breakdown import all_scores
+from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.graph import DocumentGraph, Labels
-from glre_pyg.inference import encode_once, predict, score_pairs
+from glre_pyg.inference import predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
-from glre_pyg.training import WEIGHTS, Settings, fit, parameter_groups
+from glre_pyg.training import WEIGHTS
+
+SCORES = "scores.json"
+EVERY_PAIR = "every candidate pair"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Run:
     model: RelationModel
     pieces: Pieces
     labels: Labels
-    threshold: float
+    threshold: Threshold
     config: DictConfig
 
     @property
@@ -66,148 +65,43 @@ class Run:
         return [self.pieces(self.labels.blind_graph(document)) for document in documents]
 
     def score(
-        self, corpus: Corpus, documents: Sequence[Document], *, progress: str | None = None
+        self,
+        corpus: Corpus,
+        documents: Sequence[Document],
+        *,
+        graphs: Sequence[DocumentGraph] | None = None,
+        progress: str | None = None,
     ) -> ScoredPairs:
-        """What the model says of all candidate pairs, beside what is true."""
-        graphs = self.graphs(documents)
+        """What the model says of all candidate pairs, beside what is true.
+
+        Args:
+            corpus: The corpus, for what Ign F1 leaves out.
+            documents: Documents with their facts.
+            graphs: Their :meth:`graphs`, if they are there already.
+            progress: Name of a progress bar; None shows none.
+        """
+        graphs = self.graphs(documents) if graphs is None else graphs
         size = self.config.eval_batch_size
         found = predict(self.model, graphs, batch_size=size, device=self.device, progress=progress)
-        return score_pairs(documents, graphs, found, self.labels.relations, corpus.ignored)
+        return score_pairs(documents, graphs, found, self.labels, corpus.known())
 
 
-def train(config: DictConfig, folder: Path) -> Run:
-    """Train as a config says, score dev and test, and leave a run directory.
-
-    Args:
-        config: Composed from ``conf/train.yaml``.
-        folder: Run directory.
-
-    Raises:
-        InputError: If a file of the corpus, the encoder or the run to go on with cannot be read.
-    """
-    settings: Settings = instantiate(config.training)
-    if settings.resume:
-        return _train(_resumed(settings.resume), Path(settings.resume))
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "config.yaml", resolve=True)
-    return _train(config, folder)
-
-
-def _resumed(place: str) -> DictConfig:
-    config = _config(Path(place))
-    config.training.resume = place
-    return config
-
-
-def _train(config: DictConfig, folder: Path) -> Run:
-    set_seed(config.seed)
-    corpus: Corpus = instantiate(config.dataset)
-    settings: Settings = instantiate(config.training)
-    print(f"run directory: {folder}")
-    train_documents, dev_documents = corpus.documents("train"), corpus.documents("dev")
-    words = (document.word_texts() for document in train_documents)
-    pieces: Pieces = instantiate(config.encoder.pieces)(words)
-    labels = corpus.labels
-    model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
-    _write(folder, pieces, labels)
-
-    graphs = [pieces(labels.graph(document, corpus.ignored(document))) for document in train_documents]
-    dev_graphs = [pieces(labels.blind_graph(document)) for document in dev_documents]
-    if not torch_geometric.typing.WITH_TORCH_SCATTER:
-        print("torch-scatter is not installed: torch's own kernels are used, to the same results")
-    print(_summary(config, corpus, model, graphs, dev_graphs), flush=True)
-    accelerator = _accelerator(settings, folder)
-    model.to(accelerator.device)
-    encode_once(model, [*graphs, *dev_graphs], batch_size=config.eval_batch_size, device=accelerator.device)
-
-    def evaluate(model: RelationModel) -> tuple[Scores, float]:
-        found = predict(
-            model,
-            dev_graphs,
-            batch_size=config.eval_batch_size,
-            device=accelerator.device,
-            autocast=accelerator.autocast,
-            progress="dev",
-        )
-        pairs = score_pairs(dev_documents, dev_graphs, found, labels.relations, corpus.ignored)
-        threshold = pairs.best_threshold(filtered=True)
-        return pairs.score(threshold, filtered=True), threshold
-
-    progress = fit(
-        model,
-        graphs,
-        evaluate,
-        settings=settings,
-        optimizer=partial(_optimizer, config.optimizer),
-        folder=folder,
-        accelerator=accelerator,
-    )
-    found = Run(model, pieces, labels, progress.threshold, config)
-    if not accelerator.is_main_process:
-        return found
-    return _finish(found, corpus, dev_documents, folder, progress.best_epoch)
-
-
-def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
-    groups = parameter_groups(model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups)
-    optimizer: Optimizer = instantiate(options.factory)(groups)
-    return optimizer
-
-
-def _accelerator(settings: Settings, folder: Path) -> Accelerator:
-    AcceleratorState._reset_state()  # a sweep may change the precision from job to job in one process
-    return Accelerator(
-        mixed_precision=settings.precision,
-        gradient_accumulation_steps=settings.accumulation,
-        log_with="tensorboard",
-        project_dir=folder,
-    )
-
-
-def _finish(
-    run: Run, corpus: Corpus, dev_documents: Sequence[Document], folder: Path, best_epoch: int
-) -> Run:
-    """Choose the threshold on dev, with the model as it will be loaded; score dev, and test once."""
-    dev = run.score(corpus, dev_documents, progress="dev")
-    run = replace(run, threshold=dev.best_threshold(filtered=True))
-    test = run.score(corpus, corpus.documents("test"), progress="test")
-    print(f"best epoch on dev: {best_epoch}, threshold {run.threshold:.3f}")
-    summary: dict[str, object] = {
-        "protocol": corpus.protocol,
-        "threshold": run.threshold,
-        "threshold_from": "dev",
-        "best_epoch": best_epoch,
-    }
-    for split, pairs in (("dev", dev), ("test", test)):
-        summary[split] = report(pairs, run.threshold, f"{corpus.name} {split}", corpus.protocol)
-        write_predictions(pairs, folder / f"predictions_{split}.jsonl")
-    (folder / "scores.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(f"run directory: {folder}")
-    return run
-
-
-def report(pairs: ScoredPairs, threshold: float, name: str, protocol: str) -> dict[str, dict[str, float]]:
-    """Print the two lines of an evaluation, with the protocol's filter and without; give them as numbers."""
-    out = {}
-    for title, filtered in ((f"protocol {protocol}", True), ("every candidate pair", False)):
-        scores = pairs.score(threshold, filtered=filtered)
+def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -> dict[str, object]:
+    """Print the lines of an evaluation; give all scores as numbers."""
+    lines = [(protocol, pairs.score(threshold, filtered=True))]
+    if pairs.ignored.any():
+        lines.append((EVERY_PAIR, pairs.score(threshold, filtered=False)))
+    if pairs.known.any():
+        lines.append(("Ign F1", pairs.ign_score(threshold, filtered=True)))
+    if len(pairs.relations) > 1:
+        lines.append(("any relation", pairs.pair_score(threshold, filtered=True)))
+    for title, scores in lines:
         print(
             f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
             f"  ({scores.true_positives} right of {scores.predicted} predicted, {scores.gold} true)",
             flush=True,
         )
-        out["filtered" if filtered else "unfiltered"] = asdict(scores)
-    return out
-
-
-def write_predictions(pairs: ScoredPairs, path: Path) -> None:
-    """Write every candidate pair with its probabilities as JSON lines."""
-    rows = zip(pairs.documents, pairs.heads, pairs.tails, pairs.probability, pairs.ignored, strict=True)
-    with path.open("w", encoding="utf-8") as file:
-        for document, head, tail, probability, ignored in rows:
-            values = dict(zip(pairs.relations, np.round(probability.astype(float), 6).tolist(), strict=True))
-            row = {"document": document, "head": head, "tail": tail, "probability": values}
-            file.write(json.dumps(row | {"ignored": bool(ignored)}) + "\n")
+    return all_scores(pairs, threshold)
 
 
 def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
@@ -216,22 +110,28 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     Raises:
         InputError: If the directory lacks one of its files.
     """
-    config = _config(folder)
-    for name in (WEIGHTS, "labels.json", "scores.json", "encoder"):
+    config = read_config(folder)
+    for name in (WEIGHTS, "labels.json", SCORES, "encoder"):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")
     saved = json.loads((folder / "labels.json").read_text())
     pairs = saved["pair_types"]
-    labels = Labels(tuple(saved["relations"]), tuple(saved["types"]), pairs and tuple(map(tuple, pairs)))
+    labels = Labels(
+        relations=tuple(saved["relations"]),
+        types=tuple(saved["types"]),
+        pair_types=pairs and tuple(map(tuple, pairs)),
+        directed=saved.get("directed", True),
+    )
     kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
     pieces: Pieces = get_method(f"{kind}.load")(folder / "encoder")
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
     load_model(model, folder / WEIGHTS)
-    threshold = json.loads((folder / "scores.json").read_text())["threshold"]
+    threshold = read_threshold(read_scores(folder), labels)
     return Run(model.to(device).eval(), pieces, labels, threshold, config)
 
 
-def _config(folder: Path) -> DictConfig:
+def read_config(folder: Path) -> DictConfig:
+    """The config of a run."""
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{folder}: not a run directory, there is no config.yaml")
     config = OmegaConf.load(folder / "config.yaml")
@@ -239,7 +139,24 @@ def _config(folder: Path) -> DictConfig:
     return config
 
 
-def _write(folder: Path, pieces: Pieces, labels: Labels) -> None:
+def read_scores(folder: Path) -> dict[str, Any]:
+    """What a run has in ``scores.json``."""
+    if not (folder / SCORES).is_file():
+        raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
+    scores: dict[str, Any] = json.loads((folder / SCORES).read_text())
+    return scores
+
+
+def read_threshold(scores: Mapping[str, Any], labels: Labels) -> Threshold:
+    """The threshold of a run: one for all relations, or one for each [R]."""
+    threshold = scores["threshold"]
+    if isinstance(threshold, Mapping):
+        return np.array([threshold[relation] for relation in labels.relations])
+    return float(threshold)
+
+
+def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:
+    """Write what is known before training: pieces, label map, environment."""
     (folder / "encoder").mkdir(exist_ok=True)
     pieces.save(folder / "encoder")
     (folder / "labels.json").write_text(json.dumps(asdict(labels), indent=2) + "\n")
@@ -252,23 +169,6 @@ def _write(folder: Path, pieces: Pieces, labels: Labels) -> None:
         **{package: version(package) for package in packages},
     }
     (folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
-
-
-def _summary(
-    config: DictConfig,
-    corpus: Corpus,
-    model: nn.Module,
-    train_graphs: Sequence[DocumentGraph],
-    dev_graphs: Sequence[DocumentGraph],
-) -> str:
-    pieces = sum(len(graph.input_ids) for graph in train_graphs)
-    pairs = sum(graph.pair_index.size(1) for graph in train_graphs)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return (
-        f"{corpus.name}: {len(train_graphs)} documents to train on ({pieces:,} pieces, {pairs:,} pairs), "
-        f"{len(dev_graphs)} for dev; encoder {config.encoder.name}, "
-        f"{sum(p.numel() for p in parameters):,} trainable parameters"
-    )
 
 
 def best_device() -> torch.device:

@@ -13,7 +13,7 @@ from glre_pyg.config import command, config_dir
 @command
 def main(config: DictConfig) -> None:
     """Train as the config says."""
-    from glre_pyg.runs import train
+    from glre_pyg.experiment import train
 
     train(config, Path(HydraConfig.get().runtime.output_dir))
 

@@ -28,13 +28,16 @@ from torch.utils.data import Sampler
 from torch_geometric.loader import DataLoader
 from tqdm import tqdm
 
-from glre_pyg.evaluation.scores import Scores
+from glre_pyg.evaluation.scores import Scores, Threshold
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 
 WEIGHTS = "model.safetensors"
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint"
+
+
+Evaluate = Callable[[RelationModel, int], tuple[Scores, Threshold]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +83,6 @@ class Progress:
         step: Optimizer steps done.
         best_f1: Highest F1 on dev.
         best_epoch: Its epoch, from 1; 0 before any.
-        threshold: The threshold chosen on dev in that epoch.
         log_bytes: Length of the log when the checkpoint was made.
     """
 
@@ -88,7 +90,6 @@ class Progress:
     step: int = 0
     best_f1: float = -1.0
     best_epoch: int = 0
-    threshold: float = 0.5
     log_bytes: int = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -161,26 +162,29 @@ def parameter_groups(
 def fit(
     model: RelationModel,
     graphs: Sequence[DocumentGraph],
-    evaluate: Callable[[RelationModel], tuple[Scores, float]],
+    evaluate: Evaluate | None,
     *,
     settings: Settings,
     optimizer: Callable[[nn.Module], Optimizer],
     folder: Path,
     accelerator: Accelerator,
+    last_epoch: int | None = None,
 ) -> Progress:
     """Train a model, keep its best weights, and leave them in the model and in ``folder``.
 
     Args:
         model: The model.
         graphs: Training graphs with pieces and labels.
-        evaluate: Scores the model on development documents, with the threshold it chose there.
+        evaluate: Called with the model and the number of its epoch, from 1; its scores on development
+            documents, and the threshold chosen there. None keeps the weights of the last epoch.
         settings: Numbers of the loop.
         optimizer: Makes the optimizer from the model.
         folder: Run directory; gets the weights, the log, TensorBoard's files and the checkpoint.
         accelerator: Devices and precision.
+        last_epoch: Epoch to stop after, though the learning rate falls over all of them.
 
     Returns:
-        Where the best epoch was, its F1 on dev and its threshold.
+        Where the best epoch was, and its F1 on dev.
     """
     sampler = LengthSampler(
         [len(graph.input_ids) for graph in graphs], settings.batch_size, seed=settings.seed
@@ -200,18 +204,23 @@ def fit(
     if settings.resume:
         _restore(accelerator, folder, progress)
     accelerator.init_trackers("tensorboard")
-    while progress.epoch < settings.epochs and not _is_over(progress, settings):
+    end = settings.epochs if last_epoch is None else last_epoch
+    while progress.epoch < end and not _is_over(progress, settings):
         started = time.perf_counter()
         sampler.epoch = progress.epoch
         loss = _train_epoch(accelerator, wrapped, average, loader, optimizing, schedule, settings, progress)
         progress.epoch += 1
         entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
-        if progress.epoch >= settings.first_evaluation:
-            scores, threshold = evaluate(best)
-            entry |= {"threshold": threshold, **{f"dev_{k}": v for k, v in asdict(scores).items()}}
+        if evaluate is None:
+            progress.best_epoch = progress.epoch
+            _save_weights(accelerator, best, folder)
+        elif progress.epoch >= settings.first_evaluation:
+            scores, threshold = evaluate(best, progress.epoch)
+            if isinstance(threshold, float):
+                entry["threshold"] = threshold
+            entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
             if scores.f1 > progress.best_f1:
                 progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
-                progress.threshold = threshold
                 _save_weights(accelerator, best, folder)
         entry["seconds"] = round(time.perf_counter() - started, 1)
         _report(accelerator, entry, folder, progress)
@@ -286,6 +295,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     line = f"epoch {entry['epoch']:3d}  loss {entry['loss']:.4f}"
     if "dev_f1" in entry:
         line += "  dev P {dev_precision:.4f} R {dev_recall:.4f} F1 {dev_f1:.4f}".format(**entry)
+    if "threshold" in entry:
         line += f"  threshold {entry['threshold']:.3f}"
     print(f"{line}  {entry['seconds']:.0f} s", flush=True)
 

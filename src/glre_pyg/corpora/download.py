@@ -1,10 +1,12 @@
-"""The official files of a corpus: found where the user has them, or downloaded once and verified.
+"""Downloads into the cache, verified and kept: files, files in a zip, gzipped files.
 
-The cache is ``$GLRE_CACHE``, else ``$XDG_CACHE_HOME/glre_pyg``, else ``~/.cache/glre_pyg``.
+The cache is ``$GLRE_CACHE``, else ``$XDG_CACHE_HOME/glre_pyg``, else ``~/.cache/glre_pyg``. What the official
+files of the corpora are is said in :mod:`~glre_pyg.corpora.official`.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
@@ -13,13 +15,13 @@ import stat
 import time
 import urllib.error
 import urllib.request
-import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from tqdm.auto import tqdm
 
@@ -27,28 +29,27 @@ from glre_pyg.document import InputError
 
 _CHUNK = 1 << 16  # bytes
 _ABANDONED = 300.0  # seconds without a write after which a partial file of a killed process may be taken over
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zlib.error)  # what damaged archives raise
 
 
 class DownloadError(InputError):
-    """A file that could not be had: one line that says why, and which file to put where."""
+    """A file that could not be had: one line that says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file that has an official place.
+    """A file on a server.
 
     Args:
         url: Where it is; its last part is the file's name.
         sha256: Checksum in hexadecimal, or ``None`` where nobody published one.
         bytes: Its size, or ``None`` if unknown.
-        page: The page that a person would go to.
         mirrors: Other places of the same file, tried in order.
     """
 
     url: str
     sha256: str | None
     bytes: int | None = None
-    page: str = ""
     mirrors: tuple[str, ...] = ()
 
     @property
@@ -59,7 +60,7 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside a zip: its path there, its checksum and its size in bytes."""
+    """A file inside an archive: its path there, its checksum and its size in bytes."""
 
     path: str
     sha256: str
@@ -111,23 +112,22 @@ def fetch(remote: RemoteFile, folder: Path | None = None, *, timeout: float = 30
             reasons.append(f"{url}: {str(error) or type(error).__name__}")
         else:
             return target
-    raise _advice(remote, target, "; ".join(reasons))
-
-
-def _advice(remote: RemoteFile, target: Path, reason: str) -> DownloadError:
-    checksum = f" (sha256 {remote.sha256})" if remote.sha256 else ""
-    page = f" from {remote.page or remote.url}"
-    line = f"{remote.name}: cannot be downloaded ({reason}); get it{page}{checksum} and put it at {target}"
-    return DownloadError(re.sub(r"\s+", " ", line))
+    raise DownloadError(re.sub(r"\s+", " ", f"{remote.name}: cannot be downloaded ({'; '.join(reasons)})"))
 
 
 def _is(path: Path, remote: RemoteFile) -> bool:
     """Whether a file is the remote one, as far as its size and checksum are known."""
     if remote.bytes is not None and path.stat().st_size != remote.bytes:
         return False
-    if remote.sha256 is None:  # at least no error page under the name of a zip
-        return not remote.name.endswith(".zip") or zipfile.is_zipfile(path)
-    return sha256_of(path) == remote.sha256
+    if remote.sha256 is not None:
+        return sha256_of(path) == remote.sha256
+    if remote.name.endswith(".zip"):
+        return zipfile.is_zipfile(path)
+    with path.open("rb") as file:
+        start = file.read(64)
+    if remote.name.endswith(".gz"):
+        return start.startswith(b"\x1f\x8b")
+    return not start.lstrip().lower().startswith((b"<!doctype html", b"<html"))  # an error page
 
 
 def _download(url: str, remote: RemoteFile, target: Path, timeout: float) -> None:
@@ -189,13 +189,29 @@ def _complete(url: str, remote: RemoteFile, own: Path, timeout: float) -> None:
         raise DownloadError(f"the connection ended after {own.stat().st_size} of {total} bytes")
 
 
+class _NoDowngrade(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but not from https to something else."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        if req.type == "https" and not newurl.startswith("https://"):
+            raise DownloadError(f"the server sends away from https, to {newurl}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _open(url: str, start: int, timeout: float) -> HTTPResponse:
     headers = {"User-Agent": "glre_pyg", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    response: HTTPResponse = urllib.request.urlopen(
-        urllib.request.Request(url, headers=headers), timeout=timeout
-    )
+    opener = urllib.request.build_opener(_NoDowngrade)
+    response: HTTPResponse = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
     return response
 
 
@@ -217,7 +233,7 @@ def extract(archive: Path, members: Iterable[Member], folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             for member in members:
                 _extract(opened, member, folder / member.name)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, *_UNREADABLE) as error:
         raise DownloadError(f"{archive.name}: {error}") from None
 
 
@@ -229,10 +245,28 @@ def _extract(opened: zipfile.ZipFile, member: Member, target: Path) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if info.is_dir() or kind not in (0, stat.S_IFREG):
         raise DownloadError(f"'{member.path}' in it is no plain file")
+    with opened.open(info) as source:
+        _keep(source, member, target)
+
+
+def gunzip(archive: Path, member: Member, folder: Path) -> None:
+    """Unpack a gzipped file, verified, into `folder`, under the last part of the member's path.
+
+    Raises:
+        DownloadError: If it is damaged, or the content is not what it should be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with gzip.GzipFile(archive) as source:
+            _keep(source, member, folder / member.name)
+    except _UNREADABLE as error:
+        raise DownloadError(f"{archive.name}: {error}") from None
+
+
+def _keep(source: IO[bytes] | gzip.GzipFile, member: Member, target: Path) -> None:
     own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with opened.open(info) as source, own.open("wb") as file:
-            file.write(source.read(member.bytes + 1))  # no more, whatever the zip says
+        own.write_bytes(source.read(member.bytes + 1))  # no more, whatever the archive says
         if own.stat().st_size != member.bytes or sha256_of(own) != member.sha256:
             raise DownloadError(
                 f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
@@ -240,114 +274,3 @@ def _extract(opened: zipfile.ZipFile, member: Member, target: Path) -> None:
         os.replace(own, target)
     finally:
         own.unlink(missing_ok=True)
-
-
-# CDR -------------------------------------------------------------------------------------------------------
-
-# The organisers published no checksum of the zip: the files inside are verified instead.
-CDR_ZIP = RemoteFile(
-    url="https://biocreative.bioinformatics.udel.edu/media/store/files/2016/CDR_Data.zip",
-    sha256=None,
-    page="https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
-    mirrors=(
-        "https://huggingface.co/datasets/bigbio/bc5cdr/resolve/main/CDR_Data.zip",
-        "https://github.com/JHnlp/BioCreative-V-CDR-Corpus/raw/master/CDR_Data.zip",
-    ),
-)
-CDR_FOLDER = "CDR_Data/CDR.Corpus.v010516"
-CDR_SPLITS: Mapping[str, Member] = {
-    "train": Member(
-        f"{CDR_FOLDER}/CDR_TrainingSet.PubTator.txt",
-        "7afcec134e3d4871e74b0398d92850d3c9ac94c0bdc780003f2d60184c012bd8",
-        1_129_998,
-    ),
-    "dev": Member(
-        f"{CDR_FOLDER}/CDR_DevelopmentSet.PubTator.txt",
-        "9e18d8e700168887a7919e62f67ac2ce2357e3f409a48ee992906abdd80fe3e5",
-        1_127_990,
-    ),
-    "test": Member(
-        f"{CDR_FOLDER}/CDR_TestSet.PubTator.txt",
-        "a3c48d5f35bdfce20c2371778abedc9fd24d1da092207072e5181ad53c8d0e2f",
-        1_168_687,
-    ),
-}
-# The tree of 2017 as the field's scripts have it, a table made from NLM's files.
-MESH_TREE = RemoteFile(
-    url="https://raw.githubusercontent.com/nju-websoft/GLRE/"
-    "4b9ca0d41f9fe15118114dff4f231eb3521bd485/data_processing/2017MeshTree.txt",
-    sha256="bf46f806a27e2c0b14fd014fb5e5b9d173fc1bbf8dfec7acdd692a9a58e81ab6",
-    bytes=2_814_066,
-    page="https://github.com/nju-websoft/GLRE/tree/master/data_processing",
-    mirrors=(
-        "https://raw.githubusercontent.com/fenchri/edge-oriented-graph/"
-        "bfd917cb6c16d46ca29947c24afb7054d1502132/data_processing/2017MeshTree.txt",
-    ),
-)
-
-
-def cdr_files(root: Path | None = None) -> dict[str, Path]:
-    """The three splits of CDR and the MeSH tree: ``train``, ``dev``, ``test`` and ``mesh``.
-
-    Looked for in `root` (or its ``CDR_Data/CDR.Corpus.v010516``, as the official zip has it), without `root`
-    in ``$GLRE_DATA/CDR``, then in the cache, and downloaded into the cache at last. The tree may also be in
-    ``MeSH`` beside these folders. Files of the user's own are used as they are, with a warning if they are
-    not the official ones.
-
-    Raises:
-        DownloadError: If a file is not in `root`, or neither found nor downloaded.
-    """
-    shared = Path(os.environ["GLRE_DATA"]) if os.environ.get("GLRE_DATA") else None
-    own = shared / "CDR" if root is None and shared is not None else root
-    places = [] if own is None else [own]
-    splits = _own_splits(places)
-    if root is not None and splits is None:
-        names = ", ".join(member.name for member in CDR_SPLITS.values())
-        raise DownloadError(f"{root}: the files of CDR are not all in this folder: {names}")
-    trees = [path for place in places for path in (place, place.parent / "MeSH")]
-    if root is not None and shared is not None:
-        trees.append(shared / "MeSH")
-    return {
-        **(splits or _cached_splits()),
-        "mesh": _own_tree(trees) or fetch(MESH_TREE, cache_folder() / "MeSH"),
-    }
-
-
-def _own_splits(places: Iterable[Path]) -> dict[str, Path] | None:
-    for place in places:
-        for folder in (place, place / CDR_FOLDER):
-            files = {split: folder / member.name for split, member in CDR_SPLITS.items()}
-            if all(path.is_file() for path in files.values()):
-                for split, path in files.items():
-                    _warn_unless(path, CDR_SPLITS[split].sha256)
-                return files
-    return None
-
-
-def _own_tree(folders: Iterable[Path]) -> Path | None:
-    for folder in folders:
-        if (folder / MESH_TREE.name).is_file():
-            _warn_unless(folder / MESH_TREE.name, MESH_TREE.sha256)
-            return folder / MESH_TREE.name
-    return None
-
-
-def _warn_unless(path: Path, sha256: str | None) -> None:
-    found = sha256_of(path)
-    if found != sha256:
-        warnings.warn(f"{path}: sha256 {found}, the official file's is {sha256}", stacklevel=4)
-
-
-def _cached_splits() -> dict[str, Path]:
-    folder = cache_folder() / "CDR"
-    files = {split: folder / member.name for split, member in CDR_SPLITS.items()}
-    if not all(
-        path.is_file() and sha256_of(path) == CDR_SPLITS[split].sha256 for split, path in files.items()
-    ):
-        archive = fetch(CDR_ZIP, folder)
-        try:
-            extract(archive, CDR_SPLITS.values(), folder)
-        except DownloadError as error:
-            archive.unlink(missing_ok=True)
-            raise _advice(CDR_ZIP, archive, str(error)) from None
-    return files

@@ -8,7 +8,7 @@ is the field's convention, and not the metric of BioCreative.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,20 +61,6 @@ class MeshTree:
         )
 
 
-def candidate_pairs(
-    document: Document, pair_types: tuple[str, str] = ("Chemical", "Disease")
-) -> Iterable[tuple[str, str]]:
-    """Identifiers of every head and every other tail of the given entity types."""
-    head_type, tail_type = pair_types
-    return (
-        (head.id, tail.id)
-        for head in document.entities
-        if head.type == head_type
-        for tail in document.entities
-        if tail.type == tail_type and tail.id != head.id
-    )
-
-
 def hypernym_negatives(
     document: Document,
     tree: MeshTree,
@@ -82,7 +68,7 @@ def hypernym_negatives(
     pair_types: tuple[str, str] = ("Chemical", "Disease"),
     *,
     heads: bool = False,
-) -> frozenset[tuple[str, str]]:
+) -> tuple[tuple[str, str], ...]:
     """Candidate pairs that are no facts, only more general than one.
 
     The pair (c, d) is left out if there is a fact (c, d') and d is a hypernym of d'.
@@ -95,10 +81,12 @@ def hypernym_negatives(
         heads: Leave (c, d) out also if there is a fact (c', d) and c is a hypernym of c'. The field's scripts
             set out to do this, but compare d with c' and so never find any; their counts are those without.
     """
+    ids = [entity.id for entity in document.entities]
+    candidates = [(ids[head], ids[tail]) for head, tail in document.pairs([pair_types])]
     facts = {(fact.head, fact.tail) for fact in document.facts if fact.relation == relation}
-    return frozenset(
+    return tuple(
         (head, tail)
-        for head, tail in candidate_pairs(document, pair_types)
+        for head, tail in candidates
         if (head, tail) not in facts
         and any(
             (head == true_head and tree.is_hypernym(tail, true_tail))

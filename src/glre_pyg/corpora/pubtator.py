@@ -121,7 +121,7 @@ def _document(block: list[_Line], segmenter: Segmenter, id_separator: str, unlin
     facts = tuple(_fact(row, known) for row in relations)
     words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
     try:
-        return Document(document_id, text, words, sentences, tuple(mentions), facts, sections)
+        return Document(document_id, text, words, sentences, tuple(mentions), facts, sections=sections)
     except InputError as error:
         raise block[0].error(str(error).removeprefix(f"{document_id}: ")) from None
 

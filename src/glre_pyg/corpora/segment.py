@@ -69,16 +69,34 @@ def segment(text: str, spans: Iterable[Span] = (), sections: Iterable[Span] = ()
     spans = list(spans)
     parts = sorted({0, len(text), *(position for section in sections for position in section)})
     words = _words(text, {position for span in spans for position in span}.union(parts))
+    return tuple(words), sentences_of(text, words, spans, sections=parts)
+
+
+def sentences_of(
+    text: str, words: Sequence[Span], spans: Iterable[Span] = (), *, sections: Sequence[int] = ()
+) -> tuple[Sentence, ...]:
+    """Sentences of a text whose words are given.
+
+    Args:
+        text: The text.
+        words: Characters ``[start, end)`` of its words.
+        spans: Characters ``[start, end)`` of the mentions: each will be in one sentence.
+        sections: Characters at which a sentence begins, except inside a mention, and the end of the text.
+    """
     starts = [start for start, _ in words]
     breaks = sorted(
-        {bisect_left(starts, start) for part in pairwise(parts) for start in _sentence_starts(text, *part)}
+        {
+            bisect_left(starts, start)
+            for part in pairwise(sections or (0, len(text)))
+            for start in _sentence_starts(text, *part)
+        }
         - {0, len(words)}
     )
     for start, end in spans:  # no break inside a mention
         first, last = bisect_left(starts, start), bisect_left(starts, end)
         del breaks[bisect_right(breaks, first) : bisect_left(breaks, last)]
     bounds = [0, *breaks, len(words)] if words else []
-    return tuple(words), tuple(Sentence(*bound) for bound in pairwise(bounds))
+    return tuple(Sentence(*bound) for bound in pairwise(bounds))
 
 
 def _words(text: str, cuts: Iterable[int]) -> list[Span]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glre_pyg.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder
 from glre_pyg.pieces import Pieces
 
@@ -38,8 +39,7 @@ class GLRE(RelationModel):
         classifier: Called with the widths in and out (Eq. 8).
         query: What the local layer asks with: entities after (``"global"``) or before (``"initial"``)
             graph convolution.
-        na_column: See :class:`~glre_pyg.models.base.RelationModel`.
-        reduction: See :class:`~glre_pyg.models.base.RelationModel`.
+        loss: Called with R; the loss and the number of logits (Eq. 9).
     """
 
     def __init__(
@@ -55,10 +55,9 @@ class GLRE(RelationModel):
         context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], nn.Module],
         query: Literal["global", "initial"],
-        na_column: bool,
-        reduction: Literal["mean", "sum"],
+        loss: Callable[[int], RelationLoss],
     ) -> None:
-        super().__init__(num_relations=num_relations, na_column=na_column, reduction=reduction)
+        super().__init__(loss(num_relations))
         self.encoder = encoder(pieces)
         self.nodes = nodes(self.encoder.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
@@ -67,11 +66,11 @@ class GLRE(RelationModel):
         self.distance = distance()
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
         self.context_layer = context_layer(2 * side)
-        self.classifier = classifier(2 * side + self.context_layer.out_channels, self.num_logits)
+        self.classifier = classifier(2 * side + self.context_layer.out_channels, self.loss.num_logits)
         self.query = query
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Logits of all candidate pairs [P, R], or [P, R + 1] with a column for "no relation"."""
+        """Logits of all candidate pairs [P, loss.num_logits]."""
         head, tail = batch.pair_index
         words = self.encoder(batch)  # [W, ·]
         nodes = self.nodes(words, batch)

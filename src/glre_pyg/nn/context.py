@@ -46,12 +46,23 @@ class ContextAttention(Layer):
         """Context relation representations [P, in_channels]."""
         if not len(relation):
             return relation
-        key = relation * self.weight if self.diagonal else relation @ self.weight  # o_i W
-        keys, real = to_dense_batch(key, document)  # [B, P*, d_r]
+        keys, real = to_dense_batch(self._keys(relation), document)  # [B, P*, d_r]
         relations, _ = to_dense_batch(relation, document)
         mask = real[:, None, :].expand(-1, real.size(1), -1)
         context = scaled_dot_product_attention(relations, keys, relations, attn_mask=mask, scale=self.scale)
         return context[real]
+
+    def weights(self, relation: Tensor, document: Tensor) -> Tensor:
+        r"""The :math:`\theta` of :meth:`forward`, which never makes them as a whole.
+
+        Returns:
+            [P, P]: row *r* has the weights of all pairs in the context of pair *r*; 0 across documents.
+        """
+        logits = relation @ self._keys(relation).t() * self.scale
+        return logits.masked_fill(document[:, None] != document, -torch.inf).softmax(-1)
+
+    def _keys(self, relation: Tensor) -> Tensor:
+        return relation * self.weight if self.diagonal else relation @ self.weight  # o_i W
 
 
 class NoContext(Layer):

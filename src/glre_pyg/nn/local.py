@@ -11,6 +11,9 @@ from glre_pyg.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import Nodes
 
+Drawn = tuple[Tensor, Tensor, Tensor]
+"""Pairs [I], mentions [I], and the weight of each mention in each head of attention [I, z]."""
+
 
 class MentionAttention(nn.Module):
     r"""Multi-head attention of one side of a pair over that side's mentions (Eqs. 3 and 4).
@@ -63,13 +66,25 @@ class MentionAttention(nn.Module):
         Returns:
             [P, channels].
         """
-        q = self._split(self.query(query))  # [E, z, d/z]
-        k = self._split(self.key(nodes.sentence))  # [S, z, d/z]
         v = self._split(self.value(nodes.mention))  # [M, z, d/z]
-        logits = (q[asked_by[pair]] * k[sentence_of[mention]]).sum(-1) / q.size(-1) ** 0.5  # [I, z]
-        weights = self.dropout(softmax(logits, pair, num_nodes=len(asked_by)))
+        weights = self.dropout(self.weights(query, nodes, sentence_of, pair, mention, asked_by))
         heads = scatter(weights[..., None] * v[mention], pair, dim_size=len(asked_by))  # [P, z, d/z]
         return self.dropout(self.out(heads.flatten(1)))
+
+    def weights(
+        self,
+        query: Tensor,
+        nodes: Nodes,
+        sentence_of: Tensor,
+        pair: Tensor,
+        mention: Tensor,
+        asked_by: Tensor,
+    ) -> Tensor:
+        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a pair."""
+        q = self._split(self.query(query))  # [E, z, d/z]
+        k = self._split(self.key(nodes.sentence))  # [S, z, d/z]
+        logits = (q[asked_by[pair]] * k[sentence_of[mention]]).sum(-1) / q.size(-1) ** 0.5  # [I, z]
+        return softmax(logits, pair, num_nodes=len(asked_by))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
@@ -103,12 +118,26 @@ class LocalAttention(Layer):
 
     def forward(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
         """Local representations of the head and of the tail of every pair."""
-        mention, sentence = batch["mention", "in", "sentence"].edge_index
-        sentence_of = torch.empty_like(sentence).scatter_(0, mention, sentence)  # [M]
+        sentence_of = sentence_of_mentions(batch)
         head, tail = batch.pair_index
         local_head = self.head(query, nodes, sentence_of, *incidences(batch, head), tail)
         local_tail = self.tail(query, nodes, sentence_of, *incidences(batch, tail), head)
         return self.head_norm(local_head), self.tail_norm(local_tail)
+
+    def weights(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Drawn, Drawn]:
+        """What the heads and the tails of pairs draw on, by the weights of :meth:`forward` without dropout.
+
+        Returns:
+            For heads and for tails: pairs [I], ascending, their mentions [I], and weights [I, heads].
+        """
+        sentence_of = sentence_of_mentions(batch)
+        head, tail = batch.pair_index
+
+        def side(attention: MentionAttention, mine: Tensor, other: Tensor) -> Drawn:
+            pair, mention = incidences(batch, mine)
+            return pair, mention, attention.weights(query, nodes, sentence_of, pair, mention, other)
+
+        return side(self.head, head, tail), side(self.tail, tail, head)
 
 
 class NoLocal(Layer):
@@ -122,6 +151,12 @@ class NoLocal(Layer):
         """Two tensors [P, 0]."""
         empty = query.new_zeros(batch.pair_index.size(1), 0)
         return empty, empty
+
+
+def sentence_of_mentions(batch: DocumentGraph) -> Tensor:
+    """Sentence of each mention [M]."""
+    mention, sentence = batch["mention", "in", "sentence"].edge_index
+    return torch.empty_like(sentence).scatter_(0, mention, sentence)
 
 
 def incidences(batch: DocumentGraph, entity: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,20 @@
+"""Whether one run is better than another: ``python -m glre_pyg.compare runs=[RUN,RUN]``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from glre_pyg.config import command, config_dir
+
+
+@hydra.main(version_base="1.3", config_path=config_dir(), config_name="compare")
+@command
+def main(config: DictConfig) -> None:
+    """Print the F1 of two runs, their difference, and how likely it is by chance."""
+    from glre_pyg.reporting.compare import compare_runs
+    from glre_pyg.reporting.records import as_places
+
+    compare_runs(as_places(config.runs), split=config.split, filtered=config.filtered)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""From one form of documents to another: ``python -m glre_pyg.convert input=FILE output=FILE``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from glre_pyg.config import command, config_dir
+
+
+@hydra.main(version_base="1.3", config_path=config_dir(), config_name="convert")
+@command
+def main(config: DictConfig) -> None:
+    """Write the documents of a file in another form."""
+    from pathlib import Path
+
+    from glre_pyg.corpora.conversion import convert
+
+    written = convert(
+        Path(config.input),
+        Path(config.output),
+        source_form=config.input_form,
+        target_form=config.output_form,
+        lossy=config.lossy,
+    )
+    counts = f"{written.documents} documents, {written.mentions} mentions, {written.facts} facts"
+    print(f"{config.output}: {counts}")
+
+
+if __name__ == "__main__":
+    main()

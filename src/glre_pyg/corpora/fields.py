@@ -1,0 +1,86 @@
+"""Fields of JSON records, each read with an error that names it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from glre_pyg.document import InputError, Span
+
+_T = TypeVar("_T")
+
+
+def parse(raw: bytes) -> object:
+    """What a JSON text in UTF-8 says, with or without a byte order mark."""
+    try:
+        return json.loads(raw.decode("utf-8").removeprefix("\ufeff"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"byte {error.start + 1} is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from None
+
+
+def mapping(value: object, path: str, known: set[str] | None = None) -> Mapping[str, object]:
+    """An object, without fields other than the known ones."""
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object")
+    unknown = sorted(value.keys() - known) if known is not None else []
+    if unknown:
+        raise InputError(f"{path}: unknown field '{unknown[0]}'")
+    return value
+
+
+def get(record: Mapping[str, object], key: str, path: str) -> object:
+    """A field that has to be there."""
+    if key not in record:
+        raise InputError(f"{path}: missing")
+    return record[key]
+
+
+def string(record: Mapping[str, object], key: str, path: str) -> str:
+    """A field that is a string."""
+    return text(get(record, key, path), path)
+
+
+def text(value: object, path: str) -> str:
+    """A string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise InputError(f"{path}: not a string")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:  # half of a pair of escapes, "\ud83d"
+        raise InputError(f"{path}: character {error.start} is half of a surrogate pair") from None
+    return value
+
+
+def integer(value: object, path: str) -> int:
+    """An integer."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{path}: not an integer")
+    return value
+
+
+def span(value: object, path: str, length: int, *, empty: bool = True) -> Span:
+    """A list of start and end inside a length."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"{path}: not a list of start and end")
+    start, end = integer(value[0], f"{path}[0]"), integer(value[1], f"{path}[1]")
+    if not 0 <= start <= end <= length or (start == end and not empty):
+        raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
+    return start, end
+
+
+def items(record: Mapping[str, object], key: str, path: str) -> list[object]:
+    """A field that is a list; empty if it is missing."""
+    values = record.get(key, [])
+    if not isinstance(values, list):
+        raise InputError(f"{path}: not a list")
+    return values
+
+
+def rows(
+    record: Mapping[str, object], key: str, path: str, read: Callable[[object, str], _T]
+) -> tuple[_T, ...]:
+    """A list of which each item is read; empty if it is missing."""
+    return tuple(read(value, f"{path}[{index}]") for index, value in enumerate(items(record, key, path)))

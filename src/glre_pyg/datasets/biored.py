@@ -1,0 +1,85 @@
+"""BioRED: eight relations between six types of biomedical entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from glre_pyg.corpora.formats import form_of, read_documents
+from glre_pyg.corpora.official import BIORED, find
+from glre_pyg.datasets.base import Counts, FileCorpus
+from glre_pyg.document import Document
+from glre_pyg.graph import Labels
+
+_CHEMICAL, _DISEASE, _GENE, _VARIANT = (
+    "ChemicalEntity",
+    "DiseaseOrPhenotypicFeature",
+    "GeneOrGeneProduct",
+    "SequenceVariant",
+)
+
+
+@dataclass(kw_only=True, eq=False)
+class BioRED(FileCorpus):
+    """Relations of genes, variants, diseases and chemicals in 600 abstracts (Luo et al., 2022).
+
+    A pair has no direction: (a, b) and (b, a) are one, and one relation at most. Whether a relation is novel
+    (the fifth column of its line) is kept in ``Fact.extra`` and is not predicted.
+
+    Args:
+        root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`.
+
+    STATS; ``python -m glre_pyg.stats dataset=biored`` prints them from the files, where a mention counts once
+    for each of its entities:
+
+    ======  =========  =============  =====
+    split   documents  mention lines  facts
+    ======  =========  =============  =====
+    train   400        13,351         4,178
+    dev     100        3,533          1,162
+    test    100        3,535          1,163
+    ======  =========  =============  =====
+    """
+
+    name = "biored"
+    protocol = "undirected pairs"
+    source = "official files"
+    published: ClassVar[Counts] = {
+        "train": {"documents": 400, "positive": 4_178},
+        "dev": {"documents": 100, "positive": 1_162},
+        "test": {"documents": 100, "positive": 1_163},
+    }
+    labels: ClassVar[Labels] = Labels(
+        relations=(
+            "Association",
+            "Bind",
+            "Comparison",
+            "Conversion",
+            "Cotreatment",
+            "Drug_Interaction",
+            "Negative_Correlation",
+            "Positive_Correlation",
+        ),
+        types=("CellLine", _CHEMICAL, _DISEASE, _GENE, "OrganismTaxon", _VARIANT),
+        pair_types=(
+            (_CHEMICAL, _CHEMICAL),
+            (_CHEMICAL, _DISEASE),
+            (_CHEMICAL, _GENE),
+            (_CHEMICAL, _VARIANT),
+            (_DISEASE, _GENE),
+            (_DISEASE, _VARIANT),
+            (_GENE, _GENE),
+            (_VARIANT, _VARIANT),
+        ),
+        directed=False,
+    )
+
+    def official(self, split: str) -> Path:
+        """Where the official file of a split is."""
+        return find(BIORED[split], Path(self.root) if self.root else None)
+
+    def read(self, path: Path) -> Iterable[Document]:
+        """Documents of a file in BioRED's form, or another by its name."""
+        return read_documents(path, "biored" if form_of(path) == "pubtator" else None)

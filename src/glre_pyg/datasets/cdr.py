@@ -1,0 +1,92 @@
+"""CDR: chemical-disease relations, the paper's first corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from glre_pyg.corpora.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
+from glre_pyg.corpora.official import cdr_files
+from glre_pyg.datasets.base import FileCorpus
+from glre_pyg.document import Document, InputError
+from glre_pyg.graph import Labels
+
+CHEMICAL_DISEASE = Labels(
+    relations=("CID",), types=("Chemical", "Disease"), pair_types=(("Chemical", "Disease"),)
+)
+
+
+@dataclass(kw_only=True, eq=False)
+class CDR(FileCorpus):
+    """Chemical-disease relations (BioCreative V; Li et al., 2016), 500 abstracts a split.
+
+    Args:
+        root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`.
+        protocol: How candidate pairs are counted. ``"eog"``: identifiers split, mentions without one left
+            out, negatives that are hypernyms of a positive left out of loss and score (EoG, ATLOP, and the
+            released code of GLRE). ``"unfiltered"``: the same, hypernyms kept. ``"bran"``: a document's
+            mentions without identifier are one entity, then as ``"eog"`` (BRAN, and Table 1 of the paper).
+
+    STATS, negatives by protocol; ``python -m glre_pyg.stats dataset=cdr`` prints them from the files:
+
+    ======  =========  =====  ==========  =====
+    split   positive   eog    unfiltered  bran
+    ======  =========  =====  ==========  =====
+    train   1,038      4,202  4,394       4,280
+    dev     1,012      4,075  4,249       4,136
+    test    1,066      4,138  4,339       4,270
+    ======  =========  =====  ==========  =====
+    """
+
+    protocol: str
+    name = "cdr"
+    labels: ClassVar[Labels] = CHEMICAL_DISEASE
+
+    def __post_init__(self) -> None:
+        if self.protocol not in _NEGATIVES:
+            raise InputError(f"dataset.protocol: '{self.protocol}' is not one of {', '.join(_NEGATIVES)}")
+
+    @property
+    def source(self) -> str:  # type: ignore[override]
+        """Where the published counts are from."""
+        return "paper, Table 1" if self.protocol == "bran" else "EoG's files"
+
+    @property
+    def published(self) -> dict[str, dict[str, int]]:  # type: ignore[override]
+        """Table 1 of the paper, and its like for the other protocols."""
+        rows = zip(("train", "dev", "test"), (1038, 1012, 1066), _NEGATIVES[self.protocol], strict=True)
+        return {split: {"documents": 500, "positive": pos, "negative": neg} for split, pos, neg in rows}
+
+    def official(self, split: str) -> Path:
+        """Where the official file of a split is."""
+        return self._files[split]
+
+    def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
+        """Mentions without identifier pooled, hypernyms ignored, as the protocol has it.
+
+        The field's filter looks at gold labels: documents whose facts are not known have nothing to ignore.
+        """
+        for document in documents:
+            pooled = pool_unlinked(document) if self.protocol == "bran" else document
+            if self.protocol != "unfiltered" and pooled.facts:
+                pooled = replace(pooled, ignored=hypernym_negatives(pooled, self._tree))
+            yield pooled
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return cdr_files(Path(self.root) if self.root else None)
+
+    @cached_property
+    def _tree(self) -> MeshTree:
+        return MeshTree.read(self._files["mesh"])
+
+
+_NEGATIVES = {
+    "eog": (4202, 4075, 4138),
+    "unfiltered": (4394, 4249, 4339),
+    "bran": (4280, 4136, 4270),
+}
+"""Negatives of train, dev and test by protocol."""

@@ -1,0 +1,50 @@
+"""What a number was measured under; scores of two protocols do not belong into one column."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The conditions of a score.
+
+    Args:
+        corpus: Name of the corpus.
+        pairs: How candidate pairs are counted.
+        files: Checksum (sha256) of the file of each split.
+        dev: What epoch and threshold were chosen on.
+        ignored: Checksum of the file whose facts Ign F1 leaves out; None where there is no such score.
+        setting: ``"train"``, or ``"train+dev"``: what the model was trained on.
+        threshold: Where the threshold is from.
+    """
+
+    corpus: str
+    pairs: str
+    files: Mapping[str, str]
+    dev: str
+    ignored: str | None
+    setting: str
+    threshold: str
+
+    def differences(self, other: Protocol) -> list[str]:
+        """Names of the fields in which two protocols differ."""
+        mine, others = asdict(self), asdict(other)
+        return [name for name, value in mine.items() if value != others[name]]
+
+    def __str__(self) -> str:
+        files = ", ".join(f"{split} {sha256[:8]}" for split, sha256 in self.files.items())
+        ignored = f"; Ign without the facts of {self.ignored[:8]}" if self.ignored else ""
+        return (
+            f"{self.corpus} ({files or 'generated'}), {self.pairs}, trained on {self.setting}, "
+            f"dev: {self.dev}, threshold: {self.threshold}{ignored}"
+        )
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

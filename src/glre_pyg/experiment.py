@@ -1,0 +1,329 @@
+"""From a config to a trained run: Section 4.3's setup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch_geometric
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import set_seed
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
+
+from glre_pyg.cases import write_case_study
+from glre_pyg.datasets import Corpus
+from glre_pyg.document import Document, InputError
+from glre_pyg.evaluation.predictions import write_predictions
+from glre_pyg.evaluation.protocol import Protocol, sha256
+from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
+from glre_pyg.evaluation.significance import f1_interval
+from glre_pyg.graph import DocumentGraph
+from glre_pyg.inference import encode_once, predict, score_pairs
+from glre_pyg.models.base import RelationModel
+from glre_pyg.pieces import Pieces
+from glre_pyg.runs import SCORES, Run, load, read_config, read_scores, read_threshold, report, write_parts
+from glre_pyg.training import CHECKPOINT, Settings, fit, parameter_groups
+
+TRAIN, TRAIN_DEV = "train", "train+dev"
+
+
+Keep = Callable[[int, list[np.ndarray]], None]
+"""Is given the number of an epoch and the probabilities of each document's pairs."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Documents that nothing is learnt from, and their graphs, which know no facts."""
+
+    documents: Sequence[Document]
+    graphs: list[DocumentGraph]
+
+
+def train(config: DictConfig, folder: Path) -> Run:
+    """Train as a config says, score dev and test, and leave a run directory.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+        folder: Run directory.
+
+    Raises:
+        InputError: If a file of the corpus, the encoder or a run that is named cannot be read.
+    """
+    if config.training.resume:
+        folder = Path(config.training.resume)
+        config = read_config(folder)
+        config.training.resume = str(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "config.yaml", resolve=True)
+    return Experiment(config, folder).run()
+
+
+class Experiment:
+    """A config at work in its folder.
+
+    Under the setting ``"train"`` a model learns from the training documents, and dev chooses epoch and
+    threshold. Under ``"train+dev"`` it learns from both, for a number of epochs and with a threshold that
+    were fixed before: by a run of the first setting, or by cross-validation.
+
+    Paper: "the best epoch was found on the development set", which under train + dev is trained on. Its
+    released code chose both on test. Here: see above.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+        folder: Run directory.
+    """
+
+    def __init__(self, config: DictConfig, folder: Path) -> None:
+        if config.setting not in (TRAIN, TRAIN_DEV):
+            raise InputError(f"setting: '{config.setting}' is not one of {TRAIN}, {TRAIN_DEV}")
+        self.config, self.folder = config, folder
+        self.settings: Settings = instantiate(config.training)
+        self.corpus: Corpus = instantiate(config.dataset)
+        self.labels = self.corpus.labels
+        self.choose = instantiate(config.threshold.choose)
+        self.source = "dev"
+        print(f"run directory: {folder}")
+        self.files = {split: sha256(path) for split, path in self.corpus.files().items()}
+        self.train, self.dev = self.corpus.documents("train"), self.corpus.documents("dev")
+        learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
+        self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
+        write_parts(folder, self.pieces, self.labels)
+        if not torch_geometric.typing.WITH_TORCH_SCATTER:
+            print("torch-scatter is not installed: torch's own kernels are used, to the same results")
+
+    def run(self) -> Run:
+        """Train and score."""
+        if self.config.setting == TRAIN:
+            dev = self._held_out(self.dev)
+            model, epoch = self._fit(self.train, self.folder, self.settings, dev=dev)
+            run = self._run(model, 0.5)
+            pairs = {"dev": run.score(self.corpus, dev.documents, graphs=dev.graphs, progress="dev")}
+            run = replace(run, threshold=self.choose(pairs["dev"]))  # with the model as it will be loaded
+        else:
+            epoch, threshold = self._fixed()
+            model, epoch = self._fit([*self.train, *self.dev], self.folder, self.settings, last_epoch=epoch)
+            run, pairs = self._run(model, threshold), {}
+        print(f"epoch {epoch}, chosen on {self.source}")
+        test = self.corpus.documents("test") if self.corpus.is_labelled("test") else []
+        if test:
+            pairs["test"] = run.score(self.corpus, test, progress="test")
+        else:
+            print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
+        if PartialState().is_main_process:
+            self._write(run, epoch, pairs)
+            if test and self.config.cases:
+                title, path = f"{self.corpus.name} test", self.folder / "cases.md"
+                write_case_study(
+                    run, test, pairs["test"], path, title=title, count=self.config.cases, strongest=5
+                )
+            print(f"run directory: {self.folder}")
+        return run
+
+    def protocol(self) -> Protocol:
+        """What the scores are measured under."""
+        known, held_out = self.corpus.known(), self.config.dataset.get("dev_from_train")
+        return Protocol(
+            corpus=self.corpus.name,
+            pairs=self.corpus.protocol,
+            files=self.files,
+            dev=f"{held_out} documents of the training file" if held_out else "its file",
+            ignored=sha256(known.source) if known else None,
+            setting=self._setting(),
+            threshold=f"{self.config.threshold.name}, from {self.source}",
+        )
+
+    def _setting(self) -> str:
+        if not self.config.start:
+            return self.config.setting
+        before = read_scores(Path(self.config.start))["protocol"]
+        return f"{self.config.setting}, after {before['corpus']} ({before['setting']})"
+
+    def _run(self, model: RelationModel, threshold: Threshold) -> Run:
+        return Run(model, self.pieces, self.labels, threshold, self.config)
+
+    def _write(self, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs]) -> None:
+        protocol = self.protocol()
+        scores: dict[str, object] = {
+            "protocol": asdict(protocol),
+            "threshold": run.threshold
+            if isinstance(run.threshold, float)
+            else dict(zip(self.labels.relations, run.threshold.tolist(), strict=True)),
+            "best_epoch": epoch,
+        }
+        print(f"protocol: {protocol}")
+        for split, of in pairs.items():
+            found = report(of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol)
+            _, counts = of.counts_by_document(run.threshold, filtered=True)
+            scores[split] = found | {"interval": f1_interval(counts)}
+            write_predictions(of, self.folder / f"predictions_{split}.jsonl")
+        (self.folder / SCORES).write_text(json.dumps(scores, indent=2) + "\n")
+
+    def _fit(
+        self,
+        documents: Sequence[Document],
+        folder: Path,
+        settings: Settings,
+        *,
+        dev: HeldOut | None = None,
+        keep: Keep | None = None,
+        last_epoch: int | None = None,
+    ) -> tuple[RelationModel, int]:
+        """Train a model of the config in a folder; give it with its best epoch.
+
+        Args:
+            documents: What is learnt from.
+            folder: Gets weights, log and checkpoint.
+            settings: Numbers of the loop.
+            dev: What the epoch is chosen on; with None, the last one is taken.
+            keep: Is given the probabilities of dev's pairs after each epoch.
+            last_epoch: Epoch to stop after.
+        """
+        set_seed(self.config.seed)
+        model: RelationModel = instantiate(self.config.model)(self.pieces, len(self.labels.relations))
+        if self.config.start:
+            self._start(model, Path(self.config.start))
+        graphs = [self.pieces(self.labels.graph(document)) for document in documents]
+        dev_graphs = dev.graphs if dev else []
+        accelerator = _accelerator(settings, folder)
+        if accelerator.is_main_process:
+            print(self._summary(model, graphs, dev_graphs), flush=True)
+        model.to(accelerator.device)
+        size = self.config.eval_batch_size
+        encode_once(model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device)
+        progress = fit(
+            model,
+            graphs,
+            partial(self._evaluate, dev, accelerator, keep) if dev else None,
+            settings=settings,
+            optimizer=partial(_optimizer, self.config.optimizer),
+            folder=folder,
+            accelerator=accelerator,
+            last_epoch=last_epoch,
+        )
+        return model, progress.best_epoch
+
+    def _start(self, model: RelationModel, other: Path) -> None:
+        run = load(other)
+        if run.labels != self.labels:
+            raise InputError(f"start: {other} has other relations or entity types")
+        try:
+            model.load_state_dict(run.model.state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                f"start: {other} is another model: {str(error).splitlines()[1].strip()}"
+            ) from None
+
+    def _evaluate(
+        self, dev: HeldOut, accelerator: Accelerator, keep: Keep | None, model: RelationModel, epoch: int
+    ) -> tuple[Scores, Threshold]:
+        found = predict(
+            model,
+            dev.graphs,
+            batch_size=self.config.eval_batch_size,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+            progress="dev",
+        )
+        if keep is not None:
+            keep(epoch, found)
+        pairs = score_pairs(dev.documents, dev.graphs, found, self.labels)
+        threshold = self.choose(pairs)
+        return pairs.score(threshold, filtered=True), threshold
+
+    def _held_out(self, documents: Sequence[Document]) -> HeldOut:
+        return HeldOut(documents, [self.pieces(self.labels.blind_graph(each)) for each in documents])
+
+    def _fixed(self) -> tuple[int, Threshold]:
+        """Epoch and threshold for train+dev, from a run of the setting train or from cross-validation."""
+        fixed_by = self.config.fixed_by
+        if isinstance(fixed_by, int) and fixed_by > 1:
+            return self._cross_validated(fixed_by)
+        if not isinstance(fixed_by, str):
+            raise InputError("fixed_by: setting=train+dev needs a run of setting=train, or a number of folds")
+        config, scores = read_config(Path(fixed_by)), read_scores(Path(fixed_by))
+        if config.setting != TRAIN:
+            raise InputError(f"fixed_by: {fixed_by} was not trained with setting={TRAIN}")
+        for name in ("dataset", "training.epochs"):
+            if OmegaConf.select(config, name) != OmegaConf.select(self.config, name):
+                raise InputError(f"fixed_by: {fixed_by} has another {name}")
+        self.source = "a run trained on train alone"
+        return scores["best_epoch"], read_threshold(scores, self.labels)
+
+    def _cross_validated(self, folds: int) -> tuple[int, Threshold]:
+        """The epoch whose predictions on held-out folds are the best together, and their threshold."""
+        documents = [*self.train, *self.dev]
+        Random(self.config.seed).shuffle(documents)
+        if folds > len(documents):
+            raise InputError(f"fixed_by: {folds} folds of {len(documents)} documents")
+        held_out: list[Document] = []
+        for fold in range(folds):
+            folder = self.folder / f"fold_{fold}"
+            folder.mkdir(exist_ok=True)
+            again = str(folder) if (folder / CHECKPOINT).is_dir() else None
+            dev = documents[fold::folds]
+            (folder / "held_out.json").write_text(json.dumps([document.id for document in dev]) + "\n")
+            held_out += dev
+            self._fit(
+                [document for number, document in enumerate(documents) if number % folds != fold],
+                folder,
+                replace(self.settings, patience=None, resume=again),
+                dev=self._held_out(dev),
+                keep=partial(_keep, folder),
+            )
+        graphs = [self.labels.blind_graph(document) for document in held_out]
+        best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)
+        for epoch in range(self.settings.first_evaluation, self.settings.epochs + 1):
+            found = [table for fold in range(folds) for table in _kept(self.folder / f"fold_{fold}", epoch)]
+            pairs = score_pairs(held_out, graphs, found, self.labels)
+            threshold = self.choose(pairs)
+            best = max(best, (pairs.score(threshold, filtered=True).f1, epoch, threshold), key=itemgetter(0))
+        self.source = f"{folds}-fold cross-validation"
+        return best[1], best[2]
+
+    def _summary(
+        self, model: nn.Module, train_graphs: Sequence[DocumentGraph], dev_graphs: Sequence[DocumentGraph]
+    ) -> str:
+        pieces = sum(len(graph.input_ids) for graph in train_graphs)
+        pairs = sum(graph.pair_index.size(1) for graph in train_graphs)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        return (
+            f"{self.corpus.name}: {len(train_graphs)} documents to train on ({pieces:,} pieces, "
+            f"{pairs:,} pairs), {len(dev_graphs)} for dev; encoder {self.config.encoder.name}, "
+            f"{sum(p.numel() for p in parameters):,} trainable parameters"
+        )
+
+
+def _keep(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
+    np.savez(folder / f"epoch_{epoch}.npz", *tables)
+
+
+def _kept(folder: Path, epoch: int) -> list[np.ndarray]:
+    with np.load(folder / f"epoch_{epoch}.npz") as tables:
+        return [tables[name] for name in tables.files]
+
+
+def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
+    groups = parameter_groups(model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups)
+    optimizer: Optimizer = instantiate(options.factory)(groups)
+    return optimizer
+
+
+def _accelerator(settings: Settings, folder: Path) -> Accelerator:
+    AcceleratorState._reset_state()  # a sweep may change the precision from job to job in one process
+    return Accelerator(
+        mixed_precision=settings.precision,
+        gradient_accumulation_steps=settings.accumulation,
+        log_with="tensorboard",
+        project_dir=folder,
+    )

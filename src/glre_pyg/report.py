@@ -1,0 +1,27 @@
+"""Tables and plots of runs: ``python -m glre_pyg.report runs=multirun table=table4_cdr output=FOLDER``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from glre_pyg.config import command, config_dir
+
+
+@hydra.main(version_base="1.3", config_path=config_dir(), config_name="report")
+@command
+def main(config: DictConfig) -> None:
+    """Print, and write, mean and standard deviation over the seeds of runs, beside the paper's figures."""
+    from pathlib import Path
+
+    from omegaconf import OmegaConf
+
+    from glre_pyg.reporting.layout import Layout
+    from glre_pyg.reporting.records import as_places
+    from glre_pyg.reporting.report import Report
+
+    layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
+    report = Report.of(as_places(config.runs), layout, config.split)
+    print(report.write(Path(config.output)) if config.output else report.markdown())
+
+
+if __name__ == "__main__":
+    main()

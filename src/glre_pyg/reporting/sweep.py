@@ -1,0 +1,43 @@
+"""A Hydra callback that leaves a report in the folder of a sweep, or of a run that belongs to a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from glre_pyg.config import config_dir
+from glre_pyg.document import InputError
+from glre_pyg.reporting.layout import Layout
+from glre_pyg.reporting.report import Report
+
+
+class SweepReport(Callback):
+    """Writes the report of a sweep after its last job; where there can be none, a line says why.
+
+    The config's ``report`` names a file in ``conf/table``; with none, a sweep gets a plain table and a run
+    gets nothing.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
+        """Write ``report.md``, ``report.csv`` and the plots of a sweep, and print where."""
+        self._report(Path(config.hydra.sweep.dir), config.get("report") or "plain")
+
+    def on_run_end(self, config: DictConfig, **kwargs: object) -> None:
+        """Write the same of one run."""
+        if config.get("report"):
+            self._report(Path(config.hydra.run.dir), config.report)
+
+    def _report(self, folder: Path, table: str) -> None:
+        try:
+            layout = Layout.of(yaml.safe_load(Path(config_dir(), f"table/{table}.yaml").read_text()))
+            try:
+                report = Report.of([str(folder)], layout, "test")
+            except InputError:
+                report = Report.of([str(folder)], layout, "dev")  # the labels of test may be hidden
+            print(report.write(folder))
+            print(f"report: {folder / 'report.md'}")
+        except (InputError, OSError) as error:
+            print(f"no report: {str(error).splitlines()[0]}")

@@ -1,0 +1,196 @@
+"""From a config to a run: what is learnt from, what chooses, and what is written down."""
+
+import hashlib
+import json
+from itertools import chain
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
+
+import glre_pyg.experiment
+from glre_pyg.config import config_dir
+from glre_pyg.corpora.jsonl import write_jsonl
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.document import InputError
+from glre_pyg.evaluation.thresholds import one_threshold
+from glre_pyg.experiment import train
+from glre_pyg.inference import score_pairs
+from glre_pyg.runs import load, read_scores
+
+SIZES = {"train": 8, "dev": 4, "test": 4}
+SMALL = ["encoder=tiny", "training.epochs=3", "model.nodes.hidden_channels=16", "training.batch_size=4"]
+
+
+def composed(*overrides):
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return compose("train", overrides=[*SMALL, *overrides])
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Overrides for a corpus of three files."""
+    for split, size in SIZES.items():
+        write_jsonl(SyntheticCorpus().generate(split, size), tmp_path / f"{split}.jsonl")
+    files = [f"dataset.{split}={tmp_path}/{split}.jsonl" for split in SIZES]
+    return ["dataset=jsonl", *files, "dataset.pair_types=[[Chemical,Disease]]"]
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """What every call of ``fit`` learns from, and when it stops."""
+    calls = []
+    fit = glre_pyg.experiment.fit
+
+    def recording(model, graphs, *arguments, **options):
+        calls.append(({graph.id for graph in graphs}, options["last_epoch"]))
+        return fit(model, graphs, *arguments, **options)
+
+    monkeypatch.setattr(glre_pyg.experiment, "fit", recording)
+    return calls
+
+
+def ids(split):
+    return {document.id for document in SyntheticCorpus().generate(split, SIZES[split])}
+
+
+def same_weights(*folders):
+    first, second = (load_file(folder / "model.safetensors") for folder in folders)
+    return first.keys() == second.keys() and all(value.equal(second[name]) for name, value in first.items())
+
+
+def test_a_run_says_what_it_was_measured_under(corpus, tmp_path):
+    train(composed(*corpus), tmp_path / "run")
+    protocol = read_scores(tmp_path / "run")["protocol"]
+    digests = {
+        split: hashlib.sha256((tmp_path / f"{split}.jsonl").read_bytes()).hexdigest() for split in SIZES
+    }
+    assert protocol["files"] == digests
+    assert protocol["setting"] == "train"
+    assert protocol["threshold"] == "one for all relations, from dev"
+    assert protocol["ignored"] is None
+
+
+def test_train_learns_from_train_and_chooses_on_dev(corpus, tmp_path, fitted):
+    run = train(composed(*corpus), tmp_path / "run")
+    assert fitted == [(ids("train"), None)]
+    documents = list(SyntheticCorpus().generate("dev", SIZES["dev"]))
+    graphs = run.graphs(documents)
+    found = glre_pyg.experiment.predict(run.model, graphs, batch_size=16)
+    assert run.threshold == one_threshold(score_pairs(documents, graphs, found, run.labels))
+
+
+def test_train_dev_takes_epoch_and_threshold_from_a_run_of_train(corpus, tmp_path, fitted):
+    first = train(composed(*corpus), tmp_path / "first")
+    both = composed(*corpus, "setting=train+dev", f"fixed_by={tmp_path}/first")
+    second = train(both, tmp_path / "second")
+    assert fitted[1] == (ids("train") | ids("dev"), read_scores(tmp_path / "first")["best_epoch"])
+    assert second.threshold == first.threshold == load(tmp_path / "second").threshold
+    scores = read_scores(tmp_path / "second")
+    assert "dev" not in scores
+    assert "test" in scores
+    assert scores["protocol"]["threshold"] == "one for all relations, from a run trained on train alone"
+    assert not (tmp_path / "second/predictions_dev.jsonl").exists()
+
+
+def test_cross_validation_holds_each_document_out_once_and_pools_them(corpus, tmp_path, fitted):
+    run = train(composed(*corpus, "setting=train+dev", "fixed_by=3"), tmp_path / "run")
+    everything = ids("train") | ids("dev")
+    assert len(fitted) == 4
+    held_out = [everything - learnt for learnt, _ in fitted[:3]]
+    assert sorted(chain.from_iterable(held_out)) == sorted(everything)
+
+    best = max((1, 2, 3), key=lambda epoch: best_pooled_f1(run, tmp_path / "run", epoch))
+    scores = read_scores(tmp_path / "run")
+    assert scores["best_epoch"] == best == fitted[3][1]
+    assert scores["protocol"]["threshold"].endswith("3-fold cross-validation")
+
+
+def best_pooled_f1(run, folder, epoch):
+    """The highest F1 of any threshold over what three folds say of their held-out documents."""
+    documents = {
+        each.id: each
+        for split in ("train", "dev")
+        for each in SyntheticCorpus().generate(split, SIZES[split])
+    }
+    facts = {(each.id, fact.head, fact.tail) for each in documents.values() for fact in each.facts}
+    found = []
+    for fold in range(3):
+        names = json.loads((folder / f"fold_{fold}/held_out.json").read_text())
+        with np.load(folder / f"fold_{fold}/epoch_{epoch}.npz") as tables:
+            for name, key in zip(names, tables.files, strict=True):
+                pairs = run.labels.candidates(documents[name])
+                rows = zip(pairs, tables[key][:, 0].tolist(), strict=True)
+                found += [(value, (name, *pair)) for pair, value in rows]
+    chosen = [[pair for other, pair in found if other >= value] for value, _ in found]
+    return max(2 * sum(pair in facts for pair in some) / (len(some) + len(facts)) for some in chosen)
+
+
+def test_the_test_split_changes_nothing_but_its_scores(corpus, tmp_path):
+    first = train(composed(*corpus), tmp_path / "first")
+    write_jsonl(SyntheticCorpus(affirmed=1.0).generate("other", 3), tmp_path / "test.jsonl")
+    second = train(composed(*corpus), tmp_path / "second")
+    assert first.threshold == second.threshold
+    assert same_weights(tmp_path / "first", tmp_path / "second")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["setting=both"], "setting: 'both' is not one of train, train\\+dev"),
+        (["setting=train+dev"], "fixed_by: .* needs a run of setting=train, or a number of folds"),
+        (["setting=train+dev", "fixed_by=1"], "fixed_by: .* a number of folds"),
+        (["setting=train+dev", "fixed_by=nowhere"], "nowhere: not a run directory"),
+        (["setting=train+dev", "fixed_by=20"], "fixed_by: 20 folds of 12 documents"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(corpus, tmp_path, overrides, reason):
+    with pytest.raises(InputError, match=reason):
+        train(composed(*corpus, *overrides), tmp_path / "run")
+
+
+@pytest.mark.parametrize("change", ["training.epochs=2", "dataset.dev_from_train=3"])
+def test_train_dev_refuses_a_run_of_another_kind(corpus, tmp_path, change):
+    train(composed(*corpus, change), tmp_path / "first")
+    with pytest.raises(InputError, match="has another"):
+        train(composed(*corpus, "setting=train+dev", f"fixed_by={tmp_path}/first"), tmp_path / "second")
+
+
+def test_train_dev_refuses_a_run_that_saw_dev(corpus, tmp_path):
+    train(composed(*corpus, "setting=train+dev", "fixed_by=2"), tmp_path / "first")
+    with pytest.raises(InputError, match="was not trained with setting=train"):
+        train(composed(*corpus, "setting=train+dev", f"fixed_by={tmp_path}/first"), tmp_path / "second")
+
+
+@pytest.mark.parametrize("threshold", ["relation", "adaptive"])
+def test_a_run_keeps_its_kind_of_threshold(corpus, tmp_path, threshold):
+    run = train(composed(*corpus, f"threshold={threshold}"), tmp_path / "run")
+    assert np.array_equal(run.threshold, load(tmp_path / "run").threshold)
+    assert read_scores(tmp_path / "run")["test"]["filtered"]["gold"] > 0
+
+
+def test_documents_held_out_of_train_are_not_learnt_from(corpus, tmp_path, fitted):
+    train(composed(*corpus, "dataset.dev_from_train=3"), tmp_path / "run")
+    ((learnt, _),) = fitted
+    assert len(learnt) == SIZES["train"] - 3
+    assert learnt < ids("train")
+    assert read_scores(tmp_path / "run")["protocol"]["dev"] == "3 documents of the training file"
+
+
+def test_a_run_begins_with_the_weights_of_another(corpus, tmp_path):
+    train(composed(*corpus), tmp_path / "first")
+    still = [f"start={tmp_path}/first", "optimizer.lr=0", "encoder.lr=0", "training.epochs=1"]
+    train(composed(*corpus, *still, "seed=1"), tmp_path / "second")
+    assert same_weights(tmp_path / "first", tmp_path / "second")
+    assert read_scores(tmp_path / "second")["protocol"]["setting"] == "train, after jsonl (train)"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [("dataset.relations=[CID,other]", "has other relations"), ("layer/context=none", "is another model")],
+)
+def test_a_run_refuses_to_begin_with_another_model(corpus, tmp_path, change, reason):
+    train(composed(*corpus, change), tmp_path / "first")
+    with pytest.raises(InputError, match=reason):
+        train(composed(*corpus, f"start={tmp_path}/first"), tmp_path / "second")

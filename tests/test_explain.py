@@ -1,0 +1,381 @@
+"""Reasons: the weights are those the model used, and the path is one that networkx finds too."""
+
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import networkx
+import pytest
+import torch
+from torch import nn
+
+from documents import (
+    LABELS,
+    ONE_WAY,
+    batch_of,
+    document,
+    glre,
+    random_documents,
+    random_nodes,
+    subwords,
+    two_sentences,
+)
+from glre_pyg.document import InputError
+from glre_pyg.explain import MentionWeight, PairWeight, reasons
+from glre_pyg.graph import EDGE_TYPES, Labels
+from glre_pyg.inference import predict
+from glre_pyg.nn.context import ContextAttention
+from glre_pyg.nn.local import LocalAttention
+from glre_pyg.nn.nodes import Nodes
+from glre_pyg.passages import connection, marked, passages
+from test_model import relabelled
+
+DOCUMENTS = [two_sentences(), *random_documents(5)]
+MANY = random_documents(40, sentences=(3, 8), entities=(3, 9))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return subwords(DOCUMENTS)
+
+
+def pairs_of(each, labels=LABELS):
+    return labels.candidates(each)
+
+
+def of_model(model, pieces, each, labels=LABELS, **options):
+    graph = pieces(labels.blind_graph(each))
+    return reasons(model, graph, each, pairs_of(each, labels), directed=labels.directed, **options)
+
+
+# The layers' weights
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_local_weights_times_values_are_what_the_layer_gives(heads):
+    batch = batch_of(DOCUMENTS, labels=ONE_WAY)
+    layer = LocalAttention(6, 8, heads=heads, dropout=0.4).eval()
+    query, nodes = (
+        torch.randn(batch["entity"].num_nodes, 6),
+        Nodes(**random_nodes(batch, 8, dtype=torch.float32), typed={}),
+    )
+    sides = zip(
+        layer.weights(query, nodes, batch),
+        layer(query, nodes, batch),
+        (layer.head, layer.tail),
+        (layer.head_norm, layer.tail_norm),
+        strict=True,
+    )
+    for (pair, mention, weights), out, attention, norm in sides:
+        assert weights.shape == (len(pair), heads)
+        values = attention.value(nodes.mention).view(-1, heads, 8 // heads)
+        for row in range(batch.pair_index.size(1)):
+            mine = pair == row
+            torch.testing.assert_close(weights[mine].sum(0), torch.ones(heads))
+            drawn = torch.einsum("iz,izd->zd", weights[mine], values[mention[mine]]).flatten()
+            torch.testing.assert_close(norm(attention.out(drawn)), out[row])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_context_weights_times_pairs_are_what_the_layer_gives(diagonal, scaled):
+    layer = ContextAttention(6, diagonal=diagonal, scaled=scaled)
+    relation, of = torch.randn(7, 6), torch.tensor([0, 0, 2, 2, 2, 2, 5])
+    weights = layer.weights(relation, of)
+    torch.testing.assert_close(weights @ relation, layer(relation, of))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(7))
+    assert not weights[of[:, None] != of].any()
+    assert layer.weights(relation[:0], of[:0]).shape == (0, 0)
+
+
+# Reasons
+
+
+def test_weights_of_an_entity_and_of_all_pairs_sum_to_one(pieces):
+    model = glre(pieces)
+    for each in DOCUMENTS:
+        found = of_model(model, pieces, each)
+        assert [(reason.head, reason.tail) for reason in found] == pairs_of(each)
+        for reason in found:
+            entities = {entity.id: entity for entity in each.entities}
+            for name, side in ((reason.head, reason.head_mentions), (reason.tail, reason.tail_mentions)):
+                assert tuple(of.mention for of in side) == entities[name].mentions
+                assert [of.sentence for of in side] == [
+                    each.sentence_of(mention) for mention in entities[name].mentions
+                ]
+                assert sum(of.weight for of in side) == pytest.approx(1)
+            assert reason.context_itself + sum(of.weight for of in reason.context) == pytest.approx(1)
+            assert len(reason.context) == len(found) - 1
+            assert (reason.head, reason.tail) not in {(of.head, of.tail) for of in reason.context}
+            weights = [of.weight for of in reason.context]
+            assert weights == sorted(weights, reverse=True)
+
+
+def test_reasons_are_what_the_layers_were_given(pieces):
+    """The model's own layers, replaced by ones that write down their inputs, lead to the same weights."""
+
+    class Written(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.out_channels, self.inner, self.inputs = layer.out_channels, [layer], None
+
+        def forward(self, *inputs):
+            self.inputs = inputs
+            return self.inner[0](*inputs)
+
+    model, each = glre(pieces).eval(), DOCUMENTS[2]
+    found = of_model(model, pieces, each)
+    local, context = model.local_layer, model.context_layer
+    model.local_layer, model.context_layer = Written(local), Written(context)
+    with torch.inference_mode():
+        model(pieces(LABELS.blind_graph(each)))
+        heads, tails = local.weights(*model.local_layer.inputs)
+        table = context.weights(*model.context_layer.inputs)
+    candidates = pairs_of(each)
+    for row, reason in enumerate(found):
+        for side, (pair, _, weights) in (("head_mentions", heads), ("tail_mentions", tails)):
+            expected = weights[pair == row].mean(-1).tolist()
+            assert [of.weight for of in getattr(reason, side)] == pytest.approx(expected, abs=1e-5)
+        for of in reason.context:
+            column = candidates.index((of.head, of.tail))
+            assert of.weight == pytest.approx(table[row, column].item(), abs=1e-5)
+
+
+def test_asking_leaves_the_model_as_it_was(pieces):
+    model, graph = glre(pieces, dropout=0.3).train(), pieces(LABELS.blind_graph(DOCUMENTS[1]))
+    [before] = predict(model, [graph], batch_size=1)
+    reasons(model, graph, DOCUMENTS[1], pairs_of(DOCUMENTS[1]))
+    assert model.training
+    assert not any(layer._forward_pre_hooks for layer in model.modules())
+    assert (predict(model, [graph], batch_size=1)[0] == before).all()
+
+
+@pytest.mark.parametrize(
+    ("local", "context"), [("none", "attention"), ("attention", "none"), ("none", "none")]
+)
+def test_a_layer_that_is_not_there_gives_no_reasons(pieces, local, context):
+    model = glre(pieces, local_layer=local, context_layer=context)
+    for reason in of_model(model, pieces, DOCUMENTS[0]):
+        assert (reason.head_mentions is None) == (reason.tail_mentions is None) == (local == "none")
+        assert (reason.context is None) == (reason.context_itself is None) == (context == "none")
+        assert reason.path[0].kind == reason.path[-1].kind == "entity"
+
+
+def test_the_strongest_pairs_come_first(pieces):
+    model, each = glre(pieces), DOCUMENTS[3]
+    for few, every in zip(
+        of_model(model, pieces, each, strongest=2), of_model(model, pieces, each), strict=True
+    ):
+        assert few.context == every.context[:2]
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_renumbering_entities_permutes_the_reasons(pieces, number):
+    model, each = glre(pieces), DOCUMENTS[number]
+    graph = pieces(LABELS.blind_graph(each))
+    other = relabelled(graph, *(torch.randperm(graph[name].num_nodes) for name in ("entity", "mention")))
+    for one, two in zip(
+        reasons(model, graph, each, pairs_of(each)), reasons(model, other, each, pairs_of(each)), strict=True
+    ):
+        assert one.path == two.path
+        for mine, theirs in ((one.head_mentions, two.head_mentions), (one.tail_mentions, two.tail_mentions)):
+            assert [replace(of, weight=0) for of in mine] == [replace(of, weight=0) for of in theirs]
+            assert [of.weight for of in mine] == pytest.approx([of.weight for of in theirs], abs=1e-5)
+        weights = {(of.head, of.tail): of.weight for of in two.context}
+        assert {(of.head, of.tail): of.weight for of in one.context} == pytest.approx(weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_other_identifiers_and_mentions_in_another_order_make_no_difference(pieces, number):
+    each, random = DOCUMENTS[number], Random(number)
+    new = {entity.id: f"N{random.random()}" for entity in each.entities}
+    mentions = [
+        replace(mention, ids=tuple(new[identifier] for identifier in mention.ids))
+        for mention in each.mentions
+    ]
+    random.shuffle(mentions)
+    model, other = glre(pieces), replace(each, mentions=tuple(mentions), facts=())
+    pairs = pairs_of(each)
+    found = reasons(model, pieces(LABELS.blind_graph(each)), each, pairs)
+    graph = pieces(LABELS.blind_graph(other))
+    again = reasons(model, graph, other, [(new[head], new[tail]) for head, tail in pairs])
+    for one, two in zip(found, again, strict=True):
+        assert (new[one.head], new[one.tail]) == (two.head, two.tail)
+        for mine, theirs in ((one.head_mentions, two.head_mentions), (one.tail_mentions, two.tail_mentions)):
+            assert [of.mention.span for of in mine] == [of.mention.span for of in theirs]
+            assert [of.weight for of in mine] == pytest.approx([of.weight for of in theirs], abs=1e-5)
+        weights = {(of.head, of.tail): of.weight for of in two.context}
+        for of in one.context:
+            assert of.weight == pytest.approx(weights[new[of.head], new[of.tail]], abs=1e-5)
+
+
+def test_a_pair_without_direction_may_be_asked_either_way(pieces):
+    labels = Labels(LABELS.relations, LABELS.types, None, directed=False)
+    model, each = glre(pieces), DOCUMENTS[1]
+    graph, pair = pieces(labels.blind_graph(each)), labels.candidates(each)[0]
+    [one] = reasons(model, graph, each, [pair], directed=False)
+    [other] = reasons(model, graph, each, [pair[::-1]], directed=False)
+    assert (one.head_mentions, one.tail_mentions) == (other.tail_mentions, other.head_mentions)
+    assert one.context == other.context
+    assert (other.head, other.path[0].name) == (one.tail, one.path[-1].name)
+
+
+def test_a_pair_that_is_no_candidate_has_a_path_only(pieces):
+    graph = pieces(ONE_WAY.blind_graph(DOCUMENTS[0]))
+    [candidate, reverse] = reasons(glre(pieces), graph, DOCUMENTS[0], [("V", "R"), ("R", "V")])
+    assert candidate.head_mentions == (MentionWeight(DOCUMENTS[0].mentions[0], "velorin", 0, 1.0),)
+    assert candidate.context == (PairWeight("O", "R", pytest.approx(1 - candidate.context_itself)),)
+    assert (reverse.head_mentions, reverse.tail_mentions, reverse.context) == (None, None, None)
+    assert reverse.path == candidate.path[::-1]
+
+
+def test_an_entity_that_is_not_there_is_named(pieces):
+    graph = pieces(LABELS.blind_graph(DOCUMENTS[0]))
+    with pytest.raises(InputError, match="two: there is no entity 'X'"):
+        reasons(glre(pieces), graph, DOCUMENTS[0], [("V", "X")])
+
+
+# Paths
+
+
+def networks(each):
+    """The document's graph in networkx, whole and without edges between sentences, mentions left out."""
+    graph = LABELS.graph(each)
+    whole = networkx.Graph()
+    for kind in ("entity", "sentence"):
+        whole.add_nodes_from((kind, number) for number in range(graph[kind].num_nodes))
+    for source, relation, target in EDGE_TYPES:
+        if source != "mention":
+            rows = graph[source, relation, target].edge_index.t().tolist()
+            whole.add_edges_from(((source, a), (target, b)) for a, b in rows)
+    bridged = whole.copy()
+    bridged.remove_edges_from([edge for edge in whole.edges if edge[0][0] == edge[1][0] == "sentence"])
+    return whole, bridged
+
+
+def far(path):
+    """Sentences walked through the text."""
+    numbers = [number for kind, number in path if kind == "sentence"]
+    return sum(abs(one - other) for one, other in pairwise(numbers))
+
+
+def test_paths_are_those_of_networkx():
+    kinds = set()
+    for each in MANY:
+        whole, bridged = networks(each)
+        for head, tail in pairs_of(each):
+            path = [(step.kind, step.number) for step in connection(each, head, tail)]
+            ends = [("entity", [of.id for of in each.entities].index(name)) for name in (head, tail)]
+            assert [path[0], path[-1]] == ends
+            network = bridged if networkx.has_path(bridged, *ends) else whole
+            assert networkx.is_path(network, path)
+            shortest = [*networkx.all_shortest_paths(network, *ends)]
+            assert path in shortest
+            assert far(path) == min(map(far, shortest))
+            kinds.add((network is whole, len(path)))
+    assert kinds >= {(False, 3), (False, 5), (False, 7), (True, 4)}
+
+
+def test_a_path_backwards_is_as_long():
+    for each in MANY:
+        for head, tail in pairs_of(each):
+            forth, back = connection(each, head, tail), connection(each, tail, head)
+            assert [step.kind for step in forth] == [step.kind for step in back]
+
+
+BRIDGE = document(
+    [
+        "velorin was given with ostamide .",
+        "patients had fevers .",
+        "the ostamide dose raised querine .",
+        "querine preceded tremor .",
+        "rash followed .",
+    ],
+    [
+        (0, 1, "Chemical", "V"),
+        (4, 5, "Chemical", "O"),
+        (11, 12, "Chemical", "O"),
+        (14, 15, "Chemical", "Q"),
+        (16, 17, "Chemical", "Q"),
+        (18, 19, "Disease", "T"),
+        (20, 21, "Disease", "R"),
+    ],
+    name="bridge",
+)
+
+
+def test_a_path_goes_over_entities_and_names_them():
+    path = connection(BRIDGE, "V", "T")
+    assert [(step.kind, step.name) for step in path] == [
+        ("entity", "velorin"),
+        ("sentence", "velorin was given with ostamide ."),
+        ("entity", "ostamide"),
+        ("sentence", "the ostamide dose raised querine ."),
+        ("entity", "querine"),
+        ("sentence", "querine preceded tremor ."),
+        ("entity", "tremor"),
+    ]
+
+
+def test_a_path_without_entities_joins_the_nearest_sentences():
+    path = connection(BRIDGE, "O", "R")
+    assert [(step.kind, step.number) for step in path] == [
+        ("entity", 1),
+        ("sentence", 2),
+        ("sentence", 4),
+        ("entity", 4),
+    ]
+
+
+# Sentences to read
+
+
+def test_the_sentences_to_read_mark_the_two_and_what_joins_them():
+    found = dict(passages(BRIDGE, "V", "T"))
+    assert [*found] == [0, 2, 3]
+    assert found[0] == [
+        ("velorin", "target"),
+        (" was given with ", ""),
+        ("ostamide", "related"),
+        (" .", ""),
+    ]
+    assert found[3][0] == ("querine", "related")
+
+
+def test_the_sentences_to_read_hold_the_nearest_mentions_too():
+    """The path takes the bridge, from the first sentence; the nearest mention of the head is in the second."""
+    each = document(
+        ["velorin and querine .", "velorin daily .", "rash and querine ."],
+        [
+            (0, 1, "Chemical", "V"),
+            (2, 3, "Chemical", "Q"),
+            (4, 5, "Chemical", "V"),
+            (7, 8, "Disease", "R"),
+            (9, 10, "Chemical", "Q"),
+        ],
+    )
+    assert [step.number for step in connection(each, "V", "R") if step.kind == "sentence"] == [0, 2]
+    assert [sentence for sentence, _ in passages(each, "V", "R")] == [0, 1, 2]
+
+
+def test_marks_leave_the_text_as_it_is():
+    for each in MANY[:10]:
+        ids = [entity.id for entity in each.entities]
+        for number, sentence in enumerate(each.sentences):
+            text = each.text[each.words[sentence.start][0] : each.words[sentence.end - 1][1]]
+            found = marked(each, number, ids[:2], ids[2:])
+            assert "".join(part for part, _ in found) == text
+            assert all(one[1] != other[1] for one, other in pairwise(found))
+
+
+def test_a_target_inside_another_mention_is_marked():
+    each = document(
+        ["severe rash followed ."], [(0, 2, "Disease", "S"), (1, 2, "Disease", "R")], name="nested"
+    )
+    parts = [("severe ", "related"), ("rash", "target"), (" followed .", "")]
+    assert marked(each, 0, ["R"], ["S"]) == parts
