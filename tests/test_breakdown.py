@@ -168,7 +168,7 @@ def test_all_scores_are_plain_numbers():
     found = all_scores(pairs, np.full(4, 0.5))
     assert json.loads(json.dumps(found)) == found
     assert list(found) == [
-        *["filtered", "unfiltered", "ign", "ign_ranked", "pair"],
+        *["filtered", "unfiltered", "interval", "ign", "ign_ranked", "pair"],
         *["by_sentence", "by_distance", "by_mentions", "by_relation"],
     ]
     assert found["filtered"] == dataclasses.asdict(pairs.score(0.5, filtered=True))

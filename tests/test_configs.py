@@ -25,7 +25,7 @@ GROUPS = (
     "layer/local",
     "layer/context",
     "model",
-    "threshold",
+    "thresholds",
     "optimizer",
     "training",
 )
@@ -91,11 +91,11 @@ def test_a_recipe_is_overridden_on_the_command_line():
         "layer.global.norm=node",
         "layer.context.diagonal=true",
         "model.query=initial",
-        "threshold.loss.na_column=true",
-        "threshold.loss.reduction=sum",
-        "threshold.loss.na_keep=0.5",
-        "threshold=relation",
-        "threshold=adaptive",
+        "thresholds.loss.na_column=true",
+        "thresholds.loss.reduction=sum",
+        "thresholds.loss.na_keep=0.5",
+        "thresholds=relation",
+        "thresholds=adaptive",
         "optimizer=amsgrad",
         "training.precision=bf16",
         "training.accumulation=2",
@@ -176,5 +176,5 @@ def test_the_released_code_differs_from_the_paper_in_these_values():
     assert different == {"norm", "message_bias", "self_loops", "num_layers"}
     assert instantiate(released.optimizer.factory).keywords == {"amsgrad": True}
     assert released.layer.context.diagonal
-    assert released.threshold.loss.na_column
+    assert released.thresholds.loss.na_column
     assert not released.encoder.module.base.trainable

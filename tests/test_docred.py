@@ -295,10 +295,10 @@ def test_lossy_writing_by_hand():
         "title": "7",
         "vertexSet": [
             [{"name": "dexo", "pos": [0, 1], "sent_id": 0, "type": "Chemical"}],
-            [{"name": "skin rash", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
             [{"name": "", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
+            [{"name": "skin rash", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
         ],
-        "labels": [{"h": 0, "t": 2, "r": "CID", "evidence": [0], "extra": ["0.9"]}],
+        "labels": [{"h": 0, "t": 1, "r": "CID", "evidence": [0], "extra": ["0.9"]}],
         "sents": [["dexo", ",", "skin", "itc"], ["tremor", "."]],
     }
 

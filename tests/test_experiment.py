@@ -165,7 +165,7 @@ def test_train_dev_refuses_a_run_that_saw_dev(corpus, tmp_path):
 
 @pytest.mark.parametrize("threshold", ["relation", "adaptive"])
 def test_a_run_keeps_its_kind_of_threshold(corpus, tmp_path, threshold):
-    run = train(composed(*corpus, f"threshold={threshold}"), tmp_path / "run")
+    run = train(composed(*corpus, f"thresholds={threshold}"), tmp_path / "run")
     assert np.array_equal(run.threshold, load(tmp_path / "run").threshold)
     assert read_scores(tmp_path / "run")["test"]["filtered"]["gold"] > 0
 

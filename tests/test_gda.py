@@ -69,8 +69,8 @@ def test_miniature(tmp_path):
     assert first.mentions[4] == Mention(48, 53, "Disease", ())
     assert [(entity.id, len(entity.mentions)) for entity in first.entities] == [
         ("672", 2),
-        ("D009369", 2),
         ("D000001", 1),
+        ("D009369", 2),
         ("675", 1),
     ]
     assert len(first.sentences) == 3
@@ -175,10 +175,10 @@ def test_candidates_are_genes_and_diseases(published):
     gda = corpus(published, dev_from_train=1)
     first = gda.documents("test")[0]
     assert gda.labels.candidates(first) == [
-        ("672", "D009369"),
         ("672", "D000001"),
-        ("675", "D009369"),
+        ("672", "D009369"),
         ("675", "D000001"),
+        ("675", "D009369"),
     ]
 
 

@@ -98,7 +98,7 @@ def test_pool_unlinked():
         ("D1", "Disease", 1),
     ]
     composite = pool_unlinked(document({"Disease": ("D1",)}, names=("one", "two")))
-    assert [entity.id for entity in composite.entities] == ["D1", "-1"]
+    assert [entity.id for entity in composite.entities] == ["-1", "D1"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     run, corpus, _, pairs = scored(config)
     scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
     if config.output:
-        write_predictions(pairs, Path(config.output))
+        write_predictions(pairs, Path(config.output), run.threshold)
     return scores
 
 
@@ -102,13 +102,15 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
         raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
     run = load(Path(config.run), device=config.device or best_device())
     for name, value in config.dataset.items():
-        if value is not None and name in run.config.dataset:
+        if name not in SPLITS and value is not None and name in run.config.dataset:
             run.config.dataset[name] = value
     corpus: Corpus = instantiate(run.config.dataset)
-    if not corpus.is_labelled(config.split):
+    file = config.dataset[config.split]
+    if not file and not corpus.is_labelled(config.split):
         raise InputError(f"split: the facts of {corpus.name} {config.split} are not known")
-    documents = corpus.documents(config.split)
-    return run, corpus, documents, run.score(corpus, documents, progress=config.split)
+    own = corpus.prepare(corpus.read(Path(file))) if file else corpus.documents(config.split)
+    documents = list(own)
+    return run, corpus, documents, run.score(documents, progress=config.split)
 
 
 def predict(config: DictConfig) -> None:

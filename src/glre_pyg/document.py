@@ -141,8 +141,8 @@ class Document:
         """Entities, numbered by the offset of their first mention; never by anything that knows the facts.
 
         Entities that begin with the same composite mention are numbered by their identifiers: the order of a
-        file may know the facts. A mention counts once for each of its identifiers; mentions without one belong
-        to no entity.
+        file may know the facts. A mention counts once for each of its identifiers; mentions without one
+        belong to no entity.
         """
         mentions: dict[str, dict[Span, Mention]] = {}
         for mention in sorted(self.mentions, key=lambda mention: mention.span):
@@ -180,7 +180,8 @@ class Document:
         return frozenset(
             (mention.names and mention.names[mention.ids.index(entity.id)])
             or self.text[mention.start : mention.end]
-            for mention in entity.mentions
+            for mention in self.mentions
+            if entity.id in mention.ids
         )
 
     def word_span(self, mention: Mention) -> Span:

@@ -23,15 +23,25 @@ from torch.optim import Optimizer
 from glre_pyg.cases import write_case_study
 from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, InputError
+from glre_pyg.evaluation.known import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol, sha256
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
-from glre_pyg.evaluation.significance import f1_interval
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
-from glre_pyg.runs import SCORES, Run, load, read_config, read_scores, read_threshold, report, write_parts
+from glre_pyg.runs import (
+    KNOWN,
+    SCORES,
+    Run,
+    load,
+    read_config,
+    read_scores,
+    read_threshold,
+    report,
+    write_parts,
+)
 from glre_pyg.training import CHECKPOINT, Settings, fit, parameter_groups
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
@@ -91,10 +101,11 @@ class Experiment:
         self.settings: Settings = instantiate(config.training)
         self.corpus: Corpus = instantiate(config.dataset)
         self.labels = self.corpus.labels
-        self.choose = instantiate(config.threshold.choose)
+        self.choose = instantiate(config.thresholds.choose)
         self.source = "dev"
         print(f"run directory: {folder}")
         self.files = {split: sha256(path) for split, path in self.corpus.files().items()}
+        self.known = self.corpus.known()
         self.train, self.dev = self.corpus.documents("train"), self.corpus.documents("dev")
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
@@ -108,7 +119,7 @@ class Experiment:
             dev = self._held_out(self.dev)
             model, epoch = self._fit(self.train, self.folder, self.settings, dev=dev)
             run = self._run(model, 0.5)
-            pairs = {"dev": run.score(self.corpus, dev.documents, graphs=dev.graphs, progress="dev")}
+            pairs = {"dev": run.score(dev.documents, graphs=dev.graphs, progress="dev")}
             run = replace(run, threshold=self.choose(pairs["dev"]))  # with the model as it will be loaded
         else:
             epoch, threshold = self._fixed()
@@ -117,7 +128,7 @@ class Experiment:
         print(f"epoch {epoch}, chosen on {self.source}")
         test = self.corpus.documents("test") if self.corpus.is_labelled("test") else []
         if test:
-            pairs["test"] = run.score(self.corpus, test, progress="test")
+            pairs["test"] = run.score(test, progress="test")
         else:
             print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
         if PartialState().is_main_process:
@@ -132,15 +143,15 @@ class Experiment:
 
     def protocol(self) -> Protocol:
         """What the scores are measured under."""
-        known, held_out = self.corpus.known(), self.config.dataset.get("dev_from_train")
+        held_out = self.config.dataset.get("dev_from_train")
         return Protocol(
             corpus=self.corpus.name,
             pairs=self.corpus.protocol,
             files=self.files,
             dev=f"{held_out} documents of the training file" if held_out else "its file",
-            ignored=sha256(known.source) if known else None,
+            ignored=sha256(self.known.source) if self.known else None,
             setting=self._setting(),
-            threshold=f"{self.config.threshold.name}, from {self.source}",
+            threshold=f"{self.config.thresholds.name}, from {self.source}",
         )
 
     def _setting(self) -> str:
@@ -150,7 +161,7 @@ class Experiment:
         return f"{self.config.setting}, after {before['corpus']} ({before['setting']})"
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
-        return Run(model, self.pieces, self.labels, threshold, self.config)
+        return Run(model, self.pieces, self.labels, threshold, self.config, self.known)
 
     def _write(self, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs]) -> None:
         protocol = self.protocol()
@@ -161,12 +172,12 @@ class Experiment:
             else dict(zip(self.labels.relations, run.threshold.tolist(), strict=True)),
             "best_epoch": epoch,
         }
+        if self.known:
+            write_named_facts(self.known, self.folder / KNOWN)
         print(f"protocol: {protocol}")
         for split, of in pairs.items():
-            found = report(of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol)
-            _, counts = of.counts_by_document(run.threshold, filtered=True)
-            scores[split] = found | {"interval": f1_interval(counts)}
-            write_predictions(of, self.folder / f"predictions_{split}.jsonl")
+            scores[split] = report(of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol)
+            write_predictions(of, self.folder / f"predictions_{split}.jsonl", run.threshold)
         (self.folder / SCORES).write_text(json.dumps(scores, indent=2) + "\n")
 
     def _fit(

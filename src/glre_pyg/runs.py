@@ -23,9 +23,9 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_model
 
-from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.breakdown import all_scores
+from glre_pyg.evaluation.known import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import predict, score_pairs
@@ -34,6 +34,7 @@ from glre_pyg.pieces import Pieces
 from glre_pyg.training import WEIGHTS
 
 SCORES = "scores.json"
+KNOWN = "known_facts.json"
 EVERY_PAIR = "every candidate pair"
 
 
@@ -47,6 +48,7 @@ class Run:
         labels: What its output means.
         threshold: The threshold chosen on dev.
         config: The resolved config.
+        known: Facts that Ign F1 leaves out, if the corpus has such a score.
     """
 
     model: RelationModel
@@ -54,6 +56,7 @@ class Run:
     labels: Labels
     threshold: Threshold
     config: DictConfig
+    known: NamedFacts | None
 
     @property
     def device(self) -> torch.device:
@@ -66,7 +69,6 @@ class Run:
 
     def score(
         self,
-        corpus: Corpus,
         documents: Sequence[Document],
         *,
         graphs: Sequence[DocumentGraph] | None = None,
@@ -75,7 +77,6 @@ class Run:
         """What the model says of all candidate pairs, beside what is true.
 
         Args:
-            corpus: The corpus, for what Ign F1 leaves out.
             documents: Documents with their facts.
             graphs: Their :meth:`graphs`, if they are there already.
             progress: Name of a progress bar; None shows none.
@@ -83,10 +84,10 @@ class Run:
         graphs = self.graphs(documents) if graphs is None else graphs
         size = self.config.eval_batch_size
         found = predict(self.model, graphs, batch_size=size, device=self.device, progress=progress)
-        return score_pairs(documents, graphs, found, self.labels, corpus.known())
+        return score_pairs(documents, graphs, found, self.labels, self.known)
 
 
-def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -> dict[str, object]:
+def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -> dict[str, Any]:
     """Print the lines of an evaluation; give all scores as numbers."""
     lines = [(protocol, pairs.score(threshold, filtered=True))]
     if pairs.ignored.any():
@@ -95,13 +96,16 @@ def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -
         lines.append(("Ign F1", pairs.ign_score(threshold, filtered=True)))
     if len(pairs.relations) > 1:
         lines.append(("any relation", pairs.pair_score(threshold, filtered=True)))
-    for title, scores in lines:
+    for title, of in lines:
         print(
-            f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
-            f"  ({scores.true_positives} right of {scores.predicted} predicted, {scores.gold} true)",
+            f"{name:12s} {title:24s} P {of.precision:.4f}  R {of.recall:.4f}  F1 {of.f1:.4f}"
+            f"  ({of.true_positives} right of {of.predicted} predicted, {of.gold} true)",
             flush=True,
         )
-    return all_scores(pairs, threshold)
+    scores = all_scores(pairs, threshold)
+    low, high = scores["interval"]
+    print(f"{name:12s} F1 is between {low:.4f} and {high:.4f} (95 %, bootstrap over documents)", flush=True)
+    return scores
 
 
 def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
@@ -127,7 +131,8 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
     load_model(model, folder / WEIGHTS)
     threshold = read_threshold(read_scores(folder), labels)
-    return Run(model.to(device).eval(), pieces, labels, threshold, config)
+    known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
+    return Run(model.to(device).eval(), pieces, labels, threshold, config, known)
 
 
 def read_config(folder: Path) -> DictConfig:

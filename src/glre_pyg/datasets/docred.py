@@ -76,8 +76,7 @@ class DocRED(FileCorpus):
     def _known(self) -> NamedFacts:
         if self.ignore != "train":
             return read_named_facts(Path(self.ignore))
-        path = self.file("train")
-        return named_facts(self.read(path), source=path)
+        return named_facts(self.documents("train"), source=self.file("train"))
 
 
 @dataclass(kw_only=True, eq=False)

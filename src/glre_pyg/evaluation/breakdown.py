@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
+from glre_pyg.evaluation.significance import f1_interval
 
 DISTANCES = ("0", "1", "2", ">=3")
 """Figure 3: sentences between the nearest mentions of head and tail."""
@@ -44,17 +46,18 @@ def by_relation(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = Tr
     return {name: Scores.of(*row) for name, row in zip(pairs.relations, counts.tolist(), strict=True)}
 
 
-def all_scores(pairs: ScoredPairs, threshold: Threshold) -> dict[str, object]:
+def all_scores(pairs: ScoredPairs, threshold: Threshold) -> dict[str, Any]:
     """Every score of a split, as plain numbers.
 
     Returns:
-        ``filtered`` and ``unfiltered`` scores; the breakdowns ``by_sentence``, ``by_distance``,
-        ``by_mentions`` and ``by_relation``, filtered; with known facts, ``ign`` and ``ign_ranked``; with
-        several relations, ``pair``.
+        ``filtered`` and ``unfiltered`` scores; ``interval``, the 95 % bootstrap interval of the filtered F1;
+        the breakdowns ``by_sentence``, ``by_distance``, ``by_mentions`` and ``by_relation``, filtered; with
+        known facts, ``ign`` and ``ign_ranked``; with several relations, ``pair``.
     """
-    out: dict[str, object] = {
+    out: dict[str, Any] = {
         "filtered": asdict(pairs.score(threshold, filtered=True)),
         "unfiltered": asdict(pairs.score(threshold, filtered=False)),
+        "interval": list(f1_interval(pairs.counts_by_document(threshold, filtered=True)[1])),
     }
     if pairs.known.any():
         out["ign"] = asdict(pairs.ign_score(threshold, filtered=True))

@@ -47,6 +47,11 @@ def named_facts(documents: Iterable[Document], *, source: Path) -> NamedFacts:
     return NamedFacts(frozenset(found), source)
 
 
+def write_named_facts(known: NamedFacts, path: Path) -> None:
+    """Write facts as :func:`read_named_facts` reads them."""
+    path.write_text(json.dumps(sorted(known.facts), ensure_ascii=False), encoding="utf-8")
+
+
 def read_named_facts(path: Path) -> NamedFacts:
     """Facts of a JSON file, a list of ``[head name, tail name, relation]``.
 
