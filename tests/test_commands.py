@@ -63,7 +63,7 @@ def test_training_prints_what_a_person_wants_to_see(folder):
         "test",
     ]
     assert "every candidate pair" in out
-    assert "protocol: synthetic (generated)" in out
+    assert "protocol: synthetic (generator " in out
     assert lines[-1] == f"run directory: {folder / 'first'}"
 
 

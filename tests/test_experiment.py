@@ -7,6 +7,8 @@ from itertools import chain
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from safetensors.torch import load_file
 
 import glre_pyg.experiment
@@ -68,7 +70,7 @@ def test_a_run_says_what_it_was_measured_under(corpus, tmp_path):
     }
     assert protocol["files"] == digests
     assert protocol["setting"] == "train"
-    assert protocol["threshold"] == "one for all relations, from dev"
+    assert protocol["threshold"] == "dev"
     assert protocol["ignored"] is None
 
 
@@ -90,7 +92,7 @@ def test_train_dev_takes_epoch_and_threshold_from_a_run_of_train(corpus, tmp_pat
     scores = read_scores(tmp_path / "second")
     assert "dev" not in scores
     assert "test" in scores
-    assert scores["protocol"]["threshold"] == "one for all relations, from a run trained on train alone"
+    assert scores["protocol"]["threshold"] == "a run trained on train alone"
     assert not (tmp_path / "second/predictions_dev.jsonl").exists()
 
 
@@ -142,6 +144,9 @@ def test_the_test_split_changes_nothing_but_its_scores(corpus, tmp_path):
         (["setting=train+dev"], "fixed_by: .* needs a run of setting=train, or a number of folds"),
         (["setting=train+dev", "fixed_by=1"], "fixed_by: .* a number of folds"),
         (["setting=train+dev", "fixed_by=nowhere"], "nowhere: not a run directory"),
+        (["fixed_by=3"], "fixed_by: setting=train chooses epoch and threshold on dev"),
+        (["setting=train+dev", "fixed_by=3", "start=nowhere"], "start: .* what the folds hold out"),
+        (["dataset.test=nowhere.jsonl"], "dataset.test: nowhere.jsonl: no such file"),
         (["setting=train+dev", "fixed_by=20"], "fixed_by: 20 folds of 12 documents"),
     ],
 )
@@ -150,7 +155,7 @@ def test_settings_that_cannot_be_are_refused(corpus, tmp_path, overrides, reason
         train(composed(*corpus, *overrides), tmp_path / "run")
 
 
-@pytest.mark.parametrize("change", ["training.epochs=2", "dataset.dev_from_train=3"])
+@pytest.mark.parametrize("change", ["training.epochs=2", "layer/local=none", "thresholds=adaptive"])
 def test_train_dev_refuses_a_run_of_another_kind(corpus, tmp_path, change):
     train(composed(*corpus, change), tmp_path / "first")
     with pytest.raises(InputError, match="has another"):
@@ -171,7 +176,7 @@ def test_a_run_keeps_its_kind_of_threshold(corpus, tmp_path, threshold):
 
 
 def test_documents_held_out_of_train_are_not_learnt_from(corpus, tmp_path, fitted):
-    train(composed(*corpus, "dataset.dev_from_train=3"), tmp_path / "run")
+    train(composed(*corpus, "dataset.dev=null", "dataset.dev_from_train=3"), tmp_path / "run")
     ((learnt, _),) = fitted
     assert len(learnt) == SIZES["train"] - 3
     assert learnt < ids("train")
@@ -194,3 +199,8 @@ def test_a_run_refuses_to_begin_with_another_model(corpus, tmp_path, change, rea
     train(composed(*corpus, change), tmp_path / "first")
     with pytest.raises(InputError, match=reason):
         train(composed(*corpus, f"start={tmp_path}/first"), tmp_path / "second")
+
+
+def test_dev_comes_from_one_place(corpus):
+    with pytest.raises(InstantiationException, match="dataset.dev_from_train: dev has a file of its own"):
+        instantiate(composed(*corpus, "dataset.dev_from_train=3").dataset)

@@ -56,3 +56,16 @@ def test_is_kept_clean(path):
     for cell in notebook.cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_commands_are_those_of_the_readme(path):
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert commands(text) <= commands((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def commands(text):
+    """Command lines of a text, without the comments behind them."""
+    lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+    return {line for line in lines if line.startswith("python -m glre_pyg.")}

@@ -30,6 +30,12 @@ TABLE = [
 CONTENT = b"[1, 2, 3]" * 1_000
 
 
+def cdr_files(root=None):
+    """The three splits of CDR, and the MeSH tree."""
+    splits = {split: official.find(file, root) for split, file in official.CDR.items()}
+    return {**splits, "mesh": official.mesh_tree(root)}
+
+
 def label(file: OfficialFile) -> str:
     return f"{file.folder}/{file.path}"
 
@@ -344,12 +350,12 @@ def contents(files: dict[str, Path]) -> dict[str, bytes]:
 
 
 def test_cdr_is_downloaded_once(corpus, cache):
-    files = official.cdr_files()
+    files = cdr_files()
     assert contents(files) == {**SPLITS, "mesh": b"tree"}
     assert files["train"] == cache / "CDR" / "CDR_TrainingSet.PubTator.txt"
-    assert (official.cdr_files(), len(corpus.asked)) == (files, 2)
+    assert (cdr_files(), len(corpus.asked)) == (files, 2)
     files["dev"].write_bytes(b"damaged")
-    assert contents(official.cdr_files()) == {**SPLITS, "mesh": b"tree"}
+    assert contents(cdr_files()) == {**SPLITS, "mesh": b"tree"}
 
 
 def test_cdr_from_another_zip(corpus, cache):
@@ -358,7 +364,7 @@ def test_cdr_from_another_zip(corpus, cache):
         DownloadError,
         match=r"^CDR/CDR_TrainingSet.PubTator.txt: .* is not the official file.*get it in CDR_Data.zip from",
     ):
-        official.cdr_files()
+        cdr_files()
     assert names(cache / "CDR") == []
 
 
@@ -376,7 +382,7 @@ def test_cdr_in_a_folder(corpus, tmp_path, folder, tree):
     lay_out(root / folder, root / tree)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        files = official.cdr_files(root)
+        files = cdr_files(root)
     assert files["test"].parent == root / folder
     assert contents(files) == {**SPLITS, "mesh": b"tree"}
     assert corpus.asked == []
@@ -384,23 +390,23 @@ def test_cdr_in_a_folder(corpus, tmp_path, folder, tree):
 
 def test_cdr_in_glre_data(corpus, tmp_path, data):
     lay_out(data / "CDR", data / "MeSH")
-    assert contents(official.cdr_files()) == {**SPLITS, "mesh": b"tree"}
+    assert contents(cdr_files()) == {**SPLITS, "mesh": b"tree"}
     lay_out(tmp_path / "own")
-    files = official.cdr_files(tmp_path / "own")
+    files = cdr_files(tmp_path / "own")
     assert (files["dev"].parent, files["mesh"].parent) == (tmp_path / "own", data / "MeSH")
     assert corpus.asked == []
 
 
 def test_the_tree_is_downloaded_where_a_folder_has_only_cdr(corpus, tmp_path, cache):
     lay_out(tmp_path / "own")
-    assert official.cdr_files(tmp_path / "own")["mesh"] == cache / "MeSH" / "2017MeshTree.txt"
+    assert cdr_files(tmp_path / "own")["mesh"] == cache / "MeSH" / "2017MeshTree.txt"
 
 
 def test_cdr_missing_in_the_given_folder(corpus, tmp_path):
     with pytest.raises(
         DownloadError, match=r"CDR_TrainingSet.PubTator.txt: there is no such file; get it in"
     ):
-        official.cdr_files(tmp_path)
+        cdr_files(tmp_path)
     assert corpus.asked == []
 
 

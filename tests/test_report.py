@@ -616,8 +616,8 @@ def test_a_sweep_that_allows_no_report_ends_with_a_line(tmp_path, capsys):
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     SweepReport().on_multirun_end(config)
     assert capsys.readouterr().out.endswith("two protocols, they differ in pairs\n")
-    config.report = "nothing"
-    SweepReport().on_multirun_end(config)
+    config = OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path)}}, "report": "nothing"})
+    SweepReport().on_run_end(config)
     assert "table/nothing.yaml" in capsys.readouterr().out
 
 

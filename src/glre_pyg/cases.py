@@ -73,7 +73,7 @@ def hardest_cases(
     number = {document.id: index for index, document in enumerate(documents)}
     entities = [{entity.id: i for i, entity in enumerate(document.entities)} for document in documents]
     thresholds = np.broadcast_to(threshold, len(pairs.relations)).tolist()
-    predicted = pairs.predicted(threshold) & pairs.kept(True)[:, None]
+    predicted = pairs.predicted(threshold, filtered=True)
 
     def hardness(row: int) -> tuple[float, ...]:
         index = number[pairs.documents[row]]

@@ -102,8 +102,11 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
         raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
     run = load(Path(config.run), device=config.device or best_device())
     for name, value in config.dataset.items():
-        if name not in SPLITS and value is not None and name in run.config.dataset:
-            run.config.dataset[name] = value
+        if value is None or name == config.split:
+            continue
+        if name in SPLITS or name not in run.config.dataset:
+            raise InputError(f"dataset.{name}: split is {config.split}, and the corpus has no such setting")
+        run.config.dataset[name] = value
     corpus: Corpus = instantiate(run.config.dataset)
     file = config.dataset[config.split]
     if not file and not corpus.is_labelled(config.split):
@@ -123,9 +126,11 @@ def predict(config: DictConfig) -> None:
     """
     run = load(Path(config.run), device=config.device or best_device())
     corpus: Corpus = instantiate(run.config.dataset)
-    unread = (replace(document, facts=()) for document in corpus.read(Path(config.input)))
+    unread = (replace(document, facts=(), ignored=()) for document in corpus.read(Path(config.input)))
     documents, output = corpus.prepare(unread), Path(config.output)
     threshold = run.threshold if config.threshold is None else config.threshold
+    if isinstance(threshold, str):
+        raise InputError(f"threshold: '{threshold}' is not a number")
     counts = {"documents": 0, "facts": 0}
 
     def found() -> Iterator[Document]:

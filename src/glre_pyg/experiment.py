@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +32,7 @@ from glre_pyg.graph import DocumentGraph
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
+from glre_pyg.reporting.grouping import settings_of
 from glre_pyg.runs import (
     KNOWN,
     SCORES,
@@ -42,7 +44,7 @@ from glre_pyg.runs import (
     report,
     write_parts,
 )
-from glre_pyg.training import CHECKPOINT, Settings, fit, parameter_groups
+from glre_pyg.training import Settings, fit, parameter_groups
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
 
@@ -97,6 +99,10 @@ class Experiment:
     def __init__(self, config: DictConfig, folder: Path) -> None:
         if config.setting not in (TRAIN, TRAIN_DEV):
             raise InputError(f"setting: '{config.setting}' is not one of {TRAIN}, {TRAIN_DEV}")
+        if config.setting == TRAIN and config.fixed_by:
+            raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
+        if config.start and isinstance(config.fixed_by, int):
+            raise InputError("start: the run to begin with may have seen what the folds hold out")
         self.config, self.folder = config, folder
         self.settings: Settings = instantiate(config.training)
         self.corpus: Corpus = instantiate(config.dataset)
@@ -105,8 +111,14 @@ class Experiment:
         self.source = "dev"
         print(f"run directory: {folder}")
         self.files = {split: sha256(path) for split, path in self.corpus.files().items()}
+        if not self.files:  # the corpus is generated, from its config
+            made_from = json.dumps(OmegaConf.to_container(config.dataset, resolve=True), sort_keys=True)
+            self.files = {"generator": hashlib.sha256(made_from.encode()).hexdigest()}
         self.known = self.corpus.known()
+        self.test = self.corpus.documents("test") if self.corpus.is_labelled("test") else []
         self.train, self.dev = self.corpus.documents("train"), self.corpus.documents("dev")
+        for documents in ([*self.train, *self.dev], self.test):
+            _check_names(documents)
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
         write_parts(folder, self.pieces, self.labels)
@@ -126,17 +138,16 @@ class Experiment:
             model, epoch = self._fit([*self.train, *self.dev], self.folder, self.settings, last_epoch=epoch)
             run, pairs = self._run(model, threshold), {}
         print(f"epoch {epoch}, chosen on {self.source}")
-        test = self.corpus.documents("test") if self.corpus.is_labelled("test") else []
-        if test:
-            pairs["test"] = run.score(test, progress="test")
+        if self.test:
+            pairs["test"] = run.score(self.test, progress="test")
         else:
             print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
         if PartialState().is_main_process:
             self._write(run, epoch, pairs)
-            if test and self.config.cases:
+            if self.test and self.config.cases:
                 title, path = f"{self.corpus.name} test", self.folder / "cases.md"
                 write_case_study(
-                    run, test, pairs["test"], path, title=title, count=self.config.cases, strongest=5
+                    run, self.test, pairs["test"], path, title=title, count=self.config.cases, strongest=5
                 )
             print(f"run directory: {self.folder}")
         return run
@@ -151,7 +162,7 @@ class Experiment:
             dev=f"{held_out} documents of the training file" if held_out else "its file",
             ignored=sha256(self.known.source) if self.known else None,
             setting=self._setting(),
-            threshold=f"{self.config.thresholds.name}, from {self.source}",
+            threshold=self.source,
         )
 
     def _setting(self) -> str:
@@ -265,8 +276,10 @@ class Experiment:
         config, scores = read_config(Path(fixed_by)), read_scores(Path(fixed_by))
         if config.setting != TRAIN:
             raise InputError(f"fixed_by: {fixed_by} was not trained with setting={TRAIN}")
-        for name in ("dataset", "training.epochs"):
-            if OmegaConf.select(config, name) != OmegaConf.select(self.config, name):
+        ours = _comparable(self.config, asdict(self.protocol()))
+        theirs = _comparable(config, scores["protocol"])
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name):
                 raise InputError(f"fixed_by: {fixed_by} has another {name}")
         self.source = "a run trained on train alone"
         return scores["best_epoch"], read_threshold(scores, self.labels)
@@ -281,9 +294,10 @@ class Experiment:
         for fold in range(folds):
             folder = self.folder / f"fold_{fold}"
             folder.mkdir(exist_ok=True)
-            again = str(folder) if (folder / CHECKPOINT).is_dir() else None
+            again = str(folder) if self.settings.resume else None
             dev = documents[fold::folds]
-            (folder / "held_out.json").write_text(json.dumps([document.id for document in dev]) + "\n")
+            if PartialState().is_main_process:
+                (folder / "held_out.json").write_text(json.dumps([document.id for document in dev]) + "\n")
             held_out += dev
             self._fit(
                 [document for number, document in enumerate(documents) if number % folds != fold],
@@ -292,6 +306,7 @@ class Experiment:
                 dev=self._held_out(dev),
                 keep=partial(_keep, folder),
             )
+        PartialState().wait_for_everyone()
         graphs = [self.labels.blind_graph(document) for document in held_out]
         best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)
         for epoch in range(self.settings.first_evaluation, self.settings.epochs + 1):
@@ -315,8 +330,26 @@ class Experiment:
         )
 
 
+def _check_names(documents: Sequence[Document]) -> None:
+    """Refuse two documents of one name, whose pairs could not be told apart, before anything is trained."""
+    seen = set()
+    for document in documents:
+        if document.id in seen:
+            raise InputError(f"{document.id}: two documents have this id")
+        seen.add(document.id)
+
+
+def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str, object]:
+    """What may not differ between a run and the one that fixes its epoch and threshold."""
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    found = {**settings_of({str(key): value for key, value in settings.items()}), **protocol}
+    return {key: value for key, value in found.items() if key not in ("setting", "fixed_by", "threshold")}
+
+
 def _keep(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
-    np.savez(folder / f"epoch_{epoch}.npz", *tables)
+    if PartialState().is_main_process:
+        np.savez(folder / f"epoch_{epoch}.npz", *tables)
 
 
 def _kept(folder: Path, epoch: int) -> list[np.ndarray]:

@@ -217,7 +217,9 @@ def _labels(document: Document, pairs: Tensor, relations: Sequence[str], directe
     column = {name: index for index, name in enumerate(relations)}
     labels = torch.zeros(pairs.size(1), len(relations))
     for head, tail in document.ignored:
-        labels[row[number[head], number[tail]]] = IGNORED
+        pair = row.get((number[head], number[tail]))
+        if pair is not None:
+            labels[pair] = IGNORED
     for fact in document.facts:
         if fact.relation not in column:
             raise InputError(

@@ -80,7 +80,7 @@ def mistakes(
     """
     by_id = {document.id: document for document in documents}
     rows = set(zip(pairs.documents, pairs.heads, pairs.tails, strict=True))
-    predicted = pairs.predicted(threshold) & pairs.kept(True)[:, None]
+    predicted = pairs.predicted(threshold, filtered=True)
     wrong = predicted != pairs.is_fact
     chosen = wrong.any(-1) | (pairs.other_facts > 0)
     if inter_only:

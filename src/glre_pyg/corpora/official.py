@@ -82,21 +82,14 @@ def find(file: OfficialFile, root: Path | None = None) -> Path:
     return own or _cached(file)
 
 
-def cdr_files(root: Path | None = None) -> dict[str, Path]:
-    """The three splits of CDR and the MeSH tree: ``train``, ``dev``, ``test`` and ``mesh``.
-
-    As :func:`find` does it. The tree may be in `root`, in ``MeSH`` beside it or in ``$GLRE_DATA/MeSH``;
-    unlike the splits it is downloaded even if `root` is given.
+def mesh_tree(root: Path | None = None) -> Path:
+    """The MeSH tree: in CDR's folder `root`, in ``MeSH`` beside it, in ``$GLRE_DATA/MeSH``, else downloaded.
 
     Raises:
         DownloadError: As :func:`find`.
     """
     beside = [root, root.parent / MESH_TREE.folder] if root is not None else _shared("CDR")
-    tree = _first(MESH_TREE, [*beside, *_shared(MESH_TREE.folder)])
-    return {
-        **{split: find(file, root) for split, file in CDR.items()},
-        "mesh": tree or _cached(MESH_TREE),
-    }
+    return _first(MESH_TREE, [*beside, *_shared(MESH_TREE.folder)]) or _cached(MESH_TREE)
 
 
 def _shared(folder: str) -> list[Path]:

@@ -73,7 +73,8 @@ class FileCorpus:
             for every seed. 0 reads dev from its file.
 
     Raises:
-        InputError: If more documents are to be held out than there are.
+        InputError: If a file is not there, dev is to come from two places, or more documents are to be held
+            out than there are.
     """
 
     root: str | None
@@ -87,6 +88,10 @@ class FileCorpus:
     source: ClassVar[str] = ""
     unlabelled: ClassVar[frozenset[str]] = frozenset()
 
+    def __post_init__(self) -> None:
+        if self.dev and self.dev_from_train:
+            raise InputError("dataset.dev_from_train: dev has a file of its own")
+
     def official(self, split: str) -> Path:
         """Where the official file of a split is."""
         raise NotImplementedError
@@ -96,6 +101,8 @@ class FileCorpus:
         if split == "dev" and self.dev_from_train:
             split = "train"
         own = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        if own and not Path(own).exists():
+            raise InputError(f"dataset.{split}: {own}: no such file")
         return Path(own) if own else self.official(split)
 
     def files(self) -> Mapping[str, Path]:

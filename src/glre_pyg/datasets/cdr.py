@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from glre_pyg.corpora.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
-from glre_pyg.corpora.official import cdr_files
+from glre_pyg.corpora.official import CDR as FILES
+from glre_pyg.corpora.official import find, mesh_tree
 from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.document import Document, InputError
 from glre_pyg.graph import Labels
@@ -46,6 +47,7 @@ class CDR(FileCorpus):
     labels: ClassVar[Labels] = CHEMICAL_DISEASE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.protocol not in _NEGATIVES:
             raise InputError(f"dataset.protocol: '{self.protocol}' is not one of {', '.join(_NEGATIVES)}")
 
@@ -62,7 +64,12 @@ class CDR(FileCorpus):
 
     def official(self, split: str) -> Path:
         """Where the official file of a split is."""
-        return self._files[split]
+        return find(FILES[split], self._root)
+
+    def files(self) -> Mapping[str, Path]:
+        """The files of the splits, and the tree that the filter goes by."""
+        tree = {} if self.protocol == "unfiltered" else {"mesh": mesh_tree(self._root)}
+        return {**super().files(), **tree}
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Mentions without identifier pooled, hypernyms ignored, as the protocol has it.
@@ -75,13 +82,13 @@ class CDR(FileCorpus):
                 pooled = replace(pooled, ignored=hypernym_negatives(pooled, self._tree))
             yield pooled
 
-    @cached_property
-    def _files(self) -> dict[str, Path]:
-        return cdr_files(Path(self.root) if self.root else None)
+    @property
+    def _root(self) -> Path | None:
+        return Path(self.root) if self.root else None
 
     @cached_property
     def _tree(self) -> MeshTree:
-        return MeshTree.read(self._files["mesh"])
+        return MeshTree.read(mesh_tree(self._root))
 
 
 _NEGATIVES = {

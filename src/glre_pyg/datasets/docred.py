@@ -66,7 +66,8 @@ class DocRED(FileCorpus):
 
     def read(self, path: Path) -> Iterable[Document]:
         """Documents of a file in DocRED's form, or another by its name."""
-        return read_docred(path, resplit=self.resplit) if path.suffix == ".json" else read_documents(path)
+        resplit = self.resplit and path.suffix == ".json" and path.is_file()
+        return read_docred(path, resplit=True) if resplit else read_documents(path)
 
     def known(self) -> NamedFacts:
         """The facts that Ign F1 leaves out."""

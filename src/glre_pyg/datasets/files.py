@@ -39,7 +39,12 @@ class Files(FileCorpus):
     types: Sequence[str] | None
     pair_types: Sequence[Sequence[str]] | None
     directed: bool
-    protocol = "every candidate pair"
+
+    @property
+    def protocol(self) -> str:
+        """Which pairs are candidates."""
+        kinds = [f"{head}-{tail}" for head, tail in self.pair_types or ()]
+        return f"every {', '.join(kinds) or 'candidate'} pair{'' if self.directed else ', undirected'}"
 
     def official(self, split: str) -> Path:
         """There are none: the file has to be named."""

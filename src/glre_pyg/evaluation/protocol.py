@@ -15,7 +15,7 @@ class Protocol:
     Args:
         corpus: Name of the corpus.
         pairs: How candidate pairs are counted.
-        files: Checksum (sha256) of the file of each split.
+        files: Checksum (sha256) of the file of each split, or of the config that generates them.
         dev: What epoch and threshold were chosen on.
         ignored: Checksum of the file whose facts Ign F1 leaves out; None where there is no such score.
         setting: ``"train"``, or ``"train+dev"``: what the model was trained on.

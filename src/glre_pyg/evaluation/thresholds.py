@@ -54,7 +54,7 @@ def threshold_by_relation(pairs: ScoredPairs, *, min_facts: int, filtered: bool 
 
 def fixed_threshold(pairs: ScoredPairs, *, value: float) -> Threshold:
     """A threshold that needs no choice, for models that learn their own."""
-    return value
+    return float(value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,11 @@ from glre_pyg.reporting.names import flatten, row_names
 from glre_pyg.reporting.records import Record
 from glre_pyg.reporting.summary import Summary
 
-# Files are compared by the checksums in the protocol; `fixed_by` names another run.
+# Files are compared by the checksums in the protocol; `fixed_by` and `start` name other runs.
 SEEDS_AND_PLACES = (
     "name",
+    "report",
+    "cases",
     "seed",
     "training.seed",
     "training.resume",
@@ -61,7 +63,7 @@ def group(records: Sequence[Record]) -> tuple[list[Group], list[str]]:
     given: dict[str, set[str]] = {}
     twice = []
     for record in records:
-        key = json.dumps(_settings(record), sort_keys=True, default=str)
+        key = json.dumps(settings_of(record.config), sort_keys=True, default=str)
         row = rows.setdefault(key, {})
         given.setdefault(key, set()).update([record.name] if record.name else [])
         if (first := row.setdefault(record.seeds, record)) is not record:
@@ -70,14 +72,15 @@ def group(records: Sequence[Record]) -> tuple[list[Group], list[str]]:
             )
     members = [list(row.values()) for row in rows.values()]
     titles = [", ".join(sorted(given[key])) for key in rows]
-    names = row_names(titles, [_settings(row[0]) for row in members])
+    names = row_names(titles, [settings_of(row[0].config) for row in members])
     return [Group(name, tuple(row)) for name, row in zip(names, members, strict=True)], twice
 
 
-def _settings(record: Record) -> Mapping[str, object]:
+def settings_of(config: Mapping[str, object]) -> Mapping[str, object]:
     """What a run was configured with, by dotted keys, without seeds and places."""
-    found = flatten(record.config)
+    found = flatten(config)
     kept = {key: value for key, value in found.items() if key not in SEEDS_AND_PLACES}
-    if isinstance(kept.get("fixed_by"), str):
-        kept["fixed_by"] = "a run"
+    for key in ("fixed_by", "start"):
+        if isinstance(kept.get(key), str):
+            kept[key] = "a run"
     return kept

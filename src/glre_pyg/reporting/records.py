@@ -99,6 +99,8 @@ def read_records(places: Sequence[str]) -> tuple[list[Record], list[Path]]:
         InputError: If there is no finished run, or one cannot be read.
     """
     runs = find_runs(places)
+    if not runs:
+        raise InputError("runs: none is named")
     finished = [run for run in runs if (run / SCORES).is_file()]
     if not finished:
         raise InputError(f"runs: none of {len(runs)} runs is finished: {runs[0]} has no {SCORES}")

@@ -23,7 +23,10 @@ class SweepReport(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Write ``report.md``, ``report.csv`` and the plots of a sweep, and print where."""
-        self._report(Path(config.hydra.sweep.dir), config.get("report") or "plain")
+        folder = Path(config.hydra.sweep.dir)
+        # Hydra gives the config without the overrides that were swept over: the jobs have it.
+        tables = {yaml.safe_load(path.read_text()).get("report") for path in folder.glob("*/config.yaml")}
+        self._report(folder, tables.pop() or "plain" if len(tables) == 1 else "plain")
 
     def on_run_end(self, config: DictConfig, **kwargs: object) -> None:
         """Write the same of one run."""
