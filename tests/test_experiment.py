@@ -202,5 +202,5 @@ def test_a_run_refuses_to_begin_with_another_model(corpus, tmp_path, change, rea
 
 
 def test_dev_comes_from_one_place(corpus):
-    with pytest.raises(InstantiationException, match="dataset.dev_from_train: dev has a file of its own"):
+    with pytest.raises(InstantiationException, match=r"dataset\.dev_from_train: dev has a file of its own"):
         instantiate(composed(*corpus, "dataset.dev_from_train=3").dataset)

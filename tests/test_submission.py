@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from documents import document
+from glre_pyg.commands import submit
 from glre_pyg.corpora.docred import write_docred
 from glre_pyg.corpora.submission import (
     check_submission,
@@ -20,7 +21,6 @@ from glre_pyg.corpora.submission import (
 )
 from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.document import Fact, InputError
-from glre_pyg.submit import submit
 
 FIRST = document(
     ["Velorin Bridge is in Lumafia .", "Ada Querine built it in 1907 ."],

@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from glre_pyg.cases import write_case_study
 from glre_pyg.corpora.formats import write_documents
+from glre_pyg.corpora.submission import check_submission, submission_rows, write_submission
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
+from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.document import Document, Fact, InputError
 from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
@@ -28,7 +30,7 @@ from glre_pyg.runs import Run, best_device, load, report
 
 
 def evaluate(config: DictConfig) -> dict[str, object]:
-    """Score a run on a split of its corpus with the threshold chosen on dev; print and return the scores.
+    """Score a run on a split of its corpus with the threshold it has; print and return the scores.
 
     ``dataset.*`` of the command replaces what the run was trained with; ``dataset.<split>=FILE`` scores
     a file, under the protocol of the run's corpus.
@@ -36,11 +38,38 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     Raises:
         InputError: If the run or the file cannot be read, or there is no such split.
     """
+    output = _output(config.output) if config.output else None
     run, corpus, _, pairs = scored(config)
     scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
-    if config.output:
-        write_predictions(pairs, Path(config.output), run.threshold)
+    if output:
+        write_predictions(pairs, output, run.threshold)
     return scores
+
+
+def submit(config: DictConfig) -> None:
+    """Write what a run predicts as a checked submission to DocRED's leaderboard.
+
+    Raises:
+        InputError: If the run or a document cannot be read, or a rule of the form is broken.
+    """
+    output = _output(config.output)
+    run = load(Path(config.run), device=config.device or best_device())
+    corpus: Corpus = instantiate(run.config.dataset)
+    read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
+    documents = list(read)
+    bar = tqdm(documents, unit=" documents", disable=None)
+    rows = submission_rows(predicted(run, bar, run.threshold, config.chunk))
+    check_submission(rows, documents, PROPERTIES)
+    write_submission(rows, output)
+    print(f"{output}: {len(rows)} facts in {len(documents)} documents")
+
+
+def _output(path: str) -> Path:
+    """A file that can be written, as is said before anything is computed."""
+    output = Path(path)
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: cannot be written, its folder is missing")
+    return output
 
 
 def case_study(config: DictConfig) -> None:
@@ -124,17 +153,20 @@ def predict(config: DictConfig) -> None:
     Raises:
         InputError: If the run or a document cannot be read.
     """
+    output = _output(config.output)
     run = load(Path(config.run), device=config.device or best_device())
     corpus: Corpus = instantiate(run.config.dataset)
     unread = (replace(document, facts=(), ignored=()) for document in corpus.read(Path(config.input)))
-    documents, output = corpus.prepare(unread), Path(config.output)
+    documents = corpus.prepare(unread)
     threshold = run.threshold if config.threshold is None else config.threshold
     if isinstance(threshold, str):
         raise InputError(f"threshold: '{threshold}' is not a number")
     counts = {"documents": 0, "facts": 0}
 
     def found() -> Iterator[Document]:
-        for document in tqdm(predicted(run, documents, threshold, config.chunk), unit=" documents"):
+        for document in tqdm(
+            predicted(run, documents, threshold, config.chunk), unit=" documents", disable=None
+        ):
             counts["documents"] += 1
             counts["facts"] += len(document.facts)
             yield document

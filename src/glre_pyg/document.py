@@ -177,12 +177,15 @@ class Document:
 
     def names(self, entity: Entity) -> frozenset[str]:
         """The names that an entity is mentioned by, as the corpus gives them, else as the text has them."""
+        # Of all mentions: an entity has a span once, though two names may stand for it.
         return frozenset(
-            (mention.names and mention.names[mention.ids.index(entity.id)])
-            or self.text[mention.start : mention.end]
-            for mention in self.mentions
-            if entity.id in mention.ids
+            self.name(entity.id, mention) for mention in self.mentions if entity.id in mention.ids
         )
+
+    def name(self, identifier: str, mention: Mention) -> str:
+        """What a mention calls an entity: as the corpus gives it, else as the text has it."""
+        given = mention.names and mention.names[mention.ids.index(identifier)]
+        return given or self.text[mention.start : mention.end]
 
     def word_span(self, mention: Mention) -> Span:
         """Words ``[start, end)`` that the mention covers."""

@@ -22,11 +22,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from glre_pyg.cases import write_case_study
+from glre_pyg.corpora.download import sha256_of
 from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.known import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
-from glre_pyg.evaluation.protocol import Protocol, sha256
+from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.inference import encode_once, predict, score_pairs
@@ -110,7 +111,7 @@ class Experiment:
         self.choose = instantiate(config.thresholds.choose)
         self.source = "dev"
         print(f"run directory: {folder}")
-        self.files = {split: sha256(path) for split, path in self.corpus.files().items()}
+        self.files = {split: sha256_of(path) for split, path in self.corpus.files().items()}
         if not self.files:  # the corpus is generated, from its config
             made_from = json.dumps(OmegaConf.to_container(config.dataset, resolve=True), sort_keys=True)
             self.files = {"generator": hashlib.sha256(made_from.encode()).hexdigest()}
@@ -159,8 +160,8 @@ class Experiment:
             corpus=self.corpus.name,
             pairs=self.corpus.protocol,
             files=self.files,
-            dev=f"{held_out} documents of the training file" if held_out else "its file",
-            ignored=sha256(self.known.source) if self.known else None,
+            dev=f"{held_out} documents of the training file" if held_out else "its own documents",
+            ignored=sha256_of(self.known.source) if self.known else None,
             setting=self._setting(),
             threshold=self.source,
         )

@@ -49,7 +49,7 @@ def predict(
     model.eval()
     out: list[np.ndarray] = [np.empty(0)] * len(graphs)
     batches = list(by_length(graphs, batch_size))
-    for indices in tqdm(batches, desc=progress, disable=progress is None, leave=False):
+    for indices in tqdm(batches, desc=progress, disable=True if progress is None else None, leave=False):
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
         with autocast():
             logits = model(batch)
@@ -72,7 +72,7 @@ def encode_once(
     if not isinstance(frozen, TransformerEncoder):
         return
     frozen.eval()
-    for indices in tqdm(list(by_length(graphs, batch_size)), desc="encoding", leave=False):
+    for indices in tqdm(list(by_length(graphs, batch_size)), desc="encoding", leave=False, disable=None):
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
         words = frozen(batch).cpu().split(word_counts(batch))
         for index, features in zip(indices, words, strict=True):

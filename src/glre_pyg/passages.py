@@ -6,7 +6,7 @@ Standard library only. Sentences are counted from 0 here; what people read count
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import groupby
 from typing import Literal
@@ -46,8 +46,7 @@ def entity_of(document: Document, identifier: str) -> Entity:
 
 def name_of(document: Document, entity: Entity, mention: Mention) -> str:
     """What a mention calls an entity, on one line."""
-    [name] = document.names(replace(entity, mentions=(mention,)))
-    return one_line(name)
+    return one_line(document.name(entity.id, mention))
 
 
 def names_of(document: Document, entity: Entity) -> tuple[str, ...]:

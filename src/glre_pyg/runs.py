@@ -1,8 +1,10 @@
-"""A run: from a config to a trained model, and the directory that holds all of it.
+"""A run: a trained model, and the directory that holds all that it takes to use it.
 
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the pieces),
-``model.safetensors``, ``scores.json``, ``predictions_dev.jsonl``, ``predictions_test.jsonl``,
-``log.jsonl``, TensorBoard's files, ``environment.json`` and ``checkpoint/``. It can be loaded on any machine.
+``model.safetensors``, ``scores.json``, ``known_facts.json`` (where there is an Ign F1),
+``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, TensorBoard's files,
+``environment.json`` and ``checkpoint/``; with cross-validation ``fold_0/`` and so on. It can be loaded on any
+machine.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Run:
         model: The model, with its best weights.
         pieces: What makes its input.
         labels: What its output means.
-        threshold: The threshold chosen on dev.
+        threshold: Probability above which a relation is predicted: one, or one for each of them.
         config: The resolved config.
         known: Facts that Ign F1 leaves out, if the corpus has such a score.
     """

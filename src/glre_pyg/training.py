@@ -260,7 +260,10 @@ def _train_epoch(
 ) -> float:
     model.train()
     bar = tqdm(
-        loader, desc=f"epoch {progress.epoch + 1}", leave=False, disable=not accelerator.is_main_process
+        loader,
+        desc=f"epoch {progress.epoch + 1}",
+        leave=False,
+        disable=None if accelerator.is_main_process else True,
     )
     losses: list[torch.Tensor] = []
     for batch in bar:

@@ -23,7 +23,7 @@ from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from glre_pyg.document import InputError
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,3 @@ class Protocol:
             f"{self.corpus} ({files or 'generated'}), {self.pairs}, trained on {self.setting}, "
             f"dev: {self.dev}, threshold: {self.threshold}{ignored}"
         )
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

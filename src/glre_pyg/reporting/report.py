@@ -74,7 +74,9 @@ class Report:
             if len(self.sections) > 1:
                 parts.append(f"## Trained on {section.setting}")
             protocol = section.protocol or "none, there are no runs"
-            parts += [f"Protocol: {protocol}.", f"Encoder: {section.encoders}.", CONDITIONS]
+            parts += [f"Protocol: {protocol}.", f"Encoder: {section.encoders}."]
+            if any(figure is not None for row in section.rows for figure in row.paper.values()):
+                parts.append(CONDITIONS)
             parts.append(markdown_table(section, self.layout.compared))
         parts.append(
             f"Ours: percent on {self.split}, mean ± sample standard deviation over runs with different seeds."
