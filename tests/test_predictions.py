@@ -13,7 +13,7 @@ from glre_pyg.document import InputError
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.known import NamedFacts, named_facts, read_named_facts
 from glre_pyg.evaluation.predictions import FLOOR, read_predictions, write_predictions
-from glre_pyg.evaluation.protocol import Protocol, sha256
+from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.thresholds import one_threshold, threshold_by_relation
 from scored import random_pairs, scored, scored_pairs
 
@@ -223,8 +223,3 @@ def test_a_protocol_in_a_line():
         "; Ign without the facts of cccccccc"
     )
     assert str(dataclasses.replace(PROTOCOL, files={})).startswith("cdr (generated)")
-
-
-def test_sha256(tmp_path):
-    (tmp_path / "empty").write_bytes(b"")
-    assert sha256(tmp_path / "empty").startswith("e3b0c442")
