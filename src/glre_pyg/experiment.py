@@ -29,6 +29,7 @@ from glre_pyg.evaluation.known import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
+from glre_pyg.evaluation.thresholds import read_threshold, saved_threshold
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
@@ -41,7 +42,6 @@ from glre_pyg.runs import (
     load,
     read_config,
     read_scores,
-    read_threshold,
     report,
     write_parts,
 )
@@ -179,9 +179,7 @@ class Experiment:
         protocol = self.protocol()
         scores: dict[str, object] = {
             "protocol": asdict(protocol),
-            "threshold": run.threshold
-            if isinstance(run.threshold, float)
-            else dict(zip(self.labels.relations, run.threshold.tolist(), strict=True)),
+            "threshold": saved_threshold(run.threshold, self.labels.relations),
             "best_epoch": epoch,
         }
         if self.known:
@@ -283,7 +281,8 @@ class Experiment:
             if ours.get(name) != theirs.get(name):
                 raise InputError(f"fixed_by: {fixed_by} has another {name}")
         self.source = "a run trained on train alone"
-        return scores["best_epoch"], read_threshold(scores, self.labels)
+        threshold = read_threshold(scores["threshold"], self.labels.relations, Path(fixed_by) / SCORES)
+        return scores["best_epoch"], threshold
 
     def _cross_validated(self, folds: int) -> tuple[int, Threshold]:
         """The epoch whose predictions on held-out folds are the best together, and their threshold."""

@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from hydra.utils import get_method, instantiate
@@ -29,6 +28,7 @@ from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.known import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import predict, score_pairs
 from glre_pyg.models.base import RelationModel
@@ -132,7 +132,7 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     pieces: Pieces = get_method(f"{kind}.load")(folder / "encoder")
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
     load_model(model, folder / WEIGHTS)
-    threshold = read_threshold(read_scores(folder), labels)
+    threshold = read_threshold(read_scores(folder).get("threshold"), labels.relations, folder / SCORES)
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
     return Run(model.to(device).eval(), pieces, labels, threshold, config, known)
 
@@ -152,14 +152,6 @@ def read_scores(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
     scores: dict[str, Any] = json.loads((folder / SCORES).read_text())
     return scores
-
-
-def read_threshold(scores: Mapping[str, Any], labels: Labels) -> Threshold:
-    """The threshold of a run: one for all relations, or one for each [R]."""
-    threshold = scores["threshold"]
-    if isinstance(threshold, Mapping):
-        return np.array([threshold[relation] for relation in labels.relations])
-    return float(threshold)
 
 
 def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:

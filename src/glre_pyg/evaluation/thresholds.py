@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 
 
@@ -50,6 +53,32 @@ def threshold_by_relation(pairs: ScoredPairs, *, min_facts: int, filtered: bool 
             found[relation] = cuts.right[best], cuts.predicted[best]
             thresholds[relation] = cuts.threshold[best]
     return thresholds
+
+
+def saved_threshold(threshold: Threshold, relations: Sequence[str]) -> float | dict[str, float]:
+    """A threshold as a run keeps it: a number, or one by the name of each relation."""
+    if isinstance(threshold, float):
+        return threshold
+    return dict(zip(relations, threshold.tolist(), strict=True))
+
+
+def read_threshold(saved: object, relations: Sequence[str], source: Path) -> Threshold:
+    """Read what :func:`saved_threshold` gave.
+
+    Args:
+        saved: What a run has kept.
+        relations: Names of the R relations.
+        source: The file that it is from.
+
+    Raises:
+        InputError: If it is not a number, or not one for each relation.
+    """
+    try:
+        if isinstance(saved, dict):
+            return np.array([float(saved[relation]) for relation in relations])
+        return float(saved)  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{source}: threshold: not a number, or one for each relation of the run") from None
 
 
 def fixed_threshold(pairs: ScoredPairs, *, value: float) -> Threshold:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.predictions import read_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval
-from glre_pyg.reporting.records import LABELS, SCORES, Record, find_runs, one_protocol, read_record
+from glre_pyg.evaluation.thresholds import read_threshold
+from glre_pyg.reporting.records import SCORES, Record, find_runs, one_protocol, read_record
 
 
 def compare_runs(places: list[str], *, split: str = "test", filtered: bool = True) -> PairedTest:
@@ -29,7 +28,10 @@ def compare_runs(places: list[str], *, split: str = "test", filtered: bool = Tru
     records = [read_record(folder) for folder in folders]
     protocol = one_protocol(records)
     pairs = [read_pairs(record, split) for record in records]
-    thresholds = [read_threshold(record) for record in records]
+    thresholds = [
+        read_threshold(record.scores.get("threshold"), record.relations, record.folder / SCORES)
+        for record in records
+    ]
     test = compare(pairs[0], thresholds[0], pairs[1], thresholds[1], filtered=filtered)
     _print(records, pairs, thresholds, protocol, test, split, filtered)
     return test
@@ -45,23 +47,6 @@ def read_pairs(record: Record, split: str) -> ScoredPairs:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
     return read_predictions(path, record.relations)
-
-
-def read_threshold(record: Record) -> Threshold:
-    """The threshold of a run: one for all relations, or one for each [R].
-
-    Raises:
-        InputError: If there is none, or none for a relation.
-    """
-    found = record.scores.get("threshold")
-    try:
-        if isinstance(found, dict):
-            return np.array([float(found[relation]) for relation in record.relations])
-        return float(found)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{record.folder / SCORES}: threshold: not a number, or one for each relation of {LABELS}"
-        ) from None
 
 
 def _print(
