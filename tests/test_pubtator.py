@@ -251,7 +251,9 @@ def documents(draw):
     )
     facts = draw(st.lists(fact, max_size=3)) if known else []
     words, sentences = one_word(text, [mention.span for mention in mentions], sections)
-    return Document(draw(NAME), text, words, sentences, tuple(mentions), tuple(facts), tuple(sections))
+    return Document(
+        draw(NAME), text, words, sentences, tuple(mentions), tuple(facts), sections=tuple(sections)
+    )
 
 
 @given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))

@@ -118,7 +118,7 @@ class Experiment:
         self.known = self.corpus.known()
         self.test = self.corpus.documents("test") if self.corpus.is_labelled("test") else []
         self.train, self.dev = self.corpus.documents("train"), self.corpus.documents("dev")
-        for documents in ([*self.train, *self.dev], self.test):
+        for documents in (self.dev, self.test):
             _check_names(documents)
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
@@ -287,6 +287,7 @@ class Experiment:
     def _cross_validated(self, folds: int) -> tuple[int, Threshold]:
         """The epoch whose predictions on held-out folds are the best together, and their threshold."""
         documents = [*self.train, *self.dev]
+        _check_names(documents)
         Random(self.config.seed).shuffle(documents)
         if folds > len(documents):
             raise InputError(f"fixed_by: {folds} folds of {len(documents)} documents")
