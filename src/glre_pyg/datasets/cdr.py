@@ -68,8 +68,10 @@ class CDR(FileCorpus):
 
     def files(self) -> Mapping[str, Path]:
         """The files of the splits, and the tree that the filter goes by."""
-        tree = {} if self.protocol == "unfiltered" else {"mesh": mesh_tree(self._root)}
-        return {**super().files(), **tree}
+        files = dict(super().files())
+        if self.protocol != "unfiltered":
+            files["mesh"] = mesh_tree(self._root)
+        return files
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Mentions without identifier pooled, hypernyms ignored, as the protocol has it.
