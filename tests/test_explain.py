@@ -27,6 +27,7 @@ from glre_pyg.inference import predict
 from glre_pyg.nn.context import ContextAttention
 from glre_pyg.nn.local import LocalAttention
 from glre_pyg.nn.nodes import Nodes
+from glre_pyg.nn.pairs import PairVectors, Part
 from glre_pyg.passages import connection, marked, passages
 from test_model import relabelled
 
@@ -78,7 +79,7 @@ def test_local_weights_times_values_are_what_the_layer_gives(heads):
             mine = pair == row
             torch.testing.assert_close(weights[mine].sum(0), torch.ones(heads))
             drawn = torch.einsum("iz,izd->zd", weights[mine], values[mention[mine]]).flatten()
-            torch.testing.assert_close(norm(attention.out(drawn)), out[row])
+            torch.testing.assert_close(norm(attention.out(drawn)), out.dense()[row])
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -86,11 +87,12 @@ def test_local_weights_times_values_are_what_the_layer_gives(heads):
 def test_context_weights_times_pairs_are_what_the_layer_gives(diagonal, scaled):
     layer = ContextAttention(6, diagonal=diagonal, scaled=scaled)
     relation, of = torch.randn(7, 6), torch.tensor([0, 0, 2, 2, 2, 2, 5])
-    weights = layer.weights(relation, of)
-    torch.testing.assert_close(weights @ relation, layer(relation, of))
+    inputs = *layer.inputs(PairVectors((Part(relation, torch.arange(7)),))), torch.randn(7, 4), of
+    weights = layer.weights(*inputs)
+    torch.testing.assert_close(weights @ inputs[2], layer(*inputs))
     torch.testing.assert_close(weights.sum(-1), torch.ones(7))
     assert not weights[of[:, None] != of].any()
-    assert layer.weights(relation[:0], of[:0]).shape == (0, 0)
+    assert layer.weights(*(each[:0] for each in inputs)).shape == (0, 0)
 
 
 # Reasons
@@ -122,11 +124,14 @@ def test_reasons_are_what_the_layers_were_given(pieces):
     class Written(nn.Module):
         def __init__(self, layer):
             super().__init__()
-            self.out_channels, self.inner, self.inputs = layer.out_channels, [layer], None
+            self.out_channels, self.inner, self.given = layer.out_channels, [layer], None
 
         def forward(self, *inputs):
-            self.inputs = inputs
+            self.given = inputs
             return self.inner[0](*inputs)
+
+        def inputs(self, relation):
+            return self.inner[0].inputs(relation)
 
     model, each = glre(pieces).eval(), DOCUMENTS[2]
     found = of_model(model, pieces, each)
@@ -134,8 +139,8 @@ def test_reasons_are_what_the_layers_were_given(pieces):
     model.local_layer, model.context_layer = Written(local), Written(context)
     with torch.inference_mode():
         model(pieces(LABELS.blind_graph(each)))
-        heads, tails = local.weights(*model.local_layer.inputs)
-        table = context.weights(*model.context_layer.inputs)
+        heads, tails = local.weights(*model.local_layer.given)
+        table = context.weights(*model.context_layer.given)
     candidates = pairs_of(each)
     for row, reason in enumerate(found):
         for side, (pair, _, weights) in (("head_mentions", heads), ("tail_mentions", tails)):
@@ -144,6 +149,21 @@ def test_reasons_are_what_the_layers_were_given(pieces):
         for of in reason.context:
             column = candidates.index((of.head, of.tail))
             assert of.weight == pytest.approx(table[row, column].item(), abs=1e-5)
+
+
+def test_reasons_do_not_depend_on_the_blocks_of_pairs(pieces):
+    model, each = glre(pieces), DOCUMENTS[3]
+    whole = of_model(model, pieces, each)
+    model.block_pairs = model.context_layer.block_cells = 3
+    for one, other in zip(whole, of_model(model, pieces, each), strict=True):
+        assert weights_of(one) == pytest.approx(weights_of(other), abs=1e-5)
+
+
+def weights_of(reason):
+    """All weights of a reason, those of the context by pair."""
+    context = {(of.head, of.tail): of.weight for of in reason.context}
+    mentions = [of.weight for of in (*reason.head_mentions, *reason.tail_mentions)]
+    return {**context, **dict(enumerate(mentions))}
 
 
 def test_asking_leaves_the_model_as_it_was(pieces):

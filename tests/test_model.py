@@ -388,7 +388,9 @@ def test_query_asks_with_entities_before_or_after_convolution():
     batch = batch_of(DOCUMENTS, pieces)
     for query, changes in (("global", True), ("initial", False)):
         model, seen = glre(pieces, query=query).eval(), []
-        model.local_layer.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out[0]))
+        model.local_layer.register_forward_hook(
+            lambda module, given, out, seen=seen: seen.append(out[0].dense())
+        )
         model(batch)
         with torch.no_grad():
             model.global_layer.layers[1].root.weight.mul_(2)

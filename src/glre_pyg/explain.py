@@ -178,20 +178,30 @@ def _weights(model: RelationModel, graph: DocumentGraph) -> tuple[list[Drawn] | 
         predict(model, [graph], batch_size=1, device=next(model.parameters()).device)
     sides = None
     if local:
+        layers = [[_joined(blocks) for blocks in zip(*calls, strict=True)] for calls in local.values()]
         sides = [
-            (*layers[0][:2], torch.stack([weights.mean(-1) for *_, weights in layers]).mean(0))
-            for layers in zip(*local, strict=True)
+            (*same[0][:2], torch.stack([weights.mean(-1) for *_, weights in same]).mean(0))
+            for same in zip(*layers, strict=True)
         ]
-    return sides, torch.stack(context).mean(0) if context else None
+    tables = [table for [table] in context.values()]
+    return sides, torch.stack(tables).mean(0) if tables else None
+
+
+def _joined(blocks: Sequence[Drawn]) -> Drawn:
+    """What one layer drew on in all blocks of pairs."""
+    pair, mention, weight = (torch.cat(tensors) for tensors in zip(*blocks, strict=True))
+    return pair, mention, weight
 
 
 @contextmanager
-def _noted(model: nn.Module, kind: type[LocalAttention | ContextAttention]) -> Iterator[list[Any]]:
-    """The weights of every layer of one kind as the model runs, computed from what the layer is given."""
-    found: list[Any] = []
+def _noted(
+    model: nn.Module, kind: type[LocalAttention | ContextAttention]
+) -> Iterator[Mapping[nn.Module, list[Any]]]:
+    """The weights of every layer of one kind as the model runs, a call each, from what the layer is given."""
+    found: dict[nn.Module, list[Any]] = {}
 
     def note(layer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        found.append(layer.weights(*arguments, **options))
+        found.setdefault(layer, []).append(layer.weights(*arguments, **options))
 
     layers = [layer for layer in model.modules() if isinstance(layer, kind)]
     handles = [layer.register_forward_pre_hook(note, with_kwargs=True) for layer in layers]

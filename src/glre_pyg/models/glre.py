@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glre_pyg.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.classifier import Classifier
+from glre_pyg.nn.context import ContextLayer
+from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.nodes import NodeEncoder
+from glre_pyg.nn.nodes import NodeEncoder, Nodes
+from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
 from glre_pyg.pieces import Pieces
 
 
@@ -35,12 +38,18 @@ class GLRE(RelationModel):
         local_layer: Called with the widths of entities and of mentions; those to both sides of each pair
             (Eqs. 3-5).
         distance: Called with nothing; signed distances to embeddings (Eq. 6).
-        context_layer: Called with the width of a target relation; those to context relations (Eq. 7).
+        context_layer: Called with the width of a target relation; sums over those of a document (Eq. 7).
         classifier: Called with the widths in and out (Eq. 8).
         query: What the local layer asks with: entities after (``"global"``) or before (``"initial"``)
             graph convolution.
         loss: Called with R; the loss and the number of logits (Eq. 9).
+
+    Attributes:
+        block_pairs: Pairs that Eqs. 3 to 6 are worked out for at a time; None for all of a batch. With
+            gradients, a batch that has more computes them twice. See :mod:`glre_pyg.cost`.
     """
+
+    block_pairs: int | None = None
 
     def __init__(
         self,
@@ -51,9 +60,9 @@ class GLRE(RelationModel):
         nodes: Callable[[int], NodeEncoder],
         global_layer: Callable[[int], Layer],
         local_layer: Callable[[int, int], Layer],
-        distance: Callable[[], Layer],
-        context_layer: Callable[[int], Layer],
-        classifier: Callable[[int, int], nn.Module],
+        distance: Callable[[], DistanceEmbedding],
+        context_layer: Callable[[int], ContextLayer],
+        classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
         loss: Callable[[int], RelationLoss],
     ) -> None:
@@ -71,13 +80,25 @@ class GLRE(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Logits of all candidate pairs [P, loss.num_logits]."""
-        head, tail = batch.pair_index
         words = self.encoder(batch)  # [W, ·]
         nodes = self.nodes(words, batch)
         entity = self.global_layer(nodes.typed, batch.edge_index_dict)  # [E, ·]
+
+        def pairs(block: slice) -> tuple[Tensor, ...]:
+            relation = self._relation(entity, nodes, batch, block)
+            return *self.classifier.first(relation), *self.context_layer.inputs(relation)
+
+        own, value, relation, key = in_blocks(
+            pairs, batch.pair_index.size(1), self.block_pairs
+        )  # [P, ·] each
+        context = self.context_layer(relation, key, value, documents_of_pairs(batch))
+        return self.classifier(own + context)
+
+    def _relation(self, entity: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice) -> PairVectors:
+        """Target relations of a block of pairs (Eq. 6)."""
+        head, tail = batch.pair_index[:, block]
+        distance = batch.pair_distance[block]
         query = entity if self.query == "global" else nodes.typed["entity"]
-        local_head, local_tail = self.local_layer(query, nodes, batch)  # [P, ·]
-        near, far = self.distance(batch.pair_distance), self.distance(-batch.pair_distance)
-        relation = torch.cat([entity[head], local_head, near, entity[tail], local_tail, far], dim=-1)
-        context = self.context_layer(relation, documents_of_pairs(batch))  # [P, ·]
-        return self.classifier(torch.cat([relation, context], dim=-1))
+        local_head, local_tail = self.local_layer(query, nodes, batch, block)
+        near, far = self.distance.part(distance), self.distance.part(-distance)
+        return PairVectors((Part(entity, head), local_head, near, Part(entity, tail), local_tail, far))

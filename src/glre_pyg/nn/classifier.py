@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from glre_pyg.nn.pairs import PairVectors
+
 
 class Classifier(nn.Module):
     r"""A feed-forward network over target and context relation (Eq. 8); the sigmoid is left to the loss.
 
     .. math:: y_r = \mathrm{sigmoid}(\mathrm{FFNN}([o_r; o_c]))
 
+    Its first layer is linear in both, :math:`W [o_r; o_c] = W_1 o_r + W_2 o_c`, and :math:`o_c` is a weighted
+    sum of target relations, so :math:`W_2` is applied to those before they are summed (Eq. 7).
+
     Args:
         in_channels: Width of :math:`[o_r; o_c]`.
         out_channels: R.
         hidden_channels: Width of hidden layers.
         num_hidden: Hidden layers; the released code has none for CDR and one for DocRED.
-        dropout: Dropout before the last layer.
+        dropout: Dropout before the last layer. Without hidden layers it falls on what pairs share.
 
     Shape:
-        [P, in_channels] to logits [P, R].
+        :meth:`first` and the context layer's sum [P, ·] to logits [P, out_channels].
     """
 
     def __init__(
@@ -30,7 +35,26 @@ class Classifier(nn.Module):
             layers += [nn.Linear(in_channels, hidden_channels), nn.ReLU()]
             in_channels = hidden_channels
         self.layers = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(in_channels, out_channels))
+        self.num_before = 0 if num_hidden else 1
+        self.dropout = dropout
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [P, R]."""
-        return self.layers(x)
+    def first(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
+        """What target relations give the first layer: for their own pair, and for the contexts they are in.
+
+        Returns:
+            :math:`W_1 o_r` with the bias, and :math:`W_2 o_r`, each [P, ·]; the second [P, 0] if there is
+            no context.
+        """
+        layer = self.layers[self.num_before]
+        assert isinstance(layer, nn.Linear)
+        if self.num_before:
+            relation = relation.dropout(self.dropout, training=self.training)
+        width = sum(part.rows.size(1) for part in relation.parts)
+        own = relation.linear(layer.weight[:, :width], layer.bias)
+        if width == layer.in_features:
+            return own, own[:, :0]
+        return own, relation.linear(layer.weight[:, width:])
+
+    def forward(self, first: Tensor) -> Tensor:
+        """Logits [P, R] from the first layer's result :math:`W_1 o_r + W_2 o_c` [P, ·]."""
+        return self.layers[self.num_before + 1 :](first)

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch_geometric.utils import to_dense_batch
+from torch.utils.checkpoint import checkpoint
 
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.pairs import PairVectors
+
+SMALL = 128
+"""Pairs of neighbouring documents that share one product, behind a mask."""
 
 
-class ContextAttention(Layer):
+class ContextLayer(Layer):
+    """What every layer of Eq. 7 is: given what it made of all pairs, it says what to add to each."""
+
+    def inputs(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
+        """What the layer needs of some pairs: two tensors [P, ·]."""
+        raise NotImplementedError
+
+    def forward(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:
+        """What is added to each pair [P, c], from :meth:`inputs`, values [P, c] and documents [P]."""
+        raise NotImplementedError
+
+
+class ContextAttention(ContextLayer):
     r"""What the other relations of a document say of its topic (Eq. 7).
 
     .. math::
         o_c = \sum_{i=0}^{p} \theta_i o_i, \quad
         \theta_i = \frac{\exp(o_i W o_r')}{\sum_{j=0}^{p} \exp(o_j W o_r')}
 
-    The sum runs over all candidate pairs of the document, never over a set that depends on labels.
+    The sum runs over all candidate pairs of the document, never over a set that depends on labels. What is
+    summed may be any linear map of the :math:`o_i`.
 
     Args:
         in_channels: d_r, width of a target relation representation.
@@ -25,9 +44,15 @@ class ContextAttention(Layer):
             there cancels in the softmax and is left out.
         scaled: Whether logits are divided by the root of d_r; the paper and the released code do not.
 
+    Attributes:
+        block_cells: Logits, pairs by pairs, that exist at a time; None for no limit. With gradients, a batch
+            that has more computes them twice.
+
     Shape:
-        Target relations [P, in_channels] and their documents [P], ascending, to [P, in_channels].
+        :meth:`inputs`, values [P, c], and the documents of pairs [P], ascending, to [P, c].
     """
+
+    block_cells: int | None = None
 
     def __init__(self, in_channels: int, *, diagonal: bool, scaled: bool) -> None:
         super().__init__()
@@ -42,36 +67,75 @@ class ContextAttention(Layer):
         bound = len(self.weight) ** -0.5
         nn.init.uniform_(self.weight, bound if self.diagonal else -bound, 1.0 if self.diagonal else bound)
 
-    def forward(self, relation: Tensor, document: Tensor) -> Tensor:
-        """Context relation representations [P, in_channels]."""
-        if not len(relation):
-            return relation
-        keys, real = to_dense_batch(self._keys(relation), document)  # [B, P*, d_r]
-        relations, _ = to_dense_batch(relation, document)
-        mask = real[:, None, :].expand(-1, real.size(1), -1)
-        context = scaled_dot_product_attention(relations, keys, relations, attn_mask=mask, scale=self.scale)
-        return context[real]
+    def inputs(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
+        """Target relations :math:`o_r` and keys :math:`o_i W`, each [P, in_channels]."""
+        dense = relation.dense()
+        return dense, dense * self.weight if self.diagonal else relation.linear(self.weight.t())
 
-    def weights(self, relation: Tensor, document: Tensor) -> Tensor:
+    def forward(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:
+        """Sums of values by the weights of Eq. 7, [P, c]."""
+        groups = _together(torch.bincount(document).tolist())
+        sizes = [sum(group) for group in groups]
+        limit = self.block_cells or sum(size**2 for size in sizes)
+        again = sum(size**2 for size in sizes) > limit and torch.is_grad_enabled()
+        sums = []
+        for group, *inputs in zip(
+            groups, *(each.split(sizes) for each in (relation, key, value, document)), strict=True
+        ):
+            asking, keys, values, documents = inputs
+            mask = documents[:, None] == documents if len(group) > 1 else None
+            rows = max(limit // len(asking), 1)
+            for number, part in enumerate(asking.split(rows)):
+                seen = None if mask is None else mask[number * rows : (number + 1) * rows]
+                if again:
+                    sums.append(checkpoint(self._sum, part, keys, values, seen, use_reentrant=False))
+                else:
+                    sums.append(self._sum(part, keys, values, seen))
+        return torch.cat(sums) if sums else value
+
+    def weights(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:
         r"""The :math:`\theta` of :meth:`forward`, which never makes them as a whole.
 
         Returns:
             [P, P]: row *r* has the weights of all pairs in the context of pair *r*; 0 across documents.
         """
-        logits = relation @ self._keys(relation).t() * self.scale
+        logits = relation @ key.t() * self.scale
         return logits.masked_fill(document[:, None] != document, -torch.inf).softmax(-1)
 
-    def _keys(self, relation: Tensor) -> Tensor:
-        return relation * self.weight if self.diagonal else relation @ self.weight  # o_i W
+    def _sum(self, relation: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        out = scaled_dot_product_attention(
+            relation[None], key[None], value[None], attn_mask=mask, scale=self.scale
+        )
+        return out[0]
 
 
-class NoContext(Layer):
+class NoContext(ContextLayer):
     """The ablation "w/o context relation representations" (Table 4): nothing is added to the pair."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.out_channels = 0
 
-    def forward(self, relation: Tensor, document: Tensor) -> Tensor:
-        """A tensor [P, 0]."""
-        return relation.new_zeros(len(relation), 0)
+    def inputs(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
+        """Nothing is needed: two tensors [P, 0]."""
+        empty = relation.parts[0].rows.new_zeros(len(relation.parts[0].index), 0)
+        return empty, empty
+
+    def forward(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:
+        """Zero."""
+        return value.new_zeros(())
+
+
+def _together(counts: Sequence[int]) -> list[list[int]]:
+    """Pairs of documents by what is worked on at once: small neighbours together, others alone.
+
+    >>> _together([100, 20, 0, 20, 300, 5])
+    [[100, 20], [20], [300], [5]]
+    """
+    groups: list[list[int]] = []
+    for count in filter(None, counts):
+        if groups and sum(groups[-1]) + count <= SMALL:
+            groups[-1].append(count)
+        else:
+            groups.append([count])
+    return groups

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from glre_pyg.document import InputError
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.pairs import Part
 
 
 class DistanceEmbedding(Layer):
@@ -42,6 +43,12 @@ class DistanceEmbedding(Layer):
     def forward(self, distance: Tensor) -> Tensor:
         """Embeddings [P, channels] of signed distances [P]."""
         return self.table(self.bins(distance))
+
+    def part(self, distance: Tensor) -> Part:
+        """The same as rows that pairs share: one for each bin."""
+        return Part(
+            self.table(torch.arange(2 * self.bins_each_way, device=distance.device)), self.bins(distance)
+        )
 
     def bins(self, distance: Tensor) -> Tensor:
         """Bins [P] of signed distances [P].

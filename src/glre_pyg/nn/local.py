@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import cumsum, degree, scatter, softmax
+from torch_geometric.utils import cumsum, segment, softmax
 
 from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import Nodes
+from glre_pyg.nn.pairs import Part
 
 Drawn = tuple[Tensor, Tensor, Tensor]
 """Pairs [I], mentions [I], and the weight of each mention in each head of attention [I, z]."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Entities as others ask for them: N rows with I mentions in all.
+
+    An entity with one mention is the same whoever asks, so its pairs share one row; any other has a row for
+    each pair.
+
+    Args:
+        index: Row of each pair [P].
+        by: The entity that asks for each row [N].
+        row: Row of each (row, mention) incidence [I], ascending.
+        ptr: Where the incidences of each row begin, and the end of the last [N + 1].
+        mention: Mention of each incidence [I].
+        sentence: Its sentence [I].
+    """
+
+    index: Tensor
+    by: Tensor
+    row: Tensor
+    ptr: Tensor
+    mention: Tensor
+    sentence: Tensor
 
 
 class MentionAttention(nn.Module):
@@ -23,9 +50,10 @@ class MentionAttention(nn.Module):
         \mathrm{head}_i &= \mathrm{softmax}\left(\frac{(Q W_i^Q)(K W_i^K)'}{\sqrt{d_v}}\right) V W_i^V
 
     *Q* is the other entity, *K* the sentences of the mentions, *V* the mentions. Projections are made once
-    for each entity, sentence and mention; only products are made for each (pair, mention).
+    for each entity, sentence and mention; only products are made for each incidence of a row and a mention.
 
-    Paper: no biases. Here: biases, and dropout on weights and output, as in the released code.
+    Paper: no biases. Here: biases, and dropout on weights and output, as in the released code. Pairs that
+    share a row lose the same of it.
 
     Args:
         query_channels: Width of the entities that ask.
@@ -44,47 +72,26 @@ class MentionAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
         self.heads, self.dropout = heads, nn.Dropout(dropout)
 
-    def forward(
-        self,
-        query: Tensor,
-        nodes: Nodes,
-        sentence_of: Tensor,
-        pair: Tensor,
-        mention: Tensor,
-        asked_by: Tensor,
-    ) -> Tensor:
-        """Local representations of one side of each pair.
+    def forward(self, query: Tensor, nodes: Nodes, asked: Asked) -> Tensor:
+        """Local representations of entities as others ask for them [N, channels].
 
         Args:
             query: Entities [E, query_channels].
             nodes: Initial nodes.
-            sentence_of: Sentence of each mention [M].
-            pair: Pair of each (pair, mention) incidence [I], ascending.
-            mention: Mention of each incidence [I].
-            asked_by: The other entity of each pair [P].
-
-        Returns:
-            [P, channels].
+            asked: Who is asked, by whom.
         """
         v = self._split(self.value(nodes.mention))  # [M, z, d/z]
-        weights = self.dropout(self.weights(query, nodes, sentence_of, pair, mention, asked_by))
-        heads = scatter(weights[..., None] * v[mention], pair, dim_size=len(asked_by))  # [P, z, d/z]
+        weights = self.dropout(self.weights(query, nodes, asked))
+        heads = segment(weights[..., None] * v.index_select(0, asked.mention), asked.ptr)  # [N, z, d/z]
         return self.dropout(self.out(heads.flatten(1)))
 
-    def weights(
-        self,
-        query: Tensor,
-        nodes: Nodes,
-        sentence_of: Tensor,
-        pair: Tensor,
-        mention: Tensor,
-        asked_by: Tensor,
-    ) -> Tensor:
-        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a pair."""
+    def weights(self, query: Tensor, nodes: Nodes, asked: Asked) -> Tensor:
+        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a row."""
         q = self._split(self.query(query))  # [E, z, d/z]
         k = self._split(self.key(nodes.sentence))  # [S, z, d/z]
-        logits = (q[asked_by[pair]] * k[sentence_of[mention]]).sum(-1) / q.size(-1) ** 0.5  # [I, z]
-        return softmax(logits, pair, num_nodes=len(asked_by))
+        q = q.index_select(0, asked.by.index_select(0, asked.row))
+        logits = (q * k.index_select(0, asked.sentence)).sum(-1) / q.size(-1) ** 0.5  # [I, z]
+        return softmax(logits, asked.row, num_nodes=len(asked.by))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
@@ -106,7 +113,8 @@ class LocalAttention(Layer):
         heads, dropout: See :class:`MentionAttention`.
 
     Shape:
-        Entities [E, query_channels], nodes and their batch to heads and tails, each [P, channels].
+        Entities [E, query_channels], nodes and their batch to heads and tails, each a
+        :class:`~glre_pyg.nn.pairs.Part` of [P, channels].
     """
 
     def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
@@ -116,28 +124,40 @@ class LocalAttention(Layer):
         self.head_norm, self.tail_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.out_channels = channels
 
-    def forward(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
-        """Local representations of the head and of the tail of every pair."""
-        sentence_of = sentence_of_mentions(batch)
-        head, tail = batch.pair_index
-        local_head = self.head(query, nodes, sentence_of, *incidences(batch, head), tail)
-        local_tail = self.tail(query, nodes, sentence_of, *incidences(batch, tail), head)
-        return self.head_norm(local_head), self.tail_norm(local_tail)
+    def forward(
+        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
+    ) -> tuple[Part, Part]:
+        """Local representations of the head and of the tail of every pair of a block."""
+        head, tail = batch.pair_index[:, block]
+        return (
+            self._side(self.head, self.head_norm, query, nodes, ask(batch, head, tail)),
+            self._side(self.tail, self.tail_norm, query, nodes, ask(batch, tail, head)),
+        )
 
-    def weights(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Drawn, Drawn]:
+    def weights(
+        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
+    ) -> tuple[Drawn, Drawn]:
         """What the heads and the tails of pairs draw on, by the weights of :meth:`forward` without dropout.
 
         Returns:
             For heads and for tails: pairs [I], ascending, their mentions [I], and weights [I, heads].
         """
-        sentence_of = sentence_of_mentions(batch)
-        head, tail = batch.pair_index
+        head, tail = batch.pair_index[:, block]
 
         def side(attention: MentionAttention, mine: Tensor, other: Tensor) -> Drawn:
-            pair, mention = incidences(batch, mine)
-            return pair, mention, attention.weights(query, nodes, sentence_of, pair, mention, other)
+            asked = ask(batch, mine, other)
+            weights = attention.weights(query, nodes, asked)
+            counts = asked.ptr.diff()[asked.index]
+            pair, within = spread(counts)
+            of = asked.ptr[asked.index[pair]] + within
+            return pair + (block.start or 0), asked.mention[of], weights[of]
 
         return side(self.head, head, tail), side(self.tail, tail, head)
+
+    def _side(
+        self, attention: MentionAttention, norm: nn.LayerNorm, query: Tensor, nodes: Nodes, asked: Asked
+    ) -> Part:
+        return Part(norm(attention(query, nodes, asked)), asked.index)
 
 
 class NoLocal(Layer):
@@ -147,10 +167,43 @@ class NoLocal(Layer):
         super().__init__()
         self.out_channels = 0
 
-    def forward(self, query: Tensor, nodes: Nodes, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
-        """Two tensors [P, 0]."""
-        empty = query.new_zeros(batch.pair_index.size(1), 0)
+    def forward(
+        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
+    ) -> tuple[Part, Part]:
+        """Two parts without width."""
+        head = batch.pair_index[0, block]
+        empty = Part(query.new_zeros(1, 0), torch.zeros_like(head))
         return empty, empty
+
+
+def ask(batch: DocumentGraph, mine: Tensor, by: Tensor) -> Asked:
+    """Who is asked in pairs, and by whom.
+
+    Args:
+        batch: Graphs.
+        mine: The entity of each pair that is asked [P].
+        by: The entity of each pair that asks [P].
+    """
+    mentions, entities = batch["mention", "refers_to", "entity"].edge_index
+    mentions = mentions[entities.argsort(stable=True)]  # [M] by entity
+    counts = torch.bincount(entities, minlength=batch["entity"].num_nodes)
+    alone = counts[mine] == 1
+    index = torch.where(alone, mine, len(counts) + torch.arange(len(mine), device=mine.device))
+    rows, index = index.unique(return_inverse=True)
+    first = torch.zeros_like(rows).scatter_reduce_(
+        0, index, torch.arange(len(index), device=index.device), "amin", include_self=False
+    )
+    entity = mine[first]
+    row, within = spread(counts[entity])
+    mention = mentions[cumsum(counts)[entity[row]] + within]
+    return Asked(
+        index=index,
+        by=by[first],
+        row=row,
+        ptr=cumsum(counts[entity]),
+        mention=mention,
+        sentence=sentence_of_mentions(batch)[mention],
+    )
 
 
 def sentence_of_mentions(batch: DocumentGraph) -> Tensor:
@@ -159,17 +212,11 @@ def sentence_of_mentions(batch: DocumentGraph) -> Tensor:
     return torch.empty_like(sentence).scatter_(0, mention, sentence)
 
 
-def incidences(batch: DocumentGraph, entity: Tensor) -> tuple[Tensor, Tensor]:
-    """Which mentions an entity of each pair has: pairs [I] and mentions [I], ascending by pair.
+def spread(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers of things that have ``counts`` [N] of something, and of each something within its thing.
 
-    Args:
-        batch: Graphs.
-        entity: One entity of each pair [P].
+    >>> spread(torch.tensor([2, 0, 1]))
+    (tensor([0, 0, 2]), tensor([0, 1, 0]))
     """
-    mentions, entities = batch["mention", "refers_to", "entity"].edge_index
-    mentions = mentions[entities.argsort(stable=True)]
-    sizes = degree(entities, batch["entity"].num_nodes, torch.long)
-    counts = sizes[entity]  # [P]
-    pair = torch.arange(len(entity), device=entity.device).repeat_interleave(counts)
-    within = torch.arange(len(pair), device=entity.device) - cumsum(counts)[pair]
-    return pair, mentions[cumsum(sizes)[entity[pair]] + within]
+    thing = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+    return thing, torch.arange(len(thing), device=counts.device) - cumsum(counts)[thing]
