@@ -68,7 +68,7 @@ class NodeEncoder(Layer):
         }
         count = batch["entity"].num_nodes
         nodes["entity"] = scatter(
-            nodes["mention"][mention_index], entity_index, dim_size=count, reduce="mean"
+            nodes["mention"].index_select(0, mention_index), entity_index, dim_size=count, reduce="mean"
         )
         typed = {
             name: torch.cat([nodes[name], kind.expand(len(nodes[name]), -1)], dim=-1)
@@ -82,4 +82,5 @@ def mean_of_spans(words: Tensor, span: Tensor) -> Tensor:
     sizes = span[:, 1] - span[:, 0]
     ptr = cumsum(sizes)
     offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes)
-    return segment(words[torch.arange(len(offset), device=words.device) + offset], ptr, reduce="mean")
+    inside = words.index_select(0, torch.arange(len(offset), device=words.device) + offset)
+    return segment(inside, ptr, reduce="mean")

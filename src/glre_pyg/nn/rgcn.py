@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import HeteroConv, SAGEConv
-from torch_geometric.utils import degree
+from torch_geometric.utils import cumsum
 
 from glre_pyg.graph import EDGE_TYPES, NODE_TYPES
 from glre_pyg.nn.layer import Layer
@@ -60,7 +60,7 @@ class RGCNLayer(nn.Module):
         self.norm, self.targets = norm, targets
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> dict[str, Tensor]:
-        """Nodes [N, in_channels] by type and :func:`undirected` edges to nodes [N, out_channels] by type."""
+        """Nodes [N, in_channels] by type and :func:`undirected` edges to nodes [N, out_channels]."""
         messages = self.messages(x, edges)
         out = {name: messages[name] + self.root(x[name]) for name in self.targets}
         if self.bias is None and self.norm == "relation":
@@ -77,7 +77,7 @@ class RGCNLayer(nn.Module):
         counts = nodes.new_zeros(len(nodes), len(EDGE_TYPES))
         for key, number in self.number.items():
             if key[2] == name:
-                counts[:, number] = degree(edges[key][1], len(nodes), nodes.dtype)
+                counts[:, number] = edges[key].crow_indices().diff()
         return counts
 
 
@@ -122,12 +122,14 @@ class RGCN(Layer):
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
         """Entity global representations [E, out_channels]."""
+        # Not every device has sparse products in half precision, so layers exchange the weights' precision.
+        dtype = next(self.parameters()).dtype
+        x = {name: self.dropout_in(nodes.to(dtype)) for name, nodes in x.items()}
         edges = undirected(x, edges, self_loops=self.self_loops)
-        x = {name: self.dropout_in(nodes) for name, nodes in x.items()}
         for number, layer in enumerate(self.layers):
             if number:
                 x = {name: self.dropout(nodes) for name, nodes in x.items()}
-            x = {name: nodes.relu() for name, nodes in layer(x, edges).items()}
+            x = {name: nodes.relu().to(dtype) for name, nodes in layer(x, edges).items()}
         return x["entity"]
 
 
@@ -152,13 +154,33 @@ def reverse(edge_type: EdgeType) -> EdgeType:
 def undirected(
     x: dict[str, Tensor], edges: dict[EdgeType, Tensor], *, self_loops: bool
 ) -> dict[EdgeType, Tensor]:
-    """The edges of a document graph and their reverses; with loops within a node type where asked."""
+    """The edges of a document graph and their reverses, as sparse matrices [targets, sources].
+
+    Neighbours are then summed without a message for each edge: 1,000 sentences have 999,000 edges.
+
+    Args:
+        x: Nodes [N, ·] by type.
+        edges: Indices [2, ·] by edge type.
+        self_loops: Whether mentions and sentences get an edge to themselves.
+    """
     out = {}
     for edge_type in EDGE_TYPES:
-        index = edges[edge_type]
-        if edge_type == reverse(edge_type) and self_loops:
-            loops = torch.arange(len(x[edge_type[0]]), device=index.device)
+        (source, _, target), index = edge_type, edges[edge_type]
+        if source == target and self_loops:
+            loops = torch.arange(len(x[source]), device=index.device)
             index = torch.cat([index, loops.expand(2, -1)], dim=1)
-        out[reverse(edge_type)] = index.flip(0)
-        out[edge_type] = index
+        out[reverse(edge_type)] = _adjacency(index.flip(0), x[target], x[source])
+        out[edge_type] = _adjacency(index, x[source], x[target])
     return out
+
+
+def _adjacency(index: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
+    order = index[1].argsort(stable=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch calls the format new
+        return torch.sparse_csr_tensor(
+            cumsum(torch.bincount(index[1], minlength=len(targets))),
+            index[0, order],
+            torch.ones(len(order), dtype=sources.dtype, device=index.device),
+            size=(len(targets), len(sources)),
+        )
