@@ -180,6 +180,10 @@ def transformer(*, dropout=0.0, pooling="mean", trainable=True):
         attention_dropout=dropout,
         mask_rate=0.0,
         frozen=None,
+        max_tokens=None,
+        max_padding=None,
+        gradient_checkpointing=False,
+        compile=None,
     )
 
 

@@ -1,5 +1,7 @@
 """Word vectors (Eq. 1), by the model of every family, against the same model called by hand."""
 
+import shutil
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -8,17 +10,18 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch._dynamo.utils import counters
 from torch_geometric.data import Batch
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
 from checkpoints import FAMILIES, TEXT, checkpoint
-from documents import LABELS, batch_of, document, empty, random_documents, subwords
+from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords
 from glre_pyg.config import config_dir
 from glre_pyg.document import InputError
 from glre_pyg.graph import word_counts
 from glre_pyg.inference import encode_once
-from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.encoder import TransformerEncoder, compile_with
 from glre_pyg.pieces import Subwords
 
 CONFIGS = sorted(path.stem for path in Path(config_dir(), "encoder").glob("*.yaml"))
@@ -43,6 +46,10 @@ def encoder(
     attention_dropout=None,
     mask_rate=0.0,
     frozen=None,
+    max_tokens=None,
+    max_padding=None,
+    gradient_checkpointing=False,
+    compile=None,
 ):
     return TransformerEncoder(
         pieces,
@@ -52,6 +59,10 @@ def encoder(
         attention_dropout=attention_dropout,
         mask_rate=mask_rate,
         frozen=frozen,
+        max_tokens=max_tokens,
+        max_padding=max_padding,
+        gradient_checkpointing=gradient_checkpointing,
+        compile=compile,
     ).eval()
 
 
@@ -288,6 +299,226 @@ def test_an_encoder_that_is_trained_is_not_encoded_once(pieces):
     graph = pieces(LABELS.graph(documents()[0]))
     encode_once(nn.ModuleDict({"encoder": encoder(pieces)}), [graph], batch_size=2, device="cpu")
     assert "features" not in graph
+
+
+# Groups, precision, checkpoints, compilation
+
+
+def seen_by(model):
+    """The inputs that the transformer gets, filled as it runs."""
+    seen = []
+    model.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
+    )
+    return seen
+
+
+def gradients(model, batch, seed=0):
+    model.zero_grad()
+    torch.manual_seed(seed)
+    words = model(batch)
+    words.square().sum().backward()
+    return words.detach(), [parameter.grad for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+@pytest.mark.parametrize(("tokens", "groups"), [(1, 6), (60, 4), (100, 3), (10_000, 1)])
+def test_groups_of_windows_are_encoded_as_all_at_once(pieces, pooling, tokens, groups):
+    batch = batch_of(documents(), pieces)
+    whole, parts = encoder(pieces, pooling=pooling), encoder(pieces, pooling=pooling, max_tokens=tokens)
+    expected, expected_gradients = gradients(whole, batch)
+    seen = seen_by(parts)
+    found, found_gradients = gradients(parts, batch)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found_gradients, expected_gradients, atol=1e-3, rtol=1e-4)
+    shapes = [inputs["input_ids"].shape for inputs in seen]
+    assert all(rows * width <= tokens or rows == 1 for rows, width in shapes)
+    assert (len(shapes) > 1) == (groups > 1)
+    assert sum(int(inputs["attention_mask"].sum()) for inputs in seen) == sum(
+        len(graph.input_ids) + 2 * (int(graph.window_index[-1]) + 1)
+        for graph in batch.to_data_list()
+        if graph.words
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.1])
+def test_little_of_the_input_is_padding(pieces, share):
+    batch = batch_of(documents(), pieces)
+    model, plain = encoder(pieces, max_padding=share), encoder(pieces)
+    before, after = seen_by(plain), seen_by(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch), plain(batch), atol=1e-5, rtol=0)
+
+    def padding(seen):
+        return 1 - torch.cat([inputs["attention_mask"].flatten() for inputs in seen]).float().mean()
+
+    assert padding(before) > 0.1 >= share >= padding(after)
+
+
+def test_attention_is_fused_where_the_model_can(pieces):
+    able = pieces.config.model_type not in ("xlnet", "deberta-v2")
+    assert encoder(pieces).transformer.config._attn_implementation == ("sdpa" if able else "eager")
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradient_checkpoints_change_nothing_but_how_often_a_layer_runs(pieces, dropout):
+    if pieces.config.model_type in ("xlnet", "albert"):
+        with pytest.raises(InputError, match=r"of type (xlnet|albert) has no gradient checkpointing$"):
+            encoder(pieces, gradient_checkpointing=True)
+        return
+    batch = batch_of(documents(), pieces)
+    plain = encoder(pieces, dropout=dropout).train()
+    model = encoder(pieces, dropout=dropout, gradient_checkpointing=True).train()
+    runs = [_runs_of_a_layer(plain), _runs_of_a_layer(model)]
+    expected, found = gradients(plain, batch), gradients(model, batch)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    assert len(runs[1]) == 2 * len(runs[0]) > 0  # in the forward and in the backward pass
+    for mode in (torch.enable_grad, torch.inference_mode):
+        for each, of in zip((plain, model), runs, strict=True):
+            of.clear()
+            with mode():
+                each.eval()(batch)
+        assert len(runs[1]) == len(runs[0]) > 0
+
+
+def _runs_of_a_layer(model):
+    runs = []
+    first = next(module for module in model.transformer.modules() if isinstance(module, nn.Linear))
+    first.register_forward_hook(lambda *_: runs.append(1))
+    return runs
+
+
+class Counting:
+    """A backend that compiles nothing and counts what it is given."""
+
+    def __init__(self):
+        self.graphs = 0
+
+    def __call__(self, graph, inputs):
+        self.graphs += 1
+        return graph.forward
+
+
+def sized_batches(pieces):
+    """Batches of 1 to 7 windows, of many lengths, with and without padding."""
+    many = [document(TEXT[:count], name=str(count)) for count in (1, 2, 3, 4)]
+    many += [document([word] * 3) for word in ("asthma", "velorin")]
+    for size in (2, 1, 3, 5, 6):
+        for first in range(0, 6, 2):
+            yield batch_of((many[first:] + many)[:size], pieces)
+
+
+@pytest.mark.parametrize(
+    ("family", "checkpointing"),
+    [("bert_cased", False), ("bert_cased", True), ("modernbert", False), ("deberta", False)],
+)
+def test_compiled_once_whatever_the_sizes(family, checkpointing, tmp_path):
+    pieces = Subwords.build([], name=str(checkpoint(family, tmp_path)), max_length=40, overlap=6)
+    torch._dynamo.reset()
+    backend = Counting()
+    plain = encoder(pieces, max_padding=0.1)
+    model = encoder(pieces, max_padding=0.1, gradient_checkpointing=checkpointing, compile=backend)
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    for training in (True, False):
+        plain.train(training)
+        model.train(training)
+        shapes, before = seen_by(plain), backend.graphs
+        with torch.inference_mode(not training):
+            for batch in sized_batches(pieces):
+                torch.manual_seed(0)
+                expected = plain(batch)
+                torch.manual_seed(0)
+                torch.testing.assert_close(model(batch), expected, atol=1e-5, rtol=0)
+        assert len({inputs["input_ids"].shape for inputs in shapes}) > 6
+        assert backend.graphs - before == 2  # one window alone, and any other number of them
+    assert model.state_dict().keys() == plain.state_dict().keys()
+
+
+def test_a_copy_of_a_compiled_encoder_is_compiled_too():
+    """As the moving average of the weights is."""
+    many = random_documents(3)
+    pieces = subwords(many)
+    torch._dynamo.reset()
+    backend = Counting()
+    model = encoder(pieces, compile=backend)
+    batch = batch_of(many, pieces)
+    words = model(batch)
+    copy = deepcopy(model)
+    copy.transformer.embeddings.word_embeddings.weight.data.zero_()
+    assert not torch.allclose(copy(batch), words)
+    assert torch.equal(model(batch), words)
+    assert copy.transformer._compiled_call_impl is not None
+    assert backend.graphs >= 1
+
+
+def test_compiling_can_be_switched_off():
+    many = random_documents(2)
+    pieces = subwords(many)
+    backend = Counting()
+    model = nn.ModuleDict({"encoder": encoder(pieces, compile=backend)})
+    compile_with(model, None)
+    model["encoder"](batch_of(many, pieces))
+    assert backend.graphs == 0
+    compile_with(model, "nonsense")
+    with pytest.raises(InputError, match=r"^encoder: compile=nonsense: Invalid backend") as error:
+        model["encoder"](batch_of(many, pieces))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_inductor(monkeypatch, tmp_path):
+    """Compiled code: to 1e-5 in the words and a thousandth in the gradients."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch._dynamo.reset()
+    counters.clear()
+    many = random_documents(8)
+    pieces = subwords(many)
+    plain, model = encoder(pieces), encoder(pieces, compile="inductor")
+    model.load_state_dict(plain.state_dict())
+    for size in (3, 5, 1, 8, 2):
+        batch = batch_of(many[:size], pieces)
+        expected, expected_gradients = gradients(plain, batch)
+        found, found_gradients = gradients(model, batch)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(found_gradients, expected_gradients, atol=1e-3, rtol=1e-3)
+    assert counters["stats"]["unique_graphs"] <= 2
+
+
+def half(model, batch, device, dtype):
+    """Words or logits in full and in half precision."""
+    model, batch = model.to(device), batch.to(device)
+    with torch.no_grad():
+        full = model(batch)
+        with torch.autocast(device, dtype):
+            return full, model(batch)
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+PRECISIONS = [
+    pytest.param("cpu", torch.bfloat16, 0.03, id="bf16-cpu"),
+    pytest.param("cuda", torch.bfloat16, 0.03, id="bf16-gpu", marks=needs_gpu),
+    pytest.param("cuda", torch.float16, 0.005, id="fp16-gpu", marks=needs_gpu),
+]
+
+
+@pytest.mark.parametrize(("device", "dtype", "tolerance"), PRECISIONS)
+def test_words_in_half_precision(pieces, device, dtype, tolerance):
+    """Words have a length of about 1 in each channel; they are wrong by the tolerance at most, and float32."""
+    full, found = half(encoder(pieces), batch_of(documents(), pieces), device, dtype)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, full)
+    torch.testing.assert_close(found, full, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize(("device", "dtype", "tolerance"), PRECISIONS)
+def test_logits_in_half_precision(device, dtype, tolerance):
+    many = random_documents(6)
+    torch.manual_seed(0)
+    model = glre(subwords(many)).eval()
+    full, found = half(model, batch_of(many, subwords(many)), device, dtype)
+    assert not torch.equal(found.float(), full)
+    torch.testing.assert_close(found.float(), full, atol=tolerance, rtol=0)
 
 
 # The configs

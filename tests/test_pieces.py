@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 from transformers.utils import import_utils
@@ -102,6 +102,19 @@ def test_words_without_pieces_become_the_unknown_token(folder, family):
     if family.startswith("bert"):
         assert empty == [[unknown]] * 3
     assert all(len(ids) >= 1 for ids in found)
+
+
+def test_pieces_do_not_depend_on_what_was_seen_before(folder, monkeypatch):
+    texts = [TEXT[0], " ".join(HARD), TEXT[0], TEXT[1], " ".join(reversed(HARD))]
+    alone = [build(folder, max_length=64)(graph_of(text)).input_ids for text in texts]
+    pieces = build(folder, max_length=64)
+    assert all(
+        torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
+    )
+    monkeypatch.setattr("glre_pyg.pieces._REMEMBERED", 3)  # words are forgotten again and again
+    assert all(
+        torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
+    )
 
 
 def test_words_can_be_read_back(pieces, family):
@@ -485,7 +498,8 @@ def test_the_hub_where_the_package_is_not_installed():
 
 
 def minilm():
-    options = OmegaConf.load(f"{config_dir()}/encoder/minilm.yaml").pieces
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        options = compose("encoder/minilm").encoder.pieces
     return {key: value for key, value in options.items() if not key.startswith("_")}
 
 

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
+from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from documents import LABELS, batch_of, document, empty, random_documents, subwords
 from glre_pyg.document import InputError
 from glre_pyg.graph import word_counts
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
-from glre_pyg.nn.recurrent import BiLSTM
+from glre_pyg.nn.recurrent import BiLSTM, _packing
 from glre_pyg.pieces import Vocabulary
 from glre_pyg.vectors import WordVectors
 
@@ -259,6 +260,10 @@ FROZEN = functools.partial(
     attention_dropout=None,
     mask_rate=0.0,
     frozen=None,
+    max_tokens=None,
+    max_padding=None,
+    gradient_checkpointing=False,
+    compile=None,
 )
 
 
@@ -291,6 +296,14 @@ def test_bilstm_is_torchs_over_each_document():
     torch.testing.assert_close(model(batch), by_hand)
     assert isinstance(model.lstm, nn.LSTM)
     assert (model.lstm.bidirectional, model.lstm.num_layers) == (True, 2)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12))
+def test_documents_are_packed_and_none_of_their_words_is_lost(counts):
+    documents = [each.tolist() for each in torch.arange(sum(counts)).split(counts) if len(each)]
+    order, sizes = _packing(torch.tensor(counts))
+    unpacked = unpack_sequence(PackedSequence(order, sizes)) if documents else []
+    assert sorted(each.tolist() for each in unpacked) == documents
 
 
 def test_dropout_is_on_the_words_that_enter():

@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise, permutations
+from operator import attrgetter
 
 Span = tuple[int, int]
 
@@ -145,7 +146,7 @@ class Document:
         belong to no entity.
         """
         mentions: dict[str, dict[Span, Mention]] = {}
-        for mention in sorted(self.mentions, key=lambda mention: mention.span):
+        for mention in sorted(self.mentions, key=attrgetter("start", "end")):
             for identifier in mention.ids:
                 mentions.setdefault(identifier, {}).setdefault(mention.span, mention)
         return tuple(
@@ -167,13 +168,10 @@ class Document:
         if allowed is not None and not directed:
             allowed |= {(tail, head) for head, tail in allowed}
         kinds = [entity.type for entity in self.entities]
-        return [
-            (head, tail)
-            for head, head_type in enumerate(kinds)
-            for tail, tail_type in enumerate(kinds)
-            if (head != tail if directed else head < tail)
-            and (allowed is None or (head_type, tail_type) in allowed)
-        ]
+        pairs = (permutations if directed else combinations)(range(len(kinds)), 2)
+        if allowed is None:
+            return list(pairs)
+        return [(head, tail) for head, tail in pairs if (kinds[head], kinds[tail]) in allowed]
 
     def names(self, entity: Entity) -> frozenset[str]:
         """The names that an entity is mentioned by, as the corpus gives them, else as the text has them."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -103,40 +105,46 @@ def build_graph(
         ([[0], [1]], [[1.0]], [-5])
     """
     entities = document.entities
-    mentions = [(mention, index) for index, entity in enumerate(entities) for mention in entity.mentions]
+    mentions = [mention for entity in entities for mention in entity.mentions]
     relations = sorted({fact.relation for fact in document.facts}) if relations is None else relations
-    types = sorted({mention.type for mention, _ in mentions}) if types is None else types
+    types = sorted({mention.type for mention in mentions}) if types is None else types
 
-    graph = DocumentGraph()
-    graph.id = document.id
-    graph.words = document.word_texts()
-    graph["mention"].num_nodes = len(mentions)
-    graph["mention"].span = _rows([document.word_span(mention) for mention, _ in mentions])
-    graph["mention"].type = _index(document, types, [mention.type for mention, _ in mentions])
-    graph["entity"].num_nodes = len(entities)
-    graph["entity"].type = _index(document, types, [entity.type for entity in entities])
-    graph["entity"].id = [entity.id for entity in entities]
-    graph["sentence"].num_nodes = len(document.sentences)
-    graph["sentence"].span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
+    sizes = np.array([len(entity.mentions) for entity in entities], dtype=np.int64)
+    mention_span = _rows([document.word_span(mention) for mention in mentions])
+    sentence_span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
+    count = len(sentence_span)
+    number = np.arange(len(mentions))
+    of_entity = np.arange(len(entities)).repeat(sizes)
+    of_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
+    once = np.unique(of_entity * count + of_sentence)  # an entity is in a sentence once
+    pairs = _rows(document.pairs(pair_types, directed=directed)).T
+    first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in the order of the text
 
-    entity_of = torch.tensor([index for _, index in mentions], dtype=torch.long)
-    sentence_of = torch.tensor([document.sentence_of(mention) for mention, _ in mentions], dtype=torch.long)
-    numbers = torch.arange(len(mentions))
-    graph["mention", "co_occurs", "mention"].edge_index = _others(sentence_of[:, None] == sentence_of)
-    graph["mention", "refers_to", "entity"].edge_index = torch.stack([numbers, entity_of])
-    graph["mention", "in", "sentence"].edge_index = torch.stack([numbers, sentence_of])
-    graph["entity", "in", "sentence"].edge_index = torch.stack([entity_of, sentence_of]).unique(dim=1)
-    count = len(document.sentences)
-    graph["sentence", "with", "sentence"].edge_index = _others(torch.ones(count, count, dtype=torch.bool))
-
-    pairs = torch.tensor(document.pairs(pair_types, directed=directed), dtype=torch.long).view(-1, 2).t()
-    pairs = pairs.contiguous()
-    first = graph["mention"].span[:, 0].new_zeros(len(entities))
-    first.scatter_reduce_(0, entity_of, graph["mention"].span[:, 0], "amin", include_self=False)
-    graph.pair_index = pairs
-    graph.pair_label = _labels(document, pairs, relations, directed)
-    graph.pair_distance = first[pairs[0]] - first[pairs[1]]
-    return graph
+    return DocumentGraph(
+        {
+            "id": document.id,
+            "words": document.word_texts(),
+            "pair_index": _tensor(pairs),
+            "pair_label": _labels(document, pairs, relations, directed),
+            "pair_distance": _tensor(first[pairs[0]] - first[pairs[1]]),
+            "mention": {
+                "num_nodes": len(mentions),
+                "span": _tensor(mention_span),
+                "type": _index(document, types, [mention.type for mention in mentions]),
+            },
+            "entity": {
+                "num_nodes": len(entities),
+                "type": _index(document, types, [entity.type for entity in entities]),
+                "id": [entity.id for entity in entities],
+            },
+            "sentence": {"num_nodes": count, "span": _tensor(sentence_span)},
+            ("mention", "co_occurs", "mention"): {"edge_index": _others(of_sentence[:, None] == of_sentence)},
+            ("mention", "refers_to", "entity"): {"edge_index": _edges(number, of_entity)},
+            ("mention", "in", "sentence"): {"edge_index": _edges(number, of_sentence)},
+            ("entity", "in", "sentence"): {"edge_index": _edges(*divmod(once, max(count, 1)))},
+            ("sentence", "with", "sentence"): {"edge_index": _others(np.ones((count, count), dtype=bool))},
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,7 @@ class Labels:
 def word_counts(batch: DocumentGraph) -> list[int]:
     """Words of each document of a batch (or of one graph); known on the host, so no device is waited for."""
     words = batch.words
-    return [len(document) for document in words] if words and isinstance(words[0], list) else [len(words)]
+    return list(map(len, words)) if words and isinstance(words[0], list) else [len(words)]
 
 
 def documents_of_pairs(batch: DocumentGraph) -> Tensor:
@@ -189,8 +197,21 @@ def documents_of_pairs(batch: DocumentGraph) -> Tensor:
     return batch["entity"].batch[head] if "batch" in batch["entity"] else torch.zeros_like(head)
 
 
-def _rows(spans: list[tuple[int, int]]) -> Tensor:
-    return torch.tensor(spans, dtype=torch.long).view(-1, 2)
+def _rows(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _edges(source: np.ndarray, target: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.stack([source, target]))
+
+
+def _others(same: np.ndarray) -> Tensor:
+    np.fill_diagonal(same, False)
+    return _edges(*same.nonzero())
 
 
 def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor:
@@ -201,31 +222,24 @@ def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor
     return torch.tensor([number[name] for name in names], dtype=torch.long)
 
 
-def _others(same: Tensor) -> Tensor:
-    return same.fill_diagonal_(False).nonzero().t().contiguous() if len(same) else _none()
-
-
-def _none() -> Tensor:
-    return torch.empty(2, 0, dtype=torch.long)
-
-
-def _labels(document: Document, pairs: Tensor, relations: Sequence[str], directed: bool) -> Tensor:
+def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:
     number = {entity.id: index for index, entity in enumerate(document.entities)}
-    row = {tuple(pair): index for index, pair in enumerate(pairs.t().tolist())}
-    if not directed:
-        row |= {(tail, head): index for (head, tail), index in row.items()}
     column = {name: index for index, name in enumerate(relations)}
-    labels = torch.zeros(pairs.size(1), len(relations))
+    row = np.full((len(number) + 1, len(number) + 1), -1)  # of each pair; the last is for unknown entities
+    row[pairs[0], pairs[1]] = np.arange(pairs.shape[1])
+    if not directed:
+        row = np.maximum(row, row.T)
+    labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
     for head, tail in document.ignored:
-        pair = row.get((number[head], number[tail]))
-        if pair is not None:
+        pair = row[number[head], number[tail]]
+        if pair >= 0:
             labels[pair] = IGNORED
     for fact in document.facts:
         if fact.relation not in column:
             raise InputError(
                 f"{document.id}: relation '{fact.relation}' is not one of {', '.join(relations) or 'none'}"
             )
-        pair = row.get((number.get(fact.head, -1), number.get(fact.tail, -1)))
-        if pair is not None:
+        pair = row[number.get(fact.head, -1), number.get(fact.tail, -1)]
+        if pair >= 0:
             labels[pair, column[fact.relation]] = 1.0
-    return labels
+    return torch.from_numpy(labels)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from transformers import (
     AutoConfig,
@@ -134,6 +137,7 @@ class Subwords:
         self.unknown_id: int = next(number for number in stand_ins if number is not None)
         self.pad_id: int = tokenizer.pad_token_id or 0
         self.mask_id: int | None = tokenizer.mask_token_id
+        self._known: dict[str, list[int]] = {}
         # Byte-level tokenizers tell a word from the inside of one by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
@@ -219,27 +223,29 @@ class Subwords:
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
         """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""
-        ids, words = self._pieces(graph.words)
+        rows = self._pieces(graph.words)
+        sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+        ids = np.fromiter(chain.from_iterable(rows), np.int64, sizes.sum())
+        words = np.arange(len(rows)).repeat(sizes)
         breaks = set(graph["sentence"].span[:, 0].tolist())
         spans = windows(words, breaks, capacity=self.capacity, overlap=self.overlap)
-        graph.input_ids = torch.tensor([i for start, end in spans for i in ids[start:end]], dtype=torch.long)
-        graph.word_index = torch.tensor(
-            [w for start, end in spans for w in words[start:end]], dtype=torch.long
-        )
-        sizes = torch.tensor([end - start for start, end in spans], dtype=torch.long)
-        graph.window_index = torch.arange(len(spans)).repeat_interleave(sizes)
+        inside = np.concatenate([np.arange(0), *(np.arange(start, end) for start, end in spans)])
+        window = np.arange(len(spans)).repeat([end - start for start, end in spans])
+        graph.input_ids, graph.word_index = torch.from_numpy(ids[inside]), torch.from_numpy(words[inside])
+        graph.window_index = torch.from_numpy(window)
         return graph
 
-    def _pieces(self, words: list[str]) -> tuple[list[int], list[int]]:
-        if not words:
-            return [], []
-        encoding = self._encode([self._space + word for word in words])
-        found: dict[int, list[int]] = {}
-        for piece, word in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
-            found.setdefault(word, []).append(piece)
-        rows = [found.get(word, [self.unknown_id]) for word in range(len(words))]
-        ids = [piece for row in rows for piece in row]
-        return ids, [word for word, row in enumerate(rows) for _ in row]
+    def _pieces(self, words: list[str]) -> list[list[int]]:
+        """Ids of each word. They do not depend on its neighbours, so each word is looked up once."""
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        new = [*{word for word in words if word not in self._known}]
+        if new:
+            self._known |= {word: [] for word in new}
+            encoding = self._encode([self._space + word for word in new])
+            for piece, index in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
+                self._known[new[index]].append(piece)
+        return [self._known[word] or [self.unknown_id] for word in words]
 
     def _encode(self, words: list[str]) -> BatchEncoding:
         return self.tokenizer(
@@ -252,7 +258,9 @@ class Subwords:
         )
 
 
-def windows(words: list[int], breaks: set[int], *, capacity: int, overlap: int) -> list[tuple[int, int]]:
+def windows(
+    words: Sequence[int] | np.ndarray, breaks: set[int], *, capacity: int, overlap: int
+) -> list[tuple[int, int]]:
     """Windows ``[start, end)`` over the pieces of a document: every piece in one, no window within another.
 
     A window ends at the last sentence break in its second half, else between two words, else (a word
@@ -268,18 +276,24 @@ def windows(words: list[int], breaks: set[int], *, capacity: int, overlap: int) 
         >>> windows([0, 1, 1, 2, 3, 4], {0, 2}, capacity=4, overlap=1)
         [(0, 3), (1, 5), (4, 6)]
     """
+    index = np.asarray(words)
+    between = (index[1:] != index[:-1]).nonzero()[0] + 1
+    cuts: list[int] = between.tolist()
+    sentences = between[np.isin(index[between], [*breaks])].tolist()
     spans = []
     start, done = 0, overlap
-    while len(words) - start > capacity:
+    while len(index) - start > capacity:
         full = start + capacity
-        cuts = [cut for cut in range(start + 1, full + 1) if words[cut] != words[cut - 1]]
-        ends = [cut for cut in cuts if cut > done]
-        late = [cut for cut in ends if words[cut] in breaks and cut - start > capacity // 2]
-        done = (late or ends or [full])[-1]
+        late = _last(sentences, after=max(done, start + capacity // 2), up_to=full)
+        done = late or _last(cuts, after=done, up_to=full) or full
         spans.append((start, done))
-        back = [cut for cut in cuts if cut <= done - overlap]
-        start = back[-1] if back else done - overlap
-    return [*spans, (start, len(words))] if words else []
+        start = _last(cuts, after=start, up_to=done - overlap) or done - overlap
+    return [*spans, (start, len(index))] if len(index) else []
+
+
+def _last(cuts: list[int], *, after: int, up_to: int) -> int | None:
+    found = bisect_right(cuts, up_to)
+    return cuts[found - 1] if found and cuts[found - 1] > after else None
 
 
 class Vocabulary:
@@ -348,6 +362,8 @@ class Vocabulary:
         return graph
 
 
+_REMEMBERED = 200_000
+"""Words whose pieces are kept at hand; more than an abstracts corpus has."""
 _FROM_PADDING = {
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text"),
     *("ibert", "longformer", "luke", "mpnet", "xmod"),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
-from huggingface_hub.utils import enable_progress_bars
 from torch import Tensor, nn
-from torch_geometric.utils import cumsum, scatter
-from transformers import AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.utils import logging
+from torch_geometric.utils import cumsum
 
 from glre_pyg.document import InputError
 from glre_pyg.graph import DocumentGraph, word_counts
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.padding import Padding
+from glre_pyg.nn.pretrained import build_transformer, checkpoint_gradients
 from glre_pyg.pieces import Subwords, Vocabulary
 
 
@@ -37,10 +34,19 @@ class TransformerEncoder(Layer):
         mask_rate: Share of the pieces that training hides behind the mask token: not in the paper, a
             help where there are few documents.
         frozen: Regular expression: parameters of the transformer whose names it is found in stay as they are.
+        max_tokens: Tokens, padding included, that the transformer gets at once: a large document goes through
+            it in groups of windows. None for no limit.
+        max_padding: Share of the transformer's input that may be padding; windows of unlike length go apart.
+            None for no limit.
+        gradient_checkpointing: Whether training computes the activations of a layer twice instead of keeping
+            them.
+        compile: Backend of ``torch.compile``, ``"inductor"`` say; None does not compile. Nothing is compiled
+            anew for another size of batch, but for the first window that is alone in its group.
 
     Raises:
-        InputError: If the checkpoint lacks weights, the model knows no dropout and one is given, or pieces
-            are to be masked and there is no mask token.
+        InputError: If the checkpoint lacks weights, the model knows no dropout and one is given, pieces are
+            to be masked and there is no mask token, the model has no gradient checkpointing, or compiling
+            fails.
 
     Shape:
         Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. A batch that
@@ -57,24 +63,24 @@ class TransformerEncoder(Layer):
         attention_dropout: float | None,
         mask_rate: float,
         frozen: str | None,
+        max_tokens: int | None = None,
+        max_padding: float | None = None,
+        gradient_checkpointing: bool = False,
+        compile: str | None = None,
     ) -> None:
         super().__init__()
         if mask_rate and pieces.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
-        settings = _settings(pieces.config, _DROPOUTS, dropout)
-        settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
-        if pieces.source is None:
-            pieces.config.update(settings)
-            self.transformer = AutoModel.from_config(pieces.config, dtype=torch.float32)
-        else:
-            self.transformer = _load(pieces.source, settings)
+        self.transformer = build_transformer(pieces, dropout=dropout, attention_dropout=attention_dropout)
         for name, parameter in self.transformer.named_parameters():
             parameter.requires_grad_(trainable and not (frozen and re.search(frozen, name)))
-        for part in _UNUSED & set(dir(self.transformer)):
-            setattr(self.transformer, part, None)
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
+        self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
+        self.gradient_checkpointing = gradient_checkpointing
+        if gradient_checkpointing:
+            checkpoint_gradients(self.transformer)
         self.out_channels = pieces.config.hidden_size
         self.train()
 
@@ -89,37 +95,73 @@ class TransformerEncoder(Layer):
         if "features" in batch:
             return batch.features
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
-            hidden = self._encode(batch.input_ids, batch.window_index)  # [T, d]
-            index = batch.word_index
-            if self.pooling == "first":
-                first = torch.ones_like(index, dtype=torch.bool)
-                first[1:] = (index[1:] != index[:-1]) | (batch.window_index[1:] != batch.window_index[:-1])
-                hidden, index = hidden[first], index[first]
-            return scatter(hidden.float(), index, dim_size=sum(word_counts(batch)), reduce="mean")
+            if not len(batch.input_ids):
+                return batch.input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
+            hidden, cell = self._encode(batch.input_ids, batch.window_index)
+            return self._pool(hidden, cell, batch)
 
-    def _encode(self, input_ids: Tensor, window_index: Tensor) -> Tensor:
-        if not len(input_ids):
-            return input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
-        sizes = torch.bincount(window_index)
-        row = torch.arange(len(input_ids), device=input_ids.device)
-        column = row - cumsum(sizes)[window_index] + len(self.prefix)
-        length = int(sizes.max()) + len(self.prefix) + len(self.suffix)
-        padded = input_ids.new_full((len(sizes), length), self.pad_id)
+    def _encode(self, input_ids: Tensor, window_index: Tensor) -> tuple[Tensor, Tensor]:
+        """The transformer's output [cells, d], and the cell of each piece [T]."""
         if self.transformer.training and self.mask_rate:
-            hidden = torch.rand(input_ids.shape, device=row.device) < self.mask_rate
-            input_ids = input_ids.masked_fill(hidden, self.mask_id)
-        padded[window_index, column] = input_ids
-        padded[:, : len(self.prefix)] = padded.new_tensor(self.prefix)
-        last = sizes[:, None] + len(self.prefix) + torch.arange(len(self.suffix), device=row.device)
-        padded.scatter_(1, last, padded.new_tensor(self.suffix).expand_as(last))
-        full = sizes[:, None] + len(self.prefix) + len(self.suffix)
-        mask = torch.arange(length, device=row.device) < full
-        inputs = {"input_ids": padded, "attention_mask": mask.long()}
+            masked = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_rate
+            input_ids = input_ids.masked_fill(masked, self.mask_id)
+        sizes = torch.bincount(window_index)
+        lengths = len(self.prefix) + sizes.cpu().numpy() + len(self.suffix)
+        padding = Padding.of(lengths, max_tokens=self.max_tokens, max_padding=self.max_padding)
+        start = torch.from_numpy(padding.start).to(sizes.device)  # [windows]
+        end = start + len(self.prefix) + sizes
+        cell = (end - cumsum(sizes)[1:])[window_index] + _steps(input_ids)  # [T]
+        prefix, suffix = input_ids.new_tensor(self.prefix), input_ids.new_tensor(self.suffix)
+        before, after = start[:, None] + _steps(prefix), end[:, None] + _steps(suffix)  # [windows, ·]
+
+        ids = input_ids.new_full((padding.cells,), self.pad_id)
+        ids[cell], ids[before], ids[after] = input_ids, prefix, suffix
+        mask = torch.zeros_like(ids)
+        mask[cell] = mask[before] = mask[after] = 1
+        inputs = {"input_ids": ids, "attention_mask": mask}
         if any(self.suffix_types):  # XLNet, whose last token is of a segment of its own
-            types = padded.new_tensor(self.suffix_types).expand_as(last)
-            inputs["token_type_ids"] = torch.zeros_like(padded).scatter_(1, last, types)
-        output = self.transformer(**inputs)
-        return output.last_hidden_state[window_index, column]
+            inputs["token_type_ids"] = torch.zeros_like(ids)
+            inputs["token_type_ids"][after] = ids.new_tensor(self.suffix_types)
+        hidden, done = [], 0
+        for rows, width in padding.groups:
+            group = slice(done, done := done + rows * width)
+            hidden.append(self._run({name: of[group].view(rows, width) for name, of in inputs.items()}))
+        return torch.cat(hidden), cell
+
+    def _run(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The transformer's output [cells, d] for one group of windows."""
+        if self.backend is None:
+            return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
+        from torch._dynamo.exc import TorchDynamoException  # takes a second
+
+        try:
+            if self.transformer._compiled_call_impl is None:  # or no longer: a copy is not compiled
+                self.transformer.compile(backend=self.backend, dynamic=True)
+            # Compiled code is for tensors of their own: that of a view holds for its place in the whole.
+            inputs = {name: of.clone() for name, of in inputs.items()}
+            return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(f"encoder: compile={self.backend}: {reason}") from error
+
+    def _pool(self, hidden: Tensor, cell: Tensor, batch: DocumentGraph) -> Tensor:
+        """Words [W, d] from the transformer's output [cells, d] and the cell of each piece [T]."""
+        index = batch.word_index
+        if self.pooling == "first":
+            first = torch.ones_like(index, dtype=torch.bool)
+            first[1:] = (index[1:] != index[:-1]) | (batch.window_index[1:] != batch.window_index[:-1])
+            index, cell = index[first], cell[first]
+        index, order = index.sort(stable=True)  # windows overlap; now the pieces of a word are a segment
+        words = torch.arange(sum(word_counts(batch)), device=index.device)
+        segments = torch.searchsorted(index, words)
+        return nn.functional.embedding_bag(cell[order], hidden.float(), segments, mode="mean")
+
+
+def compile_with(model: nn.Module, backend: str | None) -> None:
+    """Set the backend of ``torch.compile`` for the transformers of a model that has not run yet, or None."""
+    for part in model.modules():
+        if isinstance(part, TransformerEncoder):
+            part.backend = backend
 
 
 class WordEmbedding(Layer):
@@ -151,47 +193,5 @@ class WordEmbedding(Layer):
         return self.table(batch.input_ids)
 
 
-def _settings(config: PretrainedConfig, names: set[str], value: float | None) -> dict[str, float]:
-    if value is None:
-        return {}
-    known = names & set(vars(config))
-    if not known:
-        raise InputError(f"encoder: no such dropout is known in a model of type {config.model_type}")
-    return dict.fromkeys(known, value)
-
-
-def _load(source: str, settings: dict[str, float]) -> PreTrainedModel:
-    try:
-        with _quiet():
-            model, report = AutoModel.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True, **settings
-            )
-    except OSError as error:
-        raise InputError(f"encoder: no weights in '{source}': {str(error).splitlines()[0]}") from error
-    missing = sorted(name for name in report["missing_keys"] if name.split(".")[0] not in _UNUSED)
-    if missing:
-        raise InputError(f"encoder: '{source}' has no {missing[0]} and lacks {len(missing)} weights in all")
-    return model
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bar and its table of the weights that a checkpoint has too many of."""
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    if bars:
-        enable_progress_bars()  # those of downloads, which the line before hides as well
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-# The names in BERT and most of its kin come first, then those in XLNet, DistilBERT and ModernBERT.
-_DROPOUTS = {"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}
-_ATTENTION_DROPOUTS = {"attention_probs_dropout_prob", "attention_dropout"}
-_UNUSED = {"pooler", "mask_emb"}
-"""Parts of a transformer that words do not come from; without them, every parameter gets a gradient."""
+def _steps(of: Tensor) -> Tensor:
+    return torch.arange(len(of), device=of.device)

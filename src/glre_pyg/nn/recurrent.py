@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from glre_pyg.graph import DocumentGraph, word_counts
 from glre_pyg.nn.layer import Layer
@@ -49,8 +49,25 @@ class BiLSTM(Layer):
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Word vectors [W, 2 * hidden_channels] of a batch."""
         words = self.dropout(self.base(batch))
-        documents = [document for document in words.split(word_counts(batch)) if len(document)]
-        if not documents:
+        if not len(words):
             return words.new_zeros(0, self.out_channels)
-        output, _ = self.lstm(pack_sequence(documents, enforce_sorted=False))
-        return torch.cat(unpack_sequence(output))
+        order, sizes = _packing(torch.tensor(word_counts(batch)))
+        order = order.to(words.device)
+        output, _ = self.lstm(PackedSequence(words.index_select(0, order), sizes))
+        return torch.empty_like(output.data).index_copy(0, order, output.data)
+
+
+def _packing(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """How torch packs documents: the first word of each of them, longest document first, then the second, ...
+
+    Args:
+        counts: Words of each document [B].
+
+    Returns:
+        Words in that order [W]; documents that have a first word, a second, and so on [longest].
+    """
+    document = torch.arange(len(counts)).repeat_interleave(counts)
+    position = torch.arange(len(document)) - (counts.cumsum(0) - counts)[document]
+    rank = counts.argsort(descending=True, stable=True).argsort()
+    order = (position * len(counts) + rank[document]).argsort()
+    return order, torch.bincount(position)
