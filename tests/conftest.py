@@ -1,6 +1,7 @@
 """What every test runs under; the variables have to be set before torch is imported."""
 
 import os
+import tempfile
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve each other on a busy machine
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,3 +11,6 @@ from hypothesis import settings
 
 settings.register_profile("glre_pyg", deadline=None)
 settings.load_profile("glre_pyg")
+
+_CACHE = tempfile.TemporaryDirectory(prefix="glre_pyg-")  # in place of the user's; removed with this process
+os.environ["GLRE_CACHE"] = _CACHE.name

@@ -16,6 +16,7 @@ from glre_pyg.corpora.formats import read_documents, write_documents
 from glre_pyg.corpora.pubtator import read_pubtator
 from glre_pyg.corpora.synthetic import SyntheticCorpus
 
+TIMES = ("seconds", "documents_per_second")
 TINY = [
     "encoder=tiny",
     "dataset.sizes.train=24",
@@ -154,7 +155,7 @@ def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
     assert all((whole[name] == resumed[name]).all() for name in whole)
     logs = [
         [
-            {key: value for key, value in json.loads(line).items() if key != "seconds"}
+            {key: value for key, value in json.loads(line).items() if key not in TIMES}
             for line in (folder / name / "log.jsonl").read_text().splitlines()
         ]
         for name in ("first", "killed")

@@ -100,6 +100,10 @@ def test_a_recipe_is_overridden_on_the_command_line():
         "training.precision=bf16",
         "training.accumulation=2",
         "encoder.module.trainable=false",
+        "encoder.module.max_tokens=64",
+        "encoder.module.max_padding=null",
+        "encoder.module.gradient_checkpointing=true",
+        "encoder.module.compile=eager",
     ],
 )
 def test_every_choice_trains_and_can_be_loaded(choice, tmp_path):

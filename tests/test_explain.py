@@ -154,7 +154,7 @@ def test_reasons_are_what_the_layers_were_given(pieces):
 def test_reasons_do_not_depend_on_the_blocks_of_pairs(pieces):
     model, each = glre(pieces), DOCUMENTS[3]
     whole = of_model(model, pieces, each)
-    model.block_pairs = model.context_layer.block_cells = 3
+    model.set_blocks(3, 3)
     for one, other in zip(whole, of_model(model, pieces, each), strict=True):
         assert weights_of(one) == pytest.approx(weights_of(other), abs=1e-5)
 

@@ -162,7 +162,7 @@ def test_columns_that_no_run_has_are_left_out(tmp_path):
 
 def test_seeds_and_places_make_no_row_of_their_own(tmp_path):
     write_run(tmp_path / "a", 0.6, seed=0)
-    places = {"dataset__root": "/data", "dataset__train": "/data/train", "training__resume": "a"}
+    places = {"dataset__root": "/data", "training__resume": "a", "encoder__module__max_tokens": 512}
     write_run(tmp_path / "b", 0.7, seed=1, fixed_by="runs/other", **places)
     write_run(tmp_path / "c", 0.8, seed=2, fixed_by="runs/another")
     rows = report(tmp_path).sections[0].rows

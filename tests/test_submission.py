@@ -174,10 +174,13 @@ def settings(monkeypatch, tmp_path):
         assert (run, threshold, chunk) == (loaded, 0.25, 2)
         return (found[each.id] for each in documents)
 
-    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, device: loaded)
+    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, **options: loaded)
     monkeypatch.setattr("glre_pyg.commands.predicted", predicted)
     values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2}
-    return SimpleNamespace(config=OmegaConf.create(values | {"device": "cpu"}), found=found)
+    return SimpleNamespace(
+        config=OmegaConf.create(values | {"device": "cpu", "memory": None, "cache": False, "compile": None}),
+        found=found,
+    )
 
 
 def test_the_test_split_is_submitted(settings, capsys):
@@ -200,7 +203,7 @@ def test_what_breaks_a_rule_is_not_written(settings):
 
 
 def test_a_missing_folder_is_told_before_the_run_is_loaded(settings, monkeypatch):
-    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, device: pytest.fail("it was loaded"))
+    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, **options: pytest.fail("it was loaded"))
     settings.config.output = "nowhere/result.zip"
     with pytest.raises(InputError, match=r"^nowhere/result\.zip: cannot be written, its folder is missing$"):
         submit(settings.config)

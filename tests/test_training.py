@@ -106,6 +106,7 @@ def model_and_graphs(*, seed=0, dropout=0.2, documents=DOCUMENTS):
 def log_of(folder):
     rows = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
     assert all(row.pop("seconds") >= 0 for row in rows)
+    assert all(row.pop("documents_per_second") > 0 for row in rows)
     return rows
 
 

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from glre_pyg.cache import Cache
 from glre_pyg.cases import write_case_study
 from glre_pyg.corpora.formats import write_documents
 from glre_pyg.corpora.submission import check_submission, submission_rows, write_submission
@@ -24,7 +25,6 @@ from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.tables import count, differences, format_table
-from glre_pyg.inference import predict as probabilities
 from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
 from glre_pyg.runs import Run, best_device, load, report
 
@@ -53,8 +53,9 @@ def submit(config: DictConfig) -> None:
         InputError: If the run or a document cannot be read, or a rule of the form is broken.
     """
     output = _output(config.output)
-    run = load(Path(config.run), device=config.device or best_device())
+    run = _load(config)
     corpus: Corpus = instantiate(run.config.dataset)
+    corpus.cache = Cache.of(config.cache)
     read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
     documents = list(read)
     bar = tqdm(documents, unit=" documents", disable=None)
@@ -62,6 +63,13 @@ def submit(config: DictConfig) -> None:
     check_submission(rows, documents, PROPERTIES)
     write_submission(rows, output)
     print(f"{output}: {len(rows)} facts in {len(documents)} documents")
+
+
+def _load(config: DictConfig) -> Run:
+    """The run that a command is about."""
+    device = config.device or best_device()
+    cache = Cache.of(config.cache)
+    return load(Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile)
 
 
 def _output(path: str) -> Path:
@@ -129,7 +137,7 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
     """
     if config.split not in SPLITS:
         raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
-    run = load(Path(config.run), device=config.device or best_device())
+    run = _load(config)
     for name, value in config.dataset.items():
         if value is None or name == config.split:
             continue
@@ -137,6 +145,7 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
             raise InputError(f"dataset.{name}: split is {config.split}, and the corpus has no such setting")
         run.config.dataset[name] = value
     corpus: Corpus = instantiate(run.config.dataset)
+    corpus.cache = Cache.of(config.cache)
     file = config.dataset[config.split]
     if not file and not corpus.is_labelled(config.split):
         raise InputError(f"split: the facts of {corpus.name} {config.split} are not known")
@@ -154,7 +163,7 @@ def predict(config: DictConfig) -> None:
         InputError: If the run or a document cannot be read.
     """
     output = _output(config.output)
-    run = load(Path(config.run), device=config.device or best_device())
+    run = _load(config)
     corpus: Corpus = instantiate(run.config.dataset)
     unread = (replace(document, facts=(), ignored=()) for document in corpus.read(Path(config.input)))
     documents = corpus.prepare(unread)
@@ -191,8 +200,7 @@ def predicted(
     rest, relations = iter(documents), run.labels.relations
     while part := list(islice(rest, chunk)):
         graphs = run.graphs(part)
-        rows = probabilities(run.model, graphs, batch_size=run.config.eval_batch_size, device=run.device)
-        for document, graph, table in zip(part, graphs, rows, strict=True):
+        for document, graph, table in zip(part, graphs, run.predict(graphs), strict=True):
             names = graph["entity"].id
             pairs = graph.pair_index.t().tolist()
             facts = [
@@ -219,6 +227,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         InputError: If no split of the corpus can be read.
     """
     corpus: Corpus = instantiate(config.dataset)
+    corpus.cache = Cache.of(config.cache)
     rows: dict[str, dict[str, int | None]] = {}
     unread: list[str] = []
     order: list[str] = []

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from random import Random
 
-import numpy as np
+import torch
 import torch_geometric
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
@@ -21,8 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from glre_pyg.cache import Cache, contents_of
 from glre_pyg.cases import write_case_study
 from glre_pyg.corpora.download import sha256_of
+from glre_pyg.cost import GIB, fit_prediction, fit_training, free, of_learning, seconds_of_epoch, taken
 from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.known import write_named_facts
@@ -30,7 +31,10 @@ from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold, saved_threshold
+from glre_pyg.features import FeatureStore
+from glre_pyg.folds import HeldOut, Keep, best_epoch, keep_probabilities, split_into
 from glre_pyg.graph import DocumentGraph
+from glre_pyg.graph_store import graphs_key, kept_graphs
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
@@ -48,18 +52,6 @@ from glre_pyg.runs import (
 from glre_pyg.training import Settings, fit, parameter_groups
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
-
-
-Keep = Callable[[int, list[np.ndarray]], None]
-"""Is given the number of an epoch and the probabilities of each document's pairs."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Documents that nothing is learnt from, and their graphs, which know no facts."""
-
-    documents: Sequence[Document]
-    graphs: list[DocumentGraph]
 
 
 def train(config: DictConfig, folder: Path) -> Run:
@@ -106,7 +98,10 @@ class Experiment:
             raise InputError("start: the run to begin with may have seen what the folds hold out")
         self.config, self.folder = config, folder
         self.settings: Settings = instantiate(config.training)
+        self.cache = Cache.of(config.get("cache"))
+        self.store = None if self.cache is None else FeatureStore(self.cache)
         self.corpus: Corpus = instantiate(config.dataset)
+        self.corpus.cache = self.cache
         self.labels = self.corpus.labels
         self.choose = instantiate(config.thresholds.choose)
         self.source = "dev"
@@ -128,19 +123,22 @@ class Experiment:
 
     def run(self) -> Run:
         """Train and score."""
+        test = HeldOut(self.test, self._graphs("test", self.test, blind=True))
         if self.config.setting == TRAIN:
-            dev = self._held_out(self.dev)
-            model, epoch = self._fit(self.train, self.folder, self.settings, dev=dev)
+            dev = HeldOut(self.dev, self._graphs("dev", self.dev, blind=True))
+            learnt = self._graphs("train", self.train)
+            model, epoch = self._fit(learnt, self.folder, self.settings, dev=dev, test=test)
             run = self._run(model, 0.5)
             pairs = {"dev": run.score(dev.documents, graphs=dev.graphs, progress="dev")}
             run = replace(run, threshold=self.choose(pairs["dev"]))  # with the model as it will be loaded
         else:
             epoch, threshold = self._fixed()
-            model, epoch = self._fit([*self.train, *self.dev], self.folder, self.settings, last_epoch=epoch)
+            learnt = [*self._graphs("train", self.train), *self._graphs("dev", self.dev)]
+            model, epoch = self._fit(learnt, self.folder, self.settings, last_epoch=epoch, test=test)
             run, pairs = self._run(model, threshold), {}
         print(f"epoch {epoch}, chosen on {self.source}")
         if self.test:
-            pairs["test"] = run.score(self.test, progress="test")
+            pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
         else:
             print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
         if PartialState().is_main_process:
@@ -173,7 +171,9 @@ class Experiment:
         return f"{self.config.setting}, after {before['corpus']} ({before['setting']})"
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
-        return Run(model, self.pieces, self.labels, threshold, self.config, self.known)
+        return Run(
+            model, self.pieces, self.labels, threshold, self.config, self.known, self.store, self.memory
+        )
 
     def _write(self, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs]) -> None:
         protocol = self.protocol()
@@ -192,36 +192,42 @@ class Experiment:
 
     def _fit(
         self,
-        documents: Sequence[Document],
+        graphs: Sequence[DocumentGraph],
         folder: Path,
         settings: Settings,
         *,
         dev: HeldOut | None = None,
         keep: Keep | None = None,
         last_epoch: int | None = None,
+        test: HeldOut | None = None,
     ) -> tuple[RelationModel, int]:
         """Train a model of the config in a folder; give it with its best epoch.
 
         Args:
-            documents: What is learnt from.
+            graphs: What is learnt from.
             folder: Gets weights, log and checkpoint.
             settings: Numbers of the loop.
             dev: What the epoch is chosen on; with None, the last one is taken.
             keep: Is given the probabilities of dev's pairs after each epoch.
             last_epoch: Epoch to stop after.
+            test: What is predicted in the end, looked at for its size alone.
         """
         set_seed(self.config.seed)
         model: RelationModel = instantiate(self.config.model)(self.pieces, len(self.labels.relations))
         if self.config.start:
             self._start(model, Path(self.config.start))
-        graphs = [self.pieces(self.labels.graph(document)) for document in documents]
         dev_graphs = dev.graphs if dev else []
         accelerator = _accelerator(settings, folder)
+        model.to(accelerator.device)
+        predicted = [*dev_graphs, *(test.graphs if test else [])]
+        needed = self._fit_into_memory(model, graphs, predicted, settings, accelerator.device)
+        size = self.config.eval_batch_size
+        encode_once(
+            model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device, store=self.store
+        )
         if accelerator.is_main_process:
             print(self._summary(model, graphs, dev_graphs), flush=True)
-        model.to(accelerator.device)
-        size = self.config.eval_batch_size
-        encode_once(model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device)
+            print(self._cost(accelerator, model, graphs, settings, needed), flush=True)
         progress = fit(
             model,
             graphs,
@@ -233,6 +239,23 @@ class Experiment:
             last_epoch=last_epoch,
         )
         return model, progress.best_epoch
+
+    def _fit_into_memory(
+        self,
+        model: RelationModel,
+        graphs: Sequence[DocumentGraph],
+        predicted: Sequence[DocumentGraph],
+        settings: Settings,
+        device: torch.device,
+    ) -> int:
+        """Have training and prediction do with the memory there is, or say that they can't; give its need."""
+        memory = free(self.config.get("memory"), device)
+        needed = fit_training(model, graphs, batch_size=settings.batch_size, memory=memory)
+        blocks = model.blocks
+        self.memory = memory - of_learning(model)
+        fit_prediction(model, predicted, batch_size=self.config.eval_batch_size, memory=self.memory)
+        model.set_blocks(*blocks)
+        return needed
 
     def _start(self, model: RelationModel, other: Path) -> None:
         run = load(other)
@@ -255,6 +278,7 @@ class Experiment:
             device=accelerator.device,
             autocast=accelerator.autocast,
             progress="dev",
+            memory=self.memory,
         )
         if keep is not None:
             keep(epoch, found)
@@ -262,8 +286,21 @@ class Experiment:
         threshold = self.choose(pairs)
         return pairs.score(threshold, filtered=True), threshold
 
-    def _held_out(self, documents: Sequence[Document]) -> HeldOut:
-        return HeldOut(documents, [self.pieces(self.labels.blind_graph(each)) for each in documents])
+    def _graphs(
+        self, split: str, documents: Sequence[Document], *, blind: bool = False
+    ) -> list[DocumentGraph]:
+        """Graphs of a split with their pieces; blind ones know no facts."""
+
+        def build() -> list[DocumentGraph]:
+            make = self.labels.blind_graph if blind else self.labels.graph
+            return [self.pieces(make(document)) for document in documents]
+
+        key = self.corpus.key(split) if self.cache else None
+        if self.cache is None or key is None or not documents:
+            return build()
+        names = [document.id for document in documents]
+        pieces = contents_of(self.folder / "encoder")
+        return kept_graphs(self.cache, graphs_key(key, names, asdict(self.labels), pieces, blind), build)
 
     def _fixed(self) -> tuple[int, Threshold]:
         """Epoch and threshold for train+dev, from a run of the setting train or from cross-validation."""
@@ -288,35 +325,51 @@ class Experiment:
         """The epoch whose predictions on held-out folds are the best together, and their threshold."""
         documents = [*self.train, *self.dev]
         _check_names(documents)
+        splits = (("train", self.train), ("dev", self.dev))
+        known = {each.id: each for split in splits for each in self._graphs(*split)}
+        blind = {each.id: each for split in splits for each in self._graphs(*split, blind=True)}
         Random(self.config.seed).shuffle(documents)
-        if folds > len(documents):
-            raise InputError(f"fixed_by: {folds} folds of {len(documents)} documents")
-        held_out: list[Document] = []
-        for fold in range(folds):
-            folder = self.folder / f"fold_{fold}"
+        parts = split_into(documents, blind, folds)
+        for number, dev in enumerate(parts):
+            folder = self.folder / f"fold_{number}"
             folder.mkdir(exist_ok=True)
             again = str(folder) if self.settings.resume else None
-            dev = documents[fold::folds]
+            held_out = [document.id for document in dev.documents]
             if PartialState().is_main_process:
-                (folder / "held_out.json").write_text(json.dumps([document.id for document in dev]) + "\n")
-            held_out += dev
+                (folder / "held_out.json").write_text(json.dumps(held_out) + "\n")
             self._fit(
-                [document for number, document in enumerate(documents) if number % folds != fold],
+                [known[document.id] for document in documents if document.id not in held_out],
                 folder,
                 replace(self.settings, patience=None, resume=again),
-                dev=self._held_out(dev),
-                keep=partial(_keep, folder),
+                dev=dev,
+                keep=partial(keep_probabilities, folder),
             )
         PartialState().wait_for_everyone()
-        graphs = [self.labels.blind_graph(document) for document in held_out]
-        best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)
-        for epoch in range(self.settings.first_evaluation, self.settings.epochs + 1):
-            found = [table for fold in range(folds) for table in _kept(self.folder / f"fold_{fold}", epoch)]
-            pairs = score_pairs(held_out, graphs, found, self.labels)
-            threshold = self.choose(pairs)
-            best = max(best, (pairs.score(threshold, filtered=True).f1, epoch, threshold), key=itemgetter(0))
         self.source = f"{folds}-fold cross-validation"
-        return best[1], best[2]
+        epochs = range(self.settings.first_evaluation, self.settings.epochs + 1)
+        return best_epoch(self.folder, parts, epochs, self.labels, self.choose)
+
+    def _cost(
+        self,
+        accelerator: Accelerator,
+        model: RelationModel,
+        graphs: Sequence[DocumentGraph],
+        settings: Settings,
+        needed: int,
+    ) -> str:
+        """What an epoch is going to cost."""
+        device = accelerator.device
+        seconds = seconds_of_epoch(
+            model,
+            graphs,
+            batch_size=settings.batch_size,
+            device=device,
+            autocast=accelerator.autocast,
+        )
+        return (
+            f"about {seconds / accelerator.num_processes:.0f} s to train an epoch, and "
+            f"{needed / GIB:.1f} GiB beside the {taken(device) / GIB:.1f} GiB that are taken"
+        )
 
     def _summary(
         self, model: nn.Module, train_graphs: Sequence[DocumentGraph], dev_graphs: Sequence[DocumentGraph]
@@ -346,16 +399,6 @@ def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str,
     assert isinstance(settings, dict)
     found = {**settings_of({str(key): value for key, value in settings.items()}), **protocol}
     return {key: value for key, value in found.items() if key not in ("setting", "fixed_by", "threshold")}
-
-
-def _keep(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
-    if PartialState().is_main_process:
-        np.savez(folder / f"epoch_{epoch}.npz", *tables)
-
-
-def _kept(folder: Path, epoch: int) -> list[np.ndarray]:
-    with np.load(folder / f"epoch_{epoch}.npz") as tables:
-        return [tables[name] for name in tables.files]
 
 
 def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -11,18 +11,14 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
+from glre_pyg.cost import fit_prediction
 from glre_pyg.document import Document, Entity, InputError
 from glre_pyg.evaluation.known import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, joined
-from glre_pyg.graph import DocumentGraph, Labels, word_counts
+from glre_pyg.features import FeatureStore, by_length, encoded
+from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder
-
-
-def by_length(graphs: Sequence[DocumentGraph], batch_size: int) -> Iterator[list[int]]:
-    """Indices of graphs in batches of like length, longest first, so that little is padding."""
-    order = sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids))
-    return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
 
 
 @torch.inference_mode()
@@ -34,49 +30,80 @@ def predict(
     device: torch.device | str = "cpu",
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: str | None = None,
+    memory: int | None = None,
 ) -> list[np.ndarray]:
     """Probabilities of all candidate pairs, [P, R] for each graph, in the order of the graphs.
 
     Args:
         model: The model; put into evaluation mode, and back.
         graphs: Graphs with pieces.
-        batch_size: Documents a batch.
+        batch_size: Documents a batch, at most.
         device: Where the model is.
         autocast: Makes the context that the model runs in, for mixed precision.
         progress: Name of a progress bar; None shows none.
+        memory: Bytes that may be used; smaller batches and blocks of pairs then do with them.
+
+    Raises:
+        InputError: If a document needs more memory than may be used.
     """
-    training = model.training
+    training, blocks = model.training, model.blocks
     model.eval()
     out: list[np.ndarray] = [np.empty(0)] * len(graphs)
-    batches = list(by_length(graphs, batch_size))
-    for indices in tqdm(batches, desc=progress, disable=True if progress is None else None, leave=False):
+    if memory is None:
+        batches = list(by_length(graphs, batch_size))
+    else:
+        batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
+    bar = tqdm(
+        total=len(graphs),
+        unit=" documents",
+        desc=progress,
+        disable=True if progress is None else None,
+        leave=False,
+    )
+    for indices in batches:
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
         with autocast():
             logits = model(batch)
         sizes = [graphs[index].pair_index.size(1) for index in indices]
         for index, rows in zip(indices, model.probabilities(logits).cpu().split(sizes), strict=True):
             out[index] = rows.numpy()
+        bar.update(len(indices))
+    bar.close()
+    model.set_blocks(*blocks)
     model.train(training)
     return out
 
 
-@torch.no_grad()
 def encode_once(
-    model: RelationModel, graphs: Sequence[DocumentGraph], *, batch_size: int, device: torch.device | str
+    model: RelationModel,
+    graphs: Sequence[DocumentGraph],
+    *,
+    batch_size: int,
+    device: torch.device | str,
+    store: FeatureStore | None = None,
+    add: bool = True,
 ) -> None:
-    """Give every graph the ``features`` [W, d] of a frozen encoder, so that it is not run again.
+    """Give every graph that has none the ``features`` [W, d] of a frozen encoder, which is run once.
 
     Does nothing if the model has no encoder that is frozen as a whole.
+
+    Args:
+        model: The model.
+        graphs: Graphs with pieces.
+        batch_size: Documents a batch.
+        device: Where the model is.
+        store: Where features are kept from run to run; None computes them.
+        add: Whether those that the store has not yet are added to it.
     """
     frozen = next((part for part in model.modules() if getattr(part, "trainable", True) is False), None)
     if not isinstance(frozen, TransformerEncoder):
         return
-    frozen.eval()
-    for indices in tqdm(list(by_length(graphs, batch_size)), desc="encoding", leave=False, disable=None):
-        batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
-        words = frozen(batch).cpu().split(word_counts(batch))
-        for index, features in zip(indices, words, strict=True):
-            graphs[index].features = features.clone()
+    graphs = [graph for graph in graphs if "features" not in graph]
+    if store is not None:
+        store.attach(frozen, graphs, batch_size=batch_size, device=device, add=add)
+        return
+    for index, features in encoded(frozen, graphs, batch_size=batch_size, device=device):
+        graphs[index].features = features
 
 
 def score_pairs(

@@ -18,20 +18,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_model
 
+from glre_pyg.cache import Cache
+from glre_pyg.cost import free
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.known import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold
+from glre_pyg.features import FeatureStore
 from glre_pyg.graph import DocumentGraph, Labels
-from glre_pyg.inference import predict, score_pairs
+from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.encoder import compile_with
 from glre_pyg.pieces import Pieces
 from glre_pyg.training import WEIGHTS
 
@@ -51,6 +56,8 @@ class Run:
         threshold: Probability above which a relation is predicted: one, or one for each of them.
         config: The resolved config.
         known: Facts that Ign F1 leaves out, if the corpus has such a score.
+        store: Where the word vectors of a frozen encoder are kept; None for nowhere.
+        memory: Bytes that predictions may use; None for no limit.
     """
 
     model: RelationModel
@@ -59,15 +66,49 @@ class Run:
     threshold: Threshold
     config: DictConfig
     known: NamedFacts | None
+    store: FeatureStore | None = None
+    memory: int | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
 
-    def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
-        """Graphs for prediction: the documents' facts are not in them."""
-        return [self.pieces(self.labels.blind_graph(document)) for document in documents]
+    def graphs(self, documents: Sequence[Document], *, add: bool = False) -> list[DocumentGraph]:
+        """Graphs for prediction: the documents' facts are not in them.
+
+        Args:
+            documents: The documents.
+            add: Whether word vectors that the store has not yet are added to it.
+        """
+        graphs = [self.pieces(self.labels.blind_graph(document)) for document in documents]
+        self.encode(graphs, add=add)
+        return graphs
+
+    def encode(self, graphs: Sequence[DocumentGraph], *, add: bool) -> None:
+        """Give graphs the word vectors of a frozen encoder, if there is a store; see :meth:`graphs`."""
+        if self.store is not None:
+            size = self.config.eval_batch_size
+            encode_once(self.model, graphs, batch_size=size, device=self.device, store=self.store, add=add)
+
+    def predict(self, graphs: Sequence[DocumentGraph], *, progress: str | None = None) -> list[np.ndarray]:
+        """Probabilities [P, R] of the candidate pairs of each of :meth:`graphs`.
+
+        Args:
+            graphs: The graphs.
+            progress: Name of a progress bar; None shows none.
+
+        Raises:
+            InputError: If a document needs more memory than may be used.
+        """
+        return predict(
+            self.model,
+            graphs,
+            batch_size=self.config.eval_batch_size,
+            device=self.device,
+            progress=progress,
+            memory=self.memory,
+        )
 
     def score(
         self,
@@ -80,12 +121,14 @@ class Run:
 
         Args:
             documents: Documents with their facts.
-            graphs: Their :meth:`graphs`, if they are there already.
+            graphs: Their graphs, if they are there already.
             progress: Name of a progress bar; None shows none.
         """
-        graphs = self.graphs(documents) if graphs is None else graphs
-        size = self.config.eval_batch_size
-        found = predict(self.model, graphs, batch_size=size, device=self.device, progress=progress)
+        if graphs is None:
+            graphs = self.graphs(documents, add=True)
+        else:
+            self.encode(graphs, add=True)
+        found = self.predict(graphs, progress=progress)
         return score_pairs(documents, graphs, found, self.labels, self.known)
 
 
@@ -110,11 +153,25 @@ def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -
     return scores
 
 
-def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
+def load(
+    folder: Path,
+    *,
+    device: str | torch.device = "cpu",
+    cache: Cache | None = None,
+    memory: float | None = None,
+    compile: str | None = None,
+) -> Run:
     """Load a run from its directory.
 
+    Args:
+        folder: The directory.
+        device: Where the model is to be.
+        cache: Where the word vectors of a frozen encoder are kept; None for nowhere.
+        memory: GiB that may be used; None for most of what is free.
+        compile: What compiles the encoder, whatever did in training; None does not compile.
+
     Raises:
-        InputError: If the directory lacks one of its files.
+        InputError: If the directory lacks one of its files, or there is no memory.
     """
     config = read_config(folder)
     for name in (WEIGHTS, "labels.json", SCORES, "encoder"):
@@ -131,10 +188,13 @@ def load(folder: Path, *, device: str | torch.device = "cpu") -> Run:
     kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
     pieces: Pieces = get_method(f"{kind}.load")(folder / "encoder")
     model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+    compile_with(model, compile)
     load_model(model, folder / WEIGHTS)
     threshold = read_threshold(read_scores(folder).get("threshold"), labels.relations, folder / SCORES)
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
-    return Run(model.to(device).eval(), pieces, labels, threshold, config, known)
+    store = None if cache is None else FeatureStore(cache)
+    model = model.to(device).eval()
+    return Run(model, pieces, labels, threshold, config, known, store, free(memory, device))
 
 
 def read_config(folder: Path) -> DictConfig:

@@ -209,8 +209,10 @@ def fit(
         started = time.perf_counter()
         sampler.epoch = progress.epoch
         loss = _train_epoch(accelerator, wrapped, average, loader, optimizing, schedule, settings, progress)
+        speed = len(graphs) / (time.perf_counter() - started)
         progress.epoch += 1
         entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
+        entry["documents_per_second"] = round(speed, 2)
         if evaluate is None:
             progress.best_epoch = progress.epoch
             _save_weights(accelerator, best, folder)
@@ -260,13 +262,14 @@ def _train_epoch(
 ) -> float:
     model.train()
     bar = tqdm(
-        loader,
+        total=len(loader.dataset),
+        unit=" documents",
         desc=f"epoch {progress.epoch + 1}",
         leave=False,
         disable=None if accelerator.is_main_process else True,
     )
     losses: list[torch.Tensor] = []
-    for batch in bar:
+    for batch in loader:
         with accelerator.accumulate(model):
             with accelerator.autocast():
                 logits = model(batch)
@@ -282,8 +285,10 @@ def _train_epoch(
             if average is not None:
                 average.update_parameters(accelerator.unwrap_model(model))
         losses.append(loss.detach())
+        bar.update(batch.num_graphs * accelerator.num_processes)
         if len(losses) % 10 == 0:
             bar.set_postfix(loss=f"{torch.stack(losses[-10:]).mean():.4f}")
+    bar.close()
     return float(accelerator.gather(torch.stack(losses)).mean())
 
 
@@ -300,7 +305,8 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
         line += "  dev P {dev_precision:.4f} R {dev_recall:.4f} F1 {dev_f1:.4f}".format(**entry)
     if "threshold" in entry:
         line += f"  threshold {entry['threshold']:.3f}"
-    print(f"{line}  {entry['seconds']:.0f} s", flush=True)
+    speed = entry["documents_per_second"]
+    print(f"{line}  {entry['seconds']:.0f} s, {speed:.1f} documents/s in training", flush=True)
 
 
 def _save_weights(accelerator: Accelerator, model: nn.Module, folder: Path) -> None:

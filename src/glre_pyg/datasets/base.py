@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import ClassVar, Protocol
 
+from glre_pyg.cache import Cache, contents_of, key_of
 from glre_pyg.corpora.formats import read_documents
+from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.known import NamedFacts
 from glre_pyg.graph import Labels
@@ -29,6 +34,7 @@ class Corpus(Protocol):
         published: Published counts by split; what is not published is left out.
         source: Where they are published.
         labels: What its graphs mean.
+        cache: Where documents are kept once they are read; None for nowhere.
     """
 
     name: str
@@ -36,9 +42,14 @@ class Corpus(Protocol):
     published: Counts
     source: str
     labels: Labels
+    cache: Cache | None
 
     def documents(self, split: str) -> list[Document]:
         """Documents of ``"train"``, ``"dev"`` or ``"test"``, as the protocol has them."""
+        ...
+
+    def key(self, split: str) -> str | None:
+        """Key of what the documents of a split follow from; None where it cannot be told."""
         ...
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
@@ -82,6 +93,8 @@ class FileCorpus:
     dev: str | None
     test: str | None
     dev_from_train: int
+    cache: Cache | None = field(default=None, init=False, repr=False)
+    _whole: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
 
     name: ClassVar[str]
     published: ClassVar[Counts] = {}
@@ -115,10 +128,24 @@ class FileCorpus:
 
     def documents(self, split: str) -> list[Document]:
         """Documents of a split, as the protocol has them."""
-        documents = list(self.read(self.file(split)))
-        if self.dev_from_train and split != "test":
-            documents = self._part(documents, split)
-        return list(self.prepare(documents))
+        documents = self.whole(self.file(split))
+        return self._part(documents, split) if self.dev_from_train and split != "test" else list(documents)
+
+    def whole(self, path: Path) -> list[Document]:
+        """All documents of a file as the protocol has them, read once; not at all if the cache has them."""
+        if path not in self._whole:
+            key = self._key(path) if self.cache else None
+            make = partial(self._made, path)
+            self._whole[path] = kept_documents(self.cache, key, make) if self.cache and key else make()
+        return self._whole[path]
+
+    def key(self, split: str) -> str | None:
+        """What the documents of a split follow from, besides which of them are in it."""
+        return self._key(self.file(split))
+
+    def sources(self, path: Path) -> list[Path]:
+        """What the documents of a file, or of a folder, are made from."""
+        return [path]
 
     def read(self, path: Path) -> Iterable[Document]:
         """Documents of a file, as they are."""
@@ -132,6 +159,26 @@ class FileCorpus:
         """No score leaves facts out."""
         return None
 
+    def _made(self, path: Path) -> list[Document]:
+        return list(self.prepare(self.read(path)))
+
+    def _key(self, path: Path) -> str | None:
+        """What the documents of a file follow from; None if it, or the source of the class, is missing."""
+        code = [getattr(sys.modules[kind.__module__], "__file__", None) for kind in type(self).__mro__[:-1]]
+        if not path.exists() or not all(code):
+            return None
+        package = Path(__file__).parents[1]
+        settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        return key_of(
+            FORMAT,
+            type(self).__qualname__,
+            {name: value for name, value in settings.items() if name not in _PLACES},
+            contents_of(package / "corpora", package / "datasets", package / "document.py"),
+            contents_of(*(Path(file) for file in code if file)),
+            [version("pysbd"), *sys.version_info[:2]],
+            contents_of(*self.sources(path)),
+        )
+
     def _part(self, documents: list[Document], split: str) -> list[Document]:
         if not 0 < self.dev_from_train < len(documents):
             raise InputError(
@@ -140,3 +187,7 @@ class FileCorpus:
         names = sorted(document.id for document in documents)
         kept = set(Random("dev from train").sample(names, self.dev_from_train))
         return [document for document in documents if (document.id in kept) == (split == "dev")]
+
+
+_PLACES = {"root", "train", "dev", "test", "dev_from_train"}
+"""Settings that say which documents are read, not what they become."""

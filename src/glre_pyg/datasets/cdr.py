@@ -73,6 +73,10 @@ class CDR(FileCorpus):
             files["mesh"] = mesh_tree(self._root)
         return files
 
+    def sources(self, path: Path) -> list[Path]:
+        """The file, and the tree that the filter goes by."""
+        return [*super().sources(path), *([] if self.protocol == "unfiltered" else [mesh_tree(self._root)])]
+
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Mentions without identifier pooled, hypernyms ignored, as the protocol has it.
 

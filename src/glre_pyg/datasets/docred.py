@@ -129,6 +129,6 @@ class DWIE(DocRED):
     @cached_property
     def labels(self) -> Labels:  # type: ignore[override]
         """Relations and types of the training file."""
-        return labels_of(self.read(self.file("train")))
+        return labels_of(self.whole(self.file("train")))
 
     splits = DWIE_FILES

@@ -55,7 +55,7 @@ class Files(FileCorpus):
         """Relations and types as given, else as the training file has them."""
         relations, types = self.relations, self.types
         if relations is None or types is None:
-            found = labels_of(self.read(self.file("train")))
+            found = labels_of(self.whole(self.file("train")))
             relations = found.relations if relations is None else relations
             types = found.types if types is None else types
         pairs = None if self.pair_types is None else tuple((head, tail) for head, tail in self.pair_types)

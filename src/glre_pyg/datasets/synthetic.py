@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from glre_pyg.cache import Cache
 from glre_pyg.corpora.formats import read_documents
 from glre_pyg.corpora.synthetic import SyntheticCorpus
 from glre_pyg.datasets.base import Counts
@@ -27,6 +28,7 @@ class Synthetic:
     protocol = "every candidate pair"
     published: ClassVar[Counts] = {}
     source = ""
+    cache: Cache | None = None  # it takes no longer to generate documents than to read them
 
     def __init__(self, *, corpus: SyntheticCorpus, sizes: Mapping[str, int], name: str) -> None:
         self.corpus, self.sizes, self.name = corpus, sizes, name
@@ -34,6 +36,9 @@ class Synthetic:
     def documents(self, split: str) -> list[Document]:
         """Documents of a split, the same in every process."""
         return list(self.corpus.generate(split, self.sizes[split]))
+
+    def key(self, split: str) -> None:
+        """None: nothing is kept."""
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Documents as they are."""

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from glre_pyg.graph import DocumentGraph, documents_of_pairs
-from glre_pyg.models.base import RelationModel
+from glre_pyg.models.base import PairNumbers, RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextLayer
 from glre_pyg.nn.distance import DistanceEmbedding
@@ -43,13 +43,7 @@ class GLRE(RelationModel):
         query: What the local layer asks with: entities after (``"global"``) or before (``"initial"``)
             graph convolution.
         loss: Called with R; the loss and the number of logits (Eq. 9).
-
-    Attributes:
-        block_pairs: Pairs that Eqs. 3 to 6 are worked out for at a time; None for all of a batch. With
-            gradients, a batch that has more computes them twice. See :mod:`glre_pyg.cost`.
     """
-
-    block_pairs: int | None = None
 
     def __init__(
         self,
@@ -77,6 +71,19 @@ class GLRE(RelationModel):
         self.context_layer = context_layer(2 * side)
         self.classifier = classifier(2 * side + self.context_layer.out_channels, self.loss.num_logits)
         self.query = query
+        given, first = 2 * side, self.classifier.first_layer.out_features
+        channels = self.nodes.hidden_channels
+        self.pair_numbers = PairNumbers(
+            kept=2 * given + 4 * first + 4 * self.loss.num_logits,
+            block=3 * given + 12 * channels,
+            incidence=4 * channels,
+            cell=3,
+        )
+
+    def set_blocks(self, pairs: int | None, cells: int | None) -> None:
+        """Work on at most so many pairs (Eqs. 3-6), and so many pairs of pairs (Eq. 7), at a time."""
+        super().set_blocks(pairs, cells)
+        self.context_layer.block_cells = cells
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Logits of all candidate pairs [P, loss.num_logits]."""
@@ -88,9 +95,8 @@ class GLRE(RelationModel):
             relation = self._relation(entity, nodes, batch, block)
             return *self.classifier.first(relation), *self.context_layer.inputs(relation)
 
-        own, value, relation, key = in_blocks(
-            pairs, batch.pair_index.size(1), self.block_pairs
-        )  # [P, ·] each
+        size, _ = self.blocks
+        own, value, relation, key = in_blocks(pairs, batch.pair_index.size(1), size)  # [P, ·] each
         context = self.context_layer(relation, key, value, documents_of_pairs(batch))
         return self.classifier(own + context)
 

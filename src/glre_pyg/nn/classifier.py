@@ -38,6 +38,13 @@ class Classifier(nn.Module):
         self.num_before = 0 if num_hidden else 1
         self.dropout = dropout
 
+    @property
+    def first_layer(self) -> nn.Linear:
+        """The layer that :meth:`first` applies."""
+        layer = self.layers[self.num_before]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def first(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
         """What target relations give the first layer: for their own pair, and for the contexts they are in.
 
@@ -45,15 +52,16 @@ class Classifier(nn.Module):
             :math:`W_1 o_r` with the bias, and :math:`W_2 o_r`, each [P, ·]; the second [P, 0] if there is
             no context.
         """
-        layer = self.layers[self.num_before]
-        assert isinstance(layer, nn.Linear)
+        layer = self.first_layer
         if self.num_before:
             relation = relation.dropout(self.dropout, training=self.training)
         width = sum(part.rows.size(1) for part in relation.parts)
-        own = relation.linear(layer.weight[:, :width], layer.bias)
         if width == layer.in_features:
+            own = relation.linear(layer.weight, layer.bias)
             return own, own[:, :0]
-        return own, relation.linear(layer.weight[:, width:])
+        both = relation.linear(layer.weight.view(-1, width))  # W_1 and W_2 by turns
+        own, value = both.unflatten(-1, (-1, 2)).unbind(-1)
+        return own + layer.bias, value
 
     def forward(self, first: Tensor) -> Tensor:
         """Logits [P, R] from the first layer's result :math:`W_1 o_r + W_2 o_c` [P, ·]."""

@@ -17,7 +17,14 @@ SMALL = 128
 
 
 class ContextLayer(Layer):
-    """What every layer of Eq. 7 is: given what it made of all pairs, it says what to add to each."""
+    """What every layer of Eq. 7 is: given what it made of all pairs, it says what to add to each.
+
+    Attributes:
+        block_cells: Logits, pairs by pairs, that exist at a time; None for no limit. With gradients, a batch
+            that has more computes them twice.
+    """
+
+    block_cells: int | None = None
 
     def inputs(self, relation: PairVectors) -> tuple[Tensor, Tensor]:
         """What the layer needs of some pairs: two tensors [P, ·]."""
@@ -44,15 +51,9 @@ class ContextAttention(ContextLayer):
             there cancels in the softmax and is left out.
         scaled: Whether logits are divided by the root of d_r; the paper and the released code do not.
 
-    Attributes:
-        block_cells: Logits, pairs by pairs, that exist at a time; None for no limit. With gradients, a batch
-            that has more computes them twice.
-
     Shape:
         :meth:`inputs`, values [P, c], and the documents of pairs [P], ascending, to [P, c].
     """
-
-    block_cells: int | None = None
 
     def __init__(self, in_channels: int, *, diagonal: bool, scaled: bool) -> None:
         super().__init__()

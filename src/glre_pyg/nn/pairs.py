@@ -48,6 +48,8 @@ class PairVectors:
     def linear(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """A linear map: weight [out, d_r] to [P, out]."""
         parts = [part for part in self.parts if part.rows.size(1)]
+        if 2 * sum(part.rows.numel() for part in parts) > len(parts[0].index) * weight.size(1):
+            return linear(self.dense(), weight, bias)  # few pairs share little
         columns = weight.split([part.rows.size(1) for part in parts], dim=1)
         rows = [linear(part.rows, matrix) for part, matrix in zip(parts, columns, strict=True)]
         starts = [0]

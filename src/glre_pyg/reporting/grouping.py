@@ -15,6 +15,8 @@ SEEDS_AND_PLACES = (
     "name",
     "report",
     "cases",
+    "cache",
+    "memory",
     "seed",
     "training.seed",
     "training.resume",
@@ -24,6 +26,8 @@ SEEDS_AND_PLACES = (
     "dataset.test",
     "dataset.ignore",
 )
+COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile")
+"""Last parts of the keys that say how something is computed, not what."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,13 @@ def group(records: Sequence[Record]) -> tuple[list[Group], list[str]]:
 
 
 def settings_of(config: Mapping[str, object]) -> Mapping[str, object]:
-    """What a run was configured with, by dotted keys, without seeds and places."""
+    """What a run was configured with, by dotted keys, without seeds, places and costs."""
     found = flatten(config)
-    kept = {key: value for key, value in found.items() if key not in SEEDS_AND_PLACES}
+    kept = {
+        key: value
+        for key, value in found.items()
+        if key not in SEEDS_AND_PLACES and key.split(".")[-1] not in COSTS
+    }
     for key in ("fixed_by", "start"):
         if isinstance(kept.get(key), str):
             kept[key] = "a run"

@@ -1,0 +1,316 @@
+"""What a run costs: the memory that documents need, before anything is computed, and the time of a step.
+
+Memory is estimated for fp32 from the sizes of documents and of the model; half precision needs less. What a
+model makes of pairs is worked on in blocks whose size follows from the memory there is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import nn
+from torch_geometric.data import Batch
+
+from glre_pyg.document import InputError
+from glre_pyg.features import by_length
+from glre_pyg.graph import DocumentGraph
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.encoder import TransformerEncoder
+
+GIB = 2**30
+BYTES = 4
+"""Bytes of a number in fp32."""
+BLOCK = GIB // 4
+"""Bytes that a block takes where there is room: larger ones are no faster."""
+LEAST = 2**24
+"""Bytes below which a block is not worth it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What the memory for documents depends on.
+
+    Args:
+        tokens: What the encoder gets, special tokens included; 0 where word vectors are there already.
+        length: Tokens of the longest window.
+        words: W.
+        edges: Edges of the graph.
+        pairs: P.
+        cells: Pairs of pairs of one document.
+        incidences: Mentions of both sides of all pairs.
+    """
+
+    tokens: int
+    length: int
+    words: int
+    edges: int
+    pairs: int
+    cells: int
+    incidences: int
+
+    @classmethod
+    def of(cls, graph: DocumentGraph) -> Sizes:
+        """Sizes of one document with its pieces."""
+        windows = torch.bincount(graph.window_index) + 2
+        mentions = torch.bincount(
+            graph["mention", "refers_to", "entity"].edge_index[1], minlength=graph["entity"].num_nodes
+        )
+        pairs = graph.pair_index.size(1)
+        return cls(
+            tokens=0 if "features" in graph else int(windows.sum()),
+            length=int(windows.max()) if len(windows) else 0,
+            words=len(graph.words),
+            edges=sum(store.edge_index.size(1) for store in graph.edge_stores),
+            pairs=pairs,
+            cells=pairs**2,
+            incidences=int(mentions[graph.pair_index].sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that documents need beside the model.
+
+    Args:
+        kept: What is there from the encoder to the loss, whatever the blocks.
+        pairs: What Eqs. 3 to 6 make of all pairs at once.
+        cells: What Eq. 7 makes of all pairs of pairs at once.
+    """
+
+    kept: int
+    pairs: int
+    cells: int
+
+    @property
+    def at_once(self) -> int:
+        """Bytes without blocks."""
+        return self.kept + self.pairs + self.cells
+
+    @property
+    def in_blocks(self) -> int:
+        """Bytes with the smallest blocks."""
+        return self.kept + min(self.pairs, LEAST) + min(self.cells, LEAST)
+
+    def __add__(self, other: Memory) -> Memory:
+        return Memory(self.kept + other.kept, self.pairs + other.pairs, self.cells + other.cells)
+
+
+def of_learning(model: nn.Module) -> int:
+    """Bytes of the gradients of a model, of Adam's two moments, and of an average of the weights."""
+    return BYTES * sum(4 * each.numel() for each in model.parameters() if each.requires_grad)
+
+
+def of_document(model: RelationModel, sizes: Sizes, *, training: bool) -> Memory:
+    """Memory that a document of the given sizes needs.
+
+    Gradients keep what every layer makes; without them, only one layer's is there at a time.
+    """
+    numbers = model.pair_numbers
+    both = 2 if training else 1  # values and their gradients
+    encoder = next((part for part in model.modules() if isinstance(part, TransformerEncoder)), None)
+    width = 0 if encoder is None else encoder.out_channels
+    kept = 4 * width * sizes.words * both + 6 * sizes.edges + numbers.kept * sizes.pairs * both
+    if encoder is not None and sizes.tokens:
+        kept += _of_encoder(encoder, sizes, training=training and encoder.trainable)
+    return Memory(
+        kept=BYTES * kept,
+        pairs=BYTES * (numbers.block * sizes.pairs + numbers.incidence * sizes.incidences),
+        cells=BYTES * numbers.cell * sizes.cells,
+    )
+
+
+def _of_encoder(encoder: TransformerEncoder, sizes: Sizes, *, training: bool) -> int:
+    """Numbers that a transformer makes of a batch."""
+    config = encoder.transformer.config
+    width, layers = config.hidden_size, config.num_hidden_layers
+    layer = 12 * width + 2 * getattr(config, "intermediate_size", 4 * width)
+    attends = getattr(config, "attention_probs_dropout_prob", getattr(config, "attention_dropout", 0.0))
+    if training and attends:  # attention with dropout is not fused on a CPU
+        layer += 3 * config.num_attention_heads * sizes.length
+    if not training:
+        return layer * min(sizes.tokens, encoder.max_tokens or sizes.tokens) + width * sizes.tokens
+    if encoder.gradient_checkpointing:
+        return width * layers * sizes.tokens + layer * min(sizes.tokens, encoder.max_tokens or sizes.tokens)
+    return layer * layers * sizes.tokens
+
+
+def taken(device: torch.device | str) -> int:
+    """Bytes that the process has on a device."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    return psutil.Process().memory_info().rss
+
+
+def free(gib: float | None, device: torch.device | str) -> int:
+    """Bytes that the process may still take: of as many GiB as are given, else nine tenths of what is free.
+
+    Raises:
+        InputError: If no more than the process has already are given.
+    """
+    if gib is not None:
+        left = int(gib * GIB) - taken(device)
+        if left <= 0:
+            raise InputError(f"memory: {gib} GiB are not enough, {_gib(taken(device))} are taken already")
+        return left
+    if torch.device(device).type == "cuda":
+        return int(0.9 * torch.cuda.mem_get_info(device)[0])
+    machine = psutil.virtual_memory().available
+    limit, used = (_control_group(name) for name in ("memory.max", "memory.current"))
+    return int(0.9 * min(machine, limit - used if limit is not None and used is not None else machine))
+
+
+def _control_group(name: str) -> int | None:
+    """A number of the control group that a container runs in."""
+    file = Path("/sys/fs/cgroup", name)
+    text = file.read_text().strip() if file.is_file() else ""
+    return int(text) if text.isdigit() else None
+
+
+def fit_training(
+    model: RelationModel, graphs: Sequence[DocumentGraph], *, batch_size: int, memory: int
+) -> int:
+    """Have a model train in blocks that fit into memory, whatever batches the graphs come in.
+
+    Args:
+        model: The model.
+        graphs: Graphs with pieces, and features where there are any.
+        batch_size: Documents a batch.
+        memory: Bytes there are.
+
+    Returns:
+        Bytes that are needed at most.
+
+    Raises:
+        InputError: If a document, or a batch of the largest, does not fit.
+    """
+    learning = of_learning(model)
+    needs = _needs(model, graphs, memory, training=True)
+    order = sorted(range(len(graphs)), key=lambda index: -needs[index].in_blocks)[:batch_size]
+    batch = sum((needs[index] for index in order), Memory(0, 0, 0))
+    if batch.in_blocks + learning > memory:
+        raise InputError(
+            f"a batch of {len(order)} documents like {graphs[order[0]].id} needs about "
+            f"{_gib(batch.in_blocks + learning)}, and there are {_gib(memory)}: "
+            "take a smaller training.batch_size and a larger training.accumulation"
+        )
+    if batch.at_once + learning <= memory:
+        model.set_blocks(None, None)
+        return learning + batch.at_once
+    return learning + _set_blocks(model, batch, [graphs[index] for index in order], memory - learning)
+
+
+def fit_prediction(
+    model: RelationModel, graphs: Sequence[DocumentGraph], *, batch_size: int, memory: int
+) -> list[list[int]]:
+    """Have a model predict in blocks, and documents in batches, that fit into memory.
+
+    Args:
+        model, graphs, memory: See :func:`fit_training`.
+        batch_size: Documents a batch at most.
+
+    Returns:
+        The batches: indices of graphs of like length, longest first.
+
+    Raises:
+        InputError: If a document does not fit.
+    """
+    needs = _needs(model, graphs, memory, training=False)
+    batches: list[list[int]] = []
+    total = Memory(0, 0, 0)
+    for [index] in by_length(graphs, 1):
+        if not batches or len(batches[-1]) == batch_size or (total + needs[index]).in_blocks > memory:
+            batches.append([])
+            total = Memory(0, 0, 0)
+        batches[-1].append(index)
+        total += needs[index]
+    largest = max(
+        ((sum((needs[index] for index in batch), Memory(0, 0, 0)), batch) for batch in batches),
+        key=lambda each: each[0].at_once,
+        default=(Memory(0, 0, 0), []),
+    )
+    _set_blocks(model, largest[0], [graphs[index] for index in largest[1]], memory)
+    return batches
+
+
+def _needs(
+    model: RelationModel, graphs: Sequence[DocumentGraph], memory: int, *, training: bool
+) -> list[Memory]:
+    """What each document needs; one that needs more than there is is refused."""
+    fixed = of_learning(model) if training else 0
+    needs = [of_document(model, Sizes.of(graph), training=training) for graph in graphs]
+    for graph, need in zip(graphs, needs, strict=True):
+        if need.in_blocks + fixed > memory:
+            raise InputError(
+                f"{graph.id}: {len(graph.input_ids):,} pieces and {graph.pair_index.size(1):,} pairs need "
+                f"about {_gib(need.in_blocks + fixed)} to {'train on' if training else 'predict'}, and there "
+                f"are {_gib(memory)} (memory=GIB sets what may be used)"
+            )
+    return needs
+
+
+def _set_blocks(model: RelationModel, batch: Memory, graphs: Sequence[DocumentGraph], room: int) -> int:
+    """Set the blocks of a model for its largest batch; give the bytes that the batch then needs."""
+    block = min((room - batch.kept) // 2, BLOCK)
+    pairs, cell = sum(graph.pair_index.size(1) for graph in graphs), BYTES * model.pair_numbers.cell
+    model.set_blocks(
+        max(1, block * pairs // batch.pairs) if batch.pairs > block else None,
+        max(1, block // cell) if batch.cells > block else None,
+    )
+    return batch.kept + min(batch.pairs, block) + min(batch.cells, block)
+
+
+def _gib(amount: int) -> str:
+    return f"{amount / GIB:.1f} GiB"
+
+
+def seconds_of_epoch(
+    model: RelationModel,
+    graphs: Sequence[DocumentGraph],
+    *,
+    batch_size: int,
+    device: torch.device | str,
+    autocast: Callable[[], AbstractContextManager[None]],
+) -> float:
+    """Seconds, about, of the forward and backward passes of an epoch, by a few documents of middling length.
+
+    Nothing is learnt, and random states stay as they were. On a CPU two documents say enough of a batch.
+    """
+    cuda = torch.device(device).type == "cuda"
+    order = [index for [index] in by_length(graphs, 1)]
+    size = min(batch_size if cuda else 2, len(order))
+    first = (len(order) - size) // 2
+    middle = [graphs[index] for index in order[first : first + size]]
+    training = model.training
+    model.train()
+    with torch.random.fork_rng([device] if cuda else []):
+        _step(model, [graphs[index] for index in order[-1:]], device, autocast)  # to warm up
+        if cuda:
+            _step(model, middle, device, autocast)
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        _step(model, middle, device, autocast)
+        if cuda:
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - started
+    model.train(training)
+    pieces = sum(len(graph.input_ids) for graph in graphs)
+    return seconds * pieces / max(1, sum(len(graph.input_ids) for graph in middle))
+
+
+def _step(
+    model: RelationModel,
+    graphs: Sequence[DocumentGraph],
+    device: torch.device | str,
+    autocast: Callable[[], AbstractContextManager[None]],
+) -> None:
+    batch = Batch.from_data_list(list(graphs)).to(device)
+    with autocast():
+        logits = model(batch)
+    model.loss(logits, batch.pair_label).backward()
+    model.zero_grad()

@@ -1,0 +1,729 @@
+"""What is kept on disk is what would be made, is found when it is the same, and is never believed when it is not."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+import glre_pyg.experiment
+from checkpoints import checkpoint
+from documents import (
+    LABELS,
+    document,
+    empty,
+    glre,
+    odd_documents,
+    random_document,
+    random_documents,
+    subwords,
+    transformer,
+)
+from glre_pyg.cache import Cache, contents_of, key_of
+from glre_pyg.config import config_dir
+from glre_pyg.corpora.download import cache_folder
+from glre_pyg.corpora.jsonl import write_jsonl
+from glre_pyg.corpora.pubtator import write_pubtator
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.datasets import CDR, Files, base
+from glre_pyg.datasets.prepared import kept_documents, packed, unpacked
+from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.experiment import train
+from glre_pyg.features import FeatureStore, document_key, encoded, encoder_key
+from glre_pyg.graph_store import graphs_key, read_graphs, write_graphs
+from glre_pyg.inference import encode_once, predict
+from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.recurrent import BiLSTM
+from glre_pyg.pieces import Subwords
+from glre_pyg.runs import load
+
+DOCUMENTS = random_documents(9)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+def flip(path, place=-1):
+    """Change one byte of a file."""
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 1
+    path.write_bytes(raw)
+
+
+def files(cache, suffix):
+    return sorted(cache.folder.rglob(f"*{suffix}"))
+
+
+# Files by their keys
+
+
+def written(text):
+    return lambda path: path.write_text(text)
+
+
+def test_a_file_is_found_by_its_key(cache):
+    assert cache.find("place", "a") is None
+    path = cache.keep("place", "a", ".txt", written("content"))
+    assert path is not None
+    assert cache.find("place", "a") == path
+    assert path.read_text() == "content"
+    assert cache.find("place", "b") is None
+    assert cache.find("elsewhere", "a") is None
+
+
+@pytest.mark.parametrize("place", [0, 3, -1])
+def test_a_flipped_byte_is_named_and_the_file_removed(cache, capsys, place):
+    path = cache.keep("place", "a", ".txt", written("content"))
+    flip(path, place)
+    assert cache.find("place", "a") is None
+    assert not path.exists()
+    assert capsys.readouterr().out == (
+        f"cache: {path}: is not what was written there; it is removed and made again\n"
+    )
+
+
+def test_what_was_not_written_to_its_end_is_not_found(cache):
+    def killed(path):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.keep("place", "a", ".txt", killed)
+    assert cache.find("place", "a") is None
+    left = cache.folder / "place/a.123-abc.part"  # of a process that had no time to tidy up
+    left.write_text("half")
+    assert cache.find("place", "a") is None
+    cache.keep("place", "a", ".txt", written("whole"))
+    assert not left.exists()
+    assert [path.name[:2] for path in cache.folder.rglob("*.*")] == ["a-"]
+
+
+def test_a_folder_that_cannot_be_written_costs_a_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    cache = Cache(tmp_path / "file")  # no folder can be made there, not even by root
+    documents = [random_document(1)]
+    assert kept_documents(cache, "key", lambda: documents) == documents
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_settings(tmp_path, monkeypatch):
+    assert Cache.of(False) is None
+    assert Cache.of(None) == Cache.of(True) == Cache(cache_folder())
+    assert Cache.of(str(tmp_path)) == Cache(tmp_path)
+    monkeypatch.setenv("GLRE_CACHE", "/mine")
+    assert Cache.of(None) == Cache(Path("/mine"))
+
+
+def test_keys(tmp_path):
+    assert key_of("a", [1, 2]) == key_of("a", (1, 2)) != key_of("a", [1], [2])
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1}) != key_of({"a": 2, "b": 1})
+    (tmp_path / "a.py").write_text("1")
+    first = contents_of(tmp_path)
+    assert first == contents_of(tmp_path / "a.py")
+    (tmp_path / "b.py").write_text("2")
+    assert contents_of(tmp_path) != first
+    assert contents_of(tmp_path) == contents_of(tmp_path / "a.py", tmp_path / "b.py")
+
+
+# Documents
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*sha256")  # the files of CDR are invented
+
+text = partial(st.text, max_size=5)
+names = st.lists(text(), max_size=2).map(tuple)
+
+
+@st.composite
+def documents(draw):
+    """Documents that use every field, of any characters."""
+    tokens = draw(st.lists(st.text(min_size=1, max_size=4), max_size=8))
+    starts = np.cumsum([0, *(len(token) + 1 for token in tokens)]).tolist()
+    words = tuple((start, start + len(token)) for start, token in zip(starts, tokens, strict=False))
+    cuts = sorted({0, len(tokens), *draw(st.lists(st.integers(0, len(tokens)), max_size=2))})
+    sentences = tuple(map(Sentence, cuts, cuts[1:]))
+    within = st.sampled_from(words) if words else st.nothing()
+    mentions = draw(
+        st.lists(st.builds(lambda *rest: Mention(*rest[0], *rest[1:]), within, text(), names, names))
+    )
+    facts = st.builds(Fact, text(), text(), text(), names, st.lists(st.integers(), max_size=2).map(tuple))
+    pair = st.tuples(text(), text())
+    return Document(
+        id=draw(text()),
+        text=" ".join(tokens),
+        words=words,
+        sentences=sentences,
+        mentions=tuple(mentions),
+        facts=tuple(draw(st.lists(facts, max_size=2))),
+        ignored=tuple(draw(st.lists(pair, max_size=2))),
+        sections=tuple(draw(st.lists(st.tuples(st.integers(), st.integers()), max_size=2))),
+    )
+
+
+@given(documents())
+def test_a_document_is_kept_whole(one):
+    line = packed(one)
+    assert "\n" not in line
+    assert unpacked(line) == one
+    assert hash(unpacked(line)) == hash(one)  # lists would not do for tuples
+
+
+@given(st.lists(documents(), max_size=3))
+def test_documents_are_kept_in_their_order(some):
+    with TemporaryDirectory() as folder:
+        cache = Cache(Path(folder))
+        assert kept_documents(cache, "key", lambda: some) == some
+        assert kept_documents(cache, "key", lambda: pytest.fail("read again")) == some
+
+
+def cdr(folder, cache, **settings):
+    """CDR's files with invented documents, a hypernym among them."""
+    for split, name in {"train": "Training", "dev": "Development", "test": "Test"}.items():
+        path = folder / f"CDR_{name}Set.PubTator.txt"
+        if not path.exists():
+            write_pubtator(SyntheticCorpus(bridged=0).generate(split, 4), path)
+    tree = folder / "2017MeshTree.txt"
+    if not tree.exists():
+        tree.write_text("Tree Number\tDesc Ui\tTerm\nC01\tD0001\tdisease\n")
+    given = {"root": str(folder), "train": None, "dev": None, "test": None, "dev_from_train": 0}
+    corpus = CDR(**{**given, "protocol": "eog", **settings})
+    corpus.cache = cache
+    return corpus
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """Names of the files that are parsed."""
+    calls = []
+    read = base.read_documents
+    monkeypatch.setattr(base, "read_documents", lambda path: calls.append(path.name) or read(path))
+    return calls
+
+
+def test_a_file_is_parsed_once(tmp_path, cache, parsed):
+    plain = cdr(tmp_path, None)
+    expected = {split: plain.documents(split) for split in base.SPLITS}
+    assert len(parsed) == 3
+    for _ in range(2):
+        corpus = cdr(tmp_path, cache)
+        assert {split: corpus.documents(split) for split in base.SPLITS} == expected
+    assert len(parsed) == 6
+
+
+def test_the_training_file_is_read_once_for_labels_train_and_dev(tmp_path, parsed):
+    write_jsonl(SyntheticCorpus().generate("train", 6), tmp_path / "train.jsonl")
+    corpus = Files(
+        root=None,
+        train=str(tmp_path / "train.jsonl"),
+        dev=None,
+        test=None,
+        dev_from_train=2,
+        name="mine",
+        relations=None,
+        types=None,
+        pair_types=None,
+        directed=True,
+    )
+    assert corpus.labels.relations
+    assert (len(corpus.documents("train")), len(corpus.documents("dev"))) == (4, 2)
+    assert parsed == ["train.jsonl"]
+
+
+@pytest.mark.parametrize("changed", ["CDR_TrainingSet.PubTator.txt", "2017MeshTree.txt"])
+def test_a_changed_source_is_noticed(tmp_path, cache, parsed, changed):
+    cdr(tmp_path, cache).documents("train")
+    with (tmp_path / changed).open("a") as file:
+        file.write("\n" if "Set" in changed else "C01.1\tD0002\tother\n")
+    cdr(tmp_path, cache).documents("train")
+    assert len(parsed) == 2
+
+
+def test_other_settings_are_other_documents(tmp_path, cache, parsed):
+    for settings in ({}, {"protocol": "bran"}, {"protocol": "unfiltered"}, {"dev_from_train": 2}):
+        corpus = cdr(tmp_path, cache, **settings)
+        assert corpus.documents("train") == cdr(tmp_path, None, **settings).documents("train")
+    assert len(parsed) == 3 + 4  # the last is a part of what the first has read
+
+
+def test_other_code_reads_again(tmp_path, cache, parsed, monkeypatch):
+    cdr(tmp_path, cache).documents("train")
+    monkeypatch.setattr(base, "contents_of", lambda *places: key_of("another", contents_of(*places)))
+    cdr(tmp_path, cache).documents("train")
+    assert len(parsed) == 2
+
+
+def test_broken_documents_are_read_again(tmp_path, cache, parsed, capsys):
+    expected = cdr(tmp_path, cache).documents("train")
+    [path] = files(cache, ".jsonl")
+    flip(path, 100)
+    assert cdr(tmp_path, cache).documents("train") == expected
+    assert len(parsed) == 2
+    assert str(path) in capsys.readouterr().out
+    cdr(tmp_path, cache).documents("train")
+    assert len(parsed) == 2
+
+
+def test_a_file_with_an_error_is_not_kept(tmp_path, cache):
+    write_pubtator(SyntheticCorpus(bridged=0).generate("train", 2), tmp_path / "CDR_TrainingSet.PubTator.txt")
+    with (tmp_path / "CDR_TrainingSet.PubTator.txt").open("a") as file:
+        file.write("\nnot PubTator\n")
+    for _ in range(2):
+        with pytest.raises(InputError, match="CDR_TrainingSet"):
+            cdr(tmp_path, cache).documents("train")
+
+
+# Graphs
+
+
+def same_graphs(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert type(one) is type(other)
+        mine, theirs = one.to_dict(), other.to_dict()
+        assert [*mine] == [*theirs]
+        for store in theirs:
+            assert mine[store].keys() == theirs[store].keys()
+            for name, value in theirs[store].items():
+                held = mine[store][name]
+                if isinstance(value, torch.Tensor):
+                    assert held.dtype == value.dtype
+                    assert held.is_contiguous()
+                    assert torch.equal(held, value)
+                else:
+                    assert held == value
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_graphs_are_kept_whole(tmp_path, blind):
+    some = [*odd_documents(), *DOCUMENTS, replace(DOCUMENTS[0], ignored=(("E0", "E1"),))]
+    pieces = subwords(some)
+    graphs = [pieces((LABELS.blind_graph if blind else LABELS.graph)(each)) for each in some]
+    write_graphs(graphs, tmp_path / "graphs")
+    same_graphs(read_graphs(tmp_path / "graphs"), graphs)
+
+
+def test_graphs_without_pairs_are_kept(tmp_path):
+    graph = subwords(DOCUMENTS)(LABELS.graph(empty()))
+    write_graphs([graph], tmp_path / "graphs")
+    same_graphs(read_graphs(tmp_path / "graphs"), [graph])
+
+
+def test_every_part_of_the_key_of_graphs_counts():
+    parts = {
+        "source": "a",
+        "names": ["x", "y"],
+        "labels": {"relations": ["r"]},
+        "pieces": "p",
+        "blind": False,
+    }
+    others = {
+        "source": "b",
+        "names": ["y", "x"],
+        "labels": {"relations": ["s"]},
+        "pieces": "q",
+        "blind": True,
+    }
+    keys = {graphs_key(**{**parts, name: value}) for name, value in others.items()}
+    assert len({graphs_key(**parts), *keys}) == 6
+
+
+# Word vectors of a frozen encoder
+
+
+class Counting:
+    """How many documents an encoder was given."""
+
+    def __init__(self, encoder):
+        self.documents = 0
+        encoder.register_forward_pre_hook(self)
+
+    def __call__(self, encoder, inputs):
+        self.documents += inputs[0].num_graphs
+
+
+@pytest.fixture
+def pieces():
+    return subwords(DOCUMENTS)
+
+
+@pytest.fixture
+def encoder(pieces):
+    torch.manual_seed(0)
+    return transformer(trainable=False)(pieces)
+
+
+def graphs_of(pieces, some=DOCUMENTS):
+    return [pieces(LABELS.blind_graph(each)) for each in some]
+
+
+def attach(cache, encoder, graphs, **options):
+    counting = Counting(encoder)
+    FeatureStore(cache).attach(encoder, graphs, batch_size=4, device="cpu", **options)
+    return counting.documents
+
+
+def test_vectors_are_computed_once_and_bit_for_bit(cache, encoder, pieces):
+    expected = {}
+    graphs = graphs_of(pieces)
+    for index, features in encoded(encoder, graphs, batch_size=4, device="cpu"):
+        expected[index] = features
+    for documents in (len(DOCUMENTS), 0):
+        graphs = graphs_of(pieces)
+        assert attach(cache, encoder, graphs) == documents
+        for index, graph in enumerate(graphs):
+            assert torch.equal(graph.features, expected[index])
+            assert graph.features.dtype == torch.float32
+
+
+def test_what_is_missing_is_encoded_and_no_more(cache, encoder, pieces):
+    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+    twice = [*DOCUMENTS, *DOCUMENTS[3:6]]
+    graphs = graphs_of(pieces, twice)
+    assert attach(cache, encoder, graphs) == 5
+    for one, other in zip(graphs[-3:], graphs[3:6], strict=True):
+        assert torch.equal(one.features, other.features)
+    assert attach(cache, encoder, graphs_of(pieces, twice)) == 0
+
+
+def test_one_store_finds_what_another_has_written(cache, encoder, pieces):
+    store = FeatureStore(cache)
+    store.attach(encoder, graphs_of(pieces, DOCUMENTS[:4]), batch_size=4, device="cpu")
+    attach(cache, encoder, graphs_of(pieces))
+    counting = Counting(encoder)
+    store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+    assert counting.documents == 0
+
+
+def test_prediction_reads_and_adds_nothing(cache, encoder, pieces):
+    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+    held = files(cache, ".safetensors")
+    graphs = graphs_of(pieces)
+    assert attach(cache, encoder, graphs, add=False) == 5
+    assert all(len(graph.features) == len(graph.words) for graph in graphs)
+    assert files(cache, ".safetensors") == held
+
+
+def test_files_are_bounded(cache, encoder, pieces, monkeypatch):
+    monkeypatch.setattr("glre_pyg.features._BYTES", 1)
+    graphs = graphs_of(pieces)
+    assert attach(cache, encoder, graphs) == len(DOCUMENTS)
+    assert len(files(cache, ".safetensors")) == len(DOCUMENTS)
+    plain = graphs_of(pieces)
+    encode_once(torch.nn.ModuleList([encoder]), plain, batch_size=4, device="cpu")
+    assert all(torch.equal(one.features, other.features) for one, other in zip(graphs, plain, strict=True))
+
+
+def test_vectors_are_mapped_into_memory(cache, encoder, pieces):
+    attach(cache, encoder, graphs_of(pieces))
+    graphs = graphs_of(pieces)
+    attach(cache, encoder, graphs)
+    storages = {graph.features.untyped_storage().data_ptr() for graph in graphs}
+    assert len(storages) == 1  # of the file, not of each graph
+    if Path("/proc/self/maps").exists():
+        [path] = files(cache, ".safetensors")
+        assert path.name in Path("/proc/self/maps").read_text()
+
+
+def test_gradients_do_not_reach_the_file(cache, encoder, pieces):
+    graphs = graphs_of(pieces)
+    attach(cache, encoder, graphs)
+    before = graphs[0].features.clone()
+    graphs[0].features.zero_()  # the map is private
+    again = graphs_of(pieces)
+    assert attach(cache, encoder, again) == 0
+    assert torch.equal(again[0].features, before)
+
+
+def test_a_word_or_a_window_of_another_document_misses(encoder, pieces):
+    long = document([" ".join(["velorin caused rash ."] * 20)])
+    keys = {
+        document_key(pieces(LABELS.blind_graph(each)))
+        for each in (DOCUMENTS[0], DOCUMENTS[1], document(["velorin ."]), document(["ostamide ."]), long)
+    }
+    narrow = Subwords(pieces.tokenizer, pieces.config, max_length=24, overlap=8, source=None)
+    assert document_key(narrow(LABELS.blind_graph(long))) not in keys
+    assert len(keys) == 5
+    assert document_key(pieces(LABELS.graph(DOCUMENTS[0]))) in keys  # facts are not encoded
+
+
+def change_weights(encoder):
+    with torch.no_grad():
+        next(encoder.transformer.parameters())[0, 0] += 1e-3
+
+
+def change_config(encoder):
+    encoder.transformer.config.layer_norm_eps *= 10
+
+
+def change_pooling(encoder):
+    encoder.pooling = "first"
+
+
+def change_tokens(encoder):
+    encoder.suffix = [*encoder.suffix, 1]
+
+
+@pytest.mark.parametrize("change", [change_weights, change_config, change_pooling, change_tokens])
+def test_another_encoder_misses(cache, encoder, pieces, change):
+    store = FeatureStore(cache)
+    key = encoder_key(encoder)
+    store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+    change(encoder)
+    assert encoder_key(encoder) != key
+    if change is change_weights:  # weights are looked at anew by the same store, too
+        counting = Counting(encoder)
+        store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+        assert counting.documents == len(DOCUMENTS)
+    assert attach(cache, encoder, graphs_of(pieces)) == (0 if change is change_weights else len(DOCUMENTS))
+
+
+def test_the_same_encoder_from_elsewhere_is_the_same(encoder, pieces, tmp_path):
+    tmp_path.joinpath("pieces").mkdir()
+    pieces.save(tmp_path / "pieces")
+    other = transformer(trainable=False, dropout=0.3)(Subwords.load(tmp_path / "pieces"))
+    other.load_state_dict(encoder.state_dict())
+    assert encoder_key(other) == encoder_key(encoder)
+
+
+@pytest.mark.parametrize("place", [3, 200, -1])
+def test_broken_vectors_are_named_and_built_again(cache, encoder, pieces, capsys, place):
+    graphs = graphs_of(pieces)
+    attach(cache, encoder, graphs)
+    expected = [graph.features.clone() for graph in graphs]
+    [path] = files(cache, ".safetensors")
+    flip(path, place)
+    capsys.readouterr()
+    again = graphs_of(pieces)
+    assert attach(cache, encoder, again) == len(DOCUMENTS)
+    assert capsys.readouterr().out.count(f"cache: {path}: is not what was written there") == 1
+    assert all(torch.equal(graph.features, one) for graph, one in zip(again, expected, strict=True))
+    assert attach(cache, encoder, graphs_of(pieces)) == 0
+
+
+def test_half_a_file_is_ignored(cache, encoder, pieces):
+    attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4]))
+    [path] = files(cache, ".safetensors")
+    half = path.with_name("features.1-a.part")
+    half.write_bytes(path.read_bytes()[:-100])
+    path.unlink()
+    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+
+
+def test_without_a_place_to_write_the_run_goes_on(encoder, pieces, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    graphs = graphs_of(pieces)
+    attach(Cache(tmp_path / "file"), encoder, graphs)
+    assert all(len(graph.features) == len(graph.words) for graph in graphs)
+    assert "nothing can be kept there" in capsys.readouterr().out
+
+
+def test_an_encoder_that_is_trained_is_never_kept(cache, pieces):
+    model = glre(pieces, encoder=transformer(trainable=True))
+    graphs = graphs_of(pieces)
+    encode_once(model, graphs, batch_size=4, device="cpu", store=FeatureStore(cache))
+    assert not any("features" in graph for graph in graphs)
+    assert not cache.folder.exists()
+
+
+_BUILD = """
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from documents import LABELS, random_documents, subwords, transformer
+from glre_pyg.cache import Cache
+from glre_pyg.features import FeatureStore
+torch.manual_seed(0)
+documents = random_documents(40)
+pieces = subwords(documents)
+encoder = transformer(trainable=False)(pieces)
+graphs = [pieces(LABELS.blind_graph(each)) for each in documents]
+print("ready", flush=True)
+sys.stdin.readline()
+FeatureStore(Cache(Path(sys.argv[1]))).attach(encoder, graphs, batch_size=1, device="cpu")
+torch.save([graph.features.clone() for graph in graphs], sys.argv[2])
+"""
+
+
+def test_a_frozen_encoder_below_a_lstm_is_kept(cache, pieces):
+    encoder = partial(BiLSTM, base=transformer(trainable=False), hidden_channels=8, num_layers=1, dropout=0.0)
+    model = glre(pieces, encoder=encoder).eval()
+    for documents in (len(DOCUMENTS), 0):
+        graphs = graphs_of(pieces)
+        expected = predict(model, graphs, batch_size=4)
+        counting = Counting(model.encoder.base)
+        encode_once(model, graphs, batch_size=4, device="cpu", store=FeatureStore(cache))
+        assert counting.documents == documents
+        model.encoder.base.transformer.forward = lambda **inputs: pytest.fail("encoded again")
+        for one, other in zip(predict(model, graphs, batch_size=4), expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+        del model.encoder.base.transformer.forward
+
+
+@pytest.mark.slow
+def test_two_processes_build_one_cache(cache, tmp_path):
+    script = _BUILD.format(tests=str(Path(__file__).parent))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, cache.folder, tmp_path / f"{number}.pt"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for number in range(2)
+    ]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    out = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert "".join(out).count("encoded 40 documents") == 1
+    assert len(files(cache, ".safetensors")) == 1
+    first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
+    assert all(torch.equal(*pair) for pair in zip(first, second, strict=True))
+
+
+def test_the_second_waits_for_the_first(cache, capsys):
+    (cache.folder / "place").mkdir(parents=True)
+    entered = []
+    script = (
+        "import sys; from filelock import FileLock\n"
+        f"with FileLock({str(cache.folder / 'place/a.lock')!r}): print('held', flush=True); sys.stdin.readline()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "held\n"
+    Timer(0.5, lambda: (entered.append("released"), other.communicate("\n"))).start()
+    with cache.lock("place", "a"):
+        entered.append("entered")
+        assert FileLock(cache.folder / "place/b.lock").acquire(timeout=0)  # another key is free
+    assert entered == ["released", "entered"]
+    assert "waiting for another process" in capsys.readouterr().out
+
+
+# Runs
+
+SIZES = {"train": 8, "dev": 4, "test": 4}
+
+
+@pytest.fixture
+def mine(tmp_path):
+    for split, size in SIZES.items():
+        write_jsonl(SyntheticCorpus().generate(split, size), tmp_path / f"{split}.jsonl")
+    return ["dataset=jsonl", *(f"dataset.{split}={tmp_path}/{split}.jsonl" for split in SIZES)]
+
+
+def composed(*overrides):
+    small = ["encoder=tiny", "training.epochs=2", "model.nodes.hidden_channels=16", "training.batch_size=4"]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return compose("train", overrides=[*small, "dataset.pair_types=[[Chemical,Disease]]", *overrides])
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How many documents are parsed, built and encoded."""
+    counts = {"parsed": 0, "built": 0, "encoded": 0}
+
+    def counting(name, function, size=lambda *arguments: 1):
+        def wrapped(*arguments, **options):
+            counts[name] += size(*arguments)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(base, "read_documents", counting("parsed", base.read_documents))
+    monkeypatch.setattr(Subwords, "__call__", counting("built", Subwords.__call__))
+    encode = TransformerEncoder._encode
+    monkeypatch.setattr(TransformerEncoder, "_encode", counting("encoded", encode))
+    return counts
+
+
+def results(folder):
+    scored = [folder / f"predictions_{split}.jsonl" for split in ("dev", "test")]
+    return load_file(folder / "model.safetensors"), [path.read_text() for path in scored if path.exists()]
+
+
+@pytest.mark.parametrize("overrides", [[], ["encoder.module.trainable=false"]], ids=["trained", "frozen"])
+def test_a_run_ends_bit_for_bit_the_same_with_and_without_a_cache(mine, tmp_path, made, overrides, capsys):
+    runs = [("without", "false"), ("first", tmp_path / "cache"), ("second", tmp_path / "cache")]
+    seen = {}
+    for name, setting in runs:
+        made.update(dict.fromkeys(made, 0))
+        train(composed(*mine, *overrides, f"cache={setting}"), tmp_path / name)
+        seen[name] = dict(made)
+    weights, scored = results(tmp_path / "without")
+    for name in ("first", "second"):
+        others, other = results(tmp_path / name)
+        assert weights.keys() == others.keys()
+        assert all(torch.equal(weights[key], others[key]) for key in weights)
+        assert scored == other
+    assert seen["first"]["parsed"] == 3
+    assert (seen["second"]["parsed"], seen["second"]["built"]) == (0, 0)
+    assert seen["first"]["encoded"] == seen["without"]["encoded"]
+    if overrides:
+        assert seen["second"]["encoded"] == 0
+
+
+def test_evaluation_encodes_nothing_that_training_has_encoded(mine, tmp_path, made):
+    cache = Cache(tmp_path / "cache")
+    train(composed(*mine, "encoder.module.trainable=false", f"cache={cache.folder}"), tmp_path / "run")
+    run = load(tmp_path / "run", cache=cache)
+    made["encoded"] = 0
+    for split, size in SIZES.items():
+        pairs = run.score(list(SyntheticCorpus().generate(split, size)))
+        if split != "train":
+            expected = (tmp_path / f"run/predictions_{split}.jsonl").read_text()
+            assert len(expected.splitlines()) == len(pairs.documents)
+    assert made["encoded"] == 0
+    load(tmp_path / "run").score(list(SyntheticCorpus().generate("dev", 4)))
+    assert made["encoded"] == 1
+
+
+def test_folds_and_seeds_encode_once(mine, tmp_path, made):
+    bert = checkpoint("bert_cased", tmp_path / "bert")
+    overrides = [
+        *("encoder=hf", f"encoder.pieces.name={bert}", "encoder.module.trainable=false"),
+        *("encoder.pieces.max_length=64", "encoder.pieces.overlap=8", "setting=train+dev", "fixed_by=3"),
+    ]
+    for seed, batches in ((0, 2), (1, 0)):  # train and dev together, then test
+        config = composed(*mine, *overrides, f"cache={tmp_path}/cache", f"seed={seed}")
+        made["encoded"] = 0
+        train(config, tmp_path / f"run_{seed}")
+        assert made["encoded"] == batches
+
+
+def test_cross_validation_is_the_same_with_and_without_a_cache(mine, tmp_path):
+    for name, setting in (
+        ("without", "false"),
+        ("first", tmp_path / "cache"),
+        ("second", tmp_path / "cache"),
+    ):
+        config = composed(*mine, "setting=train+dev", "fixed_by=3", f"cache={setting}")
+        train(config, tmp_path / name)
+    expected = results(tmp_path / "without")
+    for name in ("first", "second"):
+        found = results(tmp_path / name)
+        assert all(torch.equal(expected[0][key], found[0][key]) for key in expected[0])
+        assert expected[1] == found[1]
+        for fold in range(3):
+            folder = f"fold_{fold}/held_out.json"
+            assert (tmp_path / "without" / folder).read_text() == (tmp_path / name / folder).read_text()
+
+
+def test_the_tests_do_not_use_the_users_cache():
+    assert not cache_folder().is_relative_to(Path.home() / ".cache")
+    assert glre_pyg.experiment.Cache.of(None).folder == cache_folder()
