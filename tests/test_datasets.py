@@ -30,7 +30,7 @@ def small(name, fact=True):
 
 
 def run_stats(dataset, output=None):
-    return stats(OmegaConf.create({"dataset": dataset, "output": output}))
+    return stats(OmegaConf.create({"dataset": dataset, "output": output, "cache": False}))
 
 
 # Counts -----------------------------------------------------------------------------------------------------
