@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import cumsum, scatter, segment
+from torch.nn.functional import embedding_bag
+from torch_geometric.utils import cumsum, scatter
 
 from glre_pyg.graph import NODE_TYPES, DocumentGraph
 from glre_pyg.nn.layer import Layer
@@ -60,11 +61,11 @@ class NodeEncoder(Layer):
 
     def forward(self, words: Tensor, batch: DocumentGraph) -> Nodes:
         """Vectors of all nodes of a batch."""
-        words = self.linear(words)  # [W, d]
         mention_index, entity_index = batch["mention", "refers_to", "entity"].edge_index
+        # A mean of linear maps is the linear map of the mean, and there are fewer nodes than words.
         nodes = {
-            "mention": mean_of_spans(words, batch["mention"].span),
-            "sentence": mean_of_spans(words, batch["sentence"].span),
+            "mention": self.linear(mean_of_spans(words, batch["mention"].span)),
+            "sentence": self.linear(mean_of_spans(words, batch["sentence"].span)),
         }
         count = batch["entity"].num_nodes
         nodes["entity"] = scatter(
@@ -82,5 +83,5 @@ def mean_of_spans(words: Tensor, span: Tensor) -> Tensor:
     sizes = span[:, 1] - span[:, 0]
     ptr = cumsum(sizes)
     offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes)
-    inside = words.index_select(0, torch.arange(len(offset), device=words.device) + offset)
-    return segment(inside, ptr, reduce="mean")
+    inside = torch.arange(len(offset), device=words.device) + offset
+    return embedding_bag(inside, words, ptr[:-1], mode="mean")
