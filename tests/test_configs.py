@@ -178,7 +178,7 @@ def test_the_released_code_differs_from_the_paper_in_these_values():
         if released.layer["global"][key] != paper.layer["global"][key]
     }
     assert different == {"norm", "message_bias", "self_loops", "num_layers"}
-    assert instantiate(released.optimizer.factory).keywords == {"amsgrad": True}
+    assert instantiate(released.optimizer.factory).keywords == {"amsgrad": True, "fused": True}
     assert released.layer.context.diagonal
     assert released.thresholds.loss.na_column
     assert not released.encoder.module.base.trainable
