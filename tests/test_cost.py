@@ -24,6 +24,7 @@ from documents import (
 from glre_pyg import cost
 from glre_pyg.cost import GIB, Sizes, fit_prediction, fit_training, free, of_document, of_learning
 from glre_pyg.document import Document, InputError, Mention, Sentence
+from glre_pyg.inference import predict
 
 DOCUMENTS = [*odd_documents(), *random_documents(6)]
 
@@ -95,14 +96,24 @@ def test_blocks_follow_from_memory(pieces, monkeypatch):
     assert 0 < least_cells < cells < most_cells < (30 * 29) ** 2
 
 
+def test_blocks_are_for_the_document_with_most_pairs_too(pieces):
+    """The document that needs most in small blocks is not the one that needs most at once."""
+    model = glre(pieces)
+    graphs = graphs_of([large_document(9000, 2, 2, name="long"), large_document(300, 60, 1)], pieces)
+    long, dense = (of_document(model, Sizes.of(graph), training=True) for graph in graphs)
+    assert long.in_blocks > dense.in_blocks
+    assert long.at_once < dense.at_once
+    needed = fit_training(model, graphs, batch_size=1, memory=of_learning(model) + dense.at_once - 1)
+    assert needed < of_learning(model) + dense.at_once
+    assert model.blocks != (None, None)
+
+
 @pytest.mark.parametrize("fit", [fit_training, fit_prediction])
 def test_a_document_that_is_too_large_is_named_before_anything_is_computed(pieces, fit):
     model = glre(pieces)
     graphs = graphs_of([DOCUMENTS[0], large_document(3000, 40, 1)], pieces)
     what = "train on" if fit is fit_training else "predict"
-    with pytest.raises(
-        InputError, match=rf"^large: [\d,]+ pieces and 1,560 pairs need about .*GiB to {what}"
-    ):
+    with pytest.raises(InputError, match=rf"^large: [\d,]+ pieces and 1,560 pairs need about .* to {what}"):
         fit(model, graphs, batch_size=1, memory=of_learning(model) + 10**6)
 
 
@@ -179,6 +190,21 @@ def test_memory_that_may_be_used():
     assert free(10_000, "cpu") < 10_000 * GIB
     with pytest.raises(InputError, match=r"^memory: 0.001 GiB are not enough, .* are taken already"):
         free(0.001, "cpu")
+
+
+@pytest.mark.parametrize("gib", ["abc", True, [1]])
+def test_memory_is_a_number(gib):
+    with pytest.raises(InputError, match=r"^memory: .* is not a number of GiB$"):
+        free(gib, "cpu")
+
+
+def test_an_error_leaves_the_model_as_it_was(pieces):
+    model, graphs = glre(pieces).train(), graphs_of([large_document(3000, 40, 1)], pieces)
+    model.set_blocks(5, 6)
+    with pytest.raises(InputError):
+        predict(model, graphs, batch_size=1, memory=10**6)
+    assert model.training
+    assert model.blocks == (5, 6)
 
 
 def test_timing_an_epoch_leaves_everything_as_it_was(pieces):

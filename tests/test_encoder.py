@@ -2,6 +2,7 @@
 
 import shutil
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokeni
 from transformers.utils import logging
 
 from checkpoints import FAMILIES, TEXT, checkpoint
-from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords
+from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords, transformer
 from glre_pyg.config import config_dir
 from glre_pyg.document import InputError
 from glre_pyg.graph import word_counts
@@ -552,3 +553,11 @@ def test_configs(name, roomy, monkeypatch):
     if "name" in config.pieces and "package" not in config.pieces:
         assert config.pieces.name in asked
     assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_padding": -1}, {"max_padding": 1.5}, {"max_tokens": 0}, {"max_tokens": "abc"}]
+)
+def test_impossible_groups_are_refused(options):
+    with pytest.raises(InputError, match=f"^encoder: {next(iter(options))} must be"):
+        partial(transformer(), **options)(subwords(random_documents(1)))

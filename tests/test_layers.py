@@ -209,6 +209,19 @@ def test_rgcn_stacks_layers_with_relu(batch, options, num_layers):
     assert not torch.equal(model.train()(random_nodes(batch, 6), batch.edge_index_dict), out)
 
 
+@pytest.mark.parametrize(("norm", "message_bias"), [("relation", False), ("node", True)])
+def test_rgcn_runs_in_half_precision(batch, norm, message_bias):
+    options = {"norm": norm, "message_bias": message_bias, "self_loops": message_bias}
+    model = RGCN(6, out_channels=4, num_layers=2, dropout_in=0.0, dropout=0.0, **options)
+    x = {name: nodes.requires_grad_() for name, nodes in random_nodes(batch, 6).items()}
+    full = model(x, batch.edge_index_dict)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(x, batch.edge_index_dict)
+    close(half, full)
+    half.sum().backward()
+    assert x["mention"].grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("where", ["dropout_in", "dropout"])
 def test_rgcn_drops_out_in_training_only(batch, where):
     rates = {"dropout_in": 0.0, "dropout": 0.0, where: 0.5}
@@ -447,7 +460,7 @@ def test_blocks_give_what_the_whole_gives(total, size):
     def function(block):
         return (rows[block] @ weight).tanh(), rows[block] * 2
 
-    whole, joined = function(slice(None)), in_blocks(function, total, size)
+    whole, joined = function(slice(None)), in_blocks(function, total, size, device_of=rows)
     for one, other in zip(whole, joined, strict=True):
         close(one, other)
         for mine, theirs in zip(
@@ -459,13 +472,13 @@ def test_blocks_give_what_the_whole_gives(total, size):
             if mine is not None:
                 close(mine, theirs)
     with torch.no_grad():
-        for one, other in zip(whole, in_blocks(function, total, size), strict=True):
+        for one, other in zip(whole, in_blocks(function, total, size, device_of=rows), strict=True):
             close(one, other)
 
 
 def test_a_block_has_one_dropout_in_both_passes():
     rows = torch.randn(6, 50, dtype=torch.double, requires_grad=True)
-    [out] = in_blocks(lambda block: (dropout(rows[block], 0.5),), 6, 2)
+    [out] = in_blocks(lambda block: (dropout(rows[block], 0.5),), 6, 2, device_of=rows)
     [gradient] = torch.autograd.grad(out.sum(), rows)
     close(gradient * rows, out)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from safetensors import SafetensorError
 
 from glre_pyg.corpora.download import cache_folder, sha256_of
+from glre_pyg.document import InputError
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Cache:
         """
         if setting is False:
             return None
+        if not isinstance(setting, str | bool | None):
+            raise InputError(f"cache: '{setting}' is neither a folder nor false")
         return cls(Path(setting) if isinstance(setting, str) else cache_folder())
 
     def files(self, place: str, key: str) -> list[Path]:
@@ -123,7 +126,15 @@ class Cache:
 
 def key_of(*parts: object) -> str:
     """Key of something that is made from parts: strings, numbers, and lists and mappings of these."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(f"a key cannot be made from {type(value).__name__}")
 
 
 def contents_of(*places: Path) -> str:

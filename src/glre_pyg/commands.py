@@ -69,7 +69,9 @@ def _load(config: DictConfig) -> Run:
     """The run that a command is about."""
     device = config.device or best_device()
     cache = Cache.of(config.cache)
-    return load(Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile)
+    return load(
+        Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile or None
+    )
 
 
 def _output(path: str) -> Path:

@@ -6,10 +6,12 @@ model makes of pairs is worked on in blocks whose size follows from the memory t
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import psutil
@@ -21,8 +23,10 @@ from glre_pyg.document import InputError
 from glre_pyg.features import by_length
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
+from glre_pyg.nn.recurrent import BiLSTM
 
+_OF_WORDS = (TransformerEncoder, WordEmbedding, BiLSTM)
 GIB = 2**30
 BYTES = 4
 """Bytes of a number in fp32."""
@@ -114,8 +118,10 @@ def of_document(model: RelationModel, sizes: Sizes, *, training: bool) -> Memory
     numbers = model.pair_numbers
     both = 2 if training else 1  # values and their gradients
     encoder = next((part for part in model.modules() if isinstance(part, TransformerEncoder)), None)
-    width = 0 if encoder is None else encoder.out_channels
+    width = max((part.out_channels for part in model.modules() if isinstance(part, _OF_WORDS)), default=0)
     kept = 4 * width * sizes.words * both + 6 * sizes.edges + numbers.kept * sizes.pairs * both
+    for lstm in (part for part in model.modules() if isinstance(part, nn.LSTM)):
+        kept += 17 * both * lstm.hidden_size * lstm.num_layers * sizes.words
     if encoder is not None and sizes.tokens:
         kept += _of_encoder(encoder, sizes, training=training and encoder.trainable)
     return Memory(
@@ -129,9 +135,14 @@ def _of_encoder(encoder: TransformerEncoder, sizes: Sizes, *, training: bool) ->
     """Numbers that a transformer makes of a batch."""
     config = encoder.transformer.config
     width, layers = config.hidden_size, config.num_hidden_layers
-    layer = 12 * width + 2 * getattr(config, "intermediate_size", 4 * width)
+    # Measured: a fused activation keeps two vectors of the inner width, one made of several products four.
+    activation = getattr(config, "hidden_act", getattr(config, "activation", None))
+    inner = 2.0 if activation in ("gelu", "relu") else 4.3
+    layer = 12 * width + int(inner * getattr(config, "intermediate_size", 4 * width))
     attends = getattr(config, "attention_probs_dropout_prob", getattr(config, "attention_dropout", 0.0))
-    if training and attends:  # attention with dropout is not fused on a CPU
+    if getattr(config, "_attn_implementation", None) == "eager":
+        layer += 6 * config.num_attention_heads * sizes.length
+    elif training and attends:  # attention with dropout is not fused on a CPU
         layer += 3 * config.num_attention_heads * sizes.length
     if not training:
         return layer * min(sizes.tokens, encoder.max_tokens or sizes.tokens) + width * sizes.tokens
@@ -154,22 +165,27 @@ def free(gib: float | None, device: torch.device | str) -> int:
         InputError: If no more than the process has already are given.
     """
     if gib is not None:
+        if isinstance(gib, bool) or not isinstance(gib, int | float):
+            raise InputError(f"memory: '{gib}' is not a number of GiB")
         left = int(gib * GIB) - taken(device)
         if left <= 0:
             raise InputError(f"memory: {gib} GiB are not enough, {_gib(taken(device))} are taken already")
         return left
     if torch.device(device).type == "cuda":
         return int(0.9 * torch.cuda.mem_get_info(device)[0])
-    machine = psutil.virtual_memory().available
-    limit, used = (_control_group(name) for name in ("memory.max", "memory.current"))
-    return int(0.9 * min(machine, limit - used if limit is not None and used is not None else machine))
+    here = min(psutil.virtual_memory().available, _free_in_container())
+    return int(0.9 * here) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def _control_group(name: str) -> int | None:
-    """A number of the control group that a container runs in."""
-    file = Path("/sys/fs/cgroup", name)
-    text = file.read_text().strip() if file.is_file() else ""
-    return int(text) if text.isdigit() else None
+def _free_in_container() -> float:
+    """Bytes that the control group of a container leaves; what only holds files can be had back."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
+        held = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # there is none, or no limit ("max")
+        return math.inf
+    return limit - used + int(held.get("active_file", 0)) + int(held.get("inactive_file", 0))
 
 
 def fit_training(
@@ -199,10 +215,17 @@ def fit_training(
             f"{_gib(batch.in_blocks + learning)}, and there are {_gib(memory)}: "
             "take a smaller training.batch_size and a larger training.accumulation"
         )
-    if batch.at_once + learning <= memory:
+    at_once = sum(sorted((need.at_once for need in needs), reverse=True)[:batch_size])
+    if at_once + learning <= memory:
         model.set_blocks(None, None)
-        return learning + batch.at_once
-    return learning + _set_blocks(model, batch, [graphs[index] for index in order], memory - learning)
+        return learning + at_once
+    most = Memory(
+        *(
+            sum(sorted(amounts, reverse=True)[:batch_size])
+            for amounts in zip(*map(astuple, needs), strict=True)
+        )
+    )
+    return learning + min(_set_blocks(model, most, needs, graphs, memory - learning), memory - learning)
 
 
 def fit_prediction(
@@ -229,12 +252,10 @@ def fit_prediction(
             total = Memory(0, 0, 0)
         batches[-1].append(index)
         total += needs[index]
-    largest = max(
-        ((sum((needs[index] for index in batch), Memory(0, 0, 0)), batch) for batch in batches),
-        key=lambda each: each[0].at_once,
-        default=(Memory(0, 0, 0), []),
-    )
-    _set_blocks(model, largest[0], [graphs[index] for index in largest[1]], memory)
+    if batches:
+        totals = [sum((needs[index] for index in batch), Memory(0, 0, 0)) for batch in batches]
+        most = Memory(*map(max, zip(*map(astuple, totals), strict=True)))
+        _set_blocks(model, most, needs, graphs, memory)
     return batches
 
 
@@ -254,19 +275,35 @@ def _needs(
     return needs
 
 
-def _set_blocks(model: RelationModel, batch: Memory, graphs: Sequence[DocumentGraph], room: int) -> int:
-    """Set the blocks of a model for its largest batch; give the bytes that the batch then needs."""
-    block = min((room - batch.kept) // 2, BLOCK)
-    pairs, cell = sum(graph.pair_index.size(1) for graph in graphs), BYTES * model.pair_numbers.cell
+def _set_blocks(
+    model: RelationModel,
+    batch: Memory,
+    needs: Sequence[Memory],
+    graphs: Sequence[DocumentGraph],
+    room: int,
+) -> int:
+    """Set the blocks of a model for what a batch needs at most; give the bytes that are then needed.
+
+    Args:
+        model: The model.
+        batch: The most that any batch needs of each kind.
+        needs: What each document needs.
+        graphs: The documents.
+        room: Bytes there are.
+    """
+    block = min(max((room - batch.kept) // 2, LEAST), BLOCK)
+    pair = max(
+        need.pairs / max(1, graph.pair_index.size(1)) for need, graph in zip(needs, graphs, strict=True)
+    )
     model.set_blocks(
-        max(1, block * pairs // batch.pairs) if batch.pairs > block else None,
-        max(1, block // cell) if batch.cells > block else None,
+        max(1, int(block / pair)) if batch.pairs > block else None,
+        max(1, block // (BYTES * model.pair_numbers.cell)) if batch.cells > block else None,
     )
     return batch.kept + min(batch.pairs, block) + min(batch.cells, block)
 
 
 def _gib(amount: int) -> str:
-    return f"{amount / GIB:.1f} GiB"
+    return f"{amount / GIB:.1f} GiB" if amount >= GIB else f"{amount / 2**20:.0f} MiB"
 
 
 def seconds_of_epoch(
@@ -290,8 +327,9 @@ def seconds_of_epoch(
     model.train()
     with torch.random.fork_rng([device] if cuda else []):
         _step(model, [graphs[index] for index in order[-1:]], device, autocast)  # to warm up
+        if cuda or any(getattr(part, "backend", None) for part in model.modules()):
+            _step(model, middle, device, autocast)  # compiles, or tunes, for this size
         if cuda:
-            _step(model, middle, device, autocast)
             torch.cuda.synchronize(device)
         started = time.perf_counter()
         _step(model, middle, device, autocast)

@@ -66,7 +66,9 @@ def train(config: DictConfig, folder: Path) -> Run:
     """
     if config.training.resume:
         folder = Path(config.training.resume)
+        means = {name: config[name] for name in ("memory", "cache") if config[name] is not None}
         config = read_config(folder)
+        config.update(means)
         config.training.resume = str(folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,9 @@ class Experiment:
             _check_names(documents)
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
-        write_parts(folder, self.pieces, self.labels)
+        if PartialState().is_main_process:
+            write_parts(folder, self.pieces, self.labels)
+        PartialState().wait_for_everyone()
         if not torch_geometric.typing.WITH_TORCH_SCATTER:
             print("torch-scatter is not installed: torch's own kernels are used, to the same results")
 
@@ -226,8 +230,8 @@ class Experiment:
             model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device, store=self.store
         )
         if accelerator.is_main_process:
-            print(self._summary(model, graphs, dev_graphs), flush=True)
-            print(self._cost(accelerator, model, graphs, settings, needed), flush=True)
+            summary = self._summary(model, graphs, dev_graphs)
+            print(f"{summary}; {self._cost(accelerator, model, graphs, settings, needed)}", flush=True)
         progress = fit(
             model,
             graphs,

@@ -8,6 +8,7 @@ files are mapped into memory, which holds what a run reads of them.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -34,10 +35,27 @@ _BYTES = 1 << 28  # of a file, about: what is in memory before it is written
 _NAME = "features"
 
 
-def by_length(graphs: Sequence[DocumentGraph], batch_size: int) -> Iterator[list[int]]:
-    """Indices of graphs in batches of like length, longest first, so that little is padding."""
-    order = sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids))
-    return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+def by_length(
+    graphs: Sequence[DocumentGraph], batch_size: int, *, max_pieces: int | None = None
+) -> Iterator[list[int]]:
+    """Indices of graphs in batches of like length, longest first, so that little is padding.
+
+    Args:
+        graphs: Graphs with pieces.
+        batch_size: Graphs a batch, at most.
+        max_pieces: Pieces a batch, at most; a graph that has more is a batch by itself.
+    """
+    batch: list[int] = []
+    pieces = 0
+    for index in sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids)):
+        size = len(graphs[index].input_ids)
+        if batch and (len(batch) == batch_size or pieces + size > (max_pieces or math.inf)):
+            yield batch
+            batch, pieces = [], 0
+        batch.append(index)
+        pieces += size
+    if batch:
+        yield batch
 
 
 @torch.no_grad()
@@ -50,7 +68,8 @@ def encoded(
 ) -> Iterator[tuple[int, Tensor]]:
     """Index and word vectors [W, d] of each graph, on the CPU, from batches of like length."""
     encoder.eval()
-    for indices in tqdm(list(by_length(graphs, batch_size)), desc="encoding", leave=False, disable=None):
+    batches = list(by_length(graphs, batch_size, max_pieces=encoder.max_tokens))
+    for indices in tqdm(batches, desc="encoding", leave=False, disable=None):
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
         words = encoder(batch).cpu().split(word_counts(batch))
         yield from zip(indices, (each.clone() for each in words), strict=True)

@@ -49,28 +49,24 @@ def predict(
     training, blocks = model.training, model.blocks
     model.eval()
     out: list[np.ndarray] = [np.empty(0)] * len(graphs)
-    if memory is None:
-        batches = list(by_length(graphs, batch_size))
-    else:
-        batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
-    bar = tqdm(
-        total=len(graphs),
-        unit=" documents",
-        desc=progress,
-        disable=True if progress is None else None,
-        leave=False,
-    )
-    for indices in batches:
-        batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
-        with autocast():
-            logits = model(batch)
-        sizes = [graphs[index].pair_index.size(1) for index in indices]
-        for index, rows in zip(indices, model.probabilities(logits).cpu().split(sizes), strict=True):
-            out[index] = rows.numpy()
-        bar.update(len(indices))
-    bar.close()
-    model.set_blocks(*blocks)
-    model.train(training)
+    try:
+        if memory is None:
+            batches = list(by_length(graphs, batch_size))
+        else:
+            batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
+        hidden = True if progress is None else None
+        with tqdm(total=len(graphs), unit=" documents", desc=progress, disable=hidden, leave=False) as bar:
+            for indices in batches:
+                batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
+                with autocast():
+                    logits = model(batch)
+                sizes = [graphs[index].pair_index.size(1) for index in indices]
+                for index, rows in zip(indices, model.probabilities(logits).cpu().split(sizes), strict=True):
+                    out[index] = rows.numpy()
+                bar.update(len(indices))
+    finally:
+        model.set_blocks(*blocks)
+        model.train(training)
     return out
 
 

@@ -52,7 +52,8 @@ class RelationModel(nn.Module):
     def set_blocks(self, pairs: int | None, cells: int | None) -> None:
         """Work on at most so many pairs, and so many pairs of pairs, at a time; None for no limit.
 
-        Results and gradients stay the same. A model that does not work in blocks has nothing more to do.
+        Without dropout, results and gradients stay the same. A model that does not work in blocks has nothing
+        more to do.
         """
         self.blocks = pairs, cells
 

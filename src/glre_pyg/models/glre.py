@@ -77,7 +77,7 @@ class GLRE(RelationModel):
             kept=2 * given + 4 * first + 4 * self.loss.num_logits,
             block=3 * given + 12 * channels,
             incidence=4 * channels,
-            cell=3,
+            cell=3 if self.context_layer.out_channels else 0,
         )
 
     def set_blocks(self, pairs: int | None, cells: int | None) -> None:
@@ -96,7 +96,9 @@ class GLRE(RelationModel):
             return *self.classifier.first(relation), *self.context_layer.inputs(relation)
 
         size, _ = self.blocks
-        own, value, relation, key = in_blocks(pairs, batch.pair_index.size(1), size)  # [P, ·] each
+        own, value, relation, key = in_blocks(  # [P, ·] each
+            pairs, batch.pair_index.size(1), size, device_of=batch.pair_index
+        )
         context = self.context_layer(relation, key, value, documents_of_pairs(batch))
         return self.classifier(own + context)
 

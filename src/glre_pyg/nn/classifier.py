@@ -61,7 +61,7 @@ class Classifier(nn.Module):
             return own, own[:, :0]
         both = relation.linear(layer.weight.view(-1, width))  # W_1 and W_2 by turns
         own, value = both.unflatten(-1, (-1, 2)).unbind(-1)
-        return own + layer.bias, value
+        return own + layer.bias, value.contiguous()
 
     def forward(self, first: Tensor) -> Tensor:
         """Logits [P, R] from the first layer's result :math:`W_1 o_r + W_2 o_c` [P, ·]."""

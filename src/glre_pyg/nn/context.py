@@ -45,6 +45,9 @@ class ContextAttention(ContextLayer):
     The sum runs over all candidate pairs of the document, never over a set that depends on labels. What is
     summed may be any linear map of the :math:`o_i`.
 
+    A product is made for each document that has many pairs, and one for its small neighbours together: half
+    the time of one product that is padded to the document with the most pairs.
+
     Args:
         in_channels: d_r, width of a target relation representation.
         diagonal: Whether W is diagonal, as in the released code. The linear term that stands beside it
@@ -105,9 +108,9 @@ class ContextAttention(ContextLayer):
 
     def _sum(self, relation: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         out = scaled_dot_product_attention(
-            relation[None], key[None], value[None], attn_mask=mask, scale=self.scale
+            relation[None, None], key[None, None], value[None, None], attn_mask=mask, scale=self.scale
         )
-        return out[0]
+        return out[0, 0]
 
 
 class NoContext(ContextLayer):

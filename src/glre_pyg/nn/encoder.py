@@ -69,6 +69,14 @@ class TransformerEncoder(Layer):
         compile: str | None = None,
     ) -> None:
         super().__init__()
+        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
+            raise InputError(f"encoder: max_tokens must be a positive number, not {max_tokens}")
+        if max_padding is not None and not (isinstance(max_padding, int | float) and 0 <= max_padding <= 1):
+            raise InputError(f"encoder: max_padding must be from 0 to 1, not {max_padding}")
+        if not isinstance(gradient_checkpointing, bool):
+            raise InputError(
+                f"encoder: gradient_checkpointing is true or false, not {gradient_checkpointing}"
+            )
         if mask_rate and pieces.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
         self.transformer = build_transformer(pieces, dropout=dropout, attention_dropout=attention_dropout)
@@ -77,7 +85,7 @@ class TransformerEncoder(Layer):
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
-        self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
+        self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile or None
         self.gradient_checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             checkpoint_gradients(self.transformer)

@@ -75,17 +75,27 @@ def blocks(total: int, size: int | None) -> list[slice]:
 
 
 def in_blocks(
-    function: Callable[[slice], tuple[Tensor, ...]], total: int, size: int | None
+    function: Callable[[slice], tuple[Tensor, ...]], total: int, size: int | None, *, device_of: Tensor
 ) -> tuple[Tensor, ...]:
     """Results of a function of slices, joined. Of several blocks, gradients compute each once more.
 
     What a function keeps for its gradients then exists for one block at a time; its random numbers are the
     same both times.
+
+    Args:
+        function: Tensors with a row for each number of a slice.
+        total: How many numbers there are.
+        size: Numbers of a block at most; None for one block.
+        device_of: Any tensor on the device where the function draws its random numbers.
     """
     parts = blocks(total, size)
     if len(parts) == 1:
         return function(parts[0])
     if not torch.is_grad_enabled():
         return tuple(map(torch.cat, zip(*map(function, parts), strict=True)))
-    done = [checkpoint(function, part, use_reentrant=False) for part in parts]
+
+    def on_device(part: slice, _: Tensor) -> tuple[Tensor, ...]:  # by tensors, random states are known
+        return function(part)
+
+    done = [checkpoint(on_device, part, device_of, use_reentrant=False) for part in parts]
     return tuple(map(torch.cat, zip(*done, strict=True)))

@@ -122,14 +122,15 @@ class RGCN(Layer):
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
         """Entity global representations [E, out_channels]."""
-        # Not every device has sparse products in half precision, so layers exchange the weights' precision.
-        dtype = next(self.parameters()).dtype
-        x = {name: self.dropout_in(nodes.to(dtype)) for name, nodes in x.items()}
-        edges = undirected(x, edges, self_loops=self.self_loops)
-        for number, layer in enumerate(self.layers):
-            if number:
-                x = {name: self.dropout(nodes) for name, nodes in x.items()}
-            x = {name: nodes.relu().to(dtype) for name, nodes in layer(x, edges).items()}
+        parameter = next(self.parameters())
+        # Not every device has sparse products in half precision.
+        with torch.autocast(parameter.device.type, enabled=False):
+            x = {name: self.dropout_in(nodes.to(parameter.dtype)) for name, nodes in x.items()}
+            edges = undirected(x, edges, self_loops=self.self_loops)
+            for number, layer in enumerate(self.layers):
+                if number:
+                    x = {name: self.dropout(nodes) for name, nodes in x.items()}
+                x = {name: nodes.relu() for name, nodes in layer(x, edges).items()}
         return x["entity"]
 
 
@@ -169,8 +170,9 @@ def undirected(
         if source == target and self_loops:
             loops = torch.arange(len(x[source]), device=index.device)
             index = torch.cat([index, loops.expand(2, -1)], dim=1)
-        out[reverse(edge_type)] = _adjacency(index.flip(0), x[target], x[source])
         out[edge_type] = _adjacency(index, x[source], x[target])
+        if source != target:
+            out[reverse(edge_type)] = _adjacency(index.flip(0), x[target], x[source])
     return out
 
 
