@@ -59,7 +59,7 @@ def submit(config: DictConfig) -> None:
     read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
     documents = list(read)
     bar = tqdm(documents, unit=" documents", disable=None)
-    rows = submission_rows(predicted(run, bar, run.threshold, config.chunk))
+    rows = submission_rows(predicted(run, bar, run.threshold, _chunk(config.chunk)))
     check_submission(rows, documents, PROPERTIES)
     write_submission(rows, output)
     print(f"{output}: {len(rows)} facts in {len(documents)} documents")
@@ -72,6 +72,13 @@ def _load(config: DictConfig) -> Run:
     return load(
         Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile or None
     )
+
+
+def _chunk(size: int) -> int:
+    """Documents in memory at a time: one at least."""
+    if size < 1:
+        raise InputError(f"chunk: {size} documents at a time are none")
+    return size
 
 
 def _output(path: str) -> Path:
@@ -172,12 +179,10 @@ def predict(config: DictConfig) -> None:
     threshold = run.threshold if config.threshold is None else config.threshold
     if isinstance(threshold, str):
         raise InputError(f"threshold: '{threshold}' is not a number")
-    counts = {"documents": 0, "facts": 0}
+    chunk, counts = _chunk(config.chunk), {"documents": 0, "facts": 0}
 
     def found() -> Iterator[Document]:
-        for document in tqdm(
-            predicted(run, documents, threshold, config.chunk), unit=" documents", disable=None
-        ):
+        for document in tqdm(predicted(run, documents, threshold, chunk), unit=" documents", disable=None):
             counts["documents"] += 1
             counts["facts"] += len(document.facts)
             yield document

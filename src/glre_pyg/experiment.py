@@ -118,6 +118,8 @@ class Experiment:
         for documents in (self.dev, self.test):
             _check_names(documents)
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
+        if not learnt:
+            raise InputError(f"{self.corpus.name}: there is no document to train on")
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
         if PartialState().is_main_process:
             write_parts(folder, self.pieces, self.labels)
