@@ -254,14 +254,18 @@ class Experiment:
         settings: Settings,
         device: torch.device,
     ) -> int:
-        """Have training and prediction do with the memory there is, or say that they can't; give its need."""
+        """Have training and prediction do with the memory there is, or say that they can't.
+
+        Returns:
+            Bytes that training is going to take in all.
+        """
         memory = free(self.config.get("memory"), device)
         needed = fit_training(model, graphs, batch_size=settings.batch_size, memory=memory)
         blocks = model.blocks
         self.memory = memory - of_learning(model)
         fit_prediction(model, predicted, batch_size=self.config.eval_batch_size, memory=self.memory)
         model.set_blocks(*blocks)
-        return needed
+        return taken(device) + needed
 
     def _start(self, model: RelationModel, other: Path) -> None:
         run = load(other)
@@ -373,8 +377,8 @@ class Experiment:
             autocast=accelerator.autocast,
         )
         return (
-            f"about {seconds / accelerator.num_processes:.0f} s to train an epoch, and "
-            f"{needed / GIB:.1f} GiB beside the {taken(device) / GIB:.1f} GiB that are taken"
+            f"about {seconds / accelerator.num_processes:.0f} s to train an epoch, "
+            f"in {needed / GIB:.1f} GiB of memory"
         )
 
     def _summary(

@@ -306,7 +306,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     if "threshold" in entry:
         line += f"  threshold {entry['threshold']:.3f}"
     speed = entry["documents_per_second"]
-    print(f"{line}  {entry['seconds']:.0f} s, {speed:.1f} documents/s in training", flush=True)
+    print(f"{line}  {entry['seconds']:.0f} s, {speed:.3g} documents/s in training", flush=True)
 
 
 def _save_weights(accelerator: Accelerator, model: nn.Module, folder: Path) -> None:
