@@ -201,7 +201,11 @@ def test_help_is_a_page(command, tmp_path):
         ("predict", ["run=first", "input=bad.pubtator"], "Missing mandatory value: output"),
         ("predict", ["run=first", "input=no.pubtator", "output=o"], "no.pubtator: no such file"),
         ("predict", ["run=first", "input=bad.pubtator", "output=o"], "bad.pubtator:3: 7: mention 'asprin'"),
-        ("predict", ["run=first", "input=bad.pubtator", "output=o", "chunk=0"], "chunk: 0 documents at a time"),
+        (
+            "predict",
+            ["run=first", "input=bad.pubtator", "output=o", "chunk=0"],
+            "chunk: 0 documents at a time",
+        ),
         ("evaluate", ["run=first", "memory=abc"], "memory: 'abc' is not a number of GiB"),
         ("evaluate", ["run=first", "memory=0.01"], "memory: 0.01 GiB are not enough"),
         ("evaluate", ["run=first", "cache=7"], "cache: '7' is neither a folder nor false"),
