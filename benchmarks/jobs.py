@@ -72,16 +72,15 @@ def steps(
         padded: Batch sizes whose padding is counted over an epoch.
     """
     _set_threads(threads)
-    choice = ENCODERS[encoder]
-    config = configure([*overrides, *choice.overrides])
-    corpus: Corpus = instantiate(config.dataset)
-    documents = corpus.documents(split)
-    pieces, weights = make_pieces(choice, config, (document.word_texts() for document in documents))
-    graphs = [pieces(corpus.labels.graph(document)) for document in documents]
-    lengths = [len(graph.input_ids) for graph in graphs]
-    work = Workload(
-        config, pieces, len(corpus.labels.relations), device=device, precision=precision, seed=seed
+    corpus, graphs, weights, work = _set_up(
+        [*overrides, *ENCODERS[encoder].overrides],
+        split,
+        encoder,
+        device=device,
+        precision=precision,
+        seed=seed,
     )
+    lengths = [len(graph.input_ids) for graph in graphs]
     padding = {
         str(size): work.padding(
             [[graphs[i] for i in part] for part in LengthSampler(lengths, size, seed=seed)]
@@ -108,7 +107,7 @@ def steps(
     return {
         "corpus": corpus.name,
         "split": split,
-        "documents": len(documents),
+        "documents": len(graphs),
         "encoder": encoder,
         "weights": weights,
         "parameters": sum(each.numel() for each in work.model.parameters()),
@@ -215,21 +214,21 @@ def epochs(
     Encoding is timed apart, and added to a training epoch; the epoch from the store reads the features first.
     """
     _set_threads(threads)
-    choice = ENCODERS[encoder]
-    config = configure([*overrides, *choice.frozen])
-    corpus: Corpus = instantiate(config.dataset)
-    documents = corpus.documents(split)[:limit]
-    pieces, weights = make_pieces(choice, config, (document.word_texts() for document in documents))
-    graphs = [pieces(corpus.labels.graph(document)) for document in documents]
-    work = Workload(
-        config, pieces, len(corpus.labels.relations), device=device, precision=precision, seed=seed
+    corpus, graphs, weights, work = _set_up(
+        [*overrides, *ENCODERS[encoder].frozen],
+        split,
+        encoder,
+        limit=limit,
+        device=device,
+        precision=precision,
+        seed=seed,
     )
     sampler = LengthSampler([len(graph.input_ids) for graph in graphs], batch_size, seed=seed)
 
     def encode(store: FeatureStore | None) -> None:
         for graph in graphs:
             graph.pop("features", None)
-        size = config.eval_batch_size
+        size = work.config.eval_batch_size
         encode_once(work.model, graphs, batch_size=size, device=work.device, store=store)
 
     def train() -> None:
@@ -248,7 +247,7 @@ def epochs(
     return {
         "corpus": corpus.name,
         "split": split,
-        "documents": len(documents),
+        "documents": len(graphs),
         "encoder": encoder,
         "weights": weights,
         "batch_size": batch_size,
@@ -333,6 +332,29 @@ def point(
         "batches": len(batches),
         "limited_to_gib": budget_gib if limited else None,
     }
+
+
+def _set_up(
+    overrides: Sequence[str],
+    split: str,
+    encoder: str,
+    *,
+    limit: int | None = None,
+    device: str,
+    precision: str,
+    seed: int,
+) -> tuple[Corpus, list[DocumentGraph], str, Workload]:
+    """A corpus, graphs of its first documents with pieces, what weights the encoder has, and the work."""
+    config = configure(overrides)
+    corpus: Corpus = instantiate(config.dataset)
+    documents = corpus.documents(split)[:limit]
+    words = (document.word_texts() for document in documents)
+    pieces, weights = make_pieces(ENCODERS[encoder], config, words)
+    graphs = [pieces(corpus.labels.graph(document)) for document in documents]
+    work = Workload(
+        config, pieces, len(corpus.labels.relations), device=device, precision=precision, seed=seed
+    )
+    return corpus, graphs, weights, work
 
 
 def _pairs(graphs: Sequence[DocumentGraph]) -> int:

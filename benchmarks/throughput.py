@@ -231,7 +231,10 @@ def tables(found: Mapping[str, Any]) -> str:
         rows = [[each["corpus"], *(number(of, ".1%") for of in each["padding"].values())] for each in padded]
         parts.append(table(["padding in batches of", *padded[0]["padding"]], rows))
     parts += [f"failed: {title(each)}: {each['failed']}" for each in found["results"] if "failed" in each]
-    parts += [line for name, say in _LINES.items() for line in say(found.get(name))]
+    for name, (what, say) in _LINES.items():
+        if of := found.get(name):
+            parts.append(f"{what} failed: {of['failed']}" if "failed" in of else say(of))
+    parts += _scatter(found.get("scatter"))
     return "\n\n".join(parts)
 
 
@@ -240,24 +243,20 @@ def title(result: Mapping[str, Any]) -> str:
     return f"{result['corpus']}, {result['encoder']}"
 
 
-def _graphs(of: Mapping[str, Any] | None) -> list[str]:
-    if not of or "failed" in of:
-        return [f"graph building failed: {of['failed']}"] if of else []
-    return [
+def _graphs(of: Mapping[str, Any]) -> str:
+    return (
         f"one core, {of['documents']} documents of {of['corpus']} {of['split']}: "
         f"{with_spread(of['graphs_per_second'], ',.0f')} graphs/s, tokenizing apart "
         f"{with_spread(of['pieces_per_second'], ',.0f')} documents/s"
-    ]
+    )
 
 
-def _frozen(of: Mapping[str, Any] | None) -> list[str]:
-    if not of or "failed" in of:
-        return [f"frozen encoder failed: {of['failed']}"] if of else []
-    return [
+def _frozen(of: Mapping[str, Any]) -> str:
+    return (
         f"frozen {of['encoder']}, {of['documents']} documents of {of['corpus']} {of['split']}: an epoch that "
         f"encodes takes {with_spread(of['ratio'], '.1f')} times one from kept features "
         f"({of['cached_epoch_s']['median']:.2f} s)"
-    ]
+    )
 
 
 def _scatter(of: Sequence[Mapping[str, Any]] | None) -> list[str]:
@@ -271,7 +270,7 @@ def _scatter(of: Sequence[Mapping[str, Any]] | None) -> list[str]:
     ]
 
 
-_LINES = {"graphs": _graphs, "frozen": _frozen, "scatter": _scatter}
+_LINES = {"graphs": ("graph building", _graphs), "frozen": ("frozen encoder", _frozen)}
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:

@@ -111,6 +111,7 @@ class Workload:
         self.model, self.optimizer = self.accelerator.prepare(
             model.to(self.accelerator.device), instantiate(options.factory)(groups)
         )
+        self.config = config
         self.max_norm: float | None = config.training.max_norm
         self.device = self.accelerator.device
 

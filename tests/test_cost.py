@@ -22,7 +22,7 @@ from documents import (
     vocabulary,
 )
 from glre_pyg import cost
-from glre_pyg.cost import GIB, Sizes, fit_prediction, fit_training, free, of_document, of_learning
+from glre_pyg.cost import GIB, Sizes, fit_prediction, fit_training, free, of_documents, of_learning
 from glre_pyg.document import Document, InputError, Mention, Sentence
 from glre_pyg.inference import predict
 
@@ -67,6 +67,11 @@ def test_blocks_have_the_logits_and_gradients_of_the_whole(labels, local_layer, 
             results.append([logits, model(batch), *(each for each in gradients if each is not None)])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=1e-11, rtol=1e-11)
+
+
+def of_document(model, sizes, *, training):
+    [need] = of_documents(model, [sizes], training=training)
+    return need
 
 
 def graphs_of(documents, pieces, labels=LABELS):

@@ -15,14 +15,17 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from filelock import BaseFileLock, FileLock, Timeout
 from safetensors import SafetensorError
 
 from glre_pyg.corpora.download import cache_folder, sha256_of
 from glre_pyg.document import InputError
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,34 @@ class Cache:
         finally:
             if lock is not None:
                 lock.release()
+
+    def get(
+        self,
+        place: str,
+        key: str,
+        suffix: str,
+        *,
+        make: Callable[[], Made],
+        write: Callable[[Made, Path], None],
+        read: Callable[[Path], Made],
+    ) -> Made:
+        """Something that is kept in one file, or is made and kept; of several processes, one makes it.
+
+        Args:
+            place, key, suffix: See :meth:`keep`.
+            make: Makes it.
+            write: Writes it to a path.
+            read: Reads what was written.
+        """
+        found = self.find(place, key)
+        if found is None:
+            with self.lock(place, key):
+                found = self.find(place, key)  # another process may have been faster
+                if found is None:
+                    made = make()
+                    self.keep(place, key, suffix, partial(write, made))
+                    return made
+        return read(found)
 
     def keep(self, place: str, key: str, suffix: str, write: Callable[[Path], None]) -> Path | None:
         """Write a file, under :meth:`lock`; None, and one line that says why, if it cannot be written.

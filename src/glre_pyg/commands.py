@@ -69,9 +69,7 @@ def _load(config: DictConfig) -> Run:
     """The run that a command is about."""
     device = config.device or best_device()
     cache = Cache.of(config.cache)
-    return load(
-        Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile or None
-    )
+    return load(Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile)
 
 
 def _chunk(size: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import nn
 from torch_geometric.data import Batch
 
 from glre_pyg.document import InputError
-from glre_pyg.features import by_length
+from glre_pyg.features import by_length, longest_first
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
@@ -110,25 +110,29 @@ def of_learning(model: nn.Module) -> int:
     return BYTES * sum(4 * each.numel() for each in model.parameters() if each.requires_grad)
 
 
-def of_document(model: RelationModel, sizes: Sizes, *, training: bool) -> Memory:
-    """Memory that a document of the given sizes needs.
+def of_documents(model: RelationModel, sizes: Iterable[Sizes], *, training: bool) -> list[Memory]:
+    """Memory that documents of the given sizes need, each by itself.
 
     Gradients keep what every layer makes; without them, only one layer's is there at a time.
     """
-    numbers = model.pair_numbers
     both = 2 if training else 1  # values and their gradients
-    encoder = next((part for part in model.modules() if isinstance(part, TransformerEncoder)), None)
-    width = max((part.out_channels for part in model.modules() if isinstance(part, _OF_WORDS)), default=0)
-    kept = 4 * width * sizes.words * both + 6 * sizes.edges + numbers.kept * sizes.pairs * both
-    for lstm in (part for part in model.modules() if isinstance(part, nn.LSTM)):
-        kept += 17 * both * lstm.hidden_size * lstm.num_layers * sizes.words
-    if encoder is not None and sizes.tokens:
-        kept += _of_encoder(encoder, sizes, training=training and encoder.trainable)
-    return Memory(
-        kept=BYTES * kept,
-        pairs=BYTES * (numbers.block * sizes.pairs + numbers.incidence * sizes.incidences),
-        cells=BYTES * numbers.cell * sizes.cells,
-    )
+    layers = list(model.modules())
+    encoder = next((part for part in layers if isinstance(part, TransformerEncoder)), None)
+    word = 4 * max((part.out_channels for part in layers if isinstance(part, _OF_WORDS)), default=0)
+    word += sum(17 * part.hidden_size * part.num_layers for part in layers if isinstance(part, nn.LSTM))
+    numbers = model.pair_numbers
+
+    def of(size: Sizes) -> Memory:
+        kept = word * size.words * both + 6 * size.edges + numbers.kept * size.pairs * both
+        if encoder is not None and size.tokens:
+            kept += _of_encoder(encoder, size, training=training and encoder.trainable)
+        return Memory(
+            kept=BYTES * kept,
+            pairs=BYTES * (numbers.block * size.pairs + numbers.incidence * size.incidences),
+            cells=BYTES * numbers.cell * size.cells,
+        )
+
+    return [of(size) for size in sizes]
 
 
 def _of_encoder(encoder: TransformerEncoder, sizes: Sizes, *, training: bool) -> int:
@@ -144,10 +148,11 @@ def _of_encoder(encoder: TransformerEncoder, sizes: Sizes, *, training: bool) ->
         layer += 6 * config.num_attention_heads * sizes.length
     elif training and attends:  # attention with dropout is not fused on a CPU
         layer += 3 * config.num_attention_heads * sizes.length
+    group = min(sizes.tokens, encoder.max_tokens or sizes.tokens)
     if not training:
-        return layer * min(sizes.tokens, encoder.max_tokens or sizes.tokens) + width * sizes.tokens
+        return layer * group + width * sizes.tokens
     if encoder.gradient_checkpointing:
-        return width * layers * sizes.tokens + layer * min(sizes.tokens, encoder.max_tokens or sizes.tokens)
+        return layer * group + width * layers * sizes.tokens
     return layer * layers * sizes.tokens
 
 
@@ -208,7 +213,7 @@ def fit_training(
     learning = of_learning(model)
     needs = _needs(model, graphs, memory, training=True)
     order = sorted(range(len(graphs)), key=lambda index: -needs[index].in_blocks)[:batch_size]
-    batch = sum((needs[index] for index in order), Memory(0, 0, 0))
+    batch = _together(needs[index] for index in order)
     if batch.in_blocks + learning > memory:
         raise InputError(
             f"a batch of {len(order)} documents like {graphs[order[0]].id} needs about "
@@ -244,19 +249,20 @@ def fit_prediction(
         InputError: If a document does not fit.
     """
     needs = _needs(model, graphs, memory, training=False)
-    batches: list[list[int]] = []
-    total = Memory(0, 0, 0)
-    for [index] in by_length(graphs, 1):
-        if not batches or len(batches[-1]) == batch_size or (total + needs[index]).in_blocks > memory:
-            batches.append([])
-            total = Memory(0, 0, 0)
-        batches[-1].append(index)
-        total += needs[index]
+
+    def of(batch: Sequence[int]) -> Memory:
+        return _together(needs[index] for index in batch)
+
+    batches = list(by_length(graphs, batch_size, fits=lambda batch: of(batch).in_blocks <= memory))
     if batches:
-        totals = [sum((needs[index] for index in batch), Memory(0, 0, 0)) for batch in batches]
+        totals = [of(batch) for batch in batches]
         most = Memory(*map(max, zip(*map(astuple, totals), strict=True)))
         _set_blocks(model, most, needs, graphs, memory)
     return batches
+
+
+def _together(needs: Iterable[Memory]) -> Memory:
+    return sum(needs, Memory(0, 0, 0))
 
 
 def _needs(
@@ -264,7 +270,7 @@ def _needs(
 ) -> list[Memory]:
     """What each document needs; one that needs more than there is is refused."""
     fixed = of_learning(model) if training else 0
-    needs = [of_document(model, Sizes.of(graph), training=training) for graph in graphs]
+    needs = of_documents(model, map(Sizes.of, graphs), training=training)
     for graph, need in zip(graphs, needs, strict=True):
         if need.in_blocks + fixed > memory:
             raise InputError(
@@ -319,7 +325,7 @@ def seconds_of_epoch(
     Nothing is learnt, and random states stay as they were. On a CPU two documents say enough of a batch.
     """
     cuda = torch.device(device).type == "cuda"
-    order = [index for [index] in by_length(graphs, 1)]
+    order = longest_first(graphs)
     size = min(batch_size if cuda else 2, len(order))
     first = (len(order) - size) // 2
     middle = [graphs[index] for index in order[first : first + size]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from itertools import accumulate, pairwise
@@ -36,26 +36,31 @@ _NAME = "features"
 
 
 def by_length(
-    graphs: Sequence[DocumentGraph], batch_size: int, *, max_pieces: int | None = None
+    graphs: Sequence[DocumentGraph],
+    batch_size: int,
+    *,
+    fits: Callable[[list[int]], bool] = lambda batch: True,
 ) -> Iterator[list[int]]:
     """Indices of graphs in batches of like length, longest first, so that little is padding.
 
     Args:
         graphs: Graphs with pieces.
         batch_size: Graphs a batch, at most.
-        max_pieces: Pieces a batch, at most; a graph that has more is a batch by itself.
+        fits: Whether graphs may be one batch; a graph by itself always may.
     """
     batch: list[int] = []
-    pieces = 0
-    for index in sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids)):
-        size = len(graphs[index].input_ids)
-        if batch and (len(batch) == batch_size or pieces + size > (max_pieces or math.inf)):
+    for index in longest_first(graphs):
+        if batch and (len(batch) == batch_size or not fits([*batch, index])):
             yield batch
-            batch, pieces = [], 0
+            batch = []
         batch.append(index)
-        pieces += size
     if batch:
         yield batch
+
+
+def longest_first(graphs: Sequence[DocumentGraph]) -> list[int]:
+    """Indices of graphs by their pieces, the most first."""
+    return sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids))
 
 
 @torch.no_grad()
@@ -68,7 +73,12 @@ def encoded(
 ) -> Iterator[tuple[int, Tensor]]:
     """Index and word vectors [W, d] of each graph, on the CPU, from batches of like length."""
     encoder.eval()
-    batches = list(by_length(graphs, batch_size, max_pieces=encoder.max_tokens))
+    most = encoder.max_tokens or math.inf
+
+    def fits(batch: list[int]) -> bool:
+        return sum(len(graphs[index].input_ids) for index in batch) <= most
+
+    batches = list(by_length(graphs, batch_size, fits=fits))
     for indices in tqdm(batches, desc="encoding", leave=False, disable=None):
         batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
         words = encoder(batch).cpu().split(word_counts(batch))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from glre_pyg.cache import Cache, contents_of, key_of
 from glre_pyg.graph import DocumentGraph
 
 FORMAT = 1  # to be raised with each change of what is in a file
-_NAME = "graphs"
 _SPARSE = ".pair_label"
 
 
@@ -34,15 +32,7 @@ def kept_graphs(cache: Cache, key: str, build: Callable[[], list[DocumentGraph]]
         key: What the graphs are made from.
         build: Builds them.
     """
-    found = cache.find(_NAME, key)
-    if found is None:
-        with cache.lock(_NAME, key):
-            found = cache.find(_NAME, key)  # another process may have been faster
-            if found is None:
-                graphs = build()
-                cache.keep(_NAME, key, ".safetensors", partial(write_graphs, graphs))
-                return graphs
-    return read_graphs(found)
+    return cache.get("graphs", key, ".safetensors", make=build, write=write_graphs, read=read_graphs)
 
 
 def graphs_key(

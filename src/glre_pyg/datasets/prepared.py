@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from glre_pyg.cache import Cache
@@ -60,15 +59,7 @@ def kept_documents(cache: Cache, key: str, read: Callable[[], list[Document]]) -
         key: What the documents are made from.
         read: Reads them from their source.
     """
-    found = cache.find("documents", key)
-    if found is None:
-        with cache.lock("documents", key):
-            found = cache.find("documents", key)  # another process may have been faster
-            if found is None:
-                documents = read()
-                cache.keep("documents", key, ".jsonl", partial(_write, documents))
-                return documents
-    return _read(found)
+    return cache.get("documents", key, ".jsonl", make=read, write=_write, read=_read)
 
 
 def _write(documents: Iterable[Document], path: Path) -> None:

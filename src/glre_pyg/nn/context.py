@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -80,8 +81,11 @@ class ContextAttention(ContextLayer):
         """Sums of values by the weights of Eq. 7, [P, c]."""
         groups = _together(torch.bincount(document).tolist())
         sizes = [sum(group) for group in groups]
-        limit = self.block_cells or sum(size**2 for size in sizes)
-        again = sum(size**2 for size in sizes) > limit and torch.is_grad_enabled()
+        cells = sum(size**2 for size in sizes)
+        limit = self.block_cells or cells
+        attend: Callable[..., Tensor] = self._sum
+        if cells > limit and torch.is_grad_enabled():
+            attend = partial(checkpoint, self._sum, use_reentrant=False)
         sums = []
         for group, *inputs in zip(
             groups, *(each.split(sizes) for each in (relation, key, value, document)), strict=True
@@ -91,10 +95,7 @@ class ContextAttention(ContextLayer):
             rows = max(limit // len(asking), 1)
             for number, part in enumerate(asking.split(rows)):
                 seen = None if mask is None else mask[number * rows : (number + 1) * rows]
-                if again:
-                    sums.append(checkpoint(self._sum, part, keys, values, seen, use_reentrant=False))
-                else:
-                    sums.append(self._sum(part, keys, values, seen))
+                sums.append(attend(part, keys, values, seen))
         return torch.cat(sums) if sums else value
 
     def weights(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:

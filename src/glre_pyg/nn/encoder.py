@@ -85,7 +85,7 @@ class TransformerEncoder(Layer):
         self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
-        self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile or None
+        self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
         self.gradient_checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             checkpoint_gradients(self.transformer)
@@ -138,7 +138,7 @@ class TransformerEncoder(Layer):
 
     def _run(self, inputs: dict[str, Tensor]) -> Tensor:
         """The transformer's output [cells, d] for one group of windows."""
-        if self.backend is None:
+        if not self.backend:
             return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
         from torch._dynamo.exc import TorchDynamoException  # takes a second
 

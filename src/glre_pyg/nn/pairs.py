@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -52,10 +53,8 @@ class PairVectors:
             return linear(self.dense(), weight, bias)  # few pairs share little
         columns = weight.split([part.rows.size(1) for part in parts], dim=1)
         rows = [linear(part.rows, matrix) for part, matrix in zip(parts, columns, strict=True)]
-        starts = [0]
-        for mapped in rows:
-            starts.append(starts[-1] + len(mapped))
-        index = torch.stack([part.index + start for part, start in zip(parts, starts, strict=False)], dim=1)
+        starts = accumulate(map(len, rows[:-1]), initial=0)
+        index = torch.stack([part.index + start for part, start in zip(parts, starts, strict=True)], dim=1)
         total = embedding_bag(index, torch.cat(rows), mode="sum")
         return total if bias is None else total + bias
 
