@@ -11,23 +11,43 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from glre_pyg.document import Document, Entity, Fact, Mention, Sentence
+    from glre_pyg.extractor import RelationExtractor
     from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.models.glre import GLRE
+    from glre_pyg.reasons import PredictedFact
+
+_HOME = {
+    "Document": "document",
+    "DocumentGraph": "graph",
+    "EDGE_TYPES": "graph",
+    "Entity": "document",
+    "Fact": "document",
+    "GLRE": "models.glre",
+    "Mention": "document",
+    "NODE_TYPES": "graph",
+    "PredictedFact": "reasons",
+    "RelationExtractor": "extractor",
+    "Sentence": "document",
+    "build_graph": "graph",
+}
 
 __all__ = [
     "EDGE_TYPES",
+    "GLRE",
     "NODE_TYPES",
     "Document",
     "DocumentGraph",
     "Entity",
     "Fact",
     "Mention",
+    "PredictedFact",
+    "RelationExtractor",
     "Sentence",
     "build_graph",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    of_graph = name in ("EDGE_TYPES", "NODE_TYPES", "DocumentGraph", "build_graph")
-    return getattr(import_module("glre_pyg.graph" if of_graph else "glre_pyg.document"), name)
+    return getattr(import_module(f"glre_pyg.{_HOME[name]}"), name)

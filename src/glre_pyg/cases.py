@@ -11,8 +11,9 @@ import numpy as np
 
 from glre_pyg.document import Document
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.explain import MentionWeight, Reasons, explain
+from glre_pyg.explain import explain
 from glre_pyg.passages import entity_of, names_of, one_line, passages, sentences_of
+from glre_pyg.reasons import MentionWeight, Reasons
 from glre_pyg.runs import Run
 
 

@@ -7,7 +7,7 @@ This is the only thing the readers in :mod:`glre_pyg.corpora` produce and the on
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise, permutations
@@ -18,6 +18,10 @@ Span = tuple[int, int]
 
 class InputError(ValueError):
     """Input that cannot be read: one line that names the file, the document and the field."""
+
+
+Refused = Callable[[InputError], None]
+"""Is told of a document that cannot be read or worked on; what takes one goes on with the others."""
 
 
 @dataclass(frozen=True, slots=True)

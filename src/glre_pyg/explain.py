@@ -1,4 +1,4 @@
-"""Reasons as data: what the layers of Sections 3.3 and 3.4 drew on, and how the text joins a pair.
+"""Reasons of a model: what the layers of Sections 3.3 and 3.4 drew on, and how the text joins a pair.
 
 Attention weights say what a layer averaged, not what the answer hinges on.
 """
@@ -7,74 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from glre_pyg.document import Document, Mention, Span
+from glre_pyg.document import Document, Span
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.inference import predict
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.context import ContextAttention
 from glre_pyg.nn.local import Drawn, LocalAttention
-from glre_pyg.passages import Step, connection, entity_of, name_of
+from glre_pyg.passages import connection, entity_of, name_of
+from glre_pyg.reasons import MentionWeight, PairWeight, Reasons
 
 if TYPE_CHECKING:
     from glre_pyg.runs import Run
-
-
-@dataclass(frozen=True, slots=True)
-class MentionWeight:
-    """How much of an entity's local representation is from one mention.
-
-    Args:
-        mention: The mention.
-        name: What it calls the entity.
-        sentence: Number of its sentence, from 0.
-        weight: Mean over heads of attention.
-    """
-
-    mention: Mention
-    name: str
-    sentence: int
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class PairWeight:
-    """How much of a pair's context is from another candidate pair, given by identifiers."""
-
-    head: str
-    tail: str
-    weight: float
-
-
-@dataclass(frozen=True)
-class Reasons:
-    """Why a model may have judged a pair as it did.
-
-    What comes from the model is None where it has no such layer, or where the pair is no candidate, so that
-    the model never looks at it.
-
-    Args:
-        head, tail: Identifiers of the two entities.
-        head_mentions: What the local layer drew on for the head as the tail asks (Eq. 5), in the order of the
-            text; weights sum to 1.
-        tail_mentions: The same for the tail as the head asks.
-        context: The other pairs that the context layer drew on (Eq. 7), strongest first.
-        context_itself: The weight of the pair in its own context; 1 with the weights of all other pairs.
-        path: How the text joins the two; see :func:`~glre_pyg.passages.connection`. No model is asked.
-    """
-
-    head: str
-    tail: str
-    head_mentions: tuple[MentionWeight, ...] | None
-    tail_mentions: tuple[MentionWeight, ...] | None
-    context: tuple[PairWeight, ...] | None
-    context_itself: float | None
-    path: tuple[Step, ...]
 
 
 def explain(

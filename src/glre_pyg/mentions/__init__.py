@@ -1,0 +1,1 @@
+"""Mention detection: from plain text to the mentions and entities that a graph is built of."""
