@@ -174,7 +174,7 @@ def test_evidence_is_not_lost_to_pubtator_in_silence(tmp_path):
 def test_titles_of_two_documents_are_no_identifiers(tmp_path):
     found = numbered(random_document(1))
     write_docred([found, found], tmp_path / "a.json")
-    expected = r"^a\.json: jsonl cannot hold it: b\.jsonl:2: random 1: id: a document of this identifier was"
+    expected = r"^a\.json: jsonl cannot hold it: b\.jsonl:2: random 1: a document of this identifier was"
     with pytest.raises(InputError, match=expected):
         convert(tmp_path / "a.json", tmp_path / "b.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

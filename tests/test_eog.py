@@ -165,10 +165,12 @@ def test_errors(tmp_path, content, message):
     assert str(caught.value) == message
 
 
-def test_not_strict_skips_with_a_warning(tmp_path):
+def test_what_is_refused_is_told_and_left_out(tmp_path):
     path = save(tmp_path, line(changed(0, "cross", "x")) + line(name="78"))
-    with pytest.warns(UserWarning, match=r"^mini.data:1: 77: pair\[0\].cross: 'x' is not one of"):
-        assert [document.id for document in read_eog(path, strict=False)] == ["78"]
+    told: list[InputError] = []
+    assert [document.id for document in read_eog(path, refused=told.append)] == ["78"]
+    [error] = told
+    assert str(error).startswith("mini.data:1: 77: pair[0].cross: 'x' is not one of")
 
 
 def plain(words="a b", facts=(), ignored=(), names=()):

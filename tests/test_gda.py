@@ -145,11 +145,12 @@ def test_a_file_that_is_not_there(tmp_path):
         list(read_gda(save(tmp_path, labels=None)))
 
 
-def test_not_strict_skips_with_a_warning(tmp_path):
+def test_what_is_refused_is_told_and_left_out(tmp_path):
     annotations = "10000001\t1\t5\tGEN1\tGene\t1\n"
-    with pytest.warns(UserWarning, match=r"^anns.txt:1: 10000001: text: "):
-        documents = list(read_gda(save(tmp_path, annotations=annotations), strict=False))
+    told: list[InputError] = []
+    documents = read_gda(save(tmp_path, annotations=annotations), refused=told.append)
     assert [document.id for document in documents] == ["10000002", "10000003"]
+    assert [str(error)[:28] for error in told] == ["anns.txt:1: 10000001: text: "]
 
 
 def test_dev_is_what_the_list_leaves(published, tmp_path):

@@ -133,7 +133,7 @@ def test_errors_name_the_field(tmp_path, changes, message):
         (b'\n{"id": "\xff"}', "mine.jsonl:2: ?: byte 9 is not UTF-8"),
         (
             b'{"id": "1", "text": ""}\n{"id": "1", "text": ""}',
-            "mine.jsonl:2: 1: id: a document of this identifier was in the file before",
+            "mine.jsonl:2: 1: a document of this identifier was in the file before",
         ),
     ],
 )

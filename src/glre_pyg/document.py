@@ -24,6 +24,13 @@ Refused = Callable[[InputError], None]
 """Is told of a document that cannot be read or worked on; what takes one goes on with the others."""
 
 
+def refuse(error: InputError, refused: Refused | None) -> None:
+    """Tell of a document that cannot be read or worked on, or raise where nobody is to be told."""
+    if refused is None:
+        raise error from None
+    refused(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Mention:
     """One stretch of text that names one entity, several (a composite mention), or an unknown one.
@@ -200,6 +207,12 @@ class Document:
     def word_texts(self) -> list[str]:
         """The words as strings."""
         return [self.text[start:end] for start, end in self.words]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from glre_pyg.html import document_html
+
+        return document_html(self)
 
     @cached_property
     def _word_starts(self) -> list[int]:

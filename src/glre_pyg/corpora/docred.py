@@ -18,22 +18,28 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 from glre_pyg.corpora import fields
 from glre_pyg.corpora.lossless import check_held
+from glre_pyg.corpora.reading import Place, documents_at, failing
 from glre_pyg.corpora.segment import sentences_of
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence, Span
+from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
 
 
-def read_docred(path: str | os.PathLike[str], *, resplit: bool = False) -> Iterator[Document]:
+def read_docred(
+    path: str | os.PathLike[str], *, resplit: bool = False, refused: Refused | None = None
+) -> Iterator[Document]:
     """Read documents one at a time. Two may have the same title.
 
     Args:
         path: A JSON file in UTF-8.
         resplit: Cut the text into sentences anew, for corpora that have each document as one (DWIE).
             Evidence, which counts the sentences of the file, is then left out.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0; also if there
@@ -46,15 +52,17 @@ def read_docred(path: str | os.PathLike[str], *, resplit: bool = False) -> Itera
         raise InputError(f"{name}: {error}") from None
     if not isinstance(records, list) or not records:
         raise InputError(f"{name}: not a JSON list of documents, or an empty one")
-    for number, record in enumerate(records):
-        title = "?"
-        try:
-            title = fields.string(fields.mapping(record, "the document"), "title", "title")
-            document = _document(title, record, resplit=resplit)
-        except InputError as error:
-            message = str(error).removeprefix(f"{title}: ")
-            raise InputError(f"{name}: document {number}: {title}: {message}") from None
-        yield document
+    places = (_place(number, record, resplit) for number, record in enumerate(records))
+    yield from documents_at(name, places, refused, unique=False)
+
+
+def _place(number: int, record: object, resplit: bool) -> Place:
+    try:
+        checked = fields.mapping(record, "the document")
+        title = fields.string(checked, "title", "title")
+    except InputError as error:
+        return Place(f": document {number}", None, failing(error))
+    return Place(f": document {number}", title, partial(_document, title, checked, resplit=resplit))
 
 
 def _document(title: str, record: Mapping[str, object], *, resplit: bool) -> Document:
@@ -137,25 +145,30 @@ def _fact(item: object, path: str, entities: int, sentences: Sequence[int | None
     return Fact(str(ends["h"]), relation, str(ends["t"]), extra, tuple(evidence))
 
 
-def write_docred(documents: Iterable[Document], path: str | os.PathLike[str], *, lossy: bool = False) -> None:
+def write_docred(
+    documents: Iterable[Document],
+    path: str | os.PathLike[str],
+    *,
+    lossy: bool = False,
+    refused: Refused | None = None,
+) -> None:
     """Write documents as :func:`read_docred` reads them; the file appears when it is complete.
 
     Args:
         documents: Documents.
         path: The file.
         lossy: See :func:`format_docred`.
+        refused: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document.
     """
-    records = [format_docred(document, lossy=lossy) for document in documents]
+    records = list(formatted(documents, partial(format_docred, lossy=lossy), refused))
     if not any(record["labels"] for record in records):
         for record in records:
             del record["labels"]
-    part = Path(f"{os.fspath(path)}.part")
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         json.dump(records, file, ensure_ascii=False)
-    part.replace(path)
 
 
 def format_docred(document: Document, *, lossy: bool = False) -> dict[str, object]:

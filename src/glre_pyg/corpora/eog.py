@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from itertools import accumulate, pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence, Span
+from glre_pyg.corpora.reading import Place, documents_at
+from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (
@@ -44,7 +46,7 @@ class _Layout(NamedTuple):
     bounds: tuple[int, ...]
 
 
-def read_eog(path: str | os.PathLike[str], *, strict: bool = True) -> Iterator[Document]:
+def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) -> Iterator[Document]:
     """Read documents one at a time.
 
     Mentions stand in the order in which the file's pairs name their entities; **in the published CDR files
@@ -54,32 +56,19 @@ def read_eog(path: str | os.PathLike[str], *, strict: bool = True) -> Iterator[D
 
     Args:
         path: A file in UTF-8.
-        strict: Raise at a document with an error, or else skip it with a warning of the same text.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
-    name, seen = Path(path).name, set()
     with Path(path).open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            document_id = raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
-            try:
-                if document_id in seen:
-                    raise InputError("a document of this identifier was in the file before")
-                document = _document(_columns(raw))
-            except InputError as error:
-                reason = str(error).removeprefix(f"{document_id}: ")
-                described = f"{name}:{number}: {document_id}: {reason}"
-                if strict:
-                    raise InputError(described) from None
-                warnings.warn(described, stacklevel=2)
-            else:
-                yield document
-            seen.add(document_id)
-    if not seen:
-        raise InputError(f"{name}: there are no documents in this file")
+        places = (_place(number, raw) for number, raw in enumerate(file, start=1) if raw.strip())
+        yield from documents_at(Path(path).name, places, refused)
+
+
+def _place(number: int, raw: bytes) -> Place:
+    document_id = raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
+    return Place(f":{number}", document_id, partial(_document, raw))
 
 
 def _columns(raw: bytes) -> list[str]:
@@ -95,7 +84,8 @@ def _columns(raw: bytes) -> list[str]:
     return columns
 
 
-def _document(columns: list[str]) -> Document:
+def _document(raw: bytes) -> Document:
+    columns = _columns(raw)
     layout = _layout(columns[1])
     entities: dict[str, tuple[list[str], list[Mention]]] = {}
     labels: dict[tuple[str, str], list[str]] = {}
@@ -187,6 +177,7 @@ def write_eog(
     path: str | os.PathLike[str],
     *,
     pair_types: Collection[tuple[str, str]] = (("Chemical", "Disease"),),
+    refused: Refused | None = None,
 ) -> None:
     """Write documents as :func:`read_eog` reads them; the file appears when it is complete.
 
@@ -200,15 +191,14 @@ def write_eog(
         documents: What to write.
         path: Where to.
         pair_types: (head type, tail type) of candidate pairs.
+        refused: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document.
     """
-    part = Path(f"{os.fspath(path)}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        for document in documents:
-            file.write(format_eog(document, pair_types) + "\n")
-    part.replace(path)
+    with replacing(path) as file:
+        for line in formatted(documents, partial(format_eog, pair_types=pair_types), refused):
+            file.write(line + "\n")
 
 
 class _Place(NamedTuple):

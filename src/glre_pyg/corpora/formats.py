@@ -8,42 +8,61 @@ biored      none: say it PubTator as BioRED has it: identifiers joined by a comm
 docred_json ``.json``    DocRED's JSON list
 jsonl       ``.jsonl``   JSON lines, the one form that holds all of a document
 eog         ``.data``    EoG's and ATLOP's lines, a document each
+text        ``.txt``     plain text, a document a file, without mentions; it is not written
+                         (a file that begins as PubTator does, ``1|t|``, is PubTator)
 =========== ============ ======================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from glre_pyg.corpora.docred import read_docred, write_docred
 from glre_pyg.corpora.eog import read_eog, write_eog
 from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
 from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
-from glre_pyg.document import Document, InputError
+from glre_pyg.corpora.text import read_text
+from glre_pyg.document import Document, InputError, Refused
+
+
+class _Reader(Protocol):
+    def __call__(self, path: Path, *, refused: Refused | None = None) -> Iterator[Document]: ...
+
+
+class _Writer(Protocol):
+    def __call__(
+        self, documents: Iterable[Document], path: Path, *, refused: Refused | None = None
+    ) -> None: ...
 
 
 class Form(NamedTuple):
     """How a form is read and written; ``write_lossy``, if any, takes documents that it cannot hold whole."""
 
-    read: Callable[[Path], Iterator[Document]]
-    write: Callable[[Iterable[Document], Path], None]
-    write_lossy: Callable[[Iterable[Document], Path], None] | None = None
+    read: _Reader
+    write: _Writer | None
+    write_lossy: _Writer | None = None
 
+
+_write_biored = partial(write_pubtator, id_separator=",", unlinked="-")
 
 FORMS: Mapping[str, Form] = {
-    "pubtator": Form(read_pubtator, write_pubtator),
+    "pubtator": Form(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
     "biored": Form(
         partial(read_pubtator, id_separator=",", unlinked="-"),
-        partial(write_pubtator, id_separator=",", unlinked="-"),
+        _write_biored,
+        partial(_write_biored, lossy=True),
     ),
     "docred_json": Form(read_docred, write_docred, partial(write_docred, lossy=True)),
     "jsonl": Form(read_jsonl, write_jsonl),
     "eog": Form(read_eog, write_eog),
+    "text": Form(read_text, None),
 }
 _BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}
+_TITLE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[^|\t\r\n]+\|t\|")
 
 
 def form_of(path: Path, form: str | None = None) -> str:
@@ -56,33 +75,65 @@ def form_of(path: Path, form: str | None = None) -> str:
     Raises:
         InputError: If there is no such form.
     """
-    name = form or _BY_SUFFIX.get(path.suffix, "pubtator")
+    name = form or _BY_SUFFIX.get(path.suffix) or ("text" if _is_text(path) else "pubtator")
     if name not in FORMS:
         raise InputError(f"{path.name}: form '{name}' is not one of {', '.join(FORMS)}")
     return name
 
 
-def read_documents(path: Path, form: str | None = None) -> Iterator[Document]:
+def _is_text(path: Path) -> bool:
+    """Whether a file is plain text: PubTator, too, is given out as ``.txt``, and begins with a title line."""
+    if path.suffix != ".txt" or path.name.lower().endswith(".pubtator.txt"):
+        return False
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        return _TITLE.match(file.read(4096)) is None
+
+
+def read_documents(
+    path: Path, form: str | None = None, *, refused: Refused | None = None
+) -> Iterator[Document]:
     """Documents of a file, one at a time.
+
+    Args:
+        path: The file.
+        form: Its form, where the name does not tell.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: If there is no such file or form, or a document in it cannot be read.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return FORMS[form_of(path, form)].read(path)
+    return FORMS[form_of(path, form)].read(path, refused=refused)
 
 
 def write_documents(
-    documents: Iterable[Document], path: Path, form: str | None = None, *, lossy: bool = False
+    documents: Iterable[Document],
+    path: Path,
+    form: str | None = None,
+    *,
+    lossy: bool = False,
+    refused: Refused | None = None,
 ) -> None:
     """Write documents in the form that the name of the file tells.
 
     PubTator and EoG's lines are written without what they have no place for (PubTator: words, sentences,
     evidence, ignored pairs); :func:`~glre_pyg.corpora.conversion.convert` makes sure that nothing is lost.
 
+    Args:
+        documents: The documents.
+        path: The file.
+        form: Its form, where the name does not tell.
+        lossy: Leave out what the form cannot hold, where it would else refuse the document.
+        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+
     Raises:
         InputError: If the form cannot hold a document, or there is no such form.
     """
-    chosen = FORMS[form_of(path, form)]
-    ((lossy and chosen.write_lossy) or chosen.write)(documents, path)
+    name = form_of(path, form)
+    write = (lossy and FORMS[name].write_lossy) or FORMS[name].write
+    if write is None:
+        raise InputError(f"{path.name}: form '{name}' can be read only")
+    write(documents, path, refused=refused)

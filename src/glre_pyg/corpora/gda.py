@@ -27,13 +27,12 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, Fact, InputError, Mention
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, refuse
 
 ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.csv")
 """The files of a folder."""
@@ -53,14 +52,14 @@ class _Line(NamedTuple):
 
 
 def read_gda(
-    folder: str | os.PathLike[str], *, segmenter: Segmenter = segment, strict: bool = True
+    folder: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
 ) -> Iterator[Document]:
     """Read documents one at a time; annotations and labels are read at once.
 
     Args:
         folder: Folder with :data:`FILES`.
         segmenter: Makes words and sentences.
-        strict: Raise at a document with an error, or else skip it with a warning of the same text.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if a file is not there, or empty.
@@ -74,17 +73,15 @@ def read_gda(
                 raise block[0].error("id", "a document of this identifier was in the file before")
             document = _document(block, mentions.get(document_id, []), labels.get(document_id, []), segmenter)
         except InputError as error:
-            if strict:
-                raise
-            warnings.warn(str(error), stacklevel=2)
+            refuse(error, refused)
         else:
             yield document
         seen.add(document_id)
     if not seen:
         raise InputError(f"{ABSTRACTS}: there are no documents in this file")
     for document_id, lines in [*mentions.items(), *labels.items()]:
-        if strict and document_id not in seen:
-            raise lines[0].error("id", f"no document of this identifier is in {ABSTRACTS}")
+        if document_id not in seen:
+            refuse(lines[0].error("id", f"no document of this identifier is in {ABSTRACTS}"), refused)
 
 
 def _lines(folder: Path, file: str, separator: str) -> Iterator[_Line]:

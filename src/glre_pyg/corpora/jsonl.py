@@ -18,53 +18,52 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from glre_pyg.corpora import fields
+from glre_pyg.corpora.reading import Place, documents_at, failing
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence
 
 _FIELDS = {"id", "text", "mentions", "facts", "ignored", "sections", "words", "sentences"}
 
 
-def read_jsonl(path: str | os.PathLike[str], *, segmenter: Segmenter = segment) -> Iterator[Document]:
+def read_jsonl(
+    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
+) -> Iterator[Document]:
     """Read documents one at a time; blank lines are skipped.
 
     Args:
         path: A file in UTF-8.
         segmenter: Makes words and sentences for lines that have none.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
-    name, seen = Path(path).name, set()
     with Path(path).open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            document_id = "?"
-            try:
-                record = fields.mapping(fields.parse(raw), "the line")
-                document_id = fields.string(record, "id", "id")
-                if document_id in seen:
-                    raise InputError("id: a document of this identifier was in the file before")
-                document = _document(document_id, record, segmenter)
-            except InputError as error:
-                message = str(error).removeprefix(f"{document_id}: ")
-                raise InputError(f"{name}:{number}: {document_id}: {message}") from None
-            seen.add(document_id)
-            yield document
-    if not seen:
-        raise InputError(f"{name}: there are no documents in this file")
+        places = (_place(number, raw, segmenter) for number, raw in enumerate(file, start=1) if raw.strip())
+        yield from documents_at(Path(path).name, places, refused)
 
 
-def write_jsonl(documents: Iterable[Document], path: str | os.PathLike[str]) -> None:
+def _place(number: int, raw: bytes, segmenter: Segmenter) -> Place:
+    try:
+        record = fields.mapping(fields.parse(raw), "the line")
+        document_id = fields.string(record, "id", "id")
+    except InputError as error:
+        return Place(f":{number}", None, failing(error))
+    return Place(f":{number}", document_id, partial(_document, document_id, record, segmenter))
+
+
+def write_jsonl(
+    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+) -> None:
     """Write documents as :func:`read_jsonl` reads them; the file appears when it is complete."""
-    part = Path(f"{os.fspath(path)}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        for document in documents:
-            file.write(json.dumps(_record(document), ensure_ascii=False) + "\n")
-    part.replace(path)
+    with replacing(path) as file:
+        for record in formatted(documents, _record, refused):
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
 def _record(document: Document) -> dict[str, object]:

@@ -15,33 +15,28 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from glre_pyg.corpora.reading import Place, PlacedError, documents_at
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, Fact, InputError, Mention, Span
+from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-
-
-class _LineError(InputError):
-    """What is wrong in which line; :func:`read_pubtator` adds the file and the document."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.number = number
 
 
 class _Line(NamedTuple):
     number: int
     raw: bytes
 
-    def error(self, message: str) -> _LineError:
-        return _LineError(self.number, message)
+    def error(self, message: str) -> PlacedError:
+        return PlacedError(f":{self.number}", message)
 
 
 class _Row(NamedTuple):
@@ -55,7 +50,7 @@ def read_pubtator(
     segmenter: Segmenter = segment,
     id_separator: str = "|",
     unlinked: str = "-1",
-    strict: bool = True,
+    refused: Refused | None = None,
 ) -> Iterator[Document]:
     """Read documents one at a time.
 
@@ -65,29 +60,20 @@ def read_pubtator(
         id_separator: What joins the identifiers of a composite mention: ``"|"`` in CDR, ``","`` in BioRED.
         unlinked: What a mention without an identifier has in its place: ``"-1"`` in CDR, ``"-"`` in BioRED.
             Within a composite mention it stands for a part without one; such parts come last in ``names``.
-        strict: Raise at a document with an error, or else skip it with a warning of the same text.
+        refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: what is wrong``; also if the file has no document at all.
     """
-    name, seen = Path(path).name, set()
     with Path(path).open("rb") as file:
-        for block in _blocks(file):
-            document_id = re.split(rb"[|\t]", block[0].raw, maxsplit=1)[0].decode("utf-8", "replace")
-            try:
-                if document_id in seen:
-                    raise block[0].error("a document of this identifier was in the file before")
-                document = _document(block, segmenter, id_separator, unlinked)
-            except _LineError as error:
-                described = f"{name}:{error.number}: {document_id}: {error}"
-                if strict:
-                    raise InputError(described) from None
-                warnings.warn(described, stacklevel=2)
-            else:
-                yield document
-            seen.add(document_id)
-    if not seen:
-        raise InputError(f"{name}: there are no documents in this file")
+        places = (_place(block, segmenter, id_separator, unlinked) for block in _blocks(file))
+        yield from documents_at(Path(path).name, places, refused)
+
+
+def _place(block: list[_Line], segmenter: Segmenter, id_separator: str, unlinked: str) -> Place:
+    document_id = re.split(rb"[|\t]", block[0].raw, maxsplit=1)[0].decode("utf-8", "replace")
+    parse = partial(_document, block, segmenter, id_separator, unlinked)
+    return Place(f":{block[0].number}", document_id, parse)
 
 
 def _blocks(file: Iterable[bytes]) -> Iterator[list[_Line]]:
@@ -198,27 +184,43 @@ def write_pubtator(
     *,
     id_separator: str = "|",
     unlinked: str = "-1",
+    lossy: bool = False,
+    refused: Refused | None = None,
 ) -> None:
     """Write documents as :func:`read_pubtator` reads them; the file appears when it is complete.
+
+    Args:
+        documents: The documents.
+        path: The file.
+        id_separator, unlinked: See :func:`read_pubtator`.
+        lossy: See :func:`format_pubtator`.
+        refused: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the format cannot hold a document.
     """
-    part = Path(f"{os.fspath(path)}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        for document in documents:
-            file.write(format_pubtator(document, id_separator=id_separator, unlinked=unlinked))
-    part.replace(path)
+    form = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
+    with replacing(path) as file:
+        file.writelines(formatted(documents, form, refused))
 
 
-def format_pubtator(document: Document, *, id_separator: str = "|", unlinked: str = "-1") -> str:
+def format_pubtator(
+    document: Document, *, id_separator: str = "|", unlinked: str = "-1", lossy: bool = False
+) -> str:
     """The lines of a document and the blank line after it.
 
     A document whose sections are not two with a space between them is written as a title alone.
 
+    Args:
+        document: The document.
+        id_separator, unlinked: See :func:`read_pubtator`.
+        lossy: Write a space for each line break and Tab of the text, which the format has no place for.
+
     Raises:
         InputError: If the format cannot hold the document.
     """
+    if lossy:
+        document = replace(document, text=re.sub(r"[\t\r\n]", " ", document.text))
     lines = _text_lines(document)
     for mention in document.mentions:
         name = document.text[mention.start : mention.end]

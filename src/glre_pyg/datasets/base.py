@@ -14,7 +14,7 @@ from typing import ClassVar, Protocol
 from glre_pyg.cache import Cache, contents_of, key_of
 from glre_pyg.corpora.formats import read_documents
 from glre_pyg.datasets.prepared import FORMAT, kept_documents
-from glre_pyg.document import Document, InputError
+from glre_pyg.document import Document, InputError, Refused
 from glre_pyg.evaluation.known import NamedFacts
 from glre_pyg.graph import Labels
 
@@ -56,8 +56,13 @@ class Corpus(Protocol):
         """Documents from elsewhere, as the protocol has them."""
         ...
 
-    def read(self, path: Path) -> Iterable[Document]:
-        """Documents of a file in the corpus's form, as they are."""
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+        """Documents of a file in the corpus's form, as they are.
+
+        Args:
+            path: The file.
+            refused: Is told of documents with an error, which are left out; None raises.
+        """
         ...
 
     def is_labelled(self, split: str) -> bool:
@@ -147,9 +152,9 @@ class FileCorpus:
         """What the documents of a file, or of a folder, are made from."""
         return [path]
 
-    def read(self, path: Path) -> Iterable[Document]:
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a file, as they are."""
-        return read_documents(path)
+        return read_documents(path, refused=refused)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Documents as the protocol has them: here as they are."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 from glre_pyg.corpora.formats import form_of, read_documents
 from glre_pyg.corpora.official import BIORED, find
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.document import Document
+from glre_pyg.document import Document, Refused
 from glre_pyg.graph import Labels
 
 _CHEMICAL, _DISEASE, _GENE, _VARIANT = (
@@ -80,6 +80,7 @@ class BioRED(FileCorpus):
         """Where the official file of a split is."""
         return find(BIORED[split], Path(self.root) if self.root else None)
 
-    def read(self, path: Path) -> Iterable[Document]:
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a file in BioRED's form, or another by its name."""
-        return read_documents(path, "biored" if form_of(path) == "pubtator" else None)
+        form = "biored" if form_of(path) == "pubtator" else None
+        return read_documents(path, form, refused=refused)

@@ -15,7 +15,7 @@ from glre_pyg.corpora.official import DWIE as DWIE_FILES
 from glre_pyg.datasets.base import Counts, FileCorpus
 from glre_pyg.datasets.files import labels_of
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document
+from glre_pyg.document import Document, Refused
 from glre_pyg.evaluation.known import NamedFacts, named_facts, read_named_facts
 from glre_pyg.graph import Labels
 
@@ -64,10 +64,12 @@ class DocRED(FileCorpus):
         """Where the official file of a split is."""
         return find(self.splits[split], Path(self.root) if self.root else None)
 
-    def read(self, path: Path) -> Iterable[Document]:
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a file in DocRED's form, or another by its name."""
         resplit = self.resplit and path.suffix == ".json" and path.is_file()
-        return read_docred(path, resplit=True) if resplit else read_documents(path)
+        if resplit:
+            return read_docred(path, resplit=True, refused=refused)
+        return read_documents(path, refused=refused)
 
     def known(self) -> NamedFacts:
         """The facts that Ign F1 leaves out."""

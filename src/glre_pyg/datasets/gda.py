@@ -13,7 +13,7 @@ from glre_pyg.corpora.gda import FILES, RELATION, read_gda
 from glre_pyg.corpora.official import GDA as OFFICIAL
 from glre_pyg.corpora.official import find
 from glre_pyg.datasets.base import SPLITS, FileCorpus
-from glre_pyg.document import Document, InputError
+from glre_pyg.document import Document, InputError, Refused
 from glre_pyg.graph import Labels
 
 
@@ -84,9 +84,10 @@ class GDA(FileCorpus):
             return documents
         return [each for each in documents if (each.id in self._trained) == (split == "train")]
 
-    def read(self, path: Path) -> Iterable[Document]:
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a folder in the published form, or of a file by its name."""
-        return read_gda(path) if path.is_dir() else read_documents(path)
+        read = read_gda if path.is_dir() else read_documents
+        return read(path, refused=refused)
 
     @cached_property
     def _trained(self) -> frozenset[str]:

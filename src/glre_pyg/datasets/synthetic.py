@@ -12,7 +12,7 @@ from glre_pyg.corpora.formats import read_documents
 from glre_pyg.corpora.synthetic import SyntheticCorpus
 from glre_pyg.datasets.base import Counts
 from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
-from glre_pyg.document import Document
+from glre_pyg.document import Document, Refused
 
 
 class Synthetic:
@@ -44,9 +44,9 @@ class Synthetic:
         """Documents as they are."""
         return documents
 
-    def read(self, path: Path) -> Iterable[Document]:
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a file."""
-        return read_documents(path)
+        return read_documents(path, refused=refused)
 
     def is_labelled(self, split: str) -> bool:
         """All facts are known."""
