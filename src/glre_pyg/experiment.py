@@ -43,6 +43,7 @@ from glre_pyg.runs import (
     KNOWN,
     SCORES,
     Run,
+    finish,
     load,
     read_config,
     read_scores,
@@ -154,6 +155,7 @@ class Experiment:
                 write_case_study(
                     run, self.test, pairs["test"], path, title=title, count=self.config.cases, strongest=5
                 )
+            finish(run, self.folder)
             print(f"run directory: {self.folder}")
         return run
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from glre_pyg.document import Document, InputError, Refused
+from glre_pyg.document import Document, InputError, Refused, refuse
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.explain import explain
+from glre_pyg.graph import DocumentGraph
 from glre_pyg.omission import omissions
+from glre_pyg.pretrained import folder_of
 from glre_pyg.reasons import PredictedFact
 from glre_pyg.runs import Run, load
 
@@ -37,7 +39,15 @@ class RelationExtractor:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str | torch.device = "cpu", memory: float | None = None
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device = "cpu",
+        memory: float | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
     ) -> RelationExtractor:
         """An extractor from a run's directory, a saved model, or a model of the hub.
 
@@ -45,11 +55,15 @@ class RelationExtractor:
             name: A folder, or the model's name on the hub.
             device: Where the model is to be.
             memory: GiB that may be used; None for most of what is free.
+            revision, token, cache_dir, local_files_only: See :func:`~glre_pyg.pretrained.folder_of`.
 
         Raises:
-            InputError: If a file is missing or is not what was saved.
+            InputError: If it cannot be had, or a file is missing or is not what was saved.
         """
-        return cls(load(Path(name), device=device, memory=memory))
+        folder = folder_of(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        return cls(load(folder, device=device, memory=memory))
 
     def __call__(
         self,
@@ -85,23 +99,41 @@ class RelationExtractor:
         chunk: int = 256,
         refused: Refused | None = None,
     ) -> Iterator[Document]:
-        """The same, a chunk of documents at a time.
+        """The same, a chunk of documents at a time; see :meth:`found`."""
+        found = self.found(
+            documents, threshold=threshold, floor=floor, reasons=reasons, chunk=chunk, refused=refused
+        )
+        for document, facts in found:
+            yield replace(document, facts=facts)
+
+    def found(
+        self,
+        documents: Iterable[Document],
+        *,
+        threshold: Threshold | None = None,
+        floor: float | None = None,
+        reasons: bool = False,
+        chunk: int = 256,
+        refused: Refused | None = None,
+    ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
+        """Documents as they are, each beside the facts that are found in it.
 
         Args:
             documents: See :meth:`__call__`.
             threshold: See :meth:`__call__`.
-            floor: Relations down to this probability are given, too, with ``is_predicted`` False; None gives
+            floor: Relations above this probability are given, too, with ``is_predicted`` False; None gives
                 facts alone.
             reasons: See :meth:`__call__`. What sentences are worth is measured for facts alone.
             chunk: Documents in memory at a time.
             refused: Is told of documents that cannot be worked on, which are left out; None raises.
+
+        Raises:
+            InputError: If a document cannot be worked on.
         """
         rest = iter(documents)
         while part := list(islice(rest, chunk)):
-            for document, found in self._found(part, threshold, floor, refused):
-                yield replace(
-                    document, facts=self._with_reasons(document, found) if reasons else tuple(found)
-                )
+            for document, facts in self._found(part, threshold, floor, refused):
+                yield document, self._with_reasons(document, facts) if reasons else facts
 
     def _found(
         self,
@@ -109,43 +141,48 @@ class RelationExtractor:
         threshold: Threshold | None,
         floor: float | None,
         refused: Refused | None,
-    ) -> Iterator[tuple[Document, list[PredictedFact]]]:
+    ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
         try:
             graphs = self.run.graphs(documents)
             tables = self.run.predict(graphs)
         except InputError as error:
-            if refused is None:
-                raise
             if len(documents) == 1:
-                refused(error)
+                refuse(error, refused)
                 return
-            for document in documents:  # those that can be worked on
+            for document in documents:
                 yield from self._found([document], threshold, floor, refused)
             return
-        relations = self.run.labels.relations
-        limits = np.broadcast_to(self.run.threshold if threshold is None else threshold, len(relations))
+        limits = np.broadcast_to(
+            self.run.threshold if threshold is None else threshold, len(self.run.labels.relations)
+        )
         for document, graph, table in zip(documents, graphs, tables, strict=True):
-            table = table.astype(np.float64)
-            pairs = graph.pair_index.t().tolist()
-            entities = document.entities
-            lowest = limits if floor is None else np.minimum(limits, floor)
-            facts = []
-            for pair, column in np.argwhere(table > lowest).tolist():
-                head, tail = (entities[number] for number in pairs[pair])
-                facts.append(
-                    PredictedFact(
-                        head=head.id,
-                        relation=relations[column],
-                        tail=tail.id,
-                        extra=(f"{table[pair, column]:.6f}",),
-                        probability=float(table[pair, column]),
-                        threshold=float(limits[column]),
-                        head_mentions=head.mentions,
-                        tail_mentions=tail.mentions,
-                    )
-                )
-            facts.sort(key=lambda fact: fact.probability, reverse=True)
-            yield document, facts
+            yield document, self._facts(document, graph, table.astype(np.float64), limits, floor)
+
+    def _facts(
+        self,
+        document: Document,
+        graph: DocumentGraph,
+        table: np.ndarray,
+        limits: np.ndarray,
+        floor: float | None,
+    ) -> tuple[PredictedFact, ...]:
+        """What is above its limit [R] or the floor in a table of probabilities [P, R], likeliest first."""
+        entities, pairs = document.entities, graph.pair_index.t().tolist()
+        found = []
+        for pair, column in np.argwhere(table > (limits if floor is None else np.minimum(limits, floor))):
+            head, tail = (entities[number] for number in pairs[pair])
+            fact = PredictedFact(
+                head=head.id,
+                relation=self.run.labels.relations[column],
+                tail=tail.id,
+                extra=(f"{table[pair, column]:.6f}",),
+                probability=float(table[pair, column]),
+                threshold=float(limits[column]),
+                head_mentions=head.mentions,
+                tail_mentions=tail.mentions,
+            )
+            found.append(fact)
+        return tuple(sorted(found, key=lambda fact: fact.probability, reverse=True))
 
     def _with_reasons(self, document: Document, facts: Sequence[PredictedFact]) -> tuple[PredictedFact, ...]:
         if not facts:
@@ -153,7 +190,7 @@ class RelationExtractor:
         pairs = list(dict.fromkeys((fact.head, fact.tail) for fact in facts))
         why = dict(zip(pairs, explain(self.run, document, pairs), strict=True))
         asked = [(fact.head, fact.relation, fact.tail) for fact in facts if fact.is_predicted]
-        worth = dict(zip(asked, omissions(self.run, document, asked) if asked else [], strict=True))
+        worth = dict(zip(asked, omissions(self.run, document, asked), strict=True))
         return tuple(
             replace(
                 fact,

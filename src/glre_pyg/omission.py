@@ -5,70 +5,63 @@ Unlike attention, this is measured: the change in probability is that of the mod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from glre_pyg.document import Document, Mention, Sentence
+from glre_pyg.document import Document, Sentence, Span
 from glre_pyg.reasons import Omission
 
 if TYPE_CHECKING:
     from glre_pyg.runs import Run
 
 
+Triple = tuple[str, str, str]
+"""Head, relation and tail of a fact."""
+
+
 def without_sentence(document: Document, number: int) -> Document:
     """The document without one of its sentences, and without facts: text, words and mentions close up.
 
-    The rest is not cut into sentences anew. What the text has between words before the sentence goes with it.
+    The rest is not cut into sentences anew. White space before the sentence goes with it; after it, if it is
+    the first.
 
     Args:
         document: The document.
         number: Number of the sentence, from 0.
     """
     left = document.sentences[number]
-    first, last = document.words[left.start], document.words[left.end - 1]
-    start = document.words[left.start - 1][1] if left.start else 0
-    start, end = (start, last[1]) if left.start else (first[0], _next_word(document, left.end))
-    shift, count = end - start, left.end - left.start
+    if left.start:
+        start, end = document.words[left.start - 1][1], document.words[left.end - 1][1]
+    else:
+        start = document.words[0][0]
+        end = document.words[left.end][0] if left.end < len(document.words) else len(document.text)
 
-    def moved(span: tuple[int, int], cut: int, by: int) -> tuple[int, int]:
-        return (span[0] - by, span[1] - by) if span[0] >= cut else span
+    def moved(span: Span, after: int, by: int) -> Span:
+        return (span[0] - by, span[1] - by) if span[0] >= after else span
 
-    def kept(mention: Mention) -> bool:
-        return mention.end <= start or mention.start >= end
-
+    words = [*document.words[: left.start], *document.words[left.end :]]
+    mentions = [mention for mention in document.mentions if mention.end <= start or mention.start >= end]
+    spans = [moved(mention.span, end, end - start) for mention in mentions]
+    sentences = [
+        moved((sentence.start, sentence.end), left.end, left.end - left.start)
+        for sentence in document.sentences
+        if sentence != left
+    ]
     return Document(
         id=document.id,
         text=document.text[:start] + document.text[end:],
-        words=tuple(
-            moved(span, end, shift)
-            for index, span in enumerate(document.words)
-            if not left.start <= index < left.end
-        ),
-        sentences=tuple(
-            Sentence(*moved((sentence.start, sentence.end), left.end, count))
-            for index, sentence in enumerate(document.sentences)
-            if index != number
-        ),
+        words=tuple(moved(word, end, end - start) for word in words),
+        sentences=tuple(Sentence(*sentence) for sentence in sentences),
         mentions=tuple(
             replace(mention, start=span[0], end=span[1])
-            for mention in document.mentions
-            if kept(mention)
-            for span in [moved(mention.span, end, shift)]
+            for mention, span in zip(mentions, spans, strict=True)
         ),
     )
 
 
-def _next_word(document: Document, word: int) -> int:
-    """Where a word begins; the end of the text after the last."""
-    return document.words[word][0] if word < len(document.words) else len(document.text)
-
-
-def omissions(
-    run: Run, document: Document, facts: Sequence[tuple[str, str, str]]
-) -> list[tuple[Omission, ...]]:
+def omissions(run: Run, document: Document, facts: Sequence[Triple]) -> list[tuple[Omission, ...]]:
     """What becomes of the probabilities of facts when each sentence of their document is left out.
 
     The model is asked once for each sentence that leaves one of the pairs, and once for the whole.
@@ -82,6 +75,8 @@ def omissions(
         For each fact, what each sentence is worth, in the order of
         :class:`~glre_pyg.reasons.PredictedFact`.
     """
+    if not facts:
+        return []
     whole = replace(document, facts=(), ignored=())
     pairs = {frozenset((head, tail)) for head, _, tail in facts}
     variants: dict[int, Document] = {}
@@ -92,26 +87,21 @@ def omissions(
             variants[number] = shorter
     tables = list(_probabilities(run, [whole, *variants.values()], facts))
     before, after = tables[0], dict(zip(variants, tables[1:], strict=True))
-    return [tuple(_ranked(fact, before, after, len(document.sentences))) for fact in facts]
 
+    def of(fact: Triple) -> tuple[Omission, ...]:
+        found = [
+            Omission(number, probability, None if probability is None else probability - before[fact])
+            for number in range(len(document.sentences))
+            for probability in [after.get(number, {}).get(fact)]
+        ]
+        return tuple(sorted(found, key=lambda each: -inf if each.change is None else each.change))
 
-def _ranked(
-    fact: tuple[str, str, str],
-    before: Mapping[tuple[str, str, str], float],
-    after: Mapping[int, Mapping[tuple[str, str, str], float]],
-    sentences: int,
-) -> list[Omission]:
-    found = []
-    for number in range(sentences):
-        probability = after.get(number, {}).get(fact)
-        change = None if probability is None else probability - before[fact]
-        found.append(Omission(number, probability, change))
-    return sorted(found, key=lambda each: -np.inf if each.change is None else each.change)
+    return [of(fact) for fact in facts]
 
 
 def _probabilities(
-    run: Run, documents: Sequence[Document], facts: Sequence[tuple[str, str, str]]
-) -> Iterator[dict[tuple[str, str, str], float]]:
+    run: Run, documents: Sequence[Document], facts: Sequence[Triple]
+) -> Iterator[dict[Triple, float]]:
     """The probability of each of the facts that a document has the pair of."""
     column = {relation: index for index, relation in enumerate(run.labels.relations)}
     graphs = run.graphs(documents)

@@ -2,30 +2,36 @@
 
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the pieces),
 ``model.safetensors``, ``scores.json``, ``known_facts.json`` (where there is an Ign F1),
-``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, TensorBoard's files,
-``environment.json`` and ``checkpoint/``; with cross-validation ``fold_0/`` and so on. It can be loaded on any
-machine.
+``environment.json``, and ``checksums.json`` of these; a saved model has them and a ``README.md``. Besides,
+a run has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, TensorBoard's files and
+``checkpoint/``; with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from accelerate import Accelerator
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from safetensors import SafetensorError
 from safetensors.torch import load_model
 
 from glre_pyg.cache import Cache
+from glre_pyg.checksums import CHECKSUMS, verify, write_checksums
 from glre_pyg.cost import free
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.breakdown import all_scores
@@ -37,11 +43,22 @@ from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import compile_with
+from glre_pyg.parts import (
+    CONFIG,
+    ENCODER,
+    ENVIRONMENT,
+    KNOWN,
+    LABELS,
+    SCORES,
+    WEIGHTS,
+    Parts,
+    read_labels,
+    read_object,
+    write_json,
+)
 from glre_pyg.pieces import Pieces
-from glre_pyg.training import WEIGHTS
+from glre_pyg.trust import check_config
 
-SCORES = "scores.json"
-KNOWN = "known_facts.json"
 EVERY_PAIR = "every candidate pair"
 
 
@@ -160,8 +177,12 @@ def load(
     cache: Cache | None = None,
     memory: float | None = None,
     compile: str | None = None,
+    trusted: Collection[str] = (),
 ) -> Run:
-    """Load a run from its directory.
+    """Load a run from its directory, or a saved model from its folder.
+
+    Weights are read as safetensors, nothing is unpickled, and the config may name only what models of this
+    project are made of; see :mod:`glre_pyg.trust`.
 
     Args:
         folder: The directory.
@@ -169,56 +190,110 @@ def load(
         cache: Where the word vectors of a frozen encoder are kept; None for nowhere.
         memory: GiB that may be used; None for most of what is free.
         compile: What compiles the encoder, whatever did in training; None does not compile.
+        trusted: Packages, besides this one, that the config may name.
 
     Raises:
-        InputError: If the directory lacks one of its files, or there is no memory.
+        InputError: If a file is missing or malformed, or is not the one that was saved, if the config names
+            what it may not, or if there is no memory.
     """
-    config = read_config(folder)
-    for name in (WEIGHTS, "labels.json", SCORES, "encoder"):
+    verify(folder)
+    config = read_config(folder, trusted=trusted)
+    for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")
-    saved = json.loads((folder / "labels.json").read_text())
-    pairs = saved["pair_types"]
-    labels = Labels(
-        relations=tuple(saved["relations"]),
-        types=tuple(saved["types"]),
-        pair_types=pairs and tuple(map(tuple, pairs)),
-        directed=saved.get("directed", True),
-    )
-    kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
-    pieces: Pieces = get_method(f"{kind}.load")(folder / "encoder")
-    model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
-    compile_with(model, compile)
-    load_model(model, folder / WEIGHTS)
-    threshold = read_threshold(read_scores(folder).get("threshold"), labels.relations, folder / SCORES)
+    labels, scores = read_labels(folder / LABELS), read_scores(folder)
+    threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
+    environment = read_object(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
+    with _one_line(folder / ENCODER):
+        kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
+        pieces: Pieces = get_method(f"{kind}.load")(folder / ENCODER)
+    with _one_line(f"{folder / CONFIG}: model"):
+        model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+        compile_with(model, compile)
+    _load_weights(model, folder / WEIGHTS)
+    model.parts = Parts(
+        pieces=pieces,
+        labels=labels,
+        config=deepcopy(config),  # that of a run may be changed by who has it
+        scores=scores,
+        environment=environment,
+        known=known,
+    )
     store = None if cache is None else FeatureStore(cache)
     model = model.to(device).eval()
     return Run(model, pieces, labels, threshold, config, known, store, free(memory, device))
 
 
-def read_config(folder: Path) -> DictConfig:
-    """The config of a run."""
-    if not (folder / "config.yaml").is_file():
-        raise InputError(f"{folder}: not a run directory, there is no config.yaml")
-    config = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(config, DictConfig)
+@contextmanager
+def _one_line(place: object) -> Iterator[None]:
+    """Say of anything that goes wrong where it did, in one line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{error.filename or place}: {error.strerror or error}") from error
+    except Exception as error:  # files can be wrong in any way; tokenizers raises no narrower class
+        reason = shorten(f"{type(error).__name__}: {error}", 300)
+        raise InputError(f"{place}: {reason}") from error
+
+
+def _load_weights(model: RelationModel, path: Path) -> None:
+    try:
+        load_model(model, path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole file of safetensors: {error}") from error
+    except RuntimeError as error:  # torch lists what does not fit, a line each
+        first = shorten(" ".join(str(error).splitlines()[1:]) or str(error), 200)
+        raise InputError(f"{path}: not the weights of the model in {CONFIG}: {first}") from error
+
+
+def read_config(folder: Path, *, trusted: Collection[str] = ()) -> DictConfig:
+    """The config of a run.
+
+    Args:
+        folder: The run directory.
+        trusted: See :func:`load`.
+
+    Raises:
+        InputError: If there is none, it lacks what every run has, or it names what it may not.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder}: not a run directory, there is no {CONFIG}")
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: not YAML: {shorten(str(error), 200)}") from error
+    if not isinstance(config, DictConfig):
+        raise InputError(f"{path}: not a mapping")
+    check_config(config, path, trusted=trusted)
+    for name in ("model._target_", "encoder.pieces._target_", "eval_batch_size"):
+        if OmegaConf.select(config, name) is None:
+            raise InputError(f"{path}: {name}: is missing")
+    if not isinstance(config.eval_batch_size, int) or config.eval_batch_size < 1:
+        raise InputError(f"{path}: eval_batch_size: not a number of documents")
     return config
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """What a run has in ``scores.json``."""
+    """What a run has in ``scores.json``.
+
+    Raises:
+        InputError: If it is missing or malformed.
+    """
     if not (folder / SCORES).is_file():
         raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
-    scores: dict[str, Any] = json.loads((folder / SCORES).read_text())
-    return scores
+    return read_object(folder / SCORES)
 
 
 def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:
     """Write what is known before training: pieces, label map, environment."""
-    (folder / "encoder").mkdir(exist_ok=True)
-    pieces.save(folder / "encoder")
-    (folder / "labels.json").write_text(json.dumps(asdict(labels), indent=2) + "\n")
+    (folder / CHECKSUMS).unlink(missing_ok=True)  # of files that are about to change, where a run is resumed
+    (folder / ENCODER).mkdir(exist_ok=True)
+    pieces.save(folder / ENCODER)
+    write_json(asdict(labels), folder / LABELS)
     packages = ("torch", "torch-geometric", "transformers", "accelerate", "hydra-core", "numpy")
     environment = {
         "python": platform.python_version(),
@@ -227,7 +302,22 @@ def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         **{package: version(package) for package in packages},
     }
-    (folder / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+    write_json(environment, folder / ENVIRONMENT)
+
+
+def finish(run: Run, folder: Path) -> None:
+    """Write the checksums of a complete run directory, and give its model all it takes to be saved."""
+    write_checksums(folder)
+    config = OmegaConf.create(OmegaConf.to_container(run.config, resolve=True))
+    assert isinstance(config, DictConfig)
+    run.model.parts = Parts(
+        pieces=run.pieces,
+        labels=run.labels,
+        config=config,
+        scores=read_scores(folder),
+        environment=read_object(folder / ENVIRONMENT),
+        known=run.known,
+    )
 
 
 def best_device() -> torch.device:

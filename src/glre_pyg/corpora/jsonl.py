@@ -11,6 +11,10 @@ Offsets count characters, end exclusive. Mentions may have ``names``, facts ``ex
 and ``evidence`` (numbers of sentences, from 0); ``ignored`` is a list of ``[head, tail]``, pairs that are
 left out of loss and score. ``sections``, ``words`` and ``sentences`` are lists of ``[start, end]``: sections
 and words in characters, sentences in words. Without words and sentences the text is segmented.
+
+What a model finds is written with ``probability`` and ``threshold`` and, where they were asked for, ``reasons``
+and ``omissions``, as :class:`~glre_pyg.reasons.PredictedFact` has them. These are not read again: the
+probability is in ``extra``, too.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +31,9 @@ from glre_pyg.corpora.reading import Place, documents_at, failing
 from glre_pyg.corpora.segment import Segmenter, segment
 from glre_pyg.corpora.writing import formatted, replacing
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence
+from glre_pyg.reasons import PredictedFact
 
+_SAID = {"probability", "threshold", "reasons", "omissions"}
 _FIELDS = {"id", "text", "mentions", "facts", "ignored", "sections", "words", "sentences"}
 
 
@@ -79,6 +86,7 @@ def _record(document: Document) -> dict[str, object]:
             {"head": fact.head, "relation": fact.relation, "tail": fact.tail}
             | ({"extra": fact.extra} if fact.extra else {})
             | ({"evidence": fact.evidence} if fact.evidence else {})
+            | (_said(fact) if isinstance(fact, PredictedFact) else {})
             for fact in document.facts
         ],
         **({"ignored": document.ignored} if document.ignored else {}),
@@ -86,6 +94,17 @@ def _record(document: Document) -> dict[str, object]:
         "words": document.words,
         "sentences": [(sentence.start, sentence.end) for sentence in document.sentences],
     }
+
+
+def _said(fact: PredictedFact) -> dict[str, object]:
+    """What a model says of a fact, in :data:`_SAID`."""
+    said: dict[str, object] = {"probability": fact.probability, "threshold": fact.threshold}
+    if fact.reasons is not None:
+        reasons = asdict(fact.reasons)
+        said["reasons"] = {name: value for name, value in reasons.items() if name not in ("head", "tail")}
+    if fact.omissions is not None:
+        said["omissions"] = [asdict(omission) for omission in fact.omissions]
+    return said
 
 
 def _document(document_id: str, record: Mapping[str, object], segmenter: Segmenter) -> Document:
@@ -130,7 +149,7 @@ def _mention(item: object, path: str, length: int) -> Mention:
 
 
 def _fact(item: object, path: str, known: set[str]) -> Fact:
-    record = fields.mapping(item, path, {"head", "relation", "tail", "extra", "evidence"})
+    record = fields.mapping(item, path, {"head", "relation", "tail", "extra", "evidence"} | _SAID)
     head, relation, tail = (
         fields.string(record, key, f"{path}.{key}") for key in ("head", "relation", "tail")
     )

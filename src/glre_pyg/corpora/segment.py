@@ -99,6 +99,11 @@ def sentences_of(
     return tuple(Sentence(*bound) for bound in pairwise(bounds))
 
 
+def words_of(text: str) -> list[Span]:
+    """Words ``[start, end)`` of a text, as :func:`segment` cuts it where there is no mention."""
+    return _words(text, ())
+
+
 def _words(text: str, cuts: Iterable[int]) -> list[Span]:
     """Words ``[start, end)``, none of them across a position of `cuts`."""
     ordered = sorted(cuts)

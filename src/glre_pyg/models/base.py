@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.pretrained import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +28,14 @@ class PairNumbers:
     cell: int = 0
 
 
-class RelationModel(nn.Module):
-    """A model that scores candidate pairs.
+class RelationModel(
+    nn.Module,
+    Pretrained,
+    library_name="glre_pyg",
+    pipeline_tag="text-classification",
+    tags=["relation-extraction", "document-level-relation-extraction"],
+):
+    """A model that scores candidate pairs, and can be saved, published and loaded.
 
     Args:
         loss: What its logits mean.

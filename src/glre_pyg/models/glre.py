@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from glre_pyg.departures import departures
 from glre_pyg.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.models.base import PairNumbers, RelationModel
 from glre_pyg.nn.classifier import Classifier
@@ -19,7 +20,11 @@ from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
 from glre_pyg.pieces import Pieces
 
 
-class GLRE(RelationModel):
+class GLRE(
+    RelationModel,
+    tags=["glre", "graph-neural-network"],
+    paper_url="https://aclanthology.org/2020.emnlp-main.303/",
+):
     r"""Global-to-local neural network for document-level relation extraction.
 
     .. math::
@@ -44,6 +49,16 @@ class GLRE(RelationModel):
             graph convolution.
         loss: Called with R; the loss and the number of logits (Eq. 9).
     """
+
+    citation = """\
+@inproceedings{wang-etal-2020-global,
+    title = "Global-to-Local Neural Networks for Document-Level Relation Extraction",
+    author = "Wang, Difeng and Hu, Wei and Cao, Ermei and Sun, Weijian",
+    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing",
+    year = "2020",
+    pages = "3711--3721",
+    doi = "10.18653/v1/2020.emnlp-main.303",
+}"""
 
     def __init__(
         self,
@@ -79,6 +94,10 @@ class GLRE(RelationModel):
             incidence=4 * channels,
             cell=3 if self.context_layer.out_channels else 0,
         )
+
+    def departures(self) -> list[str]:
+        """What the config has otherwise than the paper, a sentence for each."""
+        return departures(self.needed_parts().config)
 
     def set_blocks(self, pairs: int | None, cells: int | None) -> None:
         """Work on at most so many pairs (Eqs. 3-6), and so many pairs of pairs (Eq. 7), at a time."""

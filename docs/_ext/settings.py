@@ -1,0 +1,243 @@
+"""The configuration reference, made from ``conf/`` when the site is built.
+
+In a page, the line ``<!-- settings -->`` is replaced: for each command and each option of each group, a table
+of its keys with their defaults and what they mean. That is the comment beside a key; where there is none, what
+the docstring of the class says that the key is an argument of; else the keys stand there without a word.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import yaml
+from sphinx.application import Sphinx
+
+from glre_pyg.config import config_dir
+
+PLACE = "<!-- settings -->"
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "submit",
+    "stats",
+    "convert",
+    "report",
+    "compare",
+    "case_study",
+    "errors",
+)
+SHARED = ("command", "run", "scored")
+HELP = "hydra.help.template"
+"""Is shown as text, before the keys."""
+GROUPS = {
+    "dataset": "The corpus.",
+    "encoder": "From words to vectors (Section 3.1 of the paper).",
+    "layer/global": "Entity global representations (Section 3.2).",
+    "layer/local": "Entity local representations (Section 3.3).",
+    "layer/context": "Context relation representations (Section 3.4).",
+    "model": "How the parts are put together.",
+    "thresholds": "From probabilities to facts, and the loss that goes with it.",
+    "optimizer": "The optimizer.",
+    "training": "The training loop.",
+    "mentions": "What finds mentions in plain text.",
+    "recipe": "Values for a model on a corpus. The one that bears both names is taken by itself.",
+    "experiment": "The rows of the paper's tables, and others, each as one word.",
+    "table": "What `report` shows, and the paper's figures beside it.",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of a file.
+
+    Args:
+        key: Its name, the names it is nested in before it.
+        default: Its value as the file has it.
+        comment: The comment beside it.
+    """
+
+    key: str
+    default: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """A file of ``conf/``.
+
+    Args:
+        path: The file.
+        package: What its keys are nested in.
+        intro: The comment at its top.
+        based_on: What its ``defaults`` list says, without ``_self_``.
+        help: The text of ``--help``, of a command.
+        settings: Its keys.
+    """
+
+    path: Path
+    package: str
+    intro: str
+    based_on: tuple[str, ...]
+    help: str
+    settings: tuple[Setting, ...]
+
+
+def read_option(path: Path, group: str = "") -> Option:
+    """Read a file of ``conf/``.
+
+    Args:
+        path: The file.
+        group: Its group, ``layer/global`` for instance.
+    """
+    text = path.read_text(encoding="utf-8")
+    top = [line.removeprefix("#").strip() for line in re.match(r"(#.*\n)*", text)[0].splitlines()]
+    package = next((line.split()[1] for line in top if line.startswith("@package")), group.replace("/", "."))
+    package = "" if package == "_global_" else package
+    content = yaml.safe_load(text) or {}
+    root = yaml.compose(text)
+    keys = [(key, value) for key, value in root.value if key.value != "defaults"] if root else []
+    return Option(
+        path=path,
+        package=package,
+        intro=" ".join(line for line in top if not line.startswith("@package")),
+        based_on=tuple(_choice(each) for each in content.get("defaults", ()) if each != "_self_"),
+        help=content.get("hydra", {}).get("help", {}).get("template", "").split("Settings, each")[0].rstrip(),
+        settings=tuple(_settings(keys, text.splitlines(), package)),
+    )
+
+
+def _choice(entry: str | Mapping[str, str | None]) -> str:
+    if isinstance(entry, str):
+        return entry
+    [(name, option)] = entry.items()
+    return f"{name.removeprefix('override ').lstrip('/')}={'null' if option is None else option}"
+
+
+def _settings(keys: Sequence[tuple[yaml.Node, yaml.Node]], lines: list[str], above: str) -> Iterator[Setting]:
+    for key, value in keys:
+        name = f"{above}.{key.value}" if above else key.value
+        if isinstance(value, yaml.MappingNode) and value.value:
+            if comment := _comment(lines, key.end_mark):
+                yield Setting(name, "", comment)
+            yield from _settings(value.value, lines, name)
+        elif name != HELP:
+            start, end = value.start_mark, value.end_mark
+            yield Setting(name, start.buffer[start.pointer : end.pointer].strip(" \0"), _comment(lines, end))
+
+
+def _comment(lines: list[str], mark: yaml.Mark) -> str:
+    rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
+    found = re.fullmatch(r"[:\s]*#\s*(.*)", rest)
+    return found[1] if found else ""
+
+
+def arguments(target: str) -> dict[str, str]:
+    """What the docstrings of a class and its bases say of its arguments; of a method, its class's, too."""
+    module, _, name = target.rpartition(".")
+    try:
+        place = import_module(module)
+    except ModuleNotFoundError:  # a method: the last but one is its class
+        module, _, holder = module.rpartition(".")
+        place = getattr(import_module(module), holder)
+    thing = getattr(place, name)
+    found: dict[str, str] = {}
+    for each in (place, *reversed(inspect.getmro(thing))) if inspect.isclass(thing) else (place, thing):
+        part = re.search(r"^Args:\n((?:    .*\n|\n)+)", f"{inspect.getdoc(each) or ''}\n", re.MULTILINE)
+        for entry in re.split(r"\n    (?=\w)", "\n" + part[1]) if part else ():
+            names, _, text = entry.strip().partition(":")
+            if not text.strip().startswith("See "):  # the class that it points to is a base
+                found |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
+    return {name: _plain(text) for name, text in found.items()}
+
+
+def _plain(text: str) -> str:
+    """reStructuredText as Markdown."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?([\w.]+)`", r"`\1`", text)
+    text = re.sub(r":math:`([^`]*)`", r"\1", text)
+    return text.replace("``", "`")
+
+
+def targets(conf: Path, path: Path, group: str) -> dict[str, str]:
+    """The classes that a file and those it is based on name, by the key they stand under."""
+    option, found = read_option(path, group), {}
+    for name in option.based_on:
+        if (parent := conf / group / f"{name}.yaml").is_file():
+            found |= targets(conf, parent, group)
+    for setting in option.settings:
+        if setting.key.endswith("_target_"):
+            found[setting.key.removesuffix("_target_").removesuffix(".")] = setting.default
+    return found
+
+
+def reference(conf: Path) -> str:
+    """The whole reference, as Markdown."""
+    parts = ["## Commands\n"]
+    for name in (*COMMANDS, *SHARED):
+        if (path := conf / f"{name}.yaml").is_file():
+            title = f"{name}" if name in COMMANDS else f"{name}: shared by commands"
+            parts += [f"### {title}\n", _option(conf, path, "")]
+    for path in sorted(conf.rglob("*.yaml")):
+        assert path.parent != conf or path.stem in (*COMMANDS, *SHARED), f"{path}: what kind of config is it?"
+        group = path.parent.relative_to(conf).as_posix()
+        assert group == "." or group in GROUPS, f"{path}: a group that settings.py does not know"
+    for group, text in GROUPS.items():
+        files = sorted((conf / group).glob("*.yaml"))
+        if files:
+            parts.append(f"## {group}\n\n{text} Chosen by `{group}=OPTION`.\n")
+            parts += [f"### {group}={path.stem}\n\n{_option(conf, path, group)}" for path in files]
+    return "\n".join(parts)
+
+
+def _option(conf: Path, path: Path, group: str) -> str:
+    option, known = read_option(path, group), targets(conf, path, group)
+    parts = []
+    if option.help:
+        parts.append(f"```text\n{_dedent(option.help)}\n```")
+    if option.intro:
+        parts.append(_escape(option.intro))
+    if option.based_on:
+        parts.append("Begins with " + ", ".join(f"`{name}`" for name in option.based_on) + ".")
+    if option.settings:
+        rows = ["| key | default | |", "|---|---|---|"]
+        for setting in option.settings:
+            meaning = setting.comment or _meaning(setting.key, known)
+            rows.append(f"| `{setting.key}` | {_code(setting.default)} | {_escape(meaning)} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _meaning(key: str, known: Mapping[str, str]) -> str:
+    above, _, name = key.rpartition(".")
+    return arguments(known[above]).get(name, "") if above in known else ""
+
+
+def _code(value: str) -> str:
+    return f"`{value}`".replace("|", r"\|") if value else ""
+
+
+def _escape(text: str) -> str:
+    """Text in which only code is marked up; a table's cell."""
+    parts = re.split(r"(`[^`]*`)", text)
+    parts[::2] = [re.sub(r"([\\*_<>\[\]$])", r"\\\1", part) for part in parts[::2]]
+    return "".join(parts).replace("|", r"\|")
+
+
+def _dedent(text: str) -> str:
+    return inspect.cleandoc(text)
+
+
+def _fill(app: Sphinx, name: str, source: list[str]) -> None:
+    if PLACE in source[0]:
+        source[0] = source[0].replace(PLACE, reference(Path(config_dir())))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Make the site fill the page."""
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,31 @@
+"""The documentation site: ``sphinx-build -W -b html docs docs/_build``."""
+
+import sys
+from importlib.metadata import version as installed
+from importlib.util import find_spec
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "glre_pyg"
+author = "The glre_pyg authors"
+release = version = installed(project)
+html_title = f"{project} {release}"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "settings"]
+exclude_patterns = ["_build", "example"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+smartquotes = False  # what is quoted is to be typed
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+# What only an extra brings: the API is described without it, too.
+autodoc_mock_imports = [name for name in ("spacy", "rdflib", "ahocorasick_rs") if find_spec(name) is None]
+napoleon_numpy_docstring = False
+
+html_theme = "furo"
+html_copy_source = False
+html_show_sphinx = False

@@ -1,0 +1,49 @@
+"""Whether the files of a saved model are those that were saved: ``checksums.json``, a sha256 by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glre_pyg.corpora.download import sha256_of
+from glre_pyg.document import InputError
+from glre_pyg.parts import ENCODER, FILES, read_object, write_json
+
+CHECKSUMS = "checksums.json"
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of all files that loading uses."""
+    write_json({name: sha256_of(folder / name) for name in used_files(folder)}, folder / CHECKSUMS)
+
+
+def verify(folder: Path) -> None:
+    """Refuse a saved model with a file that is missing, is another than was saved, or was not saved at all.
+
+    A folder without ``checksums.json`` is taken as it is.
+
+    Raises:
+        InputError: If there is such a file.
+    """
+    source = folder / CHECKSUMS
+    if not source.is_file():
+        return
+    saved, there = read_object(source), used_files(folder)
+    for name, digest in saved.items():
+        if name not in there:
+            raise InputError(f"{folder / name}: is missing, {CHECKSUMS} names it")
+        found = sha256_of(folder / name)
+        if found != digest:
+            raise InputError(
+                f"{folder / name}: is not the file that was saved (sha256 {found}, not {digest}); "
+                f"if you changed it yourself, remove {CHECKSUMS}"
+            )
+    for name in there:
+        if name not in saved:
+            raise InputError(f"{folder / name}: was not saved with the model, {CHECKSUMS} does not name it")
+
+
+def used_files(folder: Path) -> list[str]:
+    """Names of the files in a folder that loading uses, with forward slashes."""
+    pieces = sorted(path for path in (folder / ENCODER).rglob("[!.]*") if path.is_file())
+    names = [name for name in FILES if (folder / name).is_file()]
+    return [*names, *(path.relative_to(folder).as_posix() for path in pieces)]

@@ -1,0 +1,126 @@
+"""Facts as a table that a spreadsheet opens: comma-separated values, a row a fact.
+
+The columns are ``document``, then of ``head`` and ``tail`` the identifier, the first name and the type, with
+``relation`` between them; ``probability`` and ``threshold``, empty where facts are not predicted; the
+``sentences`` to read, counted from 1; and their ``text``, in which ``[...]`` stands for sentences between.
+
+The file is UTF-8 with a byte order mark, without which spreadsheets take it for another encoding. A cell
+that a spreadsheet would run as a formula gets an apostrophe before the character that makes it one:
+
+    >>> cell('=HYPERLINK("http://example.org")')
+    '\\'=HYPERLINK("http://example.org")'
+    >>> cell("aspirin; +codeine")
+    "aspirin;' +codeine"
+
+These characters are ``=``, ``+``, ``-`` and ``@`` and their full-width forms, after white space too, and a
+tab or an end of line. They count where a cell begins and after a semicolon or a tab, at which spreadsheets of
+some countries begin a new cell. Numbers are written as numbers. A spreadsheet may still take a name for a
+date (SEPT2): to keep such names, import the columns as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+
+from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.document import Document, Fact, Refused
+from glre_pyg.passages import connection, entity_of, names_of, sentence_text, sentences_of
+from glre_pyg.reasons import PredictedFact
+
+COLUMNS = (
+    "document",
+    "head",
+    "head_name",
+    "head_type",
+    "relation",
+    "tail",
+    "tail_name",
+    "tail_type",
+    "probability",
+    "threshold",
+    "sentences",
+    "text",
+)
+_FORMULA = re.compile(r"(^|[;\t])(?=[\t\r\n]|\s*[=+\-@＝＋－＠])")
+_CELL = 32_767  # characters that a spreadsheet's cell holds
+
+
+def write_csv(
+    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+) -> None:
+    """Write a row for each fact of documents; the file appears when it is complete.
+
+    Args:
+        documents: Documents; one is in memory at a time.
+        path: The file.
+        refused: Is told of documents that cannot be written, which are left out; None raises.
+
+    Raises:
+        InputError: If a fact names an entity that its document does not mention.
+    """
+    with replacing(path, encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for rows in formatted(documents, _rows, refused):
+            writer.writerows(rows)
+
+
+def cell(text: str) -> str:
+    """A text as a cell that no spreadsheet runs as a formula, cut where a cell would be too long."""
+    safe = _FORMULA.sub(r"\1'", text)
+    return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
+
+
+def where(document: Document, head: str, tail: str) -> tuple[int, ...]:
+    """The sentences that name two entities together; if there are none, those on the path between them.
+
+    Args:
+        document: The document.
+        head, tail: Identifiers of the two.
+
+    Returns:
+        Numbers of sentences from 0, ascending.
+
+    Raises:
+        InputError: If the document does not mention one of the two.
+    """
+    heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))
+    if together := sorted({*heads} & {*tails}):
+        return tuple(together)
+    path = connection(document, head, tail)
+    return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
+
+
+def _rows(document: Document) -> list[list[str]]:
+    return [list(_row(document, fact)) for fact in document.facts]
+
+
+def _row(document: Document, fact: Fact) -> Iterator[str]:
+    yield cell(document.id)
+    yield from _entity(document, fact.head)
+    yield cell(fact.relation)
+    yield from _entity(document, fact.tail)
+    if isinstance(fact, PredictedFact):
+        yield from (f"{fact.probability:.6f}", f"{fact.threshold:.6f}")
+    else:
+        yield from ("", "")
+    sentences = where(document, fact.head, fact.tail)
+    yield " ".join(f"S{number + 1}" for number in sentences)
+    yield cell(_text(document, sentences))
+
+
+def _entity(document: Document, identifier: str) -> tuple[str, ...]:
+    entity = entity_of(document, identifier)
+    return cell(entity.id), cell(names_of(document, entity)[0]), cell(entity.type)
+
+
+def _text(document: Document, sentences: Sequence[int]) -> str:
+    """Sentences in a row, with a mark where others are between."""
+    gaps = ["", *(" " if after == before + 1 else " [...] " for before, after in pairwise(sentences))]
+    texts = map(partial(sentence_text, document), sentences)
+    return "".join(gap + text for gap, text in zip(gaps, texts, strict=True))

@@ -1,0 +1,209 @@
+"""Mentions by a dictionary: names that are looked up in a text, all at once (Aho and Corasick, 1975)."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+
+from glre_pyg.document import InputError
+from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.name_files import name_rows
+from glre_pyg.mentions.names import acronym, spelled, stem
+
+_EXACT_LENGTH = 2  # "As", arsenic, is not "as"
+
+
+class _Name(NamedTuple):
+    """A name of the dictionary.
+
+    Args:
+        words: Its words.
+        exact: Whether case matters.
+        plural: Whether it may have an "s", where case matters.
+        id, type: What it is a name of.
+    """
+
+    words: tuple[str, ...]
+    exact: bool
+    plural: bool
+    id: str | None
+    type: str
+
+    def distance(self, words: Sequence[str]) -> int | None:
+        """How far the words of a text are from the name; None if they are not the name."""
+        if self.words == tuple(words):
+            return 0
+        if self.exact:
+            plural = (*self.words[:-1], f"{self.words[-1]}s")
+            return 2 if self.plural and plural == tuple(words) else None
+        name, found = _folded(self.words), _folded(words)
+        if name == found:
+            return 1
+        return 2 if name[:-1] == found[:-1] and stem(name[-1]) == stem(found[-1]) else None
+
+
+class _NameError(InputError):
+    """What is wrong with which name, counted from 1; :meth:`Dictionary.read` adds the file and the line."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(f"name {number}: {message}")
+        self.number, self.message = number, message
+
+
+class Dictionary:
+    """Finds the names of a dictionary, the longest ones from left to right.
+
+    A name is found where it begins and ends at words, as :mod:`glre_pyg.corpora.segment` cuts them: "cat" in
+    "cat-like", but not in "catalogue". Case, white space, hyphens and the English plural of the last word
+    make no difference (:mod:`glre_pyg.mentions.names`). In acronyms, and in names of one or two characters,
+    case does: "CAT" is not found in "cat", nor "AIDS" in "aids"; acronyms of two capitals and more may have
+    an "s", "CATs". Of names that fit the same words, the one spelled most like the text counts; if several
+    types have it, each of these.
+
+    Args:
+        names: (name, identifier, type); an entity may have several names. With None or "" for an identifier,
+            entities are grouped by their names.
+        acronym_length: Letters up to which a name whose letters are all capitals is an acronym.
+        ambiguous: Whether a name may have two identifiers of one type; the first of them is then meant.
+
+    Raises:
+        InputError: ``name 3: what is wrong``, or if there are no names.
+
+    Example:
+        >>> find = Dictionary([("heart failure", "D1", "Disease"), ("ACE inhibitor", "C1", "Chemical")]).find
+        >>> find("ACE-inhibitors in heart failure")
+        [Found(start=0, end=14, type='Chemical', id='C1'), Found(start=18, end=31, type='Disease', id='D1')]
+    """
+
+    def __init__(
+        self,
+        names: Iterable[tuple[str, str | None, str]],
+        *,
+        acronym_length: int = 5,
+        ambiguous: bool = False,
+    ) -> None:
+        by_key: dict[str, list[_Name]] = defaultdict(list)
+        known: dict[tuple[tuple[str, ...], bool, str], str | None] = {}
+        for number, (text, id, type_) in enumerate(names, start=1):
+            try:
+                name = _name(text, id, type_, acronym_length)
+            except InputError as error:
+                raise _NameError(number, str(error)) from None
+            same = (name.words if name.exact else _folded(name.words), name.exact, name.type)
+            if same not in known:
+                known[same] = name.id
+                for key in _keys(name):
+                    by_key[key].append(name)
+            elif known[same] != name.id and not ambiguous:
+                first, second = (f"'{other}'" if other else "none" for other in (known[same], name.id))
+                raise _NameError(
+                    number, f"id {second} of '{text}' was {first} before; ambiguous=true keeps the first"
+                )
+        if not by_key:
+            raise InputError("there are no names")
+        self._names = list(by_key.values())
+        # All matches, not the longest: a longer one may be a name in another case, which does not count.
+        # The contiguous automaton takes a tenth of the memory of the DFA.
+        self._matcher = AhoCorasick(
+            by_key, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
+        )
+
+    @classmethod
+    def read(
+        cls, file: str | os.PathLike[str], *, acronym_length: int = 5, ambiguous: bool = False
+    ) -> Dictionary:
+        """A dictionary from a file; see :func:`~glre_pyg.mentions.name_files.name_rows`.
+
+        Args:
+            file: The file, .tsv or .csv.
+            acronym_length: See above.
+            ambiguous: See above.
+
+        Raises:
+            InputError: ``names.tsv:3: what is wrong``, or if there are no names.
+        """
+        lines: list[int] = []
+
+        def names() -> Iterator[tuple[str, str | None, str]]:
+            for row in name_rows(file):
+                lines.append(row.line)
+                yield row.name, row.id, row.type
+
+        try:
+            return cls(names(), acronym_length=acronym_length, ambiguous=ambiguous)
+        except _NameError as error:
+            raise InputError(f"{Path(file).name}:{lines[error.number - 1]}: {error.message}") from None
+
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[Found]]:
+        """What is found in each of the texts, in order."""
+        return map(self.find, texts)
+
+    def find(self, text: str) -> list[Found]:
+        """What is found in a text."""
+        spans, words = spelled(text)
+        keys = [_mark(stem(word.casefold())) for word in words]
+        bounds = {at: index for index, at in enumerate(accumulate(map(len, keys), initial=0))}
+        matches = [
+            (bounds[start], -bounds[end], pattern)
+            for pattern, start, end in self._matcher.find_matches_as_indexes("".join(keys), overlapping=True)
+        ]
+        found: list[Found] = []
+        free = 0
+        for first, last, pattern in sorted(matches):  # from left to right, the longest first
+            names = _nearest(self._names[pattern], words[first:-last]) if first >= free else []
+            if names:
+                start, end = spans[first][0], spans[-last - 1][1]
+                found += [Found(start, end, name.type, name.id) for name in names]
+                free = -last
+        return found
+
+
+def _name(text: str, id: str | None, type_: str, acronym_length: int) -> _Name:
+    singular = acronym(text.strip())
+    if not any(map(str.isalnum, singular)):
+        raise InputError(f"name '{text}' has no letter or digit")
+    if not type_.strip():
+        raise InputError(f"'{text}' has no type")
+    letters = [character for character in singular if character.isalpha()]
+    capitals = bool(letters) and all(map(str.isupper, letters))
+    return _Name(
+        words=tuple(spelled(singular)[1]),
+        exact=bool(letters)
+        and (len(singular) <= _EXACT_LENGTH or (capitals and len(letters) <= acronym_length)),
+        plural=capitals and len(letters) > 1,
+        id=(id or "").strip() or None,
+        type=type_.strip(),
+    )
+
+
+def _folded(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word.casefold() for word in words)
+
+
+def _keys(name: _Name) -> set[str]:
+    """What stands for a name in what is searched: its words, and those of the plural of an acronym."""
+    folded = _folded(name.words)
+    lasts = [folded[-1], f"{folded[-1]}s"] if name.exact and name.plural else [folded[-1]]
+    return {"".join(map(_mark, map(stem, (*folded[:-1], last)))) for last in lasts}
+
+
+def _mark(word: str) -> str:
+    # White space is in no word, and the two sides differ: matches lie at words, and neighbours share nothing.
+    return f" {word}\n"
+
+
+def _nearest(names: Iterable[_Name], words: Sequence[str]) -> list[_Name]:
+    """Of names that words may be, those that are nearest to the words, one of each type."""
+    distances = [(name.distance(words), name) for name in names]
+    least = min((distance for distance, _ in distances if distance is not None), default=None)
+    by_type: dict[str, _Name] = {}
+    for distance, name in distances:
+        if distance is not None and distance == least:
+            by_type.setdefault(name.type, name)
+    return list(by_type.values())

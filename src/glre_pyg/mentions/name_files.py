@@ -1,0 +1,79 @@
+"""Files of names: a name, its identifier and its type a line, between tabs (.tsv) or commas (.csv)."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from glre_pyg.document import InputError
+
+COLUMNS = ("name", "id", "type")
+_FORMS: dict[str, dict[str, Any]] = {
+    ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
+    ".csv": {"strict": True},
+}
+
+
+class NameRow(NamedTuple):
+    """A line of a file of names, counted from 1; an empty identifier is none."""
+
+    line: int
+    name: str
+    id: str
+    type: str
+
+
+def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
+    """Read a file of names in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
+
+    Columns are name, identifier and type; a first line of just the words ``name``, ``id`` and ``type`` may
+    give another order. Lines without anything are left out.
+
+    Args:
+        file: The file. Fields of a .csv file may stand in double quotes; in a .tsv file quotes mean nothing.
+
+    Raises:
+        InputError: ``names.tsv:3: what is wrong``; also if there is no name, or the ending is another.
+    """
+    path = Path(file)
+    name = path.name
+    if path.suffix.lower() not in _FORMS:
+        raise InputError(f"{name}: a file of names ends in {' or '.join(_FORMS)}")
+    order: tuple[str, ...] = COLUMNS
+    none = True
+    try:
+        with path.open("rb") as raw:
+            reader = csv.reader(_lines(raw, name), **_FORMS[path.suffix.lower()])
+            for fields in reader:
+                columns = [field.strip() for field in fields]
+                if not any(columns):
+                    continue
+                if none and sorted(column.lower() for column in columns) == sorted(COLUMNS):
+                    order = tuple(column.lower() for column in columns)
+                    continue
+                if len(columns) != len(COLUMNS):
+                    raise InputError(
+                        f"{name}:{reader.line_num}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
+                        f"this one {len(columns)}"
+                    )
+                none = False
+                yield NameRow(reader.line_num, **dict(zip(order, columns, strict=True)))
+    except csv.Error as error:
+        raise InputError(f"{name}:{reader.line_num}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
+    if none:
+        raise InputError(f"{name}: there are no names in this file")
+
+
+def _lines(raw: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(raw, start=1):
+        start = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
+        try:
+            yield line[start:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            position = start + error.start + 1
+            raise InputError(f"{name}:{number}: byte {position} of the line is not UTF-8") from None

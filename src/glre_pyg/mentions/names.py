@@ -1,0 +1,89 @@
+"""Names as they are compared: which spellings of a name are one.
+
+White space between words, hyphens within them, typographic variants and the English plural make no
+difference. Words are those of :mod:`glre_pyg.corpora.segment`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from glre_pyg.corpora.segment import words_of
+from glre_pyg.document import Span
+
+_HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2212")
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032", "'"))
+_MIN_STEM = 4  # letters: "gas", "was" and "his" are no plurals
+
+
+def spelled(text: str) -> tuple[list[Span], list[str]]:
+    """Words of a text and their spelling, in Unicode's compatibility form (NFKC).
+
+    A hyphen between two letters or digits is left out: "beta-blocker" and "beta blocker" have the same words.
+
+    Returns:
+        Characters ``[start, end)`` and spelling of each word.
+    """
+    spans, words = [], []
+    for start, end in words_of(text):
+        word = text[start:end]
+        if word in _HYPHENS and text[start - 1 : start].isalnum() and text[end : end + 1].isalnum():
+            continue
+        spans.append((start, end))
+        words.append(word if word.isascii() else _plain(word))
+    return spans, words
+
+
+def _plain(word: str) -> str:
+    # NFKC makes two characters of some marks, a blank and an accent.
+    return "".join(unicodedata.normalize("NFKC", word).translate(_APOSTROPHES).split())
+
+
+def stem(word: str) -> str:
+    """A word in lower case without the English plural: the S stemmer of Harman (1991).
+
+    Donna Harman, "How effective is suffixing?", Journal of the American Society for Information Science
+    42(1). The first of three rules that fits is used: "ies" to "y", but not after "a" or "e"; "es" to "e",
+    but not after "a", "e" or "o"; "s" to nothing, but not after "u" or "s".
+
+    Here: words of three letters stay, and "es" is left out after "sh", "ss" and "x".
+
+    Example:
+        >>> [stem(word) for word in ("arrests", "therapies", "diseases", "rashes", "virus", "loss", "gas")]
+        ['arrest', 'therapy', 'disease', 'rash', 'virus', 'loss', 'gas']
+    """
+    if len(word) < _MIN_STEM or word[-1] != "s":
+        return word
+    if word.endswith(("shes", "sses", "xes")):
+        return word[:-2]
+    if word.endswith("ies") and word[-4] not in "ae":
+        return word[:-3] + "y"
+    if word.endswith("es") and word[-3] not in "aeo":
+        return word[:-1]
+    return word if word[-2] in "us" else word[:-1]
+
+
+def acronym(name: str) -> str:
+    """A name without the "s" that makes an acronym a plural; any other name as it is.
+
+    Example:
+        >>> acronym("CAs"), acronym("AIDS"), acronym("As"), acronym("cats")
+        ('CA', 'AIDS', 'As', 'cats')
+    """
+    singular = name[:-1]
+    is_plural = name.endswith("s") and singular.isupper() and sum(map(str.isupper, singular)) > 1
+    return singular if is_plural else name
+
+
+def name_key(name: str) -> str:
+    """What all spellings of a name have in common: case ignored, and the plural of its last word.
+
+    Example:
+        >>> name_key("Beta-Blockers") == name_key("beta  blocker"), name_key("CAs") == name_key("CA")
+        (True, True)
+    """
+    _, words = spelled(acronym(name))
+    folded = [word.casefold() for word in words]
+    if folded and not words[-1][-1].isupper():  # what ends in capitals is no plural: AIDS
+        folded[-1] = stem(folded[-1])
+    return " ".join(folded)

@@ -1,0 +1,155 @@
+/* The text of a document: sentences and mentions as nested elements whose text is the document's own. */
+
+/** Make an element. Text goes in as text nodes alone, so nothing in a document is ever read as HTML. */
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") made.addEventListener(name, value);
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+const GOLDEN_ANGLE = 137.508; // neighbours in number are far apart in hue
+
+/** Give an element the colour and the line of an entity, by its number. */
+function colour(node, entity) {
+  node.style.setProperty("--hue", ((200 + entity * GOLDEN_ANGLE) % 360).toFixed(1));
+  node.dataset.line = Math.floor(entity / 9) % 4;
+  return node;
+}
+
+/** What a mention is called. */
+function mentionName(doc, mention) {
+  const [start, end, , , name] = doc.mentions[mention];
+  return name ?? doc.text.slice(start, end).replace(/\s+/g, " ").trim();
+}
+
+/** A name in its own direction of writing. */
+const named = (name) => element("bdi", {}, name);
+
+/** Fill a box with the text of a document; its textContent is that text, character by character. */
+function drawText(box, doc) {
+  box.replaceChildren();
+  const breaks = doc.sections.slice(1).map(([start]) => start);
+  let paragraph = element("p", { dir: "auto", class: breaks.length ? "first" : null });
+  box.append(paragraph);
+  const inside = doc.sentences.map(() => []);
+  doc.mentions.forEach((mention, number) => inside[mention[3]].push(number));
+  let here = 0;
+  doc.sentences.forEach(([start, end], number) => {
+    if (breaks.length && start >= breaks[0]) {
+      while (breaks.length && start >= breaks[0]) breaks.shift();
+      paragraph.append(doc.text.slice(here, start));
+      here = start;
+      paragraph = element("p", { dir: "auto" });
+      box.append(paragraph);
+    }
+    const sentence = element("span", { class: "sentence", "data-sentence": number, "data-label": `S${number + 1}` });
+    drawMentions(sentence, doc, inside[number], start, end);
+    paragraph.append(doc.text.slice(here, start), sentence);
+    here = end;
+  });
+  paragraph.append(doc.text.slice(here));
+}
+
+/** Mentions within mentions become elements within elements; one that reaches out of another is cut in two. */
+function drawMentions(sentence, doc, numbers, start, end) {
+  const spans = (number) => doc.mentions[number];
+  const waiting = numbers
+    .map((number) => ({ number, start: spans(number)[0], end: spans(number)[1] }))
+    .sort((a, b) => a.start - b.start || b.end - a.end || a.number - b.number);
+  const open = [{ node: sentence, end }];
+  let here = start;
+  const until = (offset) => {
+    open[open.length - 1].node.append(doc.text.slice(here, offset));
+    here = offset;
+  };
+  const close = (offset) => {
+    while (open.length > 1 && open[open.length - 1].end <= offset) {
+      const { end: last, node, rest } = open[open.length - 1];
+      until(last);
+      if (!rest) node.classList.add("ends");
+      open.pop();
+    }
+  };
+  while (waiting.length) {
+    const next = waiting.shift();
+    close(next.start);
+    until(next.start);
+    const room = open[open.length - 1].end;
+    const rest = next.end > room;
+    if (rest) {
+      waiting.push({ number: next.number, start: room, end: next.end });
+      waiting.sort((a, b) => a.start - b.start || b.end - a.end || a.number - b.number);
+    }
+    const entity = spans(next.number)[2];
+    const [id, type] = doc.entities[entity];
+    const node = element("mark", {
+      "data-mention": next.number,
+      "data-entity": entity,
+      "data-mark": entity + 1,
+      title: `${entity + 1}: ${doc.entities[entity][2]} (${id}, ${type})`,
+    });
+    open[open.length - 1].node.append(colour(node, entity));
+    open.push({ node, end: Math.min(next.end, room), rest });
+  }
+  close(end);
+  until(end);
+}
+
+/** The name of an entity with its number and colour. */
+function entityName(doc, entity) {
+  const swatch = colour(element("span", { class: "swatch" }, String(entity + 1)), entity);
+  return element("span", { class: "entity-name" }, swatch, named(doc.entities[entity][2]));
+}
+
+/** The entities of a document as a table: what the numbers and colours stand for. */
+function drawEntities(box, doc, choose) {
+  const mentions = doc.entities.map(() => 0);
+  for (const mention of doc.mentions) mentions[mention[2]] += 1;
+  const rows = doc.entities.map(([id, type, name], number) =>
+    element(
+      "tr",
+      {},
+      element("td", {}, colour(element("span", { class: "swatch" }, String(number + 1)), number)),
+      element("td", {}, element("button", { type: "button", class: "link", click: () => choose(name) }, named(name))),
+      element("td", {}, type),
+      element("td", {}, named(id)),
+      element("td", { class: "number" }, String(mentions[number])),
+    ),
+  );
+  const titles = ["Mark", "Name", "Type", "Identifier", "Mentions"];
+  const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
+  box.replaceChildren(
+    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows)),
+  );
+}
+
+/**
+ * Show in the text what speaks for a relation: mentions by weight, sentences with what is known of them.
+ *
+ * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, change, worth}.
+ */
+function highlightText(box, mentions, sentences, isChosen) {
+  box.classList.toggle("chosen", isChosen);
+  for (const mark of box.querySelectorAll("mark")) {
+    const { side, weight } = mentions.get(Number(mark.dataset.mention)) ?? {};
+    mark.classList.remove("head", "tail", "via");
+    const known = weight !== null && weight !== undefined;
+    if (side) mark.classList.add(side);
+    mark.style.setProperty("--strength", known ? weight.toFixed(3) : "0.5");
+    const letter = { head: "H", tail: "T", via: "via" }[side];
+    const percent = known ? ` ${Math.round(weight * 100)}%` : "";
+    mark.dataset.mark = letter ? `${letter}${percent}` : Number(mark.dataset.entity) + 1;
+  }
+  for (const span of box.querySelectorAll(".sentence")) {
+    const number = Number(span.dataset.sentence);
+    const { path, label, worth } = sentences.get(number) ?? {};
+    span.classList.toggle("path", Boolean(path));
+    span.classList.toggle("worth", Boolean(worth));
+    const words = [path ? "path" : "", label ?? ""].filter(Boolean);
+    span.dataset.label = [`S${number + 1}`, ...words].join(" · ");
+  }
+}

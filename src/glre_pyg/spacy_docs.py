@@ -1,0 +1,306 @@
+"""Documents as spaCy has them, and back: a ``Doc`` each, many of them in a ``.spacy`` file (a ``DocBin``).
+
+A document's words are the tokens of its ``Doc``, beside tokens for what the text has between words other than
+one space, so that ``doc.text`` is the document's text. There are its sentences; ``doc.spans["mentions"]``,
+all mentions, one for each identifier (``kb_id_``); and ``doc.ents``, the longest of those that overlap. Facts
+are ``doc._.relations``; see :mod:`glre_pyg.spacy_relations`.
+
+    >>> from glre_pyg.document import Document, Fact, Mention, Sentence
+    >>> document = Document(
+    ...     id="1",
+    ...     text="Aspirin may\\ncause asthma.",
+    ...     words=((0, 7), (8, 11), (12, 17), (18, 24), (24, 25)),
+    ...     sentences=(Sentence(0, 5),),
+    ...     mentions=(Mention(0, 7, "Chemical", ("D001241",)), Mention(18, 24, "Disease", ("D001249",))),
+    ...     facts=(Fact("D001241", "CID", "D001249"),),
+    ... )
+    >>> from spacy.vocab import Vocab                                                   # doctest: +SKIP
+    >>> doc = to_spacy(document, Vocab())                                               # doctest: +SKIP
+    >>> [(token.text, token.ent_kb_id_) for token in doc]                               # doctest: +SKIP
+    [('Aspirin', 'D001241'), ('may', ''), ('\\n', ''), ('cause', ''), ('asthma', 'D001249'), ('.', '')]
+    >>> doc._.relations[0]["tail_mentions"]                                             # doctest: +SKIP
+    [[4, 5]]
+    >>> from_spacy(doc) == document                                                     # doctest: +SKIP
+    True
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from glre_pyg.corpora.reading import Place, documents_at
+from glre_pyg.corpora.writing import formatted
+from glre_pyg.document import Document, InputError, Mention, Refused, Sentence
+from glre_pyg.mentions.documents import document_of
+from glre_pyg.mentions.found import Found
+from glre_pyg.passages import one_line
+from glre_pyg.spacy_relations import KEY, add_extension, relations_of, with_facts
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, DocBin
+    from spacy.tokens import Span as Tokens
+    from spacy.vocab import Vocab
+
+MENTIONS = "mentions"
+"""The group of ``doc.spans`` that holds mentions."""
+_OURS = "glre_pyg"
+_ATTRIBUTES = ("ENT_IOB", "ENT_TYPE", "ENT_KB_ID", "SENT_START")
+_NIL = "NIL"  # what spaCy's entity linker says of what it does not know
+_SHOWN = 40  # characters
+
+
+def write_spacy(
+    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+) -> None:
+    """Write documents as a ``DocBin``; the file appears when it is complete.
+
+    spaCy keeps the whole of a ``DocBin`` in memory.
+
+    Args:
+        documents: The documents.
+        path: The file.
+        refused: Is told of documents that cannot be written, which are left out; None raises.
+
+    Raises:
+        InputError: If spaCy is not installed, or a fact names an entity that its document does not mention.
+    """
+    spacy = _spacy()
+    bin_ = spacy.tokens.DocBin(attrs=_ATTRIBUTES, store_user_data=True)
+    for doc in formatted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), refused):
+        bin_.add(doc)
+    part = Path(f"{os.fspath(path)}.part")
+    try:
+        bin_.to_disk(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_spacy(
+    path: str | os.PathLike[str], *, types: Mapping[str, str] | None = None, refused: Refused | None = None
+) -> Iterator[Document]:
+    """Read the documents of a ``DocBin``, as :func:`from_spacy` makes them.
+
+    A ``Doc`` without an identifier has its number in the file, from 1.
+
+    Args:
+        path: The file.
+        types: See :func:`from_spacy`.
+        refused: Is told of documents with an error, which are left out; None raises.
+
+    Raises:
+        InputError: ``file: document 3: identifier: what is wrong``; also if spaCy is not installed, or the
+            file is not a ``DocBin`` or has no document at all.
+    """
+    spacy = _spacy()
+    name = Path(path).name
+    try:
+        bin_ = spacy.tokens.DocBin().from_disk(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except Exception as error:  # of zlib, of msgpack, or of what spaCy looks for in what they give
+        raise InputError(f"{name}: not a DocBin of spaCy: {one_line(str(error))[:_SHOWN]}") from None
+    docs = enumerate(_docs(bin_, spacy.vocab.Vocab(), name), start=1)
+    yield from documents_at(name, (_place(number, doc, types) for number, doc in docs), refused)
+
+
+def _docs(bin_: DocBin, vocab: Vocab, name: str) -> Iterator[Doc]:
+    try:
+        yield from bin_.get_docs(vocab)
+    except Exception as error:
+        raise InputError(f"{name}: not a DocBin of spaCy: {one_line(str(error))[:_SHOWN]}") from None
+
+
+def _place(number: int, doc: Doc, types: Mapping[str, str] | None) -> Place:
+    identifier = _id(doc) or str(number)
+    return Place(f": document {number}", identifier, partial(_parsed, doc, identifier, types))
+
+
+def _parsed(doc: Doc, identifier: str, types: Mapping[str, str] | None) -> Document:
+    try:
+        return from_spacy(doc, types=types, id=identifier)
+    except InputError:
+        raise
+    except Exception as error:  # what others have put where to_spacy puts something
+        raise InputError(f"{type(error).__name__}: {one_line(str(error))[:_SHOWN]}") from None
+
+
+def to_spacy(document: Document, vocab: Vocab) -> Doc:
+    """A document as spaCy has it: see the head of this module.
+
+    Args:
+        document: The document; its facts may be predicted.
+        vocab: The vocabulary of the pipeline that is to go on with it.
+
+    Raises:
+        InputError: If spaCy is not installed, or a fact names an entity that the document does not mention.
+    """
+    spacy = _spacy()
+    add_extension()
+    words, spaces, of_word, gaps = _tokens(document)
+    starts = {of_word[sentence.start] for sentence in document.sentences}
+    doc: Doc = spacy.tokens.Doc(
+        vocab,
+        words=words,
+        spaces=spaces,
+        sent_starts=[number in starts or number == 0 for number in range(len(words))],
+    )
+
+    def tokens(mention: Mention, identifier: str) -> Tokens:
+        start, end = document.word_span(mention)
+        return spacy.tokens.Span(doc, of_word[start], of_word[end - 1] + 1, mention.type, kb_id=identifier)
+
+    doc.spans[MENTIONS] = [
+        tokens(mention, identifier) for mention in document.mentions for identifier in mention.ids or ("",)
+    ]
+    doc.spans[MENTIONS].attrs.update(
+        ids=[len(mention.ids) for mention in document.mentions],
+        names=[list(mention.names) for mention in document.mentions],
+    )
+    whole = [tokens(mention, "|".join(mention.ids)) for mention in document.mentions]
+    doc.ents = spacy.util.filter_spans(whole)
+    doc.user_data[_OURS] = {
+        "id": document.id,
+        "gaps": gaps,
+        "sections": [list(section) for section in document.sections],
+        "ignored": [list(pair) for pair in document.ignored],
+    }
+    doc.user_data[KEY] = relations_of(doc, document)
+    return doc
+
+
+def from_spacy(doc: Doc, *, types: Mapping[str, str] | None = None, id: str | None = None) -> Document:
+    """The document of a ``Doc`` of any pipeline, or of :func:`to_spacy`.
+
+    Mentions are ``doc.spans["mentions"]`` if there is such a group, else ``doc.ents``; their identifiers are
+    ``kb_id_``, else ``id_``, and where there is none, mentions are grouped by
+    :func:`~glre_pyg.mentions.documents.document_of`. Words and sentences are made as models were trained
+    with them, from the text; those of :func:`to_spacy` are kept as they are.
+
+    Args:
+        doc: The ``Doc``.
+        types: Entity types for labels; mentions of other labels are left out, with facts that need them. None
+            takes labels as they are.
+        id: Identifier of the document; None for the one that :func:`to_spacy` has left, or for
+            ``doc.user_data["id"]``, or else the beginning of the text.
+
+    Raises:
+        InputError: If there is no making a document of it, or a relation names an entity without mention.
+    """
+    document = without_facts(doc, types=types, id=id)
+    return with_facts(document, doc, strict=types is None)
+
+
+def without_facts(doc: Doc, *, types: Mapping[str, str] | None = None, id: str | None = None) -> Document:
+    """As :func:`from_spacy`, without facts: ``doc._.relations`` is not looked at."""
+    name = id or _id(doc) or one_line(doc.text[: 2 * _SHOWN])[:_SHOWN] or "?"
+    ours = doc.user_data.get(_OURS)
+    if ours is not None:
+        return _held(doc, name, ours, types)
+    found = []
+    for span in mentions_of(doc):
+        text = span.text
+        start = span.start_char + len(text) - len(text.lstrip())
+        end = span.start_char + len(text.rstrip())
+        if start < end and (types is None or span.label_ in types):
+            label = span.label_ if types is None else types[span.label_]
+            found.append(Found(start, end, label, _identifier(span)))
+    return document_of(name, doc.text, found)
+
+
+def mentions_of(doc: Doc) -> Sequence[Tokens]:
+    """What :func:`from_spacy` takes for mentions."""
+    return list(doc.spans[MENTIONS]) if MENTIONS in doc.spans else list(doc.ents)
+
+
+def _tokens(document: Document) -> tuple[list[str], list[bool], list[int], list[int]]:
+    """Tokens with whether a space follows, the token of each word, and the tokens that are no words."""
+    texts: list[str] = []
+    spaces: list[bool] = []
+    of_word: list[int] = []
+    gaps: list[int] = []
+    bounds = [(0, 0), *document.words, (len(document.text), len(document.text))]
+    for number, ((_, before), (start, end)) in enumerate(pairwise(bounds)):
+        between = document.text[before:start]
+        if between.startswith(" ") and texts:
+            spaces[-1], between = True, between[1:]
+        if between:
+            gaps.append(len(texts))
+            texts.append(between)
+            spaces.append(False)
+        if number < len(document.words):
+            of_word.append(len(texts))
+            texts.append(document.text[start:end])
+            spaces.append(False)
+    return texts, spaces, of_word, gaps
+
+
+def _held(doc: Doc, name: str, ours: Mapping[str, Any], types: Mapping[str, str] | None) -> Document:
+    """A document of :func:`to_spacy`, with the mentions that the ``Doc`` has now."""
+    gaps = set(ours["gaps"])
+    words = [token for token in doc if token.i not in gaps]
+    firsts = [0, *(token.i + 1 for token in words)]  # of the tokens from the word before to each word
+    starts = [
+        number
+        for number, (first, token) in enumerate(zip(firsts, words, strict=False))
+        if number == 0 or any(doc[index].is_sent_start for index in range(first, token.i + 1))
+    ]
+    mentions = tuple(_mentions(doc, types))
+    known = {identifier for mention in mentions for identifier in mention.ids}
+    return Document(
+        id=name,
+        text=doc.text,
+        words=tuple((token.idx, token.idx + len(token)) for token in words),
+        sentences=tuple(Sentence(*bounds) for bounds in pairwise([*starts, len(words)])),
+        mentions=mentions,
+        ignored=tuple((head, tail) for head, tail in ours["ignored"] if {head, tail} <= known),
+        sections=tuple((start, end) for start, end in ours["sections"]),
+    )
+
+
+def _mentions(doc: Doc, types: Mapping[str, str] | None) -> Iterator[Mention]:
+    """Mentions of :func:`to_spacy`, of which several spans may be one, or those that are there instead."""
+    spans = mentions_of(doc)
+    attributes = doc.spans[MENTIONS].attrs if MENTIONS in doc.spans else {}
+    sizes, names = attributes.get("ids", ()), attributes.get("names", ())
+    identifiers = [span.kb_id_ for span in spans]
+    if sum(max(size, 1) for size in sizes) != len(spans):  # someone has changed them
+        identifiers = [_identifier(span) or "" for span in spans]
+        sizes, names = [bool(identifier) for identifier in identifiers], [()] * len(spans)
+    firsts = accumulate((max(size, 1) for size in sizes), initial=0)
+    for number, size, given in zip(firsts, sizes, names, strict=False):
+        first, label = spans[number], spans[number].label_
+        if types is None or label in types:
+            yield Mention(
+                first.start_char,
+                first.end_char,
+                label if types is None else types[label],
+                tuple(identifiers[number : number + size]),
+                tuple(given),
+            )
+
+
+def _identifier(span: Tokens) -> str | None:
+    """What a span says of its entity, if anything."""
+    return span.kb_id_ if span.kb_id_ not in ("", _NIL) else span.id_ or None
+
+
+def _id(doc: Doc) -> str | None:
+    """What a ``Doc`` is called."""
+    ours: Mapping[str, Any] = doc.user_data.get(_OURS) or doc.user_data
+    named = ours.get("id")
+    return named if isinstance(named, str) and named else None
+
+
+def _spacy() -> ModuleType:
+    try:
+        import spacy
+    except ImportError:
+        raise InputError("spaCy is not installed: pip install 'glre_pyg[spacy]'") from None
+    return spacy

@@ -1,0 +1,505 @@
+"""The site builds without a warning, and what its pages and the README say can be done is done here.
+
+A page's commands and Python blocks are run in their order, in a folder of their own. Blocks with a caption are
+files, which are put there first. Only sizes differ from what a reader would run: corpora are miniatures, a
+pretrained encoder is a tiny one, and training is one epoch of a narrow model.
+"""
+
+import csv
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from configparser import ConfigParser
+from dataclasses import dataclass, replace
+from html import unescape
+from html.parser import HTMLParser
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+from checkpoints import checkpoint
+from documents import random_documents
+from glre_pyg.corpora.docred import write_docred
+from glre_pyg.corpora.eog import write_eog
+from glre_pyg.corpora.formats import write_documents
+from glre_pyg.corpora.pubtator import write_pubtator
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.document import Document
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS, CONF = ROOT / "docs", ROOT / "conf"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+EVERYTHING = [*PAGES, ROOT / "README.md"]
+NOT_RUN = {
+    ". .venv/": "chooses the environment that the tests run in",
+    "python benchmarks/": "takes minutes; test_benchmarks runs them",
+    "python docs/": "draws a picture of the README anew; test_draw draws",
+    "mentions=gliner": "needs a model of the hub; test_mentions has one that does not",
+}
+"""What a line may begin with, or a block that is not of a shell hold, without being run; and why."""
+# Blocks of pages --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its caption, its text, and where it begins."""
+
+    language: str
+    caption: str
+    text: str
+    place: str
+
+
+_FENCE = re.compile(r"^( *)(```+)(?:\{code-block\} *)?(\S*)\n((?:.*\n)*?)\1\2 *$", re.MULTILINE)
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for found in _FENCE.finditer(text):
+        indent, _, language, body = found.groups()
+        body = re.sub(rf"^{indent}", "", body, flags=re.MULTILINE)
+        options, caption = re.match(r"(?::[\w-]+:.*\n)*\n?", body)[0], ""
+        if options.startswith(":"):
+            caption = (re.findall(r":caption: (.*)", options) or [""])[0]
+            body = body[len(options) :]
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(language, caption, body, f"{page.name}:{line}")
+
+
+def commands(block: Block) -> list[list[str]]:
+    """Lines of a shell block as words, without comments; a line that ends in a backslash goes on."""
+    lines = re.sub(r"\\\n", " ", block.text).splitlines()
+    if block.language == "console":
+        lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def inline_commands(page: Path) -> list[list[str]]:
+    """Commands in the text of a page, in its tables for instance."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    found = re.findall(r"`(python\s+-m\s+glre_pyg\.[^`]*)`", text)
+    return [shlex.split(command.replace("\n", " ")) for command in found]
+
+
+# What stands in for what a reader has ------------------------------------------------------------------------
+
+
+def miniature(split: str, count: int) -> list[Document]:
+    """Invented abstracts of chemicals and diseases, with facts within sentences and between them."""
+    made = SyntheticCorpus(bridged=0.5, gap=(0, 4)).generate(split, count)
+    return [replace(each, mentions=tuple(of for of in each.mentions if of.type != "Gene")) for each in made]
+
+
+def renamed(documents: list[Document], types: dict[str, str], relations: dict[str, str]) -> list[Document]:
+    return [
+        replace(
+            each,
+            mentions=tuple(replace(of, type=types[of.type]) for of in each.mentions),
+            facts=tuple(replace(of, relation=relations[of.relation]) for of in each.facts),
+        )
+        for each in documents
+    ]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like ``$GLRE_DATA``: each corpus a miniature in its true form."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("CDR/processed", "MeSH", "DocRED", "Re-DocRED", "BioRED"):
+        (folder / name).mkdir(parents=True)
+    for split, name in {"train": "Training", "dev": "Development", "test": "Test"}.items():
+        documents = miniature(split, 6)
+        write_pubtator(documents, folder / f"CDR/CDR_{name}Set.PubTator.txt")
+        write_eog(documents, folder / f"CDR/processed/{split}_filter.data")
+        wikipedia = renamed(
+            [replace(each, id=f"{split} {each.id}") for each in random_documents(6, composites=0)],
+            {"Chemical": "PER", "Disease": "LOC", "Gene": "ORG"},
+            {"causes": "P17", "treats": "P27"},
+        )
+        write_docred(wikipedia, folder / f"Re-DocRED/{split}_revised.json", lossy=True)
+        hidden = [replace(each, facts=()) for each in wikipedia] if split == "test" else wikipedia
+        docred = {"train": "train_annotated"}.get(split, split)
+        write_docred(hidden, folder / f"DocRED/{docred}.json", lossy=True)
+        types = {"Chemical": "ChemicalEntity", "Disease": "DiseaseOrPhenotypicFeature"}
+        genes = renamed(documents, types, {"CID": "Positive_Correlation"})
+        write_documents(genes, folder / f"BioRED/{split.title()}.PubTator", "biored")
+    (folder / "MeSH/2017MeshTree.txt").write_text("Tree Number\tDesc Ui\tTerm\nC01\tD0001\tdisease\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint("bert_cased", tmp_path_factory.mktemp("encoder") / "bert", length=8192)
+
+
+@pytest.fixture
+def shell(data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Shell"]:
+    """Runs commands in an empty folder, and leaves no trace in this process."""
+    monkeypatch.setenv("GLRE_DATA", str(data))
+    monkeypatch.chdir(tmp_path)
+    found = import_module("glre_pyg.pieces")
+    monkeypatch.setattr(
+        found, "find_pretrained", lambda name, *_: name if Path(name).is_dir() else str(encoder)
+    )
+    log, handlers = logging.getLogger(), logging.getLogger().handlers[:]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*sha256")
+        warnings.filterwarnings("error", message="Callback ")
+        yield Shell(tmp_path, monkeypatch)
+    log.handlers[:] = handlers
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, as RUN, A and B stand for."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GLRE_DATA", str(data))
+        patch.chdir(folder)
+        patch.setattr("glre_pyg.pieces.find_pretrained", lambda *_: str(encoder))
+        patch.setattr(sys, "argv", ["train", *smaller(["dataset=cdr", "hydra.run.dir=RUN"])])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import_module("glre_pyg.train").main()
+    return folder / "RUN"
+
+
+def furnish(folder: Path, encoder: Path, run: Path) -> None:
+    """What the names in capitals, and files that a reader would have, stand for."""
+    for name in ("RUN", "A", "B"):
+        shutil.copytree(run, folder / name)
+    scores = (folder / "B/config.yaml").read_text().replace("seed: 0", "seed: 1")
+    (folder / "B/config.yaml").write_text(scores)
+    shutil.copytree(encoder, folder / "FOLDER")
+    documents = miniature("new", 4)
+    for name in ("FILE", "abstracts.pubtator", "documents.jsonl", "CDR_TrainingSet.PubTator.txt"):
+        write_documents(documents, folder / name)
+    (folder / "glove.txt").write_text("patients 0.1 0.2 0.3\nblood 0.3 0.2 0.1\n")
+    if (DOCS / "example").is_dir():
+        shutil.copytree(DOCS / "example", folder / "docs/example")
+
+
+# Running ----------------------------------------------------------------------------------------------------
+
+
+def smaller(words: list[str]) -> list[str]:
+    """What `train` is given, with the sizes of a test."""
+    if not {"--help", "--cfg", "--info"}.isdisjoint(words):
+        return words
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    is_table = "," in given.get("experiment", "") or "(" in given.get("experiment", "")
+    words = [re.sub(r"^seed=\S*", "seed=0" if is_table else "seed=0,1", word) for word in words]
+    words = [re.sub(r"^dataset\.dev_from_train=.*", "dataset.dev_from_train=2", word) for word in words]
+    if "training.resume" in given:
+        return words
+    sizes = ["training.epochs=1", "model.nodes.hidden_channels=16", "model.classifier.hidden_channels=16"]
+    corpus = given.get("dataset") or _corpus_of(given.get("experiment", "null"))
+    if corpus.startswith("synthetic"):
+        sizes += [f"dataset.sizes.{split}={size}" for split, size in (("train", 6), ("dev", 3), ("test", 3))]
+    return [*words, *sizes]
+
+
+def _corpus_of(experiment: str) -> str:
+    if experiment == "null":
+        return "synthetic"
+    name = re.sub(r"^glob\((.*)\)$", r"\1", experiment.split(",")[0])
+    config = yaml.safe_load(min((CONF / "experiment").glob(f"{name}.yaml")).read_text())
+    return next(each["override /dataset"] for each in config["defaults"] if "override /dataset" in each)
+
+
+class Shell:
+    """Runs the commands of one page."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder, self.patch, self.last_run = folder, patch, "RUN"
+
+    def run(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+        """Run a command; give its exit code and what it printed."""
+        scripts = _setup_cfg()["options.entry_points"]["console_scripts"]
+        module = dict(re.findall(r"^(\S+) = (\S+):main", scripts, re.MULTILINE)).get(words[0])
+        if words[:2] == ["python", "-m"]:
+            module, words = words[2], words[2:]
+        assert module, f"{shlex.join(words)}: cannot be run here, and NOT_RUN does not say why"
+        words, source = self._with_input(words[1:])
+        if module == "glre_pyg.train":
+            words = smaller([re.sub("^fixed_by=RUN$", f"fixed_by={self.last_run}", word) for word in words])
+        for word in words:
+            if module == "glre_pyg.errors" and word.startswith("labels="):
+                _label(self.folder / word.removeprefix("labels="))
+        self.patch.setattr(sys, "argv", [module, *words])
+        self.patch.setattr(sys, "stdin", source)
+        capsys.readouterr()
+        code = 0
+        try:
+            import_module(module).main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        out, err = capsys.readouterr()
+        self.last_run = (re.findall(r"^run directory: (.*)$", out, re.MULTILINE) or [self.last_run])[-1]
+        return code, out, err
+
+    def _with_input(self, words: list[str]) -> tuple[list[str], object]:
+        if "<" not in words:
+            return words, sys.stdin
+        place = words.index("<")
+        return words[:place], (self.folder / words[place + 1]).open(encoding="utf-8")
+
+
+def _setup_cfg() -> ConfigParser:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    return config
+
+
+def _label(table: Path) -> None:
+    """What a person would fill in."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row | {"type": "other"} for row in rows)
+
+
+def is_not_run(words: list[str]) -> bool:
+    """Whether a command is one that is not run; what it names has to be there."""
+    if words[0] == "make":
+        targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert {word for word in words[1:] if "=" not in word} <= targets
+    elif words[:2] == ["pip", "install"] or words[:4] == ["python", "-m", "pip", "install"]:
+        extras = re.findall(r"\[([\w,]+)\]", shlex.join(words))
+        assert {name for each in extras for name in each.split(",")} <= set(
+            _setup_cfg()["options.extras_require"]
+        )
+    else:
+        line = shlex.join(words)
+        return any(line.startswith(start) for start in NOT_RUN)
+    return True
+
+
+@pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_a_page_says_can_be_done_is_done(page, shell, encoder, run, capsys):
+    named: dict[str, object] = {"__name__": "__main__"}
+    found = list(blocks(page))
+    if any(block.language in ("sh", "console", "python") for block in found):
+        furnish(shell.folder, encoder, run)
+    for block in found:
+        if block.caption:
+            place = shell.folder / block.caption
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            exec(compile(block.text, block.place, "exec"), named)
+        elif block.language in ("sh", "console"):
+            errors: list[str] = []
+            for words in commands(block):
+                if is_not_run(words):
+                    continue
+                code, out, err = shell.run(words, capsys)
+                assert code == (0 if block.language == "sh" else 2), (
+                    f"{block.place}: {shlex.join(words)}\n{out}\n{err}"
+                )
+                errors += re.findall("^error: .*$", err, re.MULTILINE)
+            assert errors == re.findall("^error: .*$", block.text, re.MULTILINE), block.place
+        else:
+            assert "-m glre_pyg." not in block.text or any(text in block.text for text in NOT_RUN), (
+                block.place
+            )
+
+
+@pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_inside_the_text_compose(page, shell, capsys):
+    """Those that stand in tables and sentences, with names in capitals for what a reader has."""
+    for words in inline_commands(page):
+        if "..." in words or {"--config-dir", "-m"} & set(words[3:]):
+            continue
+        code, _, err = shell.run([*words, "--cfg", "job"] if "--cfg" not in words else words, capsys)
+        assert code == 0, f"{shlex.join(words)}: {err}"
+
+
+# The site ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "-d", folder / "trees"]
+        + [DOCS, folder / "html"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "html"
+
+
+class Links(HTMLParser):
+    """What a page points to, and the names of its places."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.to: list[str] = []
+        self.places: set[str] = set()
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.places |= {given["id"]} if given.get("id") else set()
+        self.to += [value for name in ("href", "src") if (value := given.get(name))]
+
+
+def test_every_page_is_built_and_every_link_leads_somewhere(site):
+    pages = {path: Links(path) for path in site.rglob("*.html")}
+    assert {page.relative_to(DOCS).with_suffix("") for page in PAGES} <= {
+        path.relative_to(site).with_suffix("") for path in pages
+    }
+    broken, inside = [], 0
+    for path, links in pages.items():
+        for link in links.to:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            inside += 1
+            target = path.parent / unquote(parts.path) if parts.path else path
+            found = target.resolve() / "index.html" if target.is_dir() else target.resolve()
+            if not found.is_file() or (
+                parts.fragment and found in pages and unquote(parts.fragment) not in pages[found].places
+            ):
+                broken.append(f"{path.relative_to(site)}: {link}")
+    assert not broken
+    assert inside > 200
+
+
+def test_pictures_of_the_pages_are_in_the_site(site):
+    shown = {
+        Path(link).name for path in site.glob("*.html") for link in Links(path).to if link.endswith(".png")
+    }
+    meant = {
+        Path(name).name for page in PAGES for name in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", page.read_text())
+    }
+    assert meant <= shown
+
+
+# The configuration reference --------------------------------------------------------------------------------
+
+
+def keys_of(path: Path) -> Iterator[tuple[str, object]]:
+    """Every key of a file of conf/, as it is given on a command line, with its value."""
+    text, group = path.read_text(encoding="utf-8"), path.parent.relative_to(CONF).as_posix()
+    package = (re.findall(r"^# @package (\S+)", text) or ["" if group == "." else group.replace("/", ".")])[0]
+    content = {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "defaults"}
+
+    def walk(value: object, above: str) -> Iterator[tuple[str, object]]:
+        if isinstance(value, dict) and value:
+            for key, inner in value.items():
+                yield from walk(inner, f"{above}.{key}" if above else str(key))
+        else:
+            yield above, value
+
+    if content:
+        yield from walk(content, "" if package == "_global_" else package)
+
+
+@pytest.fixture(scope="module")
+def reference(site: Path) -> dict[str, str]:
+    """The sections of the reference, by title, as text."""
+    page = re.sub(r"<(h[123])>", r"\n<\1>", (site / "configuration.html").read_text(encoding="utf-8"))
+    parts = re.split(r"<h[123]>(.*?)<a class=\"headerlink\"", page)
+    return {
+        unescape(re.sub("<[^>]*>", "", title)): parts[2 * index + 2]
+        for index, title in enumerate(parts[1::2])
+    }
+
+
+CONFIGS = sorted(CONF.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.relative_to(CONF).as_posix())
+def test_the_reference_names_every_key_with_its_default_and_its_comment(path, reference):
+    group = path.parent.relative_to(CONF).as_posix()
+    titles = [path.stem, f"{path.stem}: shared by commands"] if group == "." else [f"{group}={path.stem}"]
+    [section] = [reference[title] for title in titles if title in reference]
+    rows = {}
+    for row in re.findall(r"<tr[^>]*>(.*?)</tr>", section, re.DOTALL):
+        cells = [
+            unescape(re.sub("<[^>]*>", "", cell)).strip()
+            for cell in re.findall("<td>(.*?)</td>", row, re.DOTALL)
+        ]
+        if cells:
+            rows[cells[0]] = cells[1:]
+    for key, value in keys_of(path):
+        if key == "hydra.help.template":
+            assert value.split("\n")[0] in " ".join(unescape(re.sub("<[^>]*>", "", section)).split("\n"))
+            continue
+        shown, _ = rows[key]
+        assert yaml.safe_load(shown) == value
+    text = unescape(re.sub("<[^>]*>", "", section))
+    for line in path.read_text(encoding="utf-8").splitlines():
+        comment = re.search(r"[^#\s].*\s#\s(.*)$", line)
+        if comment and not line.startswith("      "):
+            assert comment[1].replace("`", "") in text
+
+
+# The paper --------------------------------------------------------------------------------------------------
+
+
+def paper_rows() -> list[list[str]]:
+    lines = (DOCS / "paper.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return [row for row in rows if row[0] != "paper"]
+
+
+def test_the_paper_s_map_names_what_is_there():
+    equations, shown = set(), set()
+    for paper, what, file, name, *command in paper_rows():
+        path = ROOT / file.strip("`")
+        assert path.is_file(), what
+        if name:
+            thing = import_module(".".join(path.relative_to(ROOT / "src").with_suffix("").parts))
+            for part in name.strip("`").split("."):
+                thing = getattr(thing, part)
+            own = thing.__module__.replace(".", "/")
+            assert path.as_posix().endswith(f"{own}.py"), f"{name} is from {own}"
+        shown |= set(re.findall(r"(?:Figure|Table|Section) \d(?:\.\d)?", paper))
+        for number in re.findall(r"Eq\. (\d)", paper):
+            equations.add(int(number))
+            assert int(number) in equations_of(path), f"{path.name} does not say that it is Eq. {number}"
+        if command and path.parent.name == "experiment":
+            assert command[0] == f"`python -m glre_pyg.train experiment={path.stem}`"
+    assert equations == set(range(1, 10))
+    assert shown >= {f"Table {number}" for number in range(1, 7)} | {
+        f"Figure {number}" for number in (2, 3, 4)
+    }
+    assert shown >= {f"Section 3.{number}" for number in range(1, 5)} | {
+        f"Section 4.{number}" for number in range(1, 6)
+    }
+
+
+def equations_of(path: Path) -> set[int]:
+    """The equations that a file says are its own."""
+    found: set[int] = set()
+    for first, last in re.findall(r"Eqs?\. (\d)(?:(?:-| and | to )(\d))?", path.read_text(encoding="utf-8")):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def test_the_paper_s_map_has_every_experiment_of_its_tables():
+    named = {Path(row[2].strip("`")).stem for row in paper_rows()}
+    commands = {row[4].rpartition("=")[2].strip("`") for row in paper_rows() if len(row) > 4}
+    tables = {path.stem for path in (CONF / "experiment").glob("*.yaml")} - {
+        "released_cdr",
+        "synthetic_layers",
+    }
+    assert tables <= named | commands

@@ -1,0 +1,304 @@
+"""From files to files: every kind of input and output, and what becomes of input that is bad."""
+
+import csv
+import io
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from documents import LABELS, glre, random_documents, subwords
+from glre_pyg.commands import predict
+from glre_pyg.config import config_dir
+from glre_pyg.corpora.formats import read_documents, write_documents
+from glre_pyg.document import Document, InputError
+from glre_pyg.extraction import extract
+from glre_pyg.extractor import RelationExtractor
+from glre_pyg.runs import Run
+
+TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
+NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\tDisease\n"
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    torch.manual_seed(0)
+    pieces = subwords(random_documents(6))
+    dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
+    dataset |= {
+        "train": None,
+        "dev": None,
+        "test": None,
+        "relations": list(LABELS.relations),
+        "directed": True,
+    }
+    dataset |= {"types": list(LABELS.types), "pair_types": None}
+    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
+    return Run(glre(pieces).eval(), pieces, LABELS, 0.0, config, None)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "names.tsv").write_text(NAMES)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+DICTIONARY = ("mentions=dictionary", "mentions.file=names.tsv")
+
+
+def settings(*overrides: str) -> DictConfig:
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return compose("predict", ["run=run", *overrides])
+
+
+def extracted(run: Run, *overrides: str) -> int:
+    config = settings(*overrides)
+    return extract(run, config, Path(config.output))
+
+
+def documents(count: int = 5) -> list[Document]:
+    """Documents whose mentions do not cross."""
+    return [
+        each
+        for each in random_documents(12, composites=0)
+        if not any(
+            one.start < other.start < one.end < other.end for one in each.mentions for other in each.mentions
+        )
+    ][:count]
+
+
+# Inputs
+
+
+def test_a_text_file_and_a_dictionary(run, here):
+    assert extracted(run, "input=text.txt", "output=out.jsonl", *DICTIONARY) == 0
+    [found] = read_documents(here / "out.jsonl")
+    assert (found.id, found.text) == ("text", TEXT)
+    assert [(entity.id, len(entity.mentions)) for entity in found.entities] == [
+        ("C1", 1),
+        ("D1", 2),
+        ("C2", 1),
+    ]
+    assert len(found.sentences) == 3
+    assert len(found.facts) == 12  # the threshold is 0: every pair
+
+
+def test_a_text_can_be_typed_or_piped_in(run, here, monkeypatch):
+    extracted(run, "input=text.txt", "output=file.jsonl", *DICTIONARY)
+    settings_of_text = settings("output=typed.jsonl", *DICTIONARY)
+    settings_of_text.text = TEXT
+    assert extract(run, settings_of_text, Path("typed.jsonl")) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert extracted(run, "input=-", "output=piped.jsonl", *DICTIONARY) == 0
+    [one], [two], [three] = (read_documents(here / f"{name}.jsonl") for name in ("file", "typed", "piped"))
+    assert replace(two, id="text", facts=()) == replace(three, id="text", facts=()) == replace(one, facts=())
+    assert (two.id, three.id) == ("text", "stdin")
+
+
+def test_documents_can_be_piped_in(run, here, monkeypatch):
+    write_documents(documents(), here / "in.pubtator")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((here / "in.pubtator").read_bytes())))
+    assert extracted(run, "input=-", "form=pubtator", "output=out.jsonl") == 0
+    assert [each.id for each in read_documents(here / "out.jsonl")] == [each.id for each in documents()]
+
+
+@pytest.mark.parametrize("ending", ["pubtator", "jsonl", "json", "spacy"])
+def test_marked_mentions_are_taken_as_they_are(run, here, ending):
+    given = documents()
+    extracted_name = f"in.{ending}"
+    if ending == "spacy":
+        from glre_pyg.spacy_docs import write_spacy
+
+        write_spacy(given, here / extracted_name)
+    else:
+        write_documents(given, here / extracted_name, lossy=True)
+    assert extracted(run, f"input={extracted_name}", "output=out.jsonl") == 0
+    found = list(read_documents(here / "out.jsonl"))
+    assert [each.id for each in found] == [each.id for each in given]
+    for one, other in zip(found, given, strict=True):
+        assert {mention.span for mention in one.mentions} == {mention.span for mention in other.mentions}
+
+
+def test_a_folder_is_read_file_by_file(run, here, capsys):
+    folder = here / "folder"
+    folder.mkdir()
+    write_documents(documents(2), folder / "b.pubtator")
+    (folder / "a.txt").write_text(TEXT)
+    (folder / "c.txt").write_bytes(b"caf\xe9 velorin")
+    (folder / "notes.md").write_text("no document")
+    assert extracted(run, "input=folder", "output=out.jsonl", *DICTIONARY) == 1
+    found = list(read_documents(here / "out.jsonl"))
+    assert [each.id for each in found] == ["a", *(each.id for each in documents(2))]
+    assert capsys.readouterr().err.splitlines() == [
+        "error: c.txt: c: line 1: byte 4 is not UTF-8",
+        "left out: 1",
+    ]
+
+
+def test_a_dictionary_replaces_the_mentions_that_are_there(run, here):
+    write_documents(documents(), here / "in.pubtator")
+    extracted(run, "input=in.pubtator", "output=out.jsonl", *DICTIONARY)
+    for each in read_documents(here / "out.jsonl"):
+        assert {identifier for mention in each.mentions for identifier in mention.ids} <= {"C1", "C2", "D1"}
+
+
+def test_mentions_of_other_types_are_left_out_and_counted(run, here, capsys):
+    (here / "names.tsv").write_text(NAMES + "patients\tP\tPeople\n")
+    extracted(run, "input=text.txt", "output=out.jsonl", *DICTIONARY)
+    [found] = read_documents(here / "out.jsonl")
+    assert {mention.type for mention in found.mentions} == {"Chemical", "Disease"}
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "mentions of types that the run does not know were left out: 1 People"
+    )
+
+
+def test_a_text_file_that_begins_as_pubtator_does_is_pubtator(run, here):
+    write_documents(documents(2), here / "in.pubtator")
+    (here / "in.pubtator").rename(here / "in.txt")
+    assert extracted(run, "input=in.txt", "output=out.jsonl") == 0
+    assert len(list(read_documents(here / "out.jsonl"))) == 2
+
+
+# Outputs
+
+
+def test_outputs_hold_the_same_facts(run, here):
+    write_documents(documents(), here / "in.jsonl")
+    for ending in ("jsonl", "pubtator", "json", "csv", "nt", "spacy", "html"):
+        assert extracted(run, "input=in.jsonl", f"output=out.{ending}", "reasons=false") == 0
+    found = {each.id: each for each in read_documents(here / "out.jsonl")}
+    count = sum(len(each.facts) for each in found.values())
+    assert count
+    for ending in ("pubtator", "json"):
+        assert sum(len(each.facts) for each in read_documents(here / f"out.{ending}")) == count
+    with (here / "out.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["document"], row["head"], row["tail"], row["relation"]) for row in rows] == [
+        (each.id, fact.head, fact.tail, fact.relation) for each in found.values() for fact in each.facts
+    ]
+    statements = re.findall(r"rdf-syntax-ns#Statement>", (here / "out.nt").read_text())
+    assert len(statements) == count
+
+
+def test_line_breaks_of_a_text_are_spaces_in_pubtator(run, here):
+    assert extracted(run, "input=text.txt", "output=out.pubtator", *DICTIONARY) == 0
+    [found] = read_documents(here / "out.pubtator")
+    assert found.text == TEXT.replace("\n", " ")
+
+
+def test_a_page_has_candidates_down_to_the_floor_and_the_gold_facts(run, here):
+    given = documents()
+    write_documents(given, here / "in.jsonl")
+    extracted(run, "input=in.jsonl", "output=out.html", "threshold=0.99", "floor=0.2", "reasons=false")
+    page = (here / "out.html").read_text()
+    assert all(each.id in page for each in given)
+    assert "Content-Security-Policy" in page
+
+
+def test_reasons_are_given_where_they_are_asked_for(run, here):
+    write_documents(documents(2), here / "in.jsonl")
+    extracted(run, "input=in.jsonl", "output=out.jsonl", "reasons=true")
+    for line in (here / "out.jsonl").read_text().splitlines():
+        for fact in json.loads(line)["facts"]:
+            assert fact["reasons"]["path"]
+            assert fact["omissions"]
+
+
+def test_the_command_is_the_extractor(run, here):
+    write_documents(documents(), here / "in.jsonl")
+    extracted(run, "input=in.jsonl", "output=out.jsonl", "threshold=0.5", "chunk=2")
+    found = RelationExtractor(run)(documents(), threshold=0.5, reasons=False)
+    for one, other in zip(read_documents(here / "out.jsonl"), found, strict=True):
+        assert {(fact.head, fact.tail, fact.extra) for fact in one.facts} == {
+            (fact.head, fact.tail, fact.extra) for fact in other.facts
+        }
+
+
+# Bad input: one line each, and the others are written
+
+GOOD = '{"id": "good", "text": "velorin rash", "mentions": []}\n'
+BAD = {
+    "not UTF-8": ("bad.txt", b"caf\xe9", "bad.txt: bad: line 1: byte 4 is not UTF-8"),
+    "empty text": ("bad.txt", b" \n", "bad.txt: bad: there is no text"),
+    "empty file": ("bad.jsonl", b"", "bad.jsonl: there are no documents in this file"),
+    "too long": (
+        "bad.txt",
+        b"word " * 100_000,
+        "bad.txt: bad: the text has 100000 words, and max_words is 50000",
+    ),
+    "overlapping spans": (
+        "bad.jsonl",
+        b'{"id": "1", "text": "cardiac arrest today", "mentions": [{"start": 0, "end": 14, "type": "Disease", '
+        b'"ids": ["A"]}, {"start": 8, "end": 20, "type": "Disease", "ids": ["B"]}]}\n',
+        "bad.jsonl: 1: mentions 'cardiac arrest' at 0 to 14 and 'arrest today' at 8 to 20 overlap, and neither "
+        "is inside the other",
+    ),
+    "an id that nobody mentions": (
+        "bad.jsonl",
+        b'{"id": "1", "text": "a b", "mentions": [{"start": 0, "end": 1, "type": "Disease", "ids": ["A"]}], '
+        b'"facts": [{"head": "A", "relation": "treats", "tail": "B"}]}\n',
+        "bad.jsonl:1: 1: facts[0].tail: no mention has 'B'",
+    ),
+    "an id that nobody mentions, in PubTator": (
+        "bad.pubtator",
+        b"1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\tB\n",
+        "bad.pubtator:3: 1: no mention has tail 'B' of relation 'treats'",
+    ),
+    "a type that the run does not know": (
+        "bad.pubtator",
+        b"1|t|a b\n1\t0\t1\ta\tPlanet\tA\n",
+        "1: entity type 'Planet' is not one of Chemical, Disease, Gene",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_named_in_one_line_and_the_others_are_written(run, here, capsys, kind):
+    name, content, line = BAD[kind]
+    folder = here / "folder"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    (folder / "good.jsonl").write_text(GOOD)
+    searched = DICTIONARY if name.endswith(".txt") else ()
+    assert extracted(run, "input=folder", "output=out.jsonl", *searched) == 1
+    assert capsys.readouterr().err.splitlines() == [f"error: {line}", "left out: 1"]
+    assert [each.id for each in read_documents(here / "out.jsonl")] == ["good"]
+
+
+def test_without_a_good_document_nothing_is_written(run, here):
+    (here / "bad.txt").write_bytes(b"\xff")
+    assert extracted(run, "input=bad.txt", "output=out.jsonl", *DICTIONARY) == 1
+    assert sorted(path.name for path in here.iterdir()) == ["bad.txt", "names.tsv", "text.txt"]
+
+
+def test_plain_text_without_a_way_to_find_mentions(run, here, capsys):
+    assert extracted(run, "input=text.txt", "output=out.jsonl") == 1
+    assert capsys.readouterr().err.startswith("error: text.txt: plain text has no marked mentions: ")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["output=out.txt", "input=x"], r"out\.txt: plain text holds no relations"),
+        (["output=no/out.csv", "input=x"], r"no/out\.csv: cannot be written, its folder is missing"),
+        (["output=out.csv", "input=x", "threshold=high"], "threshold: 'high' is not a number"),
+        (["output=out.csv", "input=x", "chunk=0"], "chunk: 0 documents at a time are none"),
+    ],
+)
+def test_settings_are_checked_before_the_run_is_loaded(here, overrides, message):
+    with pytest.raises(InputError, match=message):
+        predict(settings(*overrides))
+
+
+@pytest.mark.parametrize("overrides", [[], ["input=a", "text=b"]])
+def test_there_is_one_input(run, here, overrides):
+    with pytest.raises(InputError, match="input: give input=FILE"):
+        extracted(run, "output=out.jsonl", *overrides)

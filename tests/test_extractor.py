@@ -1,0 +1,220 @@
+"""The extractor: what it finds is what the model says, and its reasons are measured as documented."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from documents import LABELS, document, glre, no_entity, no_pair, random_documents, subwords, two_sentences
+from glre_pyg import RelationExtractor
+from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
+from glre_pyg.document import Document, Fact, InputError, Sentence
+from glre_pyg.explain import explain
+from glre_pyg.omission import omissions, without_sentence
+from glre_pyg.runs import Run
+
+DOCUMENTS = [two_sentences(), no_pair(), no_entity(), *random_documents(6)]
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    torch.manual_seed(0)
+    pieces = subwords(DOCUMENTS)
+    model = glre(pieces).eval()
+    return Run(model, pieces, LABELS, 0.5, OmegaConf.create({"eval_batch_size": 4}), None)
+
+
+@pytest.fixture(scope="module")
+def extractor(run: Run) -> RelationExtractor:
+    return RelationExtractor(run)
+
+
+# Facts
+
+
+def test_what_is_found_is_what_the_model_says(run, extractor):
+    graphs = run.graphs(DOCUMENTS)
+    found = extractor(DOCUMENTS, reasons=False)
+    assert [each.id for each in found] == [each.id for each in DOCUMENTS]
+    facts = 0
+    for each, graph, table in zip(found, graphs, run.predict(graphs), strict=True):
+        ids = graph["entity"].id
+        pairs = [(ids[head], ids[tail]) for head, tail in graph.pair_index.t().tolist()]
+        expected = {
+            (*pairs[row], LABELS.relations[column]): table[row, column]
+            for row, column in np.argwhere(table > 0.5).tolist()
+        }
+        assert {(fact.head, fact.tail, fact.relation): fact.probability for fact in each.facts} == (
+            pytest.approx(expected, abs=1e-5)
+        )
+        entities = {entity.id: entity.mentions for entity in each.entities}
+        for fact in each.facts:
+            assert fact.extra == (f"{fact.probability:.6f}",)
+            assert fact.is_predicted and fact.threshold == 0.5
+            assert (fact.head_mentions, fact.tail_mentions) == (entities[fact.head], entities[fact.tail])
+            assert fact.reasons is fact.omissions is None
+        probabilities = [fact.probability for fact in each.facts]
+        assert probabilities == sorted(probabilities, reverse=True)
+        facts += len(each.facts)
+    assert facts
+
+
+def test_thresholds_and_the_floor(run, extractor):
+    highest = extractor(DOCUMENTS, threshold=1.0, reasons=False)
+    assert all(each.facts == () for each in highest)
+    limits = np.array([1.0, 0.0])
+    for each in extractor(DOCUMENTS, threshold=limits, reasons=False):
+        assert {fact.relation for fact in each.facts} <= {LABELS.relations[1]}
+    for given, facts in extractor.found(DOCUMENTS, threshold=0.6, floor=0.0):
+        assert len(facts) == len(given.entities) * (len(given.entities) - 1) * len(LABELS.relations)
+        assert all(fact.is_predicted == (fact.probability > 0.6) for fact in facts)
+
+
+def test_documents_may_come_in_any_chunks(extractor):
+    whole = extractor(DOCUMENTS, reasons=False)
+    for chunk in (1, 4):
+        parts = list(extractor.stream(iter(DOCUMENTS), chunk=chunk))
+        for one, other in zip(whole, parts, strict=True):
+            assert [replace(fact, probability=0, extra=()) for fact in one.facts] == [
+                replace(fact, probability=0, extra=()) for fact in other.facts
+            ]
+
+
+def test_facts_of_the_input_are_not_looked_at(extractor):
+    blind = [replace(each, facts=()) for each in DOCUMENTS]
+    assert extractor(DOCUMENTS) == extractor(blind)
+
+
+def test_a_document_that_cannot_be_worked_on_is_told_of(extractor):
+    bad = document(["velorin caused rash ."], [(0, 1, "Planet", "V"), (2, 3, "Disease", "R")], name="bad")
+    with pytest.raises(InputError, match="bad: entity type 'Planet'"):
+        extractor([bad])
+    told: list[InputError] = []
+    found = list(extractor.stream([DOCUMENTS[0], bad, DOCUMENTS[3]], refused=told.append))
+    assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[3].id]
+    assert [str(error).split(":")[0] for error in told] == ["bad"]
+
+
+# What sentences are worth
+
+
+def test_without_a_sentence_the_text_closes_up():
+    given = document(
+        ["one velorin two .", "ostamide three rash .", "four velorin ."],
+        [(1, 2, "Chemical", "V"), (4, 5, "Chemical", "O"), (6, 7, "Disease", "R"), (9, 10, "Chemical", "V")],
+        [("V", "causes", "R")],
+    )
+    cut = {number: without_sentence(given, number) for number in range(3)}
+    assert [cut[number].text for number in range(3)] == [
+        "ostamide three rash . four velorin .",
+        "one velorin two . four velorin .",
+        "one velorin two . ostamide three rash .",
+    ]
+    for each in cut.values():
+        assert len(each.sentences) == 2 and each.facts == ()
+        for mention in each.mentions:
+            names = {"V": "velorin", "O": "ostamide", "R": "rash"}
+            assert each.text[mention.start : mention.end] == names[mention.ids[0]]
+    assert [entity.id for entity in cut[1].entities] == ["V"]
+    assert without_sentence(without_sentence(cut[0], 0), 0).text == ""
+
+
+@pytest.mark.parametrize("number", range(3, 9))
+def test_without_a_sentence_words_are_those_of_the_others(number):
+    given = DOCUMENTS[number]
+    words = given.word_texts()
+    for left in range(len(given.sentences)):
+        shorter = without_sentence(given, left)
+        kept = [sentence for index, sentence in enumerate(given.sentences) if index != left]
+        assert shorter.word_texts() == [word for of in kept for word in words[of.start : of.end]]
+        assert len(shorter.mentions) == sum(given.sentence_of(mention) != left for mention in given.mentions)
+
+
+def test_white_space_of_any_kind_goes_with_its_sentence():
+    text = " \n A b.\t\tC d. \r\n E f.  "
+    given = Document(
+        "w",
+        text,
+        tuple((text.index(word), text.index(word) + len(word)) for word in ("A", "b.", "C", "d.", "E", "f.")),
+        (Sentence(0, 2), Sentence(2, 4), Sentence(4, 6)),
+        (),
+    )
+    assert [without_sentence(given, number).text for number in range(3)] == [
+        " \n C d. \r\n E f.  ",
+        " \n A b. \r\n E f.  ",
+        " \n A b.\t\tC d.  ",
+    ]
+
+
+def test_omissions_are_what_the_model_says_without_a_sentence(run):
+    given = next(each for each in DOCUMENTS if len(each.sentences) > 2 and len(each.entities) > 3)
+    head, tail = LABELS.candidates(given)[0]
+    [found] = omissions(run, given, [(head, "treats", tail)])
+    [whole] = run.graphs([given])
+    before = run.predict([whole])[0][0, 1]
+    for each in found:
+        shorter = without_sentence(given, each.sentence)
+        ids = [entity.id for entity in shorter.entities]
+        if {head, tail} <= set(ids):
+            [graph] = run.graphs([shorter])
+            pairs = graph.pair_index.t().tolist()
+            row = pairs.index([ids.index(head), ids.index(tail)])
+            expected = run.predict([graph])[0][row, 1]
+            assert each.probability == pytest.approx(expected, abs=1e-5)
+            assert each.change == pytest.approx(expected - before, abs=1e-5)
+        else:
+            assert each.probability is each.change is None
+
+
+def test_omissions_have_every_sentence_once_in_the_documented_order(extractor):
+    seen = 0
+    for each in extractor(DOCUMENTS):
+        for fact in each.facts:
+            assert sorted(one.sentence for one in fact.omissions) == list(range(len(each.sentences)))
+            keys = [
+                (one.change is not None, one.change or 0.0, one.sentence if one.change is None else 0)
+                for one in fact.omissions
+            ]
+            assert keys == sorted(keys)
+            seen += any(one.change is None for one in fact.omissions)
+    assert seen
+
+
+def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
+    [found] = omissions(run, two_sentences(), [("V", "causes", "R")])
+    assert [(each.sentence, each.probability is None) for each in found] == [(0, True), (1, False)]
+
+
+# Reasons
+
+
+def test_reasons_are_those_of_explain_and_only_facts_are_measured(run, extractor):
+    for given, facts in extractor.found(DOCUMENTS, floor=0.2, threshold=0.55, reasons=True):
+        pairs = [(fact.head, fact.tail) for fact in facts]
+        expected = dict(zip(pairs, explain(run, given, pairs), strict=True)) if pairs else {}
+        for fact in facts:
+            assert fact.reasons == expected[fact.head, fact.tail]
+            assert (fact.omissions is not None) == fact.is_predicted
+
+
+# JSON lines
+
+
+def test_json_lines_have_what_the_model_says_and_can_be_read_again(extractor, tmp_path):
+    found = extractor(DOCUMENTS[:4])
+    write_jsonl(found, tmp_path / "found.jsonl")
+    records = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    for record, each in zip(records, found, strict=True):
+        for row, fact in zip(record["facts"], each.facts, strict=True):
+            assert (row["probability"], row["threshold"]) == (fact.probability, 0.5)
+            assert [one["sentence"] for one in row["omissions"]] == [one.sentence for one in fact.omissions]
+            assert row["reasons"]["path"][0]["name"] == fact.reasons.path[0].name
+            weights = [one["weight"] for one in row["reasons"]["head_mentions"]]
+            assert sum(weights) == pytest.approx(1)
+    again = list(read_jsonl(tmp_path / "found.jsonl"))
+    assert [each.facts for each in again] == [
+        tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in each.facts) for each in found
+    ]

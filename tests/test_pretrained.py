@@ -1,0 +1,824 @@
+"""Models that come and go: what is saved, what is refused, and the hub in between."""
+
+import copy
+import hashlib
+import io
+import json
+import pickle
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from huggingface_hub import ModelCard, ModelHubMixin, constants
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+
+from documents import glre, odd_documents, random_documents, subwords
+from glre_pyg import GLRE
+from glre_pyg.card import model_card
+from glre_pyg.checksums import CHECKSUMS, verify
+from glre_pyg.config import config_dir
+from glre_pyg.corpora.jsonl import write_jsonl
+from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.document import InputError
+from glre_pyg.experiment import train
+from glre_pyg.models.base import RelationModel
+from glre_pyg.parts import without_places
+from glre_pyg.pretrained import folder_of
+from glre_pyg.runs import load
+from glre_pyg.trust import check_config
+from hub_server import Repository, serve_hub
+
+SIZES = {"train": 4, "dev": 3, "test": 3}
+SMALL = ["encoder=tiny", "training.epochs=1", "model.nodes.hidden_channels=8", "training.batch_size=4"]
+SAVED = {
+    *("model.safetensors", "config.yaml", "labels.json", "scores.json", "environment.json", CHECKSUMS),
+    *("README.md", "encoder/pieces.json", "encoder/config.json", "encoder/tokenizer.json"),
+    "encoder/tokenizer_config.json",
+}
+TOKEN = "of the token"
+
+
+class Sibling(GLRE):
+    """A model of somebody's own."""
+
+
+class Stranger(RelationModel):
+    """A model that no folder holds."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run in its directory, and the directory."""
+    folder = tmp_path_factory.mktemp("trained")
+    for split, size in SIZES.items():
+        write_jsonl(SyntheticCorpus().generate(split, size), folder / f"{split}.jsonl")
+    files = [f"dataset.{split}={folder}/{split}.jsonl" for split in SIZES]
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose("train", overrides=[*SMALL, "dataset=jsonl", *files, "cache=false"])
+    return train(config, folder / "run"), folder / "run"
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return RelationModel.from_pretrained(run[1])
+
+
+@pytest.fixture(scope="module")
+def original(model, tmp_path_factory):
+    """A saved model that no test changes."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def saved(original, tmp_path):
+    """A saved model that is a test's own."""
+    return copy_of(original, tmp_path / "model")
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with serve_hub(monkeypatch, tmp_path / "hub") as server:
+        yield server
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def copy_of(folder, target):
+    for name, content in contents(folder).items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(content)
+    return target
+
+
+def probabilities(run):
+    documents = list(SyntheticCorpus().generate("test", 3))
+    return np.concatenate(run.predict(run.graphs(documents)))
+
+
+def same_weights(first, second):
+    ours, theirs = first.state_dict(), second.state_dict()
+    return ours.keys() == theirs.keys() and all(value.equal(theirs[name]) for name, value in ours.items())
+
+
+def same_model(first, second):
+    """Whether two folders hold the same; safetensors writes its notes on shared tensors in any order."""
+    ours, theirs = contents(first), contents(second)
+    for files in (ours, theirs):
+        files.pop("model.safetensors"), files.pop(CHECKSUMS)
+    return ours == theirs and same_weights(load(first).model, load(second).model)
+
+
+def refusal(call, *arguments, **options):
+    """The line in which something is refused."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    return line
+
+
+def changed(folder, name, change):
+    """Change a YAML or JSON file of a saved model that has no checksums."""
+    (folder / CHECKSUMS).unlink(missing_ok=True)
+    content = yaml.safe_load((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(yaml.safe_dump(content) if name.endswith("yaml") else json.dumps(content))
+
+
+# What is saved
+
+
+def test_a_saved_model_is_the_run(run, original):
+    before, after = load(run[1]), load(original)
+    assert same_weights(before.model, after.model)
+    assert np.array_equal(probabilities(before), probabilities(after))
+    assert (before.labels, before.threshold) == (after.labels, after.threshold)
+    assert before.model.parts.scores == after.model.parts.scores
+
+
+def test_a_saved_model_is_these_files(original):
+    assert contents(original).keys() == SAVED
+    names = json.loads((original / CHECKSUMS).read_text())
+    assert names.keys() == SAVED - {CHECKSUMS, "README.md"}
+    for name, digest in names.items():
+        assert hashlib.sha256((original / name).read_bytes()).hexdigest() == digest
+
+
+def test_what_was_trained_can_be_saved_at_once(run, original, tmp_path):
+    run[0].model.save_pretrained(tmp_path / "model")
+    assert contents(tmp_path / "model").keys() == SAVED
+    assert same_weights(load(tmp_path / "model").model, run[0].model)
+    assert load(tmp_path / "model").threshold == load(original).threshold
+
+
+def test_saving_what_was_saved_changes_nothing(original, tmp_path):
+    GLRE.from_pretrained(original).save_pretrained(tmp_path / "again")
+    assert same_model(tmp_path / "again", original)
+
+
+def test_nothing_says_where_it_was_trained(run, original):
+    place = str(run[1].parent)
+    assert place in (run[1] / "config.yaml").read_text()
+    assert not [name for name, content in contents(original).items() if place.encode() in content]
+    assert load(original).config.dataset.train == "train.jsonl"
+
+
+def test_places_are_left_out():
+    config = {
+        "cache": "/home/me/cache",
+        "dataset": {
+            "root": "data",
+            "train": "/data/my train.json",
+            "dev": "C:\\Data\\dev.json",
+            "test": None,
+        },
+        "encoder": {"name": "hf", "pieces": {"name": "owner/model", "vectors": "~/glove.txt"}},
+        "start": "../runs/first",
+        "frozen": r"word_embeddings|\.layer\.[01]\.",
+        "seeds": [1, "/tmp/seed"],
+        "name": ".",
+    }
+    assert without_places(OmegaConf.create(config)) == {
+        "cache": None,
+        "dataset": {"root": None, "train": "my train.json", "dev": "dev.json", "test": None},
+        "encoder": {"name": "hf", "pieces": {"name": "owner/model", "vectors": "glove.txt"}},
+        "start": "first",
+        "frozen": r"word_embeddings|\.layer\.[01]\.",
+        "seeds": [1, "seed"],
+        "name": ".",
+    }
+
+
+def test_a_run_that_goes_on_has_new_checksums(run, tmp_path):
+    folder = copy_of(run[1], tmp_path / "run")
+    config = OmegaConf.load(folder / "config.yaml")
+    config.training.epochs = 2
+    OmegaConf.save(config, folder / "config.yaml")
+    assert "config.yaml: is not the file that was saved" in refusal(verify, folder)
+    train(OmegaConf.merge(config, {"training": {"resume": str(folder)}}), folder)
+    verify(folder)
+
+
+def test_a_run_that_is_finished_has_checksums(run, tmp_path):
+    verify(run[1])
+    folder = copy_of(run[1], tmp_path / "run")
+    (folder / "scores.json").write_text((folder / "scores.json").read_text() + " ")
+    assert "scores.json: is not the file that was saved" in refusal(load, folder)
+    (folder / CHECKSUMS).unlink()  # as runs of before have none
+    assert same_weights(load(folder).model, run[0].model)
+
+
+def test_known_facts_and_thresholds_by_relation_are_kept(original, tmp_path):
+    (original_copy := copy_of(original, tmp_path / "first"))
+    (original_copy / CHECKSUMS).unlink()
+    facts = [["Aspirin", "asthma", "CID"]]
+    (original_copy / "known_facts.json").write_text(json.dumps(facts))
+    relations = load(original_copy).labels.relations
+    changed(
+        original_copy, "scores.json", lambda scores: scores.update(threshold=dict.fromkeys(relations, 0.25))
+    )
+    RelationModel.from_pretrained(original_copy).save_pretrained(tmp_path / "second")
+    again = load(tmp_path / "second")
+    assert again.known.facts == {tuple(facts[0])}
+    assert again.threshold.tolist() == [0.25] * len(relations)
+    assert "known_facts.json" in json.loads((tmp_path / "second" / CHECKSUMS).read_text())
+
+
+def test_a_card_is_not_overwritten(original, model, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("mine")
+    model.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert "README.md: is kept" in capsys.readouterr().out
+
+
+def test_pieces_of_something_else_are_no_part_of_a_model(model, tmp_path):
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "added_tokens.json").write_text("{}")
+    assert "encoder/added_tokens.json: is of something else" in refusal(model.save_pretrained, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert str(tmp_path / "file") in refusal(model.save_pretrained, tmp_path / "file")
+
+
+# Models
+
+
+def test_a_model_stays_a_module():
+    pieces = subwords(odd_documents())
+    bare = glre(pieces)
+    assert isinstance(bare, ModelHubMixin)
+    assert isinstance(bare, torch.nn.Module)
+    assert bare._hub_mixin_config is None  # nothing of its arguments is kept
+    assert not [name for name in bare.state_dict() if "parts" in name]
+
+
+def test_a_model_without_parts_says_what_to_do(hub, tmp_path):
+    bare = glre(subwords(odd_documents()))
+    for line in (
+        refusal(bare.save_pretrained, tmp_path / "model"),
+        refusal(bare.push_to_hub, "me/model", token=TOKEN),
+        refusal(bare.generate_model_card),
+    ):
+        assert line.startswith("GLRE: cannot be saved without tokenizer, labels and scores")
+        assert "glre_pyg.experiment.train" in line
+    assert not (tmp_path / "model").exists()
+    assert not hub.asked
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_can_be_saved(duplicate, model, original, tmp_path):
+    twin = duplicate(model)
+    assert twin is not model
+    twin.save_pretrained(tmp_path / "twin")
+    assert same_model(tmp_path / "twin", original)
+
+
+def test_a_sibling_needs_nothing_more(saved, tmp_path, monkeypatch):
+    name = f"{__name__}.Sibling"
+    changed(saved, "config.yaml", lambda config: config["model"].update(_target_=name))
+    found = Sibling.from_pretrained(saved)
+    assert type(found) is Sibling
+    found.save_pretrained(tmp_path / "again")
+    assert type(Sibling.from_pretrained(tmp_path / "again")) is Sibling
+    assert "# Sibling on" in (tmp_path / "again" / "README.md").read_text()
+    # Without the class at hand, its package has to be named.
+    assert f"model._target_: '{name}'" in refusal(RelationModel.from_pretrained, saved)
+    monkeypatch.setenv("GLRE_TRUST", f"other, {__name__}")
+    assert type(RelationModel.from_pretrained(saved)) is Sibling
+
+
+def test_another_class_is_one_line(original):
+    line = refusal(Stranger.from_pretrained, original)
+    assert line.endswith("is a GLRE, not a Stranger: use GLRE.from_pretrained")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("name", sorted(SAVED - {CHECKSUMS, "README.md"}))
+def test_a_file_that_is_not_what_was_saved_is_named(name, saved):
+    whole = (saved / name).read_bytes()
+    altered = bytearray(whole)
+    altered[len(whole) // 2] ^= 1
+    for content in (bytes(altered), whole[: len(whole) // 2], whole + b"\n"):
+        (saved / name).write_bytes(content)
+        line = refusal(load, saved)
+        assert line.startswith(f"{saved / name}: is not the file that was saved (sha256 ")
+        assert hashlib.sha256(content).hexdigest() in line
+    (saved / name).unlink()
+    assert refusal(load, saved).startswith(f"{saved / name}: is missing")
+
+
+def test_a_file_that_was_not_saved_is_named(saved):
+    (saved / "encoder" / "added_tokens.json").write_text('{"aspirin": 5}')
+    assert refusal(load, saved).startswith(f"{saved / 'encoder/added_tokens.json'}: was not saved")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"\xff", "not JSON"),
+        (b'{"../../etc/passwd": "0"}', "is missing"),
+    ],
+)
+def test_broken_checksums_are_one_line(content, reason, saved):
+    (saved / CHECKSUMS).write_bytes(content)
+    assert reason in refusal(load, saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("config.yaml", "a: [", "config.yaml: not YAML"),
+        ("config.yaml", "\x00", "config.yaml: not YAML"),
+        ("config.yaml", "!!python/object/apply:os.getcwd []", "config.yaml: not YAML"),
+        ("config.yaml", "- 1", "config.yaml: not a mapping"),
+        ("config.yaml", "", "config.yaml: model._target_: is missing"),
+        ("labels.json", "{", "labels.json: not JSON"),
+        ("labels.json", "3", "labels.json: not a JSON object"),
+        ("labels.json", '{"relations": []}', "labels.json: types: is missing"),
+        (
+            "labels.json",
+            '{"relations": "CID", "types": [], "pair_types": null}',
+            "labels.json: relations: not",
+        ),
+        (
+            "labels.json",
+            '{"relations": [], "types": [], "pair_types": [["A"]]}',
+            "labels.json: pair_types: not",
+        ),
+        (
+            "labels.json",
+            '{"relations": [], "types": [], "pair_types": null, "directed": 2}',
+            "directed: neither",
+        ),
+        ("scores.json", '{"threshold": 0.5', "scores.json: not JSON"),
+        ("scores.json", "{}", "scores.json: threshold: not a number"),
+        ("scores.json", '{"threshold": {"other": 0.5}}', "scores.json: threshold: not a number"),
+        ("known_facts.json", "[[1]]", "known_facts.json: [0]: not"),
+        ("environment.json", "[]", "environment.json: not a JSON object"),
+        ("encoder/pieces.json", "{", "encoder: JSONDecodeError"),
+        ("encoder/pieces.json", "{}", "encoder: TypeError"),
+        ("encoder/config.json", "{", "encoder: "),
+        ("encoder/tokenizer.json", "{", "encoder: "),
+        ("model.safetensors", "", "model.safetensors: not a whole file of safetensors"),
+        ("model.safetensors", "x" * 4096, "model.safetensors: not a whole file of safetensors"),
+    ],
+)
+def test_a_malformed_file_is_one_line(name, content, reason, saved):
+    (saved / CHECKSUMS).unlink()
+    (saved / name).write_text(content)
+    line = refusal(load, saved)
+    assert str(saved) in line
+    assert reason in line
+
+
+@pytest.mark.parametrize("name", sorted(SAVED - {CHECKSUMS, "README.md", "environment.json"}))
+def test_a_missing_file_is_one_line(name, saved):
+    (saved / CHECKSUMS).unlink()
+    (saved / name).unlink()
+    if name == "encoder/tokenizer_config.json":
+        return load(saved) and None  # what it says is in tokenizer.json, too
+    assert str(saved) in refusal(load, saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda config: config.pop("model"), "config.yaml: model._target_: is missing"),
+        (lambda config: config.pop("encoder"), "config.yaml: encoder.pieces._target_: is missing"),
+        (lambda config: config.update(eval_batch_size="many"), "config.yaml: eval_batch_size: not a number"),
+        (lambda config: config.update(eval_batch_size=0), "config.yaml: eval_batch_size: not a number"),
+        (lambda config: config["model"].pop("query"), "config.yaml: model: TypeError"),
+        (lambda config: config["model"].update(depth=3), "config.yaml: model: TypeError"),
+        (
+            lambda config: config["model"]["loss"].update(reduction="none"),
+            "config.yaml: model: loss: reduction",
+        ),
+        (lambda config: config["model"]["nodes"].update(hidden_channels=12), "not the weights of the model"),
+        (
+            lambda config: config["encoder"]["pieces"].update(_target_="glre_pyg.pieces.Vocabulary.build"),
+            "encoder",
+        ),
+        (lambda config: config["model"].update(_target_="glre_pyg.models.glre.GRLE"), "GRLE"),
+    ],
+)
+def test_a_config_of_something_else_is_one_line(change, reason, saved):
+    changed(saved, "config.yaml", change)
+    line = refusal(load, saved)
+    assert str(saved) in line
+    assert reason in line
+
+
+def test_weights_of_another_shape_name_one(saved):
+    (saved / CHECKSUMS).unlink()
+    save_file({"classifier.weight": torch.zeros(2)}, saved / "model.safetensors")
+    assert f"{saved / 'model.safetensors'}: not the weights of the model in config.yaml: " in refusal(
+        load, saved
+    )
+
+
+# Strangers
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_nothing_is_unpickled(saved, tmp_path):
+    (saved / CHECKSUMS).unlink()
+    buffer = io.BytesIO()
+    torch.save(Bomb(tmp_path / "exploded"), buffer)
+    (saved / "model.safetensors").write_bytes(buffer.getvalue())
+    (saved / "pytorch_model.bin").write_bytes(buffer.getvalue())
+    assert "not a whole file of safetensors" in refusal(load, saved)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("os.system", "builtins.eval", "subprocess.Popen", "pickle.loads", "functools.partial"),
+        *("torch.load", "torch.hub.load", "torch.os.system", "torch.nn.functional.relu", "torch.jit.load"),
+        *(
+            "glre_pyg.runs.os.system",
+            "glre_pyg.nn.encoder.re.compile",
+            "glre_pyg.pieces.importlib.import_module",
+        ),
+        *("glre_pyg.experiment.train", "glre_pyg.runs.load", "glre_pyg.corpora.download.fetch"),
+        *("glre_pyg.models.glre.GLRE.from_pretrained", "glre_pyg.models.glre.GLRE.save_pretrained"),
+        *("glre_pyg.datasets.prepared.kept_documents", "glre_pyg.evaluation.thresholds.Path"),
+        *(
+            "transformers.pipeline",
+            "torch_geometric.nn.Sequential",
+            "glre_pygmy.models.Model",
+            "glre_pyg",
+            "",
+        ),
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_config_calls_nothing_of_others(target, deep, saved, tmp_path):
+    def change(config):
+        place = (
+            config.setdefault("notes", [{"of": [{}]}])[0]["of"][0] if deep else config["model"]["classifier"]
+        )
+        place["_target_"] = target
+        place["command"] = f"touch {tmp_path / 'exploded'}"
+
+    changed(saved, "config.yaml", change)
+    line = refusal(load, saved)
+    assert f"{'notes.0.of.0' if deep else 'model.classifier'}._target_: " in line
+    assert f"'{target}'" in line
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_config_hides_nothing(saved):
+    changed(saved, "config.yaml", lambda config: config.update(_target_="${place}.system", place="os"))
+    assert "no interpolations" in refusal(load, saved)
+    changed(saved, "config.yaml", lambda config: (config.pop("_target_"), config.update(place="x")))
+    changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(trust_remote_code=True))
+    assert "encoder.pieces.trust_remote_code: code that comes with a model is never run" in refusal(
+        load, saved
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("encoder/config.json", {"model_type": "own", "auto_map": {"AutoConfig": "code.Own"}}),
+        (
+            "encoder/tokenizer_config.json",
+            {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["code.Own", "code.Own"]}},
+        ),
+    ],
+)
+def test_code_beside_a_tokenizer_is_not_run(name, own, saved, tmp_path):
+    changed(saved, name, lambda config: config.update(own))
+    (saved / "encoder" / "code.py").write_text(f"open({str(tmp_path / 'exploded')!r}, 'w')\n")
+    with suppress(InputError):  # or the tokenizer is one that needs no code
+        load(saved)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_all_of_this_project_may_be_named():
+    targets = {
+        line.partition("_target_:")[2].strip()
+        for group in ("dataset", "encoder", "layer", "model", "optimizer", "thresholds", "training")
+        for path in Path(config_dir(), group).rglob("*.yaml")
+        for line in path.read_text().splitlines()
+        if line.strip().startswith("_target_:")
+    }
+    assert len(targets) > 25
+    for target in targets:
+        check_config(OmegaConf.create({"_target_": target}), Path("config.yaml"))
+
+
+# Names
+
+
+def test_a_folder_is_taken_as_it_is(saved):
+    assert folder_of(saved) == saved
+    assert folder_of(str(saved)) == saved
+
+
+@pytest.mark.parametrize("name", ["", "nothing here", "run", "a/b/c", "a--b/c", "../gone", Path("me/model")])
+def test_what_is_neither_folder_nor_name_is_not_asked_for(name, hub):
+    assert "no such folder, and not the name of a model on the hub" in refusal(folder_of, name)
+    assert not hub.asked
+
+
+def test_a_file_is_not_a_folder(saved):
+    assert "is a file" in refusal(folder_of, saved / "config.yaml")
+
+
+def test_offline_is_one_line(hub, monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for options in ({}, {"local_files_only": True}):
+        line = refusal(folder_of, "me/model", cache_dir=tmp_path, **options)
+        assert line.startswith("me/model: no such folder; on the hub: it is not in the cache")
+    assert not hub.asked
+
+
+# The hub
+
+
+def on_hub(hub, folder, *refs, name="me/model"):
+    files = contents(folder)
+    repository = hub.repositories.setdefault(name, Repository())
+    return repository.commit(files, *(refs or ("main",)))
+
+
+def fetched(hub):
+    """Files whose content was asked for."""
+    return {path.split("/", 5)[5] for method, path, _ in hub.asked if method == "GET" and "/resolve/" in path}
+
+
+def test_a_model_goes_to_the_hub_and_comes_back(hub, model, original, tmp_path):
+    address = model.push_to_hub("me/model", token=TOKEN, private=True, commit_message="First")
+    assert address.startswith(f"{hub.url}/me/model/commit/")
+    assert hub.created[0]["name"] == "model"
+    assert hub.created[0].get("private") or hub.created[0].get("visibility") == "private"
+    assert hub.messages == ["First"]
+    there = hub.repositories["me/model"].commits[hub.repositories["me/model"].refs["main"]]
+    assert there.keys() == SAVED
+    here = contents(original)
+    differ = {name for name in SAVED if there[name] != here[name]}
+    assert differ <= {"README.md", "model.safetensors", CHECKSUMS}
+    assert 'from_pretrained("me/model")' in there["README.md"].decode()
+    assert list(hub.large.values()) == [there["model.safetensors"]]  # the rest is inline
+    assert {of for method, _, of in hub.asked if method == "POST"} == {f"Bearer {TOKEN}"}
+
+    found = GLRE.from_pretrained("me/model", cache_dir=tmp_path / "cache")
+    assert same_weights(found, model)
+    assert fetched(hub) == SAVED - {"README.md"}
+
+
+def test_save_can_push(hub, model, tmp_path):
+    model.save_pretrained(tmp_path / "model", push_to_hub=True, repo_id="me/model", token=TOKEN)
+    assert set(hub.repositories["me/model"].refs) == {"main"}
+
+
+def test_only_what_is_needed_is_fetched(hub, saved):
+    for name in ("pytorch_model.bin", "encoder/code.py", "model.py", "encoder/vocab.bin", "log.jsonl"):
+        (saved / name).write_bytes(b"not needed")
+    on_hub(hub, saved)
+    folder = folder_of("me/model")
+    assert contents(folder).keys() == fetched(hub) == SAVED - {"README.md"}
+
+
+def test_a_revision_is_that_revision(hub, original, saved):
+    first = on_hub(hub, original, "main", "v1")
+    changed(saved, "scores.json", lambda scores: scores.update(threshold=0.125))
+    on_hub(hub, saved)
+    for revision, threshold in (
+        ("v1", load(original).threshold),
+        (None, 0.125),
+        (first, load(original).threshold),
+    ):
+        assert (
+            RelationModel.from_pretrained("me/model", revision=revision).parts.scores["threshold"]
+            == threshold
+        )
+
+
+def test_the_cache_is_enough_when_the_hub_is_gone(hub, original):
+    on_hub(hub, original)
+    folder = folder_of("me/model")
+    asked = len(hub.asked)
+    assert folder_of("me/model", local_files_only=True) == folder
+    assert len(hub.asked) == asked
+    hub.broken = True
+    assert folder_of("me/model") == folder
+
+
+def test_a_token_is_sent(hub, original):
+    on_hub(hub, original)
+    folder_of("me/model", token=TOKEN)
+    assert {of for _, _, of in hub.asked} == {f"Bearer {TOKEN}"}
+    hub.asked.clear()
+    folder_of("me/model", token=False, force_download=True)
+    assert {of for _, _, of in hub.asked} == {None}
+    assert fetched(hub) == SAVED - {"README.md"}
+
+
+def test_what_the_hub_does_not_give_is_one_line(hub, original, tmp_path, monkeypatch):
+    on_hub(hub, original)
+    start = "{}: no such folder; on the hub: "
+    assert refusal(folder_of, "me/gone").startswith(
+        start.format("me/gone") + "no such model, or a private one"
+    )
+    line = refusal(folder_of, "me/model", revision="v2")
+    assert line == start.format("me/model") + "the model has no revision 'v2'"
+    hub.repositories["me/model"].closed = "GatedRepo"
+    assert "asks for access on the model's page" in refusal(folder_of, "me/model")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert "the hub is not reached" in refusal(folder_of, "me/other")
+
+
+def test_a_model_that_is_altered_on_the_way_is_refused(hub, saved):
+    weights = bytearray((saved / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (saved / "model.safetensors").write_bytes(weights)
+    on_hub(hub, saved)
+    assert "model.safetensors: is not the file that was saved" in refusal(GLRE.from_pretrained, "me/model")
+
+
+def test_a_repository_of_something_else_is_one_line(hub, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "pytorch_model.bin").write_bytes(b"1")
+    on_hub(hub, tmp_path / "other")
+    line = refusal(GLRE.from_pretrained, "me/model")
+    assert line == "me/model: no such folder; on the hub: not a model of this library, without config.yaml"
+
+
+def test_what_the_hub_does_not_take_is_one_line(hub, model):
+    assert refusal(model.push_to_hub, "me/model", token="wrong").startswith("me/model: not pushed: ")
+    assert "not pushed" in refusal(model.push_to_hub, "not a name", token=TOKEN)
+
+
+# The card
+
+
+def head_and_text(card):
+    _, head, text = card.content.split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+def table(text, title):
+    """Rows of the table in a section, by their cells."""
+    section = text.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_the_card_says_what_the_run_says(run, original):
+    card = ModelCard.load(original / "README.md")
+    head, text = head_and_text(card)
+    scores = json.loads((run[1] / "scores.json").read_text())
+    assert head["library_name"] == "glre_pyg"
+    assert head["pipeline_tag"] == "text-classification"
+    assert {"glre", "relation-extraction"} <= set(head["tags"])
+    assert head["datasets"] == [scores["protocol"]["corpus"]]
+    assert "license" not in head
+    results = {(each.dataset_split, each.metric_name): each.metric_value for each in card.data.eval_results}
+    pairs = scores["protocol"]["pairs"]
+    for metric in ("f1", "precision", "recall"):
+        for place, name in (("filtered", pairs), ("unfiltered", "every candidate pair")):
+            assert results["test", f"{metric} ({name})"] == round(scores["test"][place][metric], 4)
+    assert {split for split, _ in results} == {"test"}  # dev chose
+
+    rows = {(row[0], row[1]): row[2:] for row in table(text, "Scores")}
+    for split in ("dev", "test"):
+        of = scores[split]["filtered"]
+        low, high = (f"{100 * bound:.1f}" for bound in scores[split]["interval"])
+        numbers = [f"{100 * of[name]:.1f}" for name in ("precision", "recall", "f1")]
+        assert rows[split, "pairs of the protocol"] == [*numbers, f"{low} to {high}", str(of["gold"])]
+        assert (split, "every candidate pair") in rows
+    digests = {row[0]: row[2].strip("`") for row in table(text, "Data")}
+    assert digests == scores["protocol"]["files"]
+    assert 'RelationExtractor.from_pretrained("' in text
+    assert "Test was scored once" in text
+    assert "The encoder is tiny" in text
+    assert "wang-etal-2020-global" in text
+    assert f"{scores['threshold']:.6g}" in text
+
+
+def made(model, change=lambda scores: None, **options):
+    """A card of scores that a test has changed."""
+    scores = copy.deepcopy(dict(model.parts.scores))
+    change(scores)
+    parts = copy.copy(model.parts)
+    object.__setattr__(parts, "scores", scores)
+    return head_and_text(model_card(parts, kind="GLRE", num_parameters=1234, **options))
+
+
+def counts(gold):
+    return {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "true_positives": 1, "predicted": 2, "gold": gold}
+
+
+def test_several_relations_have_a_table(model):
+    def several(scores):
+        scores["test"]["by_relation"] = {"a|b": counts(4), "c": counts(9)}
+
+    _, text = made(model, several)
+    assert table(text, "Scores by relation") == [
+        ["`c`", "50.0", "25.0", "33.3", "2", "9"],
+        ["`a\\|b`", "50.0", "25.0", "33.3", "2", "4"],
+    ]
+    assert "## Scores by relation" not in made(model)[1]
+
+
+def test_ign_of_the_file_it_leaves_out_is_not_shown(model):
+    def ign(scores):
+        scores["protocol"] |= {"ignored": "1", "files": {"train": "1", "dev": "1", "test": "2"}}
+        scores["dev"]["ign"] = scores["test"]["ign"] = counts(4)
+
+    shown = [row[0] for row in table(made(model, ign)[1], "Scores") if row[1].startswith("Ign")]
+    assert shown == ["test"]
+
+
+def test_a_run_without_test_says_so(model):
+    head, text = made(model, lambda scores: scores.pop("test"))
+    assert "There are no scores on test" in text
+    assert "Test was scored" not in text
+    assert {each["dataset"]["split"] for each in head["model-index"][0]["results"]} == {"dev"}
+
+
+def test_a_filter_is_told(model):
+    def filtered(scores):
+        scores["test"] = {"filtered": counts(4), "unfiltered": counts(5)}
+
+    assert "leaves pairs out of the score" in made(model, filtered)[1]
+    equal = {"filtered": counts(4), "unfiltered": counts(4)}
+    assert "leaves pairs out" not in made(model, lambda scores: scores.update(dev=equal, test=equal))[1]
+
+
+def test_scores_without_a_protocol_make_a_card(model):
+    head, text = made(model, lambda scores: (scores.clear(), scores.update(threshold=0.5)))
+    assert "Pairs that are scored: unknown" in text
+    assert head["datasets"] == ["an unnamed corpus"]
+
+
+def test_fields_of_the_head_are_the_users(model):
+    card = model.generate_model_card(license="mit", language=["en"], repo_id="me/model")
+    head, text = head_and_text(card)
+    assert (head["license"], head["language"]) == ("mit", ["en"])
+    assert "## License" not in text
+    assert 'from_pretrained("me/model")' in text
+
+
+def test_departures_are_those_of_the_config(model):
+    def of(**changes):
+        parts = copy.copy(model.parts)
+        config = OmegaConf.merge(
+            parts.config, OmegaConf.from_dotlist([f"{k}={v}" for k, v in changes.items()])
+        )
+        object.__setattr__(parts, "config", config)
+        twin = copy.copy(model)
+        twin.parts = parts
+        return twin.departures()
+
+    assert "The optimizer is torch.optim.AdamW, not Adam." in of()
+    assert not [
+        line for line in of(**{"optimizer.factory._target_": "torch.optim.Adam"}) if "optimizer" in line
+    ]
+    left_out = of(**{"model.local_layer._target_": "glre_pyg.nn.local.NoLocal"})
+    assert [line for line in left_out if line.startswith("No entity local representations")]
+    assert not [line for line in of() if line.startswith("No entity local")]
+    assert [line for line in of(**{"model.loss.reduction": "sum"}) if "mean over relations" in line] == []
+    assert "/" not in "".join(line for line in of(start="/home/me/first") if "another model" in line)
+
+
+def test_random_documents_are_scored_alike_after_a_round_trip(run, original):
+    before, after = load(run[1]), load(original)
+    documents = [
+        each
+        for each in random_documents(6)
+        if {mention.type for mention in each.mentions} <= set(before.labels.types)
+    ]
+    for ours, theirs in zip(
+        before.predict(before.graphs(documents)), after.predict(after.graphs(documents)), strict=True
+    ):
+        assert np.array_equal(ours, theirs)
