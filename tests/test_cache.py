@@ -209,7 +209,12 @@ def parsed(monkeypatch):
     """Names of the files that are parsed."""
     calls = []
     read = base.read_documents
-    monkeypatch.setattr(base, "read_documents", lambda path: calls.append(path.name) or read(path))
+
+    def noted(path, **options):
+        calls.append(path.name)
+        return read(path, **options)
+
+    monkeypatch.setattr(base, "read_documents", noted)
     return calls
 
 

@@ -175,19 +175,20 @@ def run(data: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "RUN"
 
 
-def furnish(folder: Path, encoder: Path, run: Path) -> None:
-    """What the names in capitals, and files that a reader would have, stand for."""
+def furnish(folder: Path, encoder: Path, run: Path) -> Path:
+    """A folder with what names in capitals stand for, and with files that a reader would have."""
+    folder.mkdir()
     for name in ("RUN", "A", "B"):
         shutil.copytree(run, folder / name)
-    scores = (folder / "B/config.yaml").read_text().replace("seed: 0", "seed: 1")
-    (folder / "B/config.yaml").write_text(scores)
+    config = (folder / "B/config.yaml").read_text().replace("seed: 0", "seed: 1")
+    (folder / "B/config.yaml").write_text(config)
     shutil.copytree(encoder, folder / "FOLDER")
     documents = miniature("new", 4)
     for name in ("FILE", "abstracts.pubtator", "documents.jsonl", "CDR_TrainingSet.PubTator.txt"):
         write_documents(documents, folder / name)
     (folder / "glove.txt").write_text("patients 0.1 0.2 0.3\nblood 0.3 0.2 0.1\n")
-    if (DOCS / "example").is_dir():
-        shutil.copytree(DOCS / "example", folder / "docs/example")
+    shutil.copytree(DOCS / "example", folder / "docs/example")
+    return folder
 
 
 # Running ----------------------------------------------------------------------------------------------------
@@ -222,7 +223,12 @@ class Shell:
     """Runs the commands of one page."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.patch, self.last_run = folder, patch, "RUN"
+        self.patch, self.folder, self.last_run = patch, folder, "RUN"
+
+    def enter(self, folder: Path) -> None:
+        """Go into a folder, where nothing has been run yet."""
+        self.patch.chdir(folder)
+        self.folder, self.last_run = folder, "RUN"
 
     def run(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
         """Run a command; give its exit code and what it printed."""
@@ -291,10 +297,9 @@ def is_not_run(words: list[str]) -> bool:
 @pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_a_page_says_can_be_done_is_done(page, shell, encoder, run, capsys):
     named: dict[str, object] = {"__name__": "__main__"}
-    found = list(blocks(page))
-    if any(block.language in ("sh", "console", "python") for block in found):
-        furnish(shell.folder, encoder, run)
-    for block in found:
+    for number, block in enumerate(blocks(page)):
+        if number == 0 or page.name == "README.md":  # whose blocks are told apart
+            shell.enter(furnish(shell.folder / str(number), encoder, run))
         if block.caption:
             place = shell.folder / block.caption
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from glre_pyg.document import Document, Entity, Fact, Mention, Sentence
     from glre_pyg.extractor import RelationExtractor
     from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
     from glre_pyg.reasons import PredictedFact
 
@@ -27,6 +28,7 @@ _HOME = {
     "NODE_TYPES": "graph",
     "PredictedFact": "reasons",
     "RelationExtractor": "extractor",
+    "RelationModel": "models.base",
     "Sentence": "document",
     "build_graph": "graph",
 }
@@ -42,6 +44,7 @@ __all__ = [
     "Mention",
     "PredictedFact",
     "RelationExtractor",
+    "RelationModel",
     "Sentence",
     "build_graph",
 ]

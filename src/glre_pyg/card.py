@@ -147,8 +147,8 @@ def _data(settings: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     files, dataset = protocol.get("files") or {}, settings.get("dataset") or {}
     rows = [(name, str(dataset.get(name) or "-"), f"`{digest}`") for name, digest in files.items()]
     return (
-        f"Corpus: {protocol.get('corpus', 'unknown')}. What was read is told by its checksums; a file without "
-        "a name is the one that the library finds, or generates, for the corpus by itself. Scores on other "
+        f"Corpus: {protocol.get('corpus', 'unknown')}. What was read is told by its checksums; a file "
+        "without a name is one that the library finds, or generates, by itself. Scores on other "
         "files, or on other parts of them, are not comparable with those below.\n\n" + _table(_COLUMNS, rows)
     )
 

@@ -38,6 +38,7 @@ from glre_pyg.graph_store import graphs_key, kept_graphs
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
+from glre_pyg.pretrained import folder_of
 from glre_pyg.reporting.grouping import settings_of
 from glre_pyg.runs import (
     KNOWN,
@@ -175,7 +176,7 @@ class Experiment:
     def _setting(self) -> str:
         if not self.config.start:
             return self.config.setting
-        before = read_scores(Path(self.config.start))["protocol"]
+        before = read_scores(folder_of(self.config.start))["protocol"]
         return f"{self.config.setting}, after {before['corpus']} ({before['setting']})"
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
@@ -223,7 +224,7 @@ class Experiment:
         set_seed(self.config.seed)
         model: RelationModel = instantiate(self.config.model)(self.pieces, len(self.labels.relations))
         if self.config.start:
-            self._start(model, Path(self.config.start))
+            self._start(model, folder_of(self.config.start))
         dev_graphs = dev.graphs if dev else []
         accelerator = _accelerator(settings, folder)
         model.to(accelerator.device)
@@ -321,7 +322,8 @@ class Experiment:
             return self._cross_validated(fixed_by)
         if not isinstance(fixed_by, str):
             raise InputError("fixed_by: setting=train+dev needs a run of setting=train, or a number of folds")
-        config, scores = read_config(Path(fixed_by)), read_scores(Path(fixed_by))
+        chosen = folder_of(fixed_by)
+        config, scores = read_config(chosen), read_scores(chosen)
         if config.setting != TRAIN:
             raise InputError(f"fixed_by: {fixed_by} was not trained with setting={TRAIN}")
         ours = _comparable(self.config, asdict(self.protocol()))
@@ -330,7 +332,7 @@ class Experiment:
             if ours.get(name) != theirs.get(name):
                 raise InputError(f"fixed_by: {fixed_by} has another {name}")
         self.source = "a run trained on train alone"
-        threshold = read_threshold(scores["threshold"], self.labels.relations, Path(fixed_by) / SCORES)
+        threshold = read_threshold(scores["threshold"], self.labels.relations, chosen / SCORES)
         return scores["best_epoch"], threshold
 
     def _cross_validated(self, folds: int) -> tuple[int, Threshold]:

@@ -19,7 +19,7 @@ from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, Fact, InputError
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extractor import RelationExtractor
-from glre_pyg.inputs import Inputs
+from glre_pyg.inputs import PIPE, Inputs
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.found import Finder, Found
 from glre_pyg.outputs import PAGE, write
@@ -153,9 +153,16 @@ def _write_page(
     write_page(
         shown,
         output,
-        title=f"Relations in {config.input if config.text is None else 'a text'}",
+        title=f"Relations in {_name(config)}",
         relations=relations,
         threshold=saved_threshold(threshold, relations),
         model=str(config.run),
         directed=run.labels.directed,
     )
+
+
+def _name(config: DictConfig) -> str:
+    """What a page is about, without the folder that it was in."""
+    if config.text is not None:
+        return "a text"
+    return "standard input" if config.input == PIPE else Path(config.input).name

@@ -86,14 +86,14 @@ def num_positions(config: PretrainedConfig) -> int | None:
 
 
 def _tokenizer(place: str) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(place)
+    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     vocabulary = tokenizer.get_vocab()
     if vocabulary.keys() <= set(tokenizer.all_special_tokens):
         raise OSError("there are no files of a tokenizer")  # transformers makes one that knows no word
     cased = any(piece[2:3].isupper() for piece in vocabulary if piece.startswith("##"))
     if cased and tokenizer.tokenize("A") == tokenizer.tokenize("a"):
         # A WordPiece vocabulary with capitals, but no setting that keeps them (BioBERT 1.1).
-        return AutoTokenizer.from_pretrained(place, do_lower_case=False)
+        return AutoTokenizer.from_pretrained(place, do_lower_case=False, trust_remote_code=False)
     return tokenizer
 
 
@@ -204,7 +204,7 @@ class Subwords:
     @classmethod
     def _read(cls, place: str, *, max_length: int, overlap: int, source: str | None) -> Self:
         try:
-            config = AutoConfig.from_pretrained(place)
+            config = AutoConfig.from_pretrained(place, trust_remote_code=False)
             tokenizer = _tokenizer(place)
         except (OSError, ValueError, ImportError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

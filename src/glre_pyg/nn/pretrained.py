@@ -31,7 +31,7 @@ def build_transformer(
     settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
     if pieces.source is None:
         pieces.config.update(settings)
-        transformer = AutoModel.from_config(pieces.config, dtype=torch.float32)
+        transformer = AutoModel.from_config(pieces.config, dtype=torch.float32, trust_remote_code=False)
     else:
         transformer = _load(pieces.source, settings)
     for part in _UNUSED & set(dir(transformer)):
@@ -72,7 +72,11 @@ def _load(source: str, settings: dict[str, float]) -> PreTrainedModel:
     try:
         with _quiet():
             model, report = AutoModel.from_pretrained(
-                source, dtype=torch.float32, output_loading_info=True, **settings
+                source,
+                dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
+                **settings,
             )
     except OSError as error:
         raise InputError(f"encoder: no weights in '{source}': {str(error).splitlines()[0]}") from error
