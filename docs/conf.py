@@ -27,5 +27,7 @@ autodoc_mock_imports = [name for name in ("spacy", "rdflib", "ahocorasick_rs") i
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False

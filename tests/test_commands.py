@@ -196,7 +196,7 @@ def test_help_is_a_page(command, tmp_path):
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
-        ("evaluate", ["run=nowhere"], "nowhere: not a run directory, there is no config.yaml"),
+        ("evaluate", ["run=nowhere"], "nowhere: no such folder, and not the name of a model on the hub"),
         ("evaluate", ["run=first", "split=all"], "split: 'all' is not one of train, dev, test"),
         ("predict", ["run=first", "input=bad.pubtator"], "Missing mandatory value: output"),
         ("predict", ["run=first", "input=no.pubtator", "output=o"], "no.pubtator: no such file"),

@@ -143,7 +143,7 @@ def test_the_test_split_changes_nothing_but_its_scores(corpus, tmp_path):
         (["setting=both"], "setting: 'both' is not one of train, train\\+dev"),
         (["setting=train+dev"], "fixed_by: .* needs a run of setting=train, or a number of folds"),
         (["setting=train+dev", "fixed_by=1"], "fixed_by: .* a number of folds"),
-        (["setting=train+dev", "fixed_by=nowhere"], "nowhere: not a run directory"),
+        (["setting=train+dev", "fixed_by=nowhere"], "nowhere: no such folder"),
         (["fixed_by=3"], "fixed_by: setting=train chooses epoch and threshold on dev"),
         (["setting=train+dev", "fixed_by=3", "start=nowhere"], "start: .* what the folds hold out"),
         (["dataset.test=nowhere.jsonl"], "dataset.test: nowhere.jsonl: no such file"),

@@ -1,8 +1,8 @@
 """The configuration reference, made from ``conf/`` when the site is built.
 
-In a page, the line ``<!-- settings -->`` is replaced: for each command and each option of each group, a table
-of its keys with their defaults and what they mean. That is the comment beside a key; where there is none, what
-the docstring of the class says that the key is an argument of; else the keys stand there without a word.
+In a page, the line ``<!-- settings -->`` is replaced: for each command and each option of each group, a
+table of its keys with their defaults and what they mean. That is the comment beside a key; if there is none,
+what the docstring of the class says that the key is an argument of; else a key stands there without a word.
 """
 
 from __future__ import annotations

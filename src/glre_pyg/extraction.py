@@ -53,70 +53,6 @@ class _Known:
             yield [each for each in found if each.type in self.types]
 
 
-def extract(run: Run, config: DictConfig, output: Path) -> int:
-    """Write what a run finds in documents.
-
-    Documents are read, predicted and written in chunks, so memory does not grow with the input; only a page
-    is made when all are predicted.
-
-    Args:
-        run: The run.
-        config: Composed from ``conf/predict.yaml``.
-        output: The file.
-
-    Returns:
-        How many documents, or files, were left out; why is said on standard error.
-
-    Raises:
-        InputError: If it is not clear what is to be read, or how mentions are to be found.
-    """
-    if (config.input is None) == (config.text is None):
-        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
-    left = _Left()
-    finder = _Known(instantiate(config.mentions), run.labels.types) if config.mentions else None
-    corpus: Corpus = instantiate(run.config.dataset)
-    inputs = Inputs(
-        lambda path, refused: corpus.read(path, refused=refused),
-        form=config.form,
-        is_searched=finder is not None,
-        max_words=config.max_words,
-        refused=left,
-    )
-    documents = inputs.documents(config.input) if config.text is None else inputs.text("text", config.text)
-    if finder is not None:
-        documents = with_mentions(documents, finder, refused=left)
-    started = perf_counter()
-    is_page = output.suffix == PAGE
-    found = RelationExtractor(run).found(
-        tqdm(_prepared(corpus, documents), unit=" documents", disable=None),
-        threshold=config.threshold,
-        floor=config.floor if is_page else None,
-        reasons=is_page if config.reasons is None else config.reasons,
-        chunk=config.chunk,
-        refused=left,
-    )
-    counts = _Counts()
-    first = next(found, None)
-    if first is not None:
-        counted = counts.of(chain([first], found))
-        if is_page:
-            _write_page(run, list(counted), config, output)
-        else:
-            write((replace(document, facts=facts) for document, facts in counted), output, refused=left)
-        seconds = perf_counter() - started
-        threshold = run.threshold if config.threshold is None else config.threshold
-        print(
-            f"{output}: {counts.facts} facts in {counts.documents} documents, p > {np.min(threshold):.3f}; "
-            f"{counts.documents / seconds:.1f} documents a second"
-        )
-    if finder is not None and finder.unknown:
-        types = ", ".join(f"{count} {name}" for name, count in finder.unknown.most_common())
-        print(f"mentions of types that the run does not know were left out: {types}")
-    if left.count:
-        print(f"left out: {left.count}", file=sys.stderr)
-    return left.count
-
-
 @dataclass
 class _Counts:
     documents: int = 0
@@ -131,8 +67,66 @@ class _Counts:
             yield document, facts
 
 
-def _prepared(corpus: Corpus, documents: Iterable[Document]) -> Iterator[Document]:
-    """Documents as the run's corpus has them; their facts are not looked at, and kept."""
+def extract(run: Run, config: DictConfig, output: Path) -> int:
+    """Write what a run finds in documents.
+
+    Documents are read, predicted and written in chunks, so memory does not grow with the input; only a page
+    is made when all are predicted.
+
+    Args:
+        run: The run.
+        config: Composed from ``conf/predict.yaml``.
+        output: The file; there is none if there is no document that can be worked on.
+
+    Returns:
+        How many documents, or files, were left out; why is said on standard error.
+
+    Raises:
+        InputError: If it is not clear what is to be read, or how mentions are to be found.
+    """
+    if (config.input is None) == (config.text is None):
+        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
+    left, counts, started = _Left(), _Counts(), perf_counter()
+    finder = _Known(instantiate(config.mentions), run.labels.types) if config.mentions else None
+    is_page = output.suffix == PAGE
+    found = RelationExtractor(run).found(
+        tqdm(_documents(run, config, finder, left), unit=" documents", disable=None),
+        threshold=config.threshold,
+        floor=config.floor if is_page else None,
+        reasons=is_page if config.reasons is None else config.reasons,
+        chunk=config.chunk,
+        refused=left,
+    )
+    first = next(found, None)
+    if first is not None:
+        counted = counts.of(chain([first], found))
+        if is_page:
+            _write_page(run, list(counted), config, output)
+        else:
+            write((replace(document, facts=facts) for document, facts in counted), output, refused=left)
+        threshold = run.threshold if config.threshold is None else config.threshold
+        parts = [f"{counts.facts} facts in {counts.documents} documents, p > {np.min(threshold):.3f}"]
+        parts += [f"{counts.documents / (perf_counter() - started):.1f} documents a second"]
+        print(f"{output}: {'; '.join(parts + [f'{left.count} left out'] * bool(left.count))}")
+    if finder is not None and finder.unknown:
+        types = ", ".join(f"{count} {name}" for name, count in finder.unknown.most_common())
+        print(f"mentions of types that the run does not know were left out: {types}")
+    return left.count
+
+
+def _documents(run: Run, config: DictConfig, finder: Finder | None, left: _Left) -> Iterator[Document]:
+    """What is to be predicted, as the run's corpus has it; facts are not looked at, and kept."""
+    corpus: Corpus = instantiate(run.config.dataset)
+    inputs = Inputs(
+        lambda path, refused: corpus.read(path, refused=refused),
+        form=config.form,
+        is_searched=finder is not None,
+        max_words=config.max_words,
+        refused=left,
+    )
+    documents = inputs.documents(config.input) if config.text is None else inputs.text("text", config.text)
+    if finder is not None:
+        documents = with_mentions(documents, finder, refused=left)
     for document in documents:
         [prepared] = corpus.prepare([replace(document, facts=(), ignored=())])
         yield replace(prepared, facts=document.facts)
