@@ -616,14 +616,14 @@ def test_a_sweep_that_allows_no_report_ends_with_a_line(tmp_path, capsys):
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     SweepReport().on_multirun_end(config)
     assert capsys.readouterr().out.endswith("two protocols, they differ in pairs\n")
-    config = OmegaConf.create({"hydra": {"run": {"dir": str(tmp_path)}}, "report": "nothing"})
+    config = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}, "report": "nothing"})
     SweepReport().on_run_end(config)
     assert "table/nothing.yaml" in capsys.readouterr().out
 
 
 def test_a_run_of_a_table_ends_with_its_report(tmp_path, capsys):
     folder = write_run(tmp_path / "run", 0.6)
-    config = OmegaConf.create({"hydra": {"run": {"dir": str(folder)}}, "report": None})
+    config = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(folder)}}, "report": None})
     SweepReport().on_run_end(config)
     assert not (folder / "report.md").exists()
     config.report = "plain"

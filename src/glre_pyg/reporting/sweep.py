@@ -31,7 +31,7 @@ class SweepReport(Callback):
     def on_run_end(self, config: DictConfig, **kwargs: object) -> None:
         """Write the same of one run."""
         if config.get("report"):
-            self._report(Path(config.hydra.run.dir), config.report)
+            self._report(Path(config.hydra.runtime.output_dir), config.report)
 
     def _report(self, folder: Path, table: str) -> None:
         try:
