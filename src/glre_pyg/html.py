@@ -17,6 +17,7 @@ _TEXT = 6000  # characters of text that are shown, up to the end of a sentence
 _FACTS = 25
 _ROWS = 8  # mentions, pairs or sentences of one list of reasons
 _INK = "#111111"
+_LINE = "#595959"  # seen beside every fill, and beside white and black pages
 _FILLS = (  # Paul Tol's "light": told apart with every kind of colour vision, and fit for black text
     "#77aadd",
     "#ee8866",
@@ -160,7 +161,7 @@ def _look(number: int | None) -> str:
     line = _LINES[(index + index // len(_FILLS)) % len(_LINES)]
     return (
         f"background:{fill};color:{_INK};padding:0 2px;border-radius:2px;"
-        f"border-bottom:3px {'none' if number is None else line} {_INK}"
+        f"border-bottom:3px {'none' if number is None else line} {_LINE}"
     )
 
 

@@ -62,6 +62,12 @@ class Reasons:
     context_itself: float | None
     path: tuple[Step, ...]
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows them."""
+        from glre_pyg.html import reasons_html
+
+        return reasons_html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Omission:
@@ -108,3 +114,9 @@ class PredictedFact(Fact):
     def is_predicted(self) -> bool:
         """Whether the probability is above the threshold."""
         return self.probability > self.threshold
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from glre_pyg.html import fact_html
+
+        return fact_html(self)
