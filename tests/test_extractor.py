@@ -53,7 +53,8 @@ def test_what_is_found_is_what_the_model_says(run, extractor):
         entities = {entity.id: entity.mentions for entity in each.entities}
         for fact in each.facts:
             assert fact.extra == (f"{fact.probability:.6f}",)
-            assert fact.is_predicted and fact.threshold == 0.5
+            assert fact.is_predicted
+            assert fact.threshold == 0.5
             assert (fact.head_mentions, fact.tail_mentions) == (entities[fact.head], entities[fact.tail])
             assert fact.reasons is fact.omissions is None
         probabilities = [fact.probability for fact in each.facts]
@@ -114,7 +115,8 @@ def test_without_a_sentence_the_text_closes_up():
         "one velorin two . ostamide three rash .",
     ]
     for each in cut.values():
-        assert len(each.sentences) == 2 and each.facts == ()
+        assert len(each.sentences) == 2
+        assert each.facts == ()
         for mention in each.mentions:
             names = {"V": "velorin", "O": "ostamide", "R": "rash"}
             assert each.text[mention.start : mention.end] == names[mention.ids[0]]

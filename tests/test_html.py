@@ -306,6 +306,8 @@ def test_reasons_by_themselves():
         omissions=tuple(Omission(number, 0.5, -0.4) for number in range(12)),
     )
     rows = {row.all("th")[0].text(): row.all("td")[0].text() for row in parsed(fact_html(fact)).all("tr")}
+    assert fact._repr_html_() == fact_html(fact)
+    assert fact.reasons._repr_html_() == reasons_html(fact.reasons)
     assert rows["fact"] == "V causes R"
     assert rows["path"] == "velorin → sentence 1 → severe rash"
     assert rows["head: local attention"] == "0.750 <i>, sentence 1"

@@ -12,9 +12,9 @@ and ``evidence`` (numbers of sentences, from 0); ``ignored`` is a list of ``[hea
 left out of loss and score. ``sections``, ``words`` and ``sentences`` are lists of ``[start, end]``: sections
 and words in characters, sentences in words. Without words and sentences the text is segmented.
 
-What a model finds is written with ``probability`` and ``threshold`` and, where they were asked for, ``reasons``
-and ``omissions``, as :class:`~glre_pyg.reasons.PredictedFact` has them. These are not read again: the
-probability is in ``extra``, too.
+What a model finds is written with ``probability`` and ``threshold`` and, where they were asked for,
+``reasons`` and ``omissions``, as :class:`~glre_pyg.reasons.PredictedFact` has them. These are not read again:
+the probability is in ``extra``, too.
 """
 
 from __future__ import annotations
