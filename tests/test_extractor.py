@@ -99,6 +99,28 @@ def test_a_document_that_cannot_be_worked_on_is_told_of(extractor):
     assert [str(error).split(":")[0] for error in told] == ["bad"]
 
 
+def test_a_threshold_may_name_relations(extractor):
+    by_name = extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0}, reasons=False)
+    assert by_name == extractor(DOCUMENTS, threshold=np.array([1.0, 0.0]), reasons=False)
+    with pytest.raises(InputError, match="threshold: of 'cures', where relations are causes, treats"):
+        extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0, "cures": 0.5})
+
+
+def test_one_document_is_as_good_as_a_list(extractor):
+    assert extractor(DOCUMENTS[0]) == extractor(DOCUMENTS[:1])
+
+
+@pytest.mark.parametrize("wrong", ["a text", ["a text"], [None]])
+def test_what_is_no_document_is_told(extractor, wrong):
+    with pytest.raises(InputError, match=r"a document is wanted, not a \w+: glre_pyg.document_of"):
+        extractor(wrong)
+
+
+def test_no_documents_at_a_time_are_refused(extractor):
+    with pytest.raises(InputError, match="chunk: 0 documents"):
+        list(extractor.stream(DOCUMENTS, chunk=0))
+
+
 # What sentences are worth
 
 
@@ -196,10 +218,31 @@ def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
 def test_reasons_are_those_of_explain_and_only_facts_are_measured(run, extractor):
     for given, facts in extractor.found(DOCUMENTS, floor=0.2, threshold=0.55, reasons=True):
         pairs = [(fact.head, fact.tail) for fact in facts]
-        expected = dict(zip(pairs, explain(run, given, pairs), strict=True)) if pairs else {}
+        why = explain(run, given, pairs, strongest=10) if pairs else []
+        expected = dict(zip(pairs, why, strict=True))
         for fact in facts:
             assert fact.reasons == expected[fact.head, fact.tail]
             assert (fact.omissions is not None) == fact.is_predicted
+
+
+def test_of_long_documents_sentences_are_not_measured(extractor):
+    longest = max(len(each.sentences) for each in DOCUMENTS)
+    for given, facts in extractor.found(DOCUMENTS, reasons=True, max_sentences=longest - 1, strongest=2):
+        for fact in facts:
+            assert (fact.omissions is None) == (len(given.sentences) == longest)
+            assert len(fact.reasons.context) <= 2
+
+
+def test_a_document_without_memory_for_reasons_is_given_without(run, monkeypatch):
+    def fail(*_, **__):
+        raise InputError("too large")
+
+    monkeypatch.setattr("glre_pyg.extractor.explain", fail)
+    told: list[InputError] = []
+    found = list(RelationExtractor(run).found(DOCUMENTS[:1], reasons=True, refused=told.append))
+    assert found[0][1]
+    assert all(fact.reasons is None for fact in found[0][1])
+    assert list(map(str, told)) == ["two: no reasons: too large"]
 
 
 # JSON lines

@@ -170,12 +170,17 @@ def settings(monkeypatch, tmp_path):
     loaded = SimpleNamespace(config=OmegaConf.create({"dataset": dataset}), threshold=0.25)
     found = {each.id: each for each in PREDICTED}
 
-    def predicted(run, documents, threshold, chunk):
-        assert (run, threshold, chunk) == (loaded, 0.25, 2)
-        return (found[each.id] for each in documents)
+    class Extractor:
+        def __init__(self, run):
+            assert run is loaded
 
+        def stream(self, documents, *, chunk):
+            assert chunk == 2
+            return (found[each.id] for each in documents)
+
+    monkeypatch.setattr("glre_pyg.commands.folder_of", Path)
     monkeypatch.setattr("glre_pyg.commands.load", lambda folder, **options: loaded)
-    monkeypatch.setattr("glre_pyg.commands.predicted", predicted)
+    monkeypatch.setattr("glre_pyg.commands.RelationExtractor", Extractor)
     values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2}
     return SimpleNamespace(
         config=OmegaConf.create(values | {"device": "cpu", "memory": None, "cache": False, "compile": None}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,9 +14,9 @@ from glre_pyg.document import Document, InputError, Refused, refuse
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.explain import explain
 from glre_pyg.graph import DocumentGraph
-from glre_pyg.omission import omissions
+from glre_pyg.omission import Triple, omissions
 from glre_pyg.pretrained import folder_of
-from glre_pyg.reasons import PredictedFact
+from glre_pyg.reasons import Omission, PredictedFact
 from glre_pyg.runs import Run, load
 
 
@@ -69,15 +69,16 @@ class RelationExtractor:
         self,
         documents: Iterable[Document],
         *,
-        threshold: Threshold | None = None,
+        threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = True,
     ) -> list[Document]:
         """Documents with the facts that are found in them, likeliest first.
 
         Args:
-            documents: Documents; their own facts are not looked at.
-            threshold: Probability above which a relation is a fact, or one for each relation [R]; None for
-                the one that the run has chosen on dev.
+            documents: Documents, made from text by :func:`~glre_pyg.mentions.documents.document_of`, say;
+                their own facts are not looked at.
+            threshold: Probability above which a relation is a fact, or one for each relation, by name or
+                [R]; None for the one that the run has chosen on dev.
             reasons: Whether facts have reasons, and what each sentence is worth; this takes as long again for
                 each sentence of a document with facts.
 
@@ -85,7 +86,7 @@ class RelationExtractor:
             The documents, their ``facts`` being :class:`~glre_pyg.reasons.PredictedFact`.
 
         Raises:
-            InputError: If a document cannot be worked on.
+            InputError: If a document cannot be worked on, or something is no document.
         """
         return list(self.stream(documents, threshold=threshold, reasons=reasons))
 
@@ -93,16 +94,13 @@ class RelationExtractor:
         self,
         documents: Iterable[Document],
         *,
-        threshold: Threshold | None = None,
-        floor: float | None = None,
+        threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = False,
         chunk: int = 256,
         refused: Refused | None = None,
     ) -> Iterator[Document]:
         """The same, a chunk of documents at a time; see :meth:`found`."""
-        found = self.found(
-            documents, threshold=threshold, floor=floor, reasons=reasons, chunk=chunk, refused=refused
-        )
+        found = self.found(documents, threshold=threshold, reasons=reasons, chunk=chunk, refused=refused)
         for document, facts in found:
             yield replace(document, facts=facts)
 
@@ -110,9 +108,11 @@ class RelationExtractor:
         self,
         documents: Iterable[Document],
         *,
-        threshold: Threshold | None = None,
+        threshold: Threshold | Mapping[str, float] | None = None,
         floor: float | None = None,
         reasons: bool = False,
+        strongest: int | None = 10,
+        max_sentences: int | None = None,
         chunk: int = 256,
         refused: Refused | None = None,
     ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
@@ -124,21 +124,44 @@ class RelationExtractor:
             floor: Relations above this probability are given, too, with ``is_predicted`` False; None gives
                 facts alone.
             reasons: See :meth:`__call__`. What sentences are worth is measured for facts alone.
+            strongest: How many pairs of the context reasons name; None for all.
+            max_sentences: Sentences of a document up to which it is measured what each is worth; None for
+                any number.
             chunk: Documents in memory at a time.
-            refused: Is told of documents that cannot be worked on, which are left out; None raises.
+            refused: Is told of documents that cannot be worked on, which are left out, and of those whose
+                reasons cannot be had, which are given without; None raises.
 
         Raises:
-            InputError: If a document cannot be worked on.
+            InputError: If a document cannot be worked on, or something is no document.
         """
-        rest = iter(documents)
+        if chunk < 1:
+            raise InputError(f"chunk: {chunk} documents at a time are none")
+        limits = self._limits(threshold)
+        rest = _checked(documents)
         while part := list(islice(rest, chunk)):
-            for document, facts in self._found(part, threshold, floor, refused):
-                yield document, self._with_reasons(document, facts) if reasons else facts
+            for document, facts in self._found(part, limits, floor, refused):
+                if reasons and facts:
+                    try:
+                        facts = self._with_reasons(document, facts, strongest, max_sentences)
+                    except InputError as error:
+                        refuse(InputError(f"{document.id}: no reasons: {error}"), refused)
+                yield document, facts
+
+    def _limits(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
+        """A threshold for each relation [R]."""
+        relations = self.run.labels.relations
+        if isinstance(threshold, Mapping):
+            if unknown := threshold.keys() ^ set(relations):
+                raise InputError(
+                    f"threshold: of '{min(unknown)}', where relations are {', '.join(relations)}"
+                )
+            threshold = np.array([threshold[relation] for relation in relations])
+        return np.broadcast_to(self.run.threshold if threshold is None else threshold, len(relations))
 
     def _found(
         self,
         documents: Sequence[Document],
-        threshold: Threshold | None,
+        limits: np.ndarray,
         floor: float | None,
         refused: Refused | None,
     ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
@@ -150,11 +173,8 @@ class RelationExtractor:
                 refuse(error, refused)
                 return
             for document in documents:
-                yield from self._found([document], threshold, floor, refused)
+                yield from self._found([document], limits, floor, refused)
             return
-        limits = np.broadcast_to(
-            self.run.threshold if threshold is None else threshold, len(self.run.labels.relations)
-        )
         for document, graph, table in zip(documents, graphs, tables, strict=True):
             yield document, self._facts(document, graph, table.astype(np.float64), limits, floor)
 
@@ -184,13 +204,19 @@ class RelationExtractor:
             found.append(fact)
         return tuple(sorted(found, key=lambda fact: fact.probability, reverse=True))
 
-    def _with_reasons(self, document: Document, facts: Sequence[PredictedFact]) -> tuple[PredictedFact, ...]:
-        if not facts:
-            return ()
+    def _with_reasons(
+        self,
+        document: Document,
+        facts: Sequence[PredictedFact],
+        strongest: int | None,
+        max_sentences: int | None,
+    ) -> tuple[PredictedFact, ...]:
         pairs = list(dict.fromkeys((fact.head, fact.tail) for fact in facts))
-        why = dict(zip(pairs, explain(self.run, document, pairs), strict=True))
+        why = dict(zip(pairs, explain(self.run, document, pairs, strongest=strongest), strict=True))
         asked = [(fact.head, fact.relation, fact.tail) for fact in facts if fact.is_predicted]
-        worth = dict(zip(asked, omissions(self.run, document, asked), strict=True))
+        worth: dict[Triple, tuple[Omission, ...]] = {}
+        if asked and (max_sentences is None or len(document.sentences) <= max_sentences):
+            worth = dict(zip(asked, omissions(self.run, document, asked), strict=True))
         return tuple(
             replace(
                 fact,
@@ -199,3 +225,14 @@ class RelationExtractor:
             )
             for fact in facts
         )
+
+
+def _checked(documents: Iterable[Document]) -> Iterator[Document]:
+    """Documents, or a word on how to make them."""
+    for document in [documents] if isinstance(documents, Document | str) else documents:
+        if not isinstance(document, Document):
+            raise InputError(
+                f"a document is wanted, not a {type(document).__name__}: glre_pyg.document_of makes one of a "
+                "text and the mentions in it"
+            )
+        yield document

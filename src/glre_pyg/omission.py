@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -75,45 +76,48 @@ def omissions(run: Run, document: Document, facts: Sequence[Triple]) -> list[tup
         For each fact, what each sentence is worth, in the order of
         :class:`~glre_pyg.reasons.PredictedFact`.
     """
-    if not facts:
-        return []
     whole = replace(document, facts=(), ignored=())
-    pairs = {frozenset((head, tail)) for head, _, tail in facts}
-    variants: dict[int, Document] = {}
-    for number in range(len(document.sentences)):
-        shorter = without_sentence(document, number)
-        left = {entity.id for entity in shorter.entities}
-        if any(pair <= left for pair in pairs):
-            variants[number] = shorter
-    tables = list(_probabilities(run, [whole, *variants.values()], facts))
-    before, after = tables[0], dict(zip(variants, tables[1:], strict=True))
+    before = next(_probabilities(run, iter([whole]), facts))
+    after = list(_probabilities(run, _shorter(document), facts))
 
     def of(fact: Triple) -> tuple[Omission, ...]:
         found = [
-            Omission(number, probability, None if probability is None else probability - before[fact])
-            for number in range(len(document.sentences))
-            for probability in [after.get(number, {}).get(fact)]
+            Omission(number, said.get(fact), said[fact] - before[fact] if fact in said else None)
+            for number, said in enumerate(after)
         ]
         return tuple(sorted(found, key=lambda each: -inf if each.change is None else each.change))
 
     return [of(fact) for fact in facts]
 
 
+def _shorter(document: Document) -> Iterator[Document]:
+    for number in range(len(document.sentences)):
+        yield without_sentence(document, number)
+
+
 def _probabilities(
-    run: Run, documents: Sequence[Document], facts: Sequence[Triple]
+    run: Run, documents: Iterator[Document], facts: Sequence[Triple]
 ) -> Iterator[dict[Triple, float]]:
-    """The probability of each of the facts that a document has the pair of."""
+    """The probability of each of the facts that a document has the pair of, a batch at a time."""
     column = {relation: index for index, relation in enumerate(run.labels.relations)}
-    graphs = run.graphs(documents)
-    for graph, table in zip(graphs, run.predict(graphs), strict=True):
-        ids = graph["entity"].id
-        row = {
-            (ids[head], ids[tail]): index for index, (head, tail) in enumerate(graph.pair_index.t().tolist())
-        }
-        if not run.labels.directed:
-            row |= {(tail, head): index for (head, tail), index in row.items()}
-        yield {
-            (head, relation, tail): float(table[row[head, tail], column[relation]])
-            for head, relation, tail in facts
-            if (head, tail) in row
-        }
+    while batch := list(islice(documents, run.config.eval_batch_size)):
+        asked = [_has_pair(document, facts) for document in batch]
+        graphs = run.graphs([document for document, is_asked in zip(batch, asked, strict=True) if is_asked])
+        answers = zip(graphs, run.predict(graphs), strict=True)
+        for is_asked in asked:
+            said: dict[Triple, float] = {}
+            if is_asked:
+                graph, table = next(answers)
+                ids, pairs = graph["entity"].id, graph.pair_index.t().tolist()
+                row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs)}
+                if not run.labels.directed:
+                    row |= {(tail, head): index for (head, tail), index in row.items()}
+                for head, relation, tail in facts:
+                    if (head, tail) in row:
+                        said[head, relation, tail] = float(table[row[head, tail], column[relation]])
+            yield said
+
+
+def _has_pair(document: Document, facts: Sequence[Triple]) -> bool:
+    known = {entity.id for entity in document.entities}
+    return any({head, tail} <= known for head, _, tail in facts)

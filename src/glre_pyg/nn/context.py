@@ -98,14 +98,21 @@ class ContextAttention(ContextLayer):
                 sums.append(attend(part, keys, values, seen))
         return torch.cat(sums) if sums else value
 
-    def weights(self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor) -> Tensor:
+    def weights(
+        self, relation: Tensor, key: Tensor, value: Tensor, document: Tensor, *, rows: Tensor | None = None
+    ) -> Tensor:
         r"""The :math:`\theta` of :meth:`forward`, which never makes them as a whole.
 
+        Args:
+            relation, key, value, document: What :meth:`forward` is given.
+            rows: The pairs whose contexts are asked for [A]; None for all.
+
         Returns:
-            [P, P]: row *r* has the weights of all pairs in the context of pair *r*; 0 across documents.
+            [A, P]: a row has the weights of all pairs in the context of its pair; 0 across documents.
         """
-        logits = relation @ key.t() * self.scale
-        return logits.masked_fill(document[:, None] != document, -torch.inf).softmax(-1)
+        asking, of = (relation, document) if rows is None else (relation[rows], document[rows])
+        logits = asking @ key.t() * self.scale
+        return logits.masked_fill(of[:, None] != document, -torch.inf).softmax(-1)
 
     def _sum(self, relation: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         out = scaled_dot_product_attention(
