@@ -136,8 +136,15 @@ def test_no_label_of_a_file_reaches_the_model(folder):
     write_documents(documents, folder / "with.pubtator")
     write_documents([replace(document, facts=()) for document in documents], folder / "without.pubtator")
     for name in ("with", "without"):
-        run("predict", "run=first", f"input={name}.pubtator", f"output={name}.out", "threshold=0", cwd=folder)
-    assert (folder / "with.out").read_text() == (folder / "without.out").read_text()
+        run(
+            "predict",
+            "run=first",
+            f"input={name}.pubtator",
+            f"output={name}_out.pubtator",
+            "threshold=0",
+            cwd=folder,
+        )
+    assert (folder / "with_out.pubtator").read_text() == (folder / "without_out.pubtator").read_text()
 
 
 def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
@@ -199,12 +206,16 @@ def test_help_is_a_page(command, tmp_path):
         ("evaluate", ["run=nowhere"], "nowhere: no such folder, and not the name of a model on the hub"),
         ("evaluate", ["run=first", "split=all"], "split: 'all' is not one of train, dev, test"),
         ("predict", ["run=first", "input=bad.pubtator"], "Missing mandatory value: output"),
-        ("predict", ["run=first", "input=no.pubtator", "output=o"], "no.pubtator: no such file"),
-        ("predict", ["run=first", "input=bad.pubtator", "output=o"], "bad.pubtator:3: 7: mention 'asprin'"),
+        ("predict", ["run=first", "input=no.pubtator", "output=o.pubtator"], "no.pubtator: no such file"),
         (
             "predict",
-            ["run=first", "input=bad.pubtator", "output=o", "chunk=0"],
-            "chunk: 0 documents at a time",
+            ["run=first", "input=bad.pubtator", "output=o.pubtator"],
+            "bad.pubtator:3: 7: mention 'asprin'",
+        ),
+        (
+            "predict",
+            ["run=first", "input=bad.pubtator", "output=o.pubtator", "chunk=0"],
+            "chunk: '0' is not a number of documents",
         ),
         ("evaluate", ["run=first", "memory=abc"], "memory: 'abc' is not a number of GiB"),
         ("evaluate", ["run=first", "memory=0.01"], "memory: 0.01 GiB are not enough"),

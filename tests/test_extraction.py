@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -18,8 +19,9 @@ from glre_pyg.commands import predict
 from glre_pyg.config import config_dir
 from glre_pyg.corpora.formats import read_documents, write_documents
 from glre_pyg.document import Document, InputError
-from glre_pyg.extraction import extract
+from glre_pyg.extraction import check_settings, extract
 from glre_pyg.extractor import RelationExtractor
+from glre_pyg.outputs import Output
 from glre_pyg.runs import Run
 
 TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
@@ -61,7 +63,8 @@ def settings(*overrides: str) -> DictConfig:
 
 def extracted(run: Run, *overrides: str) -> int:
     config = settings(*overrides)
-    return extract(run, config, Path(config.output))
+    check_settings(config)
+    return extract(run, config, Output(Path(config.output)))
 
 
 def documents(count: int = 5) -> list[Document]:
@@ -95,7 +98,7 @@ def test_a_text_can_be_typed_or_piped_in(run, here, monkeypatch):
     extracted(run, "input=text.txt", "output=file.jsonl", *DICTIONARY)
     settings_of_text = settings("output=typed.jsonl", *DICTIONARY)
     settings_of_text.text = TEXT
-    assert extract(run, settings_of_text, Path("typed.jsonl")) == 0
+    assert extract(run, settings_of_text, Output(Path("typed.jsonl"))) == 0
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     assert extracted(run, "input=-", "output=piped.jsonl", *DICTIONARY) == 0
     [one], [two], [three] = (read_documents(here / f"{name}.jsonl") for name in ("file", "typed", "piped"))
@@ -139,7 +142,7 @@ def test_a_folder_is_read_file_by_file(run, here, capsys):
     assert [each.id for each in found] == ["a", *(each.id for each in documents(2))]
     printed = capsys.readouterr()
     assert printed.err.splitlines() == ["error: c.txt: c: line 1: byte 4 is not UTF-8"]
-    assert printed.out.strip().endswith("; 1 left out")
+    assert printed.out.strip().endswith("; 1 error")
 
 
 def test_a_dictionary_replaces_the_mentions_that_are_there(run, here):
@@ -155,7 +158,7 @@ def test_mentions_of_other_types_are_left_out_and_counted(run, here, capsys):
     [found] = read_documents(here / "out.jsonl")
     assert {mention.type for mention in found.mentions} == {"Chemical", "Disease"}
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "mentions of types that the run does not know were left out: 1 People"
+        "mentions of types that the run does not know (Chemical, Disease, Gene) were left out: 1 People"
     )
 
 
@@ -251,11 +254,6 @@ BAD = {
         b"1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\tB\n",
         "bad.pubtator:3: 1: no mention has tail 'B' of relation 'treats'",
     ),
-    "a type that the run does not know": (
-        "bad.pubtator",
-        b"1|t|a b\n1\t0\t1\ta\tPlanet\tA\n",
-        "1: entity type 'Planet' is not one of Chemical, Disease, Gene",
-    ),
 }
 
 
@@ -286,10 +284,18 @@ def test_plain_text_without_a_way_to_find_mentions(run, here, capsys):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["output=out.txt", "input=x"], r"out\.txt: plain text holds no relations"),
+        (["output=out.txt", "input=x"], r"out\.txt: ends in none of \.html \.csv"),
+        (["output=out", "input=x"], r"out: ends in none of \.html \.csv"),
         (["output=no/out.csv", "input=x"], r"no/out\.csv: cannot be written, its folder is missing"),
-        (["output=out.csv", "input=x", "threshold=high"], "threshold: 'high' is not a number"),
-        (["output=out.csv", "input=x", "chunk=0"], "chunk: 0 documents at a time are none"),
+        (["output=out.csv", "input=x", "threshold=high"], "threshold: 'high' is not a probability"),
+        (["output=out.csv", "input=x", "threshold=7"], "threshold: '7' is not a probability"),
+        (["output=out.csv", "input=x", "threshold=[0.5]"], "threshold: '.*' is not a probability"),
+        (["output=out.csv", "input=x", "floor=nan"], "floor: 'nan' is not a probability"),
+        (["output=out.csv", "input=x", "max_words=many"], "max_words: 'many' is not a number of words"),
+        (["output=out.csv", "input=x", "reasons=some"], "reasons: 'some' is neither true nor false"),
+        (["output=out.csv"], "input: give input=FILE"),
+        (["output=out.csv", "input=a", "text=b"], "input: give input=FILE"),
+        (["output=out.csv", "input=x", "chunk=0"], "chunk: '0' is not a number of documents"),
     ],
 )
 def test_settings_are_checked_before_the_run_is_loaded(here, overrides, message):
@@ -297,7 +303,85 @@ def test_settings_are_checked_before_the_run_is_loaded(here, overrides, message)
         predict(settings(*overrides))
 
 
-@pytest.mark.parametrize("overrides", [[], ["input=a", "text=b"]])
-def test_there_is_one_input(run, here, overrides):
-    with pytest.raises(InputError, match="input: give input=FILE"):
-        extracted(run, "output=out.jsonl", *overrides)
+# What else a user may do
+
+
+def test_mentions_of_other_types_that_are_marked_are_left_out_too(run, here, capsys):
+    (here / "in.pubtator").write_text(
+        "1|t|velorin in mice with rash\n1\t0\t7\tvelorin\tChemical\tC\n1\t11\t15\tmice\tSpecies\t10090\n"
+        "1\t21\t25\trash\tDisease\tD\n1\ttreats\tC\t10090\n1\ttreats\tC\tD\n"
+    )
+    assert extracted(run, "input=in.pubtator", "output=out.jsonl") == 0
+    [found] = read_documents(here / "out.jsonl")
+    assert [entity.id for entity in found.entities] == ["C", "D"]
+    assert capsys.readouterr().out.strip().endswith("(Chemical, Disease, Gene) were left out: 1 Species")
+
+
+def test_nothing_but_unknown_types_is_an_error(run, here, capsys):
+    (here / "names.tsv").write_text("velorin\tC1\tchemical\n")
+    assert extracted(run, "input=text.txt", "output=out.jsonl", *DICTIONARY) == 1
+    assert "(Chemical, Disease, Gene) were left out: 1 chemical" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("source", "target"), [("in.jsonl", "in.jsonl"), (".", "out.jsonl")])
+def test_the_input_is_not_written_over(run, here, source, target):
+    write_documents(documents(), here / "in.jsonl")
+    before = (here / "in.jsonl").read_bytes()
+    with pytest.raises(InputError, match="is the input, or lies in its folder"):
+        extracted(run, f"input={source}", f"output={target}")
+    assert (here / "in.jsonl").read_bytes() == before
+
+
+def test_predictions_that_are_read_again_are_not_gold(run, here):
+    write_documents(documents(), here / "in.jsonl")
+    extracted(run, "input=in.jsonl", "output=found.jsonl")
+    extracted(run, "input=found.jsonl", "output=page.html", "reasons=false")
+    assert '"gold":null' in (here / "page.html").read_text()
+    extracted(run, "input=in.jsonl", "output=page.html", "reasons=false")
+    assert '"gold":[[' in (here / "page.html").read_text()
+
+
+def test_endings_may_be_in_capitals(run, here):
+    (here / "text.txt").rename(here / "TEXT.TXT")
+    assert extracted(run, "input=TEXT.TXT", "output=OUT.JSONL", *DICTIONARY) == 0
+    [found] = read_documents(here / "OUT.JSONL")
+    assert found.text == TEXT
+
+
+def test_a_name_that_is_not_utf8_is_no_hindrance(run, here):
+    folder = here / "folder"
+    folder.mkdir()
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xffname.txt"))).write_text(TEXT)
+    (folder / "._hidden.txt").write_bytes(b"\x00\xff")
+    (folder / "a.txt").mkdir()
+    assert extracted(run, "input=folder", "output=out.jsonl", *DICTIONARY) == 0
+    [found] = read_documents(here / "out.jsonl")
+    assert found.id == "\ufffdname"
+
+
+def test_a_document_in_two_files_of_a_folder_counts_once(run, here, capsys):
+    folder = here / "folder"
+    folder.mkdir()
+    write_documents(documents(2), folder / "a.jsonl")
+    write_documents(documents(3), folder / "b.jsonl")
+    assert extracted(run, "input=folder", "output=out.jsonl") == 2
+    assert len(list(read_documents(here / "out.jsonl"))) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: b.jsonl: {each.id}: a document of this identifier was in a.jsonl" for each in documents(2)
+    ]
+
+
+def test_what_the_form_cannot_hold_is_not_counted_as_written(run, here, capsys):
+    write_documents(documents(3), here / "in.jsonl")
+    assert extracted(run, "input=in.jsonl", "output=out.data") == 3  # two relations hold for every pair
+    out = capsys.readouterr().out
+    assert " 0 facts in 0 documents" in out
+    assert "; 3 errors" in out
+
+
+def test_control_characters_of_an_identifier_stay_out_of_the_terminal(run, here, capsys):
+    (here / "in.jsonl").write_text(json.dumps({"id": "x\n\x1b[31my", "text": "w " * 60_000}) + "\n")
+    assert extracted(run, "input=in.jsonl", "output=out.jsonl") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: in.jsonl: x [31my: the text has 60000 words, and max_words is 50000"
+    ]

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from documents import apart, document, odd_documents, random_documents, two_sentences
-from glre_pyg.corpora.csv_table import COLUMNS, cell, where, write_csv
+from glre_pyg.corpora.csv_table import COLUMNS, cell, write_csv
 from glre_pyg.corpora.rdf import write_ntriples
 from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.passages import sentences_for
 from glre_pyg.reasons import PredictedFact
 
 BASE = "https://example.org/glre/"
@@ -114,8 +115,8 @@ def test_sentences_are_those_that_name_both_else_those_on_the_path(tmp_path):
         ],
         [("V", "causes", "O"), ("V", "causes", "R")],
     )
-    assert where(each, "V", "O") == where(each, "O", "V") == (2, 5)
-    assert where(each, "V", "R") == (4, 5)
+    assert sentences_for(each, "V", "O") == sentences_for(each, "O", "V") == (2, 5)
+    assert sentences_for(each, "V", "R") == (4, 5)
     first, second = rows([each], tmp_path)
     assert (first["sentences"], first["text"]) == ("S3 S6", "ostamide and velorin . [...] velorin ostamide .")
     assert (second["sentences"], second["text"]) == ("S5 S6", "rash and ostamide . velorin ostamide .")
@@ -124,7 +125,7 @@ def test_sentences_are_those_that_name_both_else_those_on_the_path(tmp_path):
         for head in sentences:
             for tail in sentences:
                 if sentences[head] & sentences[tail]:
-                    assert {*where(other, head, tail)} == sentences[head] & sentences[tail]
+                    assert {*sentences_for(other, head, tail)} == sentences[head] & sentences[tail]
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "\t=", "＝", "＋", "－", "＠"])

@@ -222,7 +222,7 @@ PLAIN = st.text(
     min_size=1,
     max_size=6,
 )
-NAME = PLAIN.filter(lambda name: name.strip() and name != "-1" and not name.lstrip("-").isdigit())
+NAME = PLAIN.filter(lambda name: name.strip() and name not in ("-", "-1") and not name.lstrip("-").isdigit())
 
 
 @st.composite

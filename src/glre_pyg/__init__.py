@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from glre_pyg.document import Document, Entity, Fact, Mention, Sentence
     from glre_pyg.extractor import RelationExtractor
     from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.mentions.dictionary import Dictionary
+    from glre_pyg.mentions.documents import document_of, with_mentions
     from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
     from glre_pyg.reasons import PredictedFact
 
 _HOME = {
+    "Dictionary": "mentions.dictionary",
     "Document": "document",
     "DocumentGraph": "graph",
     "EDGE_TYPES": "graph",
@@ -31,12 +34,15 @@ _HOME = {
     "RelationModel": "models.base",
     "Sentence": "document",
     "build_graph": "graph",
+    "document_of": "mentions.documents",
+    "with_mentions": "mentions.documents",
 }
 
 __all__ = [
     "EDGE_TYPES",
     "GLRE",
     "NODE_TYPES",
+    "Dictionary",
     "Document",
     "DocumentGraph",
     "Entity",
@@ -47,6 +53,8 @@ __all__ = [
     "RelationModel",
     "Sentence",
     "build_graph",
+    "document_of",
+    "with_mentions",
 ]
 
 

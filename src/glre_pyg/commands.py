@@ -21,10 +21,10 @@ from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.tables import count, differences, format_table
-from glre_pyg.extraction import extract
+from glre_pyg.extraction import check_settings, extract
 from glre_pyg.extractor import RelationExtractor
 from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
-from glre_pyg.outputs import check_form
+from glre_pyg.outputs import Output
 from glre_pyg.pretrained import folder_of
 from glre_pyg.runs import Run, best_device, load, report
 
@@ -169,11 +169,8 @@ def predict(config: DictConfig) -> None:
         InputError: If the run cannot be read, or a setting is wrong.
         SystemExit: With code 2, if a document could not be worked on; the others are written.
     """
-    output = Path(config.output)
-    check_form(output)
-    if isinstance(config.threshold, str):
-        raise InputError(f"threshold: '{config.threshold}' is not a number")
-    _chunk(config.chunk)
+    check_settings(config)
+    output = Output(Path(str(config.output)))
     sys.exit(2 if extract(_load(config), config, output) else 0)
 
 

@@ -16,7 +16,10 @@ from glre_pyg.spacy_docs import read_spacy
 
 PIPE = "-"
 _SUFFIXES = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
-_NO_MENTIONS = "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, say"
+_NO_MENTIONS = (
+    "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, say; if it is in "
+    "another form, form= says which"
+)
 
 OwnForm = Callable[[Path, Refused], Iterable[Document]]
 """Reads a file in the form of a run's corpus."""
@@ -43,24 +46,42 @@ class Inputs:
     def documents(self, name: str) -> Iterator[Document]:
         """Documents of a file, of the files of a folder in the order of their names, or from standard input.
 
-        Of a folder, files count that end in .txt, .pubtator, .json, .jsonl, .data or .spacy. A corpus that is
-        a folder itself is read with the form ``corpus``.
+        Of a folder, files count that end in .txt, .pubtator, .json, .jsonl, .data or .spacy, and of documents
+        with one identifier in several files the first (but DocRED's titles identify nothing). A corpus that
+        is a folder itself is read with the form ``corpus``.
         """
         path = Path(name)
         if name == PIPE:
             yield from self._piped()
         elif path.is_dir() and self.form != "corpus":
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
-            if not files:
-                self.refused(InputError(f"{path}: there is no file in this folder that could be read"))
-            for file in files:
-                yield from self._file(file)
+            yield from self._folder(path)
         else:
             yield from self._file(path)
 
     def text(self, name: str, text: str) -> Iterator[Document]:
         """A text as a document."""
         yield from self._guarded(name, lambda: iter([self._text(name, text)]))
+
+    def _folder(self, folder: Path) -> Iterator[Document]:
+        files = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith(".")
+        )
+        if not files:
+            self.refused(InputError(f"{folder}: there is no file in this folder that could be read"))
+        seen: dict[str, str] = {}
+        for file in files:
+            for document in self._file(file):
+                first = seen.setdefault(document.id, file.name)
+                if first == file.name or file.suffix.lower() == ".json":
+                    yield document
+                else:
+                    self.refused(
+                        InputError(
+                            f"{file.name}: {document.id}: a document of this identifier was in {first}"
+                        )
+                    )
 
     def _piped(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()
@@ -76,7 +97,7 @@ class Inputs:
         yield from self._guarded(path.name, partial(self._read, path))
 
     def _read(self, path: Path) -> Iterator[Document]:
-        if self.form == "spacy" or (self.form is None and path.suffix == ".spacy"):
+        if self.form == "spacy" or (self.form is None and path.suffix.lower() == ".spacy"):
             return read_spacy(path, refused=self.refused)
         if self.form == "corpus" or (self.form is None and (path.is_dir() or form_of(path) != "text")):
             return iter(self.own(path, self.refused))
@@ -104,7 +125,7 @@ class Inputs:
                     yield document
         except InputError as error:
             reason = str(error)
-            self.refused(InputError(reason if name in reason else f"{name}: {reason}"))
+            self.refused(InputError(reason if reason.startswith(name) else f"{name}: {reason}"))
         except OSError as error:
             self.refused(InputError(f"{name}: {error.strerror}"))
 

@@ -2,41 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from glre_pyg.corpora.csv_table import write_csv
-from glre_pyg.corpora.formats import form_of, write_documents
+from glre_pyg.corpora.eog import write_eog
+from glre_pyg.corpora.formats import write_documents
 from glre_pyg.corpora.rdf import write_ntriples
 from glre_pyg.document import Document, InputError, Refused
+from glre_pyg.graph import Labels
 from glre_pyg.spacy_docs import write_spacy
 
 PAGE = ".html"
-_WRITERS = {".csv": write_csv, ".nt": write_ntriples, ".spacy": write_spacy}
+ENDINGS = (PAGE, ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
 
 
-def check_form(path: Path) -> None:
-    """Make sure that documents can be written to a file of this name.
-
-    Raises:
-        InputError: If its folder is missing, or its form is one that is only read.
-    """
-    if not path.parent.is_dir() or path.is_dir():
-        raise InputError(f"{path}: cannot be written, its folder is missing or it is a folder")
-    if path.suffix not in (PAGE, *_WRITERS) and form_of(Path(path.name)) == "text":
-        raise InputError(f"{path}: plain text holds no relations: .jsonl, .csv, .html and others do")
-
-
-def write(documents: Iterable[Document], path: Path, *, refused: Refused) -> None:
-    """Write documents in the form that the ending tells; the file appears when it is complete.
+class Output:
+    """A file that documents are written to.
 
     Args:
-        documents: Documents with their facts.
-        path: The file; pages are :func:`~glre_pyg.page.page.write_page`'s.
-        refused: Is told of documents that the form cannot hold.
+        path: The file; its ending tells the form. A page is :func:`~glre_pyg.page.page.write_page`'s.
+
+    Raises:
+        InputError: If nothing can be written there, or the ending is none of :data:`ENDINGS`.
     """
-    write_some = _WRITERS.get(path.suffix)
-    if write_some is not None:
-        write_some(documents, path, refused=refused)
-    else:
-        write_documents(documents, path, lossy=True, refused=refused)
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.ending = path, path.suffix.lower()
+        if self.ending not in ENDINGS:
+            raise InputError(f"{path}: ends in none of {' '.join(ENDINGS)}")
+        if not path.parent.is_dir() or path.is_dir():
+            raise InputError(f"{path}: cannot be written, its folder is missing or it is a folder")
+        part = Path(f"{path}.part")
+        try:
+            part.touch()
+            part.unlink()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page."""
+        return self.ending == PAGE
+
+    def write(
+        self,
+        documents: Iterable[Document],
+        *,
+        labels: Labels,
+        pubtator: str,
+        base: str,
+        namespaces: Mapping[str, str] | None,
+        refused: Refused,
+    ) -> None:
+        """Write documents; the file appears when it is complete.
+
+        Args:
+            documents: Documents with their facts.
+            labels: What the relations mean.
+            pubtator: The form that PubTator has; see :mod:`glre_pyg.corpora.formats`.
+            base, namespaces: See :func:`~glre_pyg.corpora.rdf.write_ntriples`.
+            refused: Is told of documents that the form cannot hold, which are left out.
+        """
+        pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
+        writers: Mapping[str, Callable[..., None]] = {
+            ".csv": write_csv,
+            ".nt": partial(write_ntriples, base=base, namespaces=namespaces),
+            ".spacy": write_spacy,
+            ".data": partial(write_eog, pair_types=pair_types),
+            ".pubtator": partial(write_documents, form=pubtator, lossy=True),
+        }
+        writers.get(self.ending, partial(write_documents, lossy=True))(documents, self.path, refused=refused)

@@ -124,6 +124,26 @@ def _entity_step(document: Document, number: int) -> Step:
     return Step("entity", number, name_of(document, entity, entity.mentions[0]))
 
 
+def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
+    """The sentences that name two entities together; if there are none, those on the path between them.
+
+    Args:
+        document: The document.
+        head, tail: Identifiers of the two.
+
+    Returns:
+        Numbers of sentences from 0, ascending.
+
+    Raises:
+        InputError: If the document does not mention one of the two.
+    """
+    heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))
+    if together := sorted({*heads} & {*tails}):
+        return tuple(together)
+    path = connection(document, head, tail)
+    return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
+
+
 def sentences_to_read(document: Document, head: str, tail: str, path: Sequence[Step]) -> list[int]:
     """The sentences of the nearest mentions of two entities, and those on a path; ascending."""
     heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))

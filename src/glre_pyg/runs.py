@@ -269,7 +269,7 @@ def read_config(folder: Path, *, trusted: Collection[str] = ()) -> DictConfig:
     if not isinstance(config, DictConfig):
         raise InputError(f"{path}: not a mapping")
     check_config(config, path, trusted=trusted)
-    for name in ("model._target_", "encoder.pieces._target_", "eval_batch_size"):
+    for name in ("model._target_", "dataset._target_", "encoder.pieces._target_", "eval_batch_size"):
         if OmegaConf.select(config, name) is None:
             raise InputError(f"{path}: {name}: is missing")
     if not isinstance(config.eval_batch_size, int) or config.eval_batch_size < 1:

@@ -35,10 +35,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.corpora.reading import Place, documents_at
-from glre_pyg.corpora.writing import formatted
+from glre_pyg.corpora.writing import formatted, replacing_file
 from glre_pyg.document import Document, InputError, Mention, Refused, Sentence
 from glre_pyg.mentions.documents import document_of
 from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.spacy_finder import identifier_of
 from glre_pyg.passages import one_line
 from glre_pyg.spacy_relations import KEY, add_extension, relations_of, with_facts
 
@@ -74,12 +75,8 @@ def write_spacy(
     bin_ = spacy.tokens.DocBin(attrs=_ATTRIBUTES, store_user_data=True)
     for doc in formatted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), refused):
         bin_.add(doc)
-    part = Path(f"{os.fspath(path)}.part")
-    try:
+    with replacing_file(path) as part:
         bin_.to_disk(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_spacy(
@@ -210,7 +207,7 @@ def without_facts(doc: Doc, *, types: Mapping[str, str] | None = None, id: str |
         end = span.start_char + len(text.rstrip())
         if start < end and (types is None or span.label_ in types):
             label = span.label_ if types is None else types[span.label_]
-            found.append(Found(start, end, label, _identifier(span)))
+            found.append(Found(start, end, label, identifier_of(span)))
     return document_of(name, doc.text, found)
 
 
@@ -271,7 +268,7 @@ def _mentions(doc: Doc, types: Mapping[str, str] | None) -> Iterator[Mention]:
     sizes, names = attributes.get("ids", ()), attributes.get("names", ())
     identifiers = [span.kb_id_ for span in spans]
     if sum(max(size, 1) for size in sizes) != len(spans):  # someone has changed them
-        identifiers = [_identifier(span) or "" for span in spans]
+        identifiers = [identifier_of(span) or "" for span in spans]
         sizes, names = [bool(identifier) for identifier in identifiers], [()] * len(spans)
     firsts = accumulate((max(size, 1) for size in sizes), initial=0)
     for number, size, given in zip(firsts, sizes, names, strict=False):
@@ -284,11 +281,6 @@ def _mentions(doc: Doc, types: Mapping[str, str] | None) -> Iterator[Mention]:
                 tuple(identifiers[number : number + size]),
                 tuple(given),
             )
-
-
-def _identifier(span: Tokens) -> str | None:
-    """What a span says of its entity, if anything."""
-    return span.kb_id_ if span.kb_id_ not in ("", _NIL) else span.id_ or None
 
 
 def _id(doc: Doc) -> str | None:

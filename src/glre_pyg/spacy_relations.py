@@ -32,9 +32,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.corpora import fields
-from glre_pyg.corpora.csv_table import where
 from glre_pyg.document import Document, Entity, Fact, InputError, Mention
-from glre_pyg.passages import entity_of, name_of
+from glre_pyg.passages import entity_of, name_of, sentences_for
 from glre_pyg.reasons import MentionWeight, Omission, PredictedFact, Reasons
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _relation(places: _Places, fact: Fact) -> dict[str, Any]:
         "threshold": predicted and predicted.threshold,
         "head_mentions": [places.mention(mention) for mention in head.mentions],
         "tail_mentions": [places.mention(mention) for mention in tail.mentions],
-        "sentences": [places.sentence(number) for number in where(document, fact.head, fact.tail)],
+        "sentences": [places.sentence(number) for number in sentences_for(document, fact.head, fact.tail)],
     }
     if fact.extra and predicted is None:
         found["extra"] = list(fact.extra)

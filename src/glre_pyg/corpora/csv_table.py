@@ -29,7 +29,7 @@ from itertools import pairwise
 
 from glre_pyg.corpora.writing import formatted, replacing
 from glre_pyg.document import Document, Fact, Refused
-from glre_pyg.passages import connection, entity_of, names_of, sentence_text, sentences_of
+from glre_pyg.passages import entity_of, names_of, sentence_text, sentences_for
 from glre_pyg.reasons import PredictedFact
 
 COLUMNS = (
@@ -76,26 +76,6 @@ def cell(text: str) -> str:
     return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
 
 
-def where(document: Document, head: str, tail: str) -> tuple[int, ...]:
-    """The sentences that name two entities together; if there are none, those on the path between them.
-
-    Args:
-        document: The document.
-        head, tail: Identifiers of the two.
-
-    Returns:
-        Numbers of sentences from 0, ascending.
-
-    Raises:
-        InputError: If the document does not mention one of the two.
-    """
-    heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))
-    if together := sorted({*heads} & {*tails}):
-        return tuple(together)
-    path = connection(document, head, tail)
-    return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
-
-
 def _rows(document: Document) -> list[list[str]]:
     return [list(_row(document, fact)) for fact in document.facts]
 
@@ -109,7 +89,7 @@ def _row(document: Document, fact: Fact) -> Iterator[str]:
         yield from (f"{fact.probability:.6f}", f"{fact.threshold:.6f}")
     else:
         yield from ("", "")
-    sentences = where(document, fact.head, fact.tail)
+    sentences = sentences_for(document, fact.head, fact.tail)
     yield " ".join(f"S{number + 1}" for number in sentences)
     yield cell(_text(document, sentences))
 

@@ -61,6 +61,13 @@ def integer(value: object, path: str) -> int:
     return value
 
 
+def share(value: object, path: str) -> float:
+    """A number from 0 to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise InputError(f"{path}: not a number from 0 to 1")
+    return float(value)
+
+
 def span(value: object, path: str, length: int, *, empty: bool = True) -> Span:
     """A list of start and end inside a length."""
     if not isinstance(value, list) or len(value) != 2:

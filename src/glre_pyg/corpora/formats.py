@@ -75,7 +75,7 @@ def form_of(path: Path, form: str | None = None) -> str:
     Raises:
         InputError: If there is no such form.
     """
-    name = form or _BY_SUFFIX.get(path.suffix) or ("text" if _is_text(path) else "pubtator")
+    name = form or _BY_SUFFIX.get(path.suffix.lower()) or ("text" if _is_text(path) else "pubtator")
     if name not in FORMS:
         raise InputError(f"{path.name}: form '{name}' is not one of {', '.join(FORMS)}")
     return name
@@ -83,7 +83,7 @@ def form_of(path: Path, form: str | None = None) -> str:
 
 def _is_text(path: Path) -> bool:
     """Whether a file is plain text: PubTator, too, is given out as ``.txt``, and begins with a title line."""
-    if path.suffix != ".txt" or path.name.lower().endswith(".pubtator.txt"):
+    if path.suffix.lower() != ".txt" or path.name.lower().endswith(".pubtator.txt"):
         return False
     if not path.is_file():
         return True

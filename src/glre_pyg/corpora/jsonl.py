@@ -13,16 +13,16 @@ left out of loss and score. ``sections``, ``words`` and ``sentences`` are lists 
 and words in characters, sentences in words. Without words and sentences the text is segmented.
 
 What a model finds is written with ``probability`` and ``threshold`` and, where they were asked for,
-``reasons`` and ``omissions``, as :class:`~glre_pyg.reasons.PredictedFact` has them. These are not read again:
-the probability is in ``extra``, too.
+``reasons`` and ``omissions``, as :class:`~glre_pyg.reasons.PredictedFact` has them. It is read as
+such, without the last two.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -131,7 +131,9 @@ def _document(document_id: str, record: Mapping[str, object], segmenter: Segment
         words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
     for index, fact in enumerate(facts):
         _check_evidence(fact, f"facts[{index}].evidence", len(sentences))
-    return Document(document_id, text, words, sentences, mentions, facts, ignored, sections)
+    document = Document(document_id, text, words, sentences, mentions, facts, ignored, sections)
+    said = fields.rows(record, "facts", "facts", _prediction)
+    return replace(document, facts=_predicted(document, said)) if any(said) else document
 
 
 def _mention(item: object, path: str, length: int) -> Mention:
@@ -159,6 +161,39 @@ def _fact(item: object, path: str, known: set[str]) -> Fact:
     extra = fields.rows(record, "extra", f"{path}.extra", fields.text)
     evidence = fields.rows(record, "evidence", f"{path}.evidence", fields.integer)
     return Fact(head, relation, tail, extra, evidence)
+
+
+def _prediction(item: object, path: str) -> tuple[float, float] | None:
+    """Probability and threshold of a fact that a model has found."""
+    record = fields.mapping(item, path)
+    if "probability" not in record and "threshold" not in record:
+        return None
+    probability, threshold = (
+        fields.share(fields.get(record, key, f"{path}.{key}"), f"{path}.{key}")
+        for key in ("probability", "threshold")
+    )
+    return probability, threshold
+
+
+def _predicted(document: Document, said: Sequence[tuple[float, float] | None]) -> tuple[Fact, ...]:
+    """The facts of a document, with what a model has said of them."""
+    mentions = {entity.id: entity.mentions for entity in document.entities}
+    return tuple(
+        fact
+        if numbers is None
+        else PredictedFact(
+            fact.head,
+            fact.relation,
+            fact.tail,
+            fact.extra,
+            fact.evidence,
+            probability=numbers[0],
+            threshold=numbers[1],
+            head_mentions=mentions[fact.head],
+            tail_mentions=mentions[fact.tail],
+        )
+        for fact, numbers in zip(document.facts, said, strict=True)
+    )
 
 
 def _check_evidence(fact: Fact, path: str, sentences: int) -> None:

@@ -28,6 +28,7 @@ from glre_pyg.corpora.writing import formatted, replacing
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_UNLINKED = ("", "-", "-1")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -58,8 +59,9 @@ def read_pubtator(
         path: A file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
         segmenter: Makes words and sentences.
         id_separator: What joins the identifiers of a composite mention: ``"|"`` in CDR, ``","`` in BioRED.
-        unlinked: What a mention without an identifier has in its place: ``"-1"`` in CDR, ``"-"`` in BioRED.
-            Within a composite mention it stands for a part without one; such parts come last in ``names``.
+        unlinked: What a mention without an identifier has in its place: ``"-1"`` in CDR, ``"-"`` in BioRED
+            and PubTator Central. These two always mean that, and so does nothing at all. Within a composite
+            mention it stands for a part without one; such parts come last in ``names``.
         refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
@@ -149,7 +151,7 @@ def _mention(row: _Row, text: str, id_separator: str, unlinked: str) -> Mention:
     names = columns[6].split("|") if len(columns) == 7 else [""] * len(parts)
     if len(names) != len(parts):
         raise line.error(f"mention '{name}' has {len(parts)} identifiers and {len(names)} names of parts")
-    linked = [part not in (unlinked, "") for part in parts]
+    linked = [part not in (unlinked, *_UNLINKED) for part in parts]
     order = sorted(
         range(len(parts)), key=lambda part: not linked[part]
     )  # stable: parts without identifier last

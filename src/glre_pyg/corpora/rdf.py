@@ -142,7 +142,12 @@ class _Triples:
     def _entity(self, document: Document, identifier: str) -> object:
         name = f"{entity_of(document, identifier).type}/{identifier}"
         starts = (start for pattern, start in self._namespaces.items() if pattern.fullmatch(name))
-        return self._rdflib.URIRef(next(starts, f"{self._base}entity/") + quote(identifier, safe=""))
+        start = next(starts, None)
+        if start is not None:
+            return self._rdflib.URIRef(start + quote(identifier, safe=""))
+        places = {str(number) for number in range(len(document.entities))}
+        is_local = {entity.id for entity in document.entities} == places  # DocRED's
+        return self._iri("entity", *([document.id] if is_local else []), identifier)
 
     def _iri(self, *parts: str) -> object:
         return self._rdflib.URIRef(self._base + "/".join(quote(part, safe="") for part in parts))

@@ -24,12 +24,13 @@ def read_text(
     Raises:
         InputError: ``file:line: document: what is wrong``.
     """
-    name, raw = Path(path), Path(path).read_bytes()
+    raw = Path(path).read_bytes()
+    name, stem = (os.fsencode(part).decode("utf-8", "replace") for part in (Path(path).name, Path(path).stem))
 
     def parse() -> Document:
-        return text_document(name.stem, decoded(raw), segmenter=segmenter)
+        return text_document(stem, decoded(raw), segmenter=segmenter)
 
-    yield from documents_at(name.name, [Place("", name.stem, parse)], refused)
+    yield from documents_at(name, [Place("", stem, parse)], refused)
 
 
 def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment) -> Document:

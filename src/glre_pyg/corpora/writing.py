@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -14,15 +14,28 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """A text file with plain line ends; it takes the place of ``path`` when all is written."""
+def replacing_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A place to write a file to; it takes the place of ``path`` when all is written, and is removed if not.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
     part = Path(f"{os.fspath(path)}.part")
     try:
-        with part.open("w", encoding=encoding, newline="") as file:
-            yield file
+        yield part
         part.replace(path)
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[IO[str]]:
+    """The same as a text file with plain line ends."""
+    with replacing_file(path) as part, part.open("w", encoding=encoding, newline="") as file:
+        yield file
 
 
 def formatted(

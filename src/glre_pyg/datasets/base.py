@@ -12,7 +12,7 @@ from random import Random
 from typing import ClassVar, Protocol
 
 from glre_pyg.cache import Cache, contents_of, key_of
-from glre_pyg.corpora.formats import read_documents
+from glre_pyg.corpora.formats import form_of, read_documents
 from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.document import Document, InputError, Refused
 from glre_pyg.evaluation.known import NamedFacts
@@ -35,9 +35,11 @@ class Corpus(Protocol):
         source: Where they are published.
         labels: What its graphs mean.
         cache: Where documents are kept once they are read; None for nowhere.
+        pubtator: The form that PubTator has in it; see :mod:`glre_pyg.corpora.formats`.
     """
 
     name: str
+    pubtator: str
     protocol: str
     published: Counts
     source: str
@@ -105,6 +107,7 @@ class FileCorpus:
     published: ClassVar[Counts] = {}
     source: ClassVar[str] = ""
     unlabelled: ClassVar[frozenset[str]] = frozenset()
+    pubtator: ClassVar[str] = "pubtator"
 
     def __post_init__(self) -> None:
         if self.dev and self.dev_from_train:
@@ -154,7 +157,8 @@ class FileCorpus:
 
     def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
         """Documents of a file, as they are."""
-        return read_documents(path, refused=refused)
+        form = self.pubtator if form_of(path) == "pubtator" else None
+        return read_documents(path, form, refused=refused)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Documents as the protocol has them: here as they are."""

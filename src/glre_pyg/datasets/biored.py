@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.corpora.formats import form_of, read_documents
 from glre_pyg.corpora.official import BIORED, find
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.document import Document, Refused
 from glre_pyg.graph import Labels
 
 _CHEMICAL, _DISEASE, _GENE, _VARIANT = (
@@ -44,6 +41,7 @@ class BioRED(FileCorpus):
     """
 
     name = "biored"
+    pubtator: ClassVar[str] = "biored"
     protocol = "undirected pairs"
     source = "official files"
     published: ClassVar[Counts] = {
@@ -79,8 +77,3 @@ class BioRED(FileCorpus):
     def official(self, split: str) -> Path:
         """Where the official file of a split is."""
         return find(BIORED[split], Path(self.root) if self.root else None)
-
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
-        """Documents of a file in BioRED's form, or another by its name."""
-        form = "biored" if form_of(path) == "pubtator" else None
-        return read_documents(path, form, refused=refused)

@@ -27,6 +27,7 @@ class Synthetic:
     labels = replace(CHEMICAL_DISEASE, types=("Chemical", "Disease", "Gene"))
     protocol = "every candidate pair"
     published: ClassVar[Counts] = {}
+    pubtator: ClassVar[str] = "pubtator"
     source = ""
     cache: Cache | None = None  # it takes no longer to generate documents than to read them
 

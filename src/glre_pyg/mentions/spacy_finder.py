@@ -64,11 +64,12 @@ class SpacyFinder:
         for span in doc.ents:
             type_ = span.label_ if self.types is None else self.types.get(span.label_)
             if type_ is not None:
-                yield Found(offset + span.start_char, offset + span.end_char, type_, _identifier(span))
+                yield Found(offset + span.start_char, offset + span.end_char, type_, identifier_of(span))
 
 
-def _identifier(span: Span) -> str | None:
-    for identifier in (span.kb_id_, span.ent_id_):
+def identifier_of(span: Span) -> str | None:
+    """What a span says of its entity: the link, else the identifier, if there is one."""
+    for identifier in (span.kb_id_, span.ent_id_, span.id_):
         if identifier not in _UNLINKED:
             return identifier
     return None

@@ -27,7 +27,7 @@ let graph = null;
 /** What can be in the table: candidates with their probabilities, and true facts that are none. */
 function claimsOf(doc) {
   const key = (head, relation, tail) =>
-    (page.directed || head < tail ? [head, tail] : [tail, head]).join() + relation;
+    [...(page.directed || head < tail ? [head, tail] : [tail, head]), relation].join("\t");
   const left = new Set(doc.ignored.map(([head, tail]) => key(head, "", tail)));
   const gold = doc.gold && new Map(doc.gold.map((fact) => [key(...fact), fact]));
   const seen = new Set();

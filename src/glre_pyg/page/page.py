@@ -12,6 +12,7 @@ from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
+from glre_pyg.corpora.writing import replacing
 from glre_pyg.document import Document, Fact
 from glre_pyg.page.data import document_data
 
@@ -58,10 +59,8 @@ def write_page(
         "model": model,
         "directed": directed,
     }
-    part = Path(f"{path}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as file:
         file.writelines(_pieces(title, head, documents, strongest))
-    part.replace(path)
 
 
 def _pieces(

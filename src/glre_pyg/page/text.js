@@ -130,7 +130,7 @@ function drawEntities(box, doc, choose) {
 /**
  * Show in the text what speaks for a relation: mentions by weight, sentences with what is known of them.
  *
- * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, change, worth}.
+ * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, worth}.
  */
 function highlightText(box, mentions, sentences, isChosen) {
   box.classList.toggle("chosen", isChosen);
