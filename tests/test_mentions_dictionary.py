@@ -172,7 +172,7 @@ def test_texts_are_taken_one_by_one():
         ([("a1", "1", " ")], "name 1: 'a1' has no type"),
         (
             [("heart attack", "1", "T"), ("Heart-Attack", "2", "T")],
-            "name 2: id '2' of 'Heart-Attack' was '1' before; ambiguous=true keeps the first",
+            "name 2: id '2' of 'Heart-Attack' was '1' before; mentions.ambiguous=true keeps the first",
         ),
     ],
 )
@@ -232,7 +232,7 @@ def test_files(tmp_path, bom, end, order, ending):
         (
             "names.tsv",
             b"\nalpha\t1\tT\nAlpha\t2\tT\n",
-            "names.tsv:3: id '2' of 'Alpha' was '1' before; ambiguous=true keeps the first",
+            "names.tsv:3: id '2' of 'Alpha' was '1' before; mentions.ambiguous=true keeps the first",
         ),
         ("names.csv", b'a1,1,T\n"a"x,1,T\n', "names.csv:2: ',' expected after '\"'"),
         ("names.txt", b"a1\t1\tT\n", "names.txt: a file of names ends in .tsv or .csv"),

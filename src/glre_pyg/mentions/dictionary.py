@@ -103,7 +103,8 @@ class Dictionary:
             elif known[same] != name.id and not ambiguous:
                 first, second = (f"'{other}'" if other else "none" for other in (known[same], name.id))
                 raise _NameError(
-                    number, f"id {second} of '{text}' was {first} before; ambiguous=true keeps the first"
+                    number,
+                    f"id {second} of '{text}' was {first} before; mentions.ambiguous=true keeps the first",
                 )
         if not by_key:
             raise InputError("there are no names")
