@@ -1,6 +1,7 @@
 import re
 import time
 
+import pysbd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,3 +134,15 @@ def test_nothing_is_lost(text, data):
     # Document checks that words are in order, sentences partition them, and mentions fit both.
     mentions = tuple(Mention(*span, "T", ()) for span in spans if text[slice(*span)].strip())
     Document("1", text, words, sentences, mentions)
+
+
+_PARTS = st.sampled_from(
+    ["Dr", "dr.", "St.", "e.g.", "i.e", "ice.", "No.", "no", "Fig. 2", "al.", "et al. ", "vs.", "U.S.A.", "mg.", "Approx.", "ſt.", "p. 5", "Jan.", "ext.", "He", "It", "the", ".", "?", ",", "(", ")", "7", "µ", "\n", "A.", "Prof.", "Kſ.", "İ.e."]
+)
+
+
+@given(st.lists(_PARTS, max_size=25), st.sampled_from([" ", "", "  "]))
+def test_sentences_are_those_of_pysbd_itself(parts, between):
+    text = between.join(parts)
+    plain = pysbd.Segmenter(language="en", clean=False)
+    assert segmentation._split(text) == list(plain.processor(text).process())

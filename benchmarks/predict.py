@@ -1,0 +1,75 @@
+"""Documents a second of the command, from file to file, over those of the bare model on prepared batches.
+
+    python benchmarks/predict.py run=RUN input=FILE output=FILE
+
+takes the settings of ``python -m glre_pyg.predict``. The two are measured in turn, in one process: the model over
+batches that are in memory, longest documents first, and all that the command does after it has loaded the
+run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import hydra
+import torch
+from omegaconf import DictConfig
+from torch_geometric.data import Batch
+
+from glre_pyg.config import command, config_dir
+
+TIMES = 5
+
+
+@hydra.main(version_base="1.3", config_path=config_dir(), config_name="predict")
+@command
+def main(config: DictConfig) -> None:
+    """Print the median ratio, and the least and the greatest."""
+    from hydra.utils import instantiate
+
+    from glre_pyg.commands import _load
+    from glre_pyg.extraction import extract
+    from glre_pyg.features import by_length
+    from glre_pyg.outputs import Output
+
+    run = _load(config)
+    corpus = instantiate(run.config.dataset)
+    documents = list(corpus.prepare(corpus.read(Path(config.input))))
+    graphs = run.graphs(documents)
+
+    def bare() -> float:
+        batches = [
+            Batch.from_data_list([graphs[index] for index in indices]).to(run.device)
+            for indices in by_length(graphs, run.config.eval_batch_size)
+        ]
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for batch in batches:
+                run.model.probabilities(run.model(batch)).cpu()
+        return time.perf_counter() - start
+
+    def whole() -> float:
+        start = time.perf_counter()
+        with redirect_stdout(StringIO()):
+            extract(run, config, Output(Path(config.output)))
+        return time.perf_counter() - start
+
+    bare()
+    ratios = []
+    for number in range(TIMES):
+        alone, command_ = bare(), whole()
+        ratios.append(alone / command_)
+        print(
+            f"{number + 1}: model {len(documents) / alone:.1f} documents a second, command "
+            f"{len(documents) / command_:.1f}, ratio {ratios[-1]:.3f}",
+            flush=True,
+        )
+    print(f"median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+
+
+if __name__ == "__main__":
+    main()
