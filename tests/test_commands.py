@@ -190,6 +190,30 @@ def test_a_sweep_makes_one_run_a_job(folder):
     assert runs[0] != runs[1]
 
 
+def test_the_benchmark_of_predict_runs(folder):
+    documents = SyntheticCorpus().generate("measured", 6)
+    write_documents(documents, folder / "measured.pubtator")
+    script = Path(__file__).parents[1] / "benchmarks/predict.py"
+    done = subprocess.run(
+        [
+            sys.executable,
+            script,
+            "run=first",
+            "input=measured.pubtator",
+            "output=measured.jsonl",
+            "device=cpu",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:3] for line in lines[:5]] == ["1: ", "2: ", "3: ", "4: ", "5: "]
+    assert lines[-1].startswith("median ")
+    assert len(list(read_documents(folder / "measured.jsonl"))) == 6
+
+
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict", "stats"])
 def test_help_is_a_page(command, tmp_path):
     out, _ = run(command, "--help", cwd=tmp_path)

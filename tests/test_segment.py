@@ -137,7 +137,42 @@ def test_nothing_is_lost(text, data):
 
 
 _PARTS = st.sampled_from(
-    ["Dr", "dr.", "St.", "e.g.", "i.e", "ice.", "No.", "no", "Fig. 2", "al.", "et al. ", "vs.", "U.S.A.", "mg.", "Approx.", "ſt.", "p. 5", "Jan.", "ext.", "He", "It", "the", ".", "?", ",", "(", ")", "7", "µ", "\n", "A.", "Prof.", "Kſ.", "İ.e."]
+    [
+        "Dr",
+        "dr.",
+        "St.",
+        "e.g.",
+        "i.e",
+        "ice.",
+        "No.",
+        "no",
+        "Fig. 2",
+        "al.",
+        "et al. ",
+        "vs.",
+        "U.S.A.",
+        "mg.",
+        "Approx.",
+        "ſt.",
+        "p. 5",
+        "Jan.",
+        "ext.",
+        "He",
+        "It",
+        "the",
+        ".",
+        "?",
+        ",",
+        "(",
+        ")",
+        "7",
+        "µ",
+        "\n",
+        "A.",
+        "Prof.",
+        "Kſ.",
+        "İ.e.",
+    ]
 )
 
 
