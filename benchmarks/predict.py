@@ -3,7 +3,7 @@
     python benchmarks/predict.py run=RUN input=FILE output=FILE
 
 takes the settings of ``python -m glre_pyg.predict``. The two are measured in turn, in one process: the model
-over batches that are in memory, longest documents first, and all that the command does once the run is loaded.
+over batches that are in memory, longest documents first, and all that the command does after loading the run.
 """
 
 from __future__ import annotations
