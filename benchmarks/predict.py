@@ -30,12 +30,12 @@ def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate
 
-    from glre_pyg.commands import _load
+    from glre_pyg.commands import load_run
     from glre_pyg.extraction import extract
     from glre_pyg.features import by_length
     from glre_pyg.outputs import Output
 
-    run = _load(config)
+    run = load_run(config)
     corpus = instantiate(run.config.dataset)
     documents = list(corpus.prepare(corpus.read(Path(config.input))))
     graphs = run.graphs(documents)

@@ -53,7 +53,7 @@ def submit(config: DictConfig) -> None:
         InputError: If the run or a document cannot be read, or a rule of the form is broken.
     """
     output = _output(config.output)
-    run = _load(config)
+    run = load_run(config)
     corpus: Corpus = instantiate(run.config.dataset)
     corpus.cache = Cache.of(config.cache)
     read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
@@ -65,7 +65,7 @@ def submit(config: DictConfig) -> None:
     print(f"{output}: {len(rows)} facts in {len(documents)} documents")
 
 
-def _load(config: DictConfig) -> Run:
+def load_run(config: DictConfig) -> Run:
     """The run that a command is about."""
     device = config.device or best_device()
     cache = Cache.of(config.cache)
@@ -145,7 +145,7 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
     """
     if config.split not in SPLITS:
         raise InputError(f"split: '{config.split}' is not one of {', '.join(SPLITS)}")
-    run = _load(config)
+    run = load_run(config)
     for name, value in config.dataset.items():
         if value is None or name == config.split:
             continue
@@ -171,7 +171,7 @@ def predict(config: DictConfig) -> None:
     """
     check_settings(config)
     output = Output(Path(str(config.output)))
-    sys.exit(2 if extract(_load(config), config, output) else 0)
+    sys.exit(2 if extract(load_run(config), config, output) else 0)
 
 
 def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
