@@ -8,6 +8,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from documents import LABELS, glre, random_documents, subwords
 from glre_pyg.commands import predict
 from glre_pyg.config import config_dir
 from glre_pyg.corpora.formats import read_documents, write_documents
+from glre_pyg.datasets import Files
 from glre_pyg.document import Document, InputError
 from glre_pyg.extraction import check_settings, extract
 from glre_pyg.extractor import RelationExtractor
@@ -43,6 +45,12 @@ def run() -> Run:
     dataset |= {"types": list(LABELS.types), "pair_types": None}
     config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
     return Run(glre(pieces).eval(), pieces, LABELS, 0.0, config, None)
+
+
+class Places(Files):
+    """A corpus whose identifiers are places in a document."""
+
+    local_ids = True
 
 
 @pytest.fixture
@@ -221,6 +229,20 @@ def test_the_command_is_the_extractor(run, here):
     for one, other in zip(read_documents(here / "out.jsonl"), found, strict=True):
         assert {(fact.head, fact.tail, fact.extra) for fact in one.facts} == {
             (fact.head, fact.tail, fact.extra) for fact in other.facts
+        }
+
+
+def test_identifiers_that_are_places_are_named_by_their_documents_in_rdf(run, here):
+    dataset = OmegaConf.to_container(run.config.dataset)
+    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset | {"_target_": f"{__name__}.Places"}})
+    write_documents(documents(2), here / "in.jsonl")
+    for name, each in (("global", run), ("local", replace(run, config=config))):
+        extracted(each, "input=in.jsonl", f"output={name}.nt", "threshold=0")
+        entities = set(re.findall(r"/entity/([^>]*)>", (here / f"{name}.nt").read_text()))
+        assert entities == {
+            quote(of.id) + f"/{entity.id}" if name == "local" else entity.id
+            for of in documents(2)
+            for entity in of.entities
         }
 
 

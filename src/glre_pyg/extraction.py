@@ -107,6 +107,7 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
                 pubtator=corpus.pubtator,
                 base=config.rdf.base,
                 namespaces=config.rdf.namespaces,
+                local_ids=corpus.local_ids and not config.mentions,
                 refused=errors,
             )
         seconds = perf_counter() - started
@@ -236,6 +237,7 @@ def _write_page(
         threshold=saved_threshold(threshold, relations),
         model=Path(str(config.run)).name,
         directed=run.labels.directed,
+        strongest=config.strongest,
     )
 
 

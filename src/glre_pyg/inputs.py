@@ -118,7 +118,7 @@ class Inputs:
         try:
             for document in read():
                 try:
-                    check(document, self.max_words)
+                    check(document, self.max_words, mentions=not self.is_searched)
                 except InputError as error:
                     self.refused(InputError(f"{name}: {error}"))
                 else:
@@ -135,12 +135,13 @@ def _uncut(text: str, spans: object, sections: object) -> tuple[tuple[tuple[int,
     return ((0, len(text)),), (Sentence(0, 1),)
 
 
-def check(document: Document, max_words: int) -> None:
+def check(document: Document, max_words: int, *, mentions: bool) -> None:
     """Make sure that a document is not too long and that none of its mentions cross.
 
     Args:
         document: The document.
         max_words: Words that it may have, as white space divides them.
+        mentions: Whether its mentions count; others may be going to take their place.
 
     Raises:
         InputError: If it is, or they do.
@@ -148,4 +149,5 @@ def check(document: Document, max_words: int) -> None:
     words = len(document.text.split())
     if words > max_words:
         raise InputError(f"{document.id}: the text has {words} words, and max_words is {max_words}")
-    check_spans(document.id, document.text, (mention.span for mention in document.mentions))
+    if mentions:
+        check_spans(document.id, document.text, (mention.span for mention in document.mentions))

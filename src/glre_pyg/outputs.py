@@ -55,6 +55,7 @@ class Output:
         pubtator: str,
         base: str,
         namespaces: Mapping[str, str] | None,
+        local_ids: bool,
         refused: Refused,
     ) -> None:
         """Write documents; the file appears when it is complete.
@@ -63,13 +64,13 @@ class Output:
             documents: Documents with their facts.
             labels: What the relations mean.
             pubtator: The form that PubTator has; see :mod:`glre_pyg.corpora.formats`.
-            base, namespaces: See :func:`~glre_pyg.corpora.rdf.write_ntriples`.
+            base, namespaces, local_ids: See :func:`~glre_pyg.corpora.rdf.write_ntriples`.
             refused: Is told of documents that the form cannot hold, which are left out.
         """
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
         writers: Mapping[str, Callable[..., None]] = {
             ".csv": write_csv,
-            ".nt": partial(write_ntriples, base=base, namespaces=namespaces),
+            ".nt": partial(write_ntriples, base=base, namespaces=namespaces, local_ids=local_ids),
             ".spacy": write_spacy,
             ".data": partial(write_eog, pair_types=pair_types),
             ".pubtator": partial(write_documents, form=pubtator, lossy=True),

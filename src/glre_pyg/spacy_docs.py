@@ -31,6 +31,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ MENTIONS = "mentions"
 _OURS = "glre_pyg"
 _ATTRIBUTES = ("ENT_IOB", "ENT_TYPE", "ENT_KB_ID", "SENT_START")
 _NIL = "NIL"  # what spaCy's entity linker says of what it does not know
-_SHOWN = 40  # characters
+_SHOWN = 80  # characters
 
 
 def write_spacy(
@@ -102,7 +103,7 @@ def read_spacy(
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except Exception as error:  # of zlib, of msgpack, or of what spaCy looks for in what they give
-        raise InputError(f"{name}: not a DocBin of spaCy: {one_line(str(error))[:_SHOWN]}") from None
+        raise InputError(f"{name}: not a DocBin of spaCy: {shorten(str(error), _SHOWN)}") from None
     docs = enumerate(_docs(bin_, spacy.vocab.Vocab(), name), start=1)
     yield from documents_at(name, (_place(number, doc, types) for number, doc in docs), refused)
 
@@ -111,7 +112,7 @@ def _docs(bin_: DocBin, vocab: Vocab, name: str) -> Iterator[Doc]:
     try:
         yield from bin_.get_docs(vocab)
     except Exception as error:
-        raise InputError(f"{name}: not a DocBin of spaCy: {one_line(str(error))[:_SHOWN]}") from None
+        raise InputError(f"{name}: not a DocBin of spaCy: {shorten(str(error), _SHOWN)}") from None
 
 
 def _place(number: int, doc: Doc, types: Mapping[str, str] | None) -> Place:
@@ -125,7 +126,7 @@ def _parsed(doc: Doc, identifier: str, types: Mapping[str, str] | None) -> Docum
     except InputError:
         raise
     except Exception as error:  # what others have put where to_spacy puts something
-        raise InputError(f"{type(error).__name__}: {one_line(str(error))[:_SHOWN]}") from None
+        raise InputError(f"{type(error).__name__}: {shorten(str(error), _SHOWN)}") from None
 
 
 def to_spacy(document: Document, vocab: Vocab) -> Doc:

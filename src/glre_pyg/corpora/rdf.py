@@ -55,6 +55,7 @@ def write_ntriples(
     *,
     base: str = "https://example.org/glre/",
     namespaces: Mapping[str, str] | None = None,
+    local_ids: bool = False,
     refused: Refused | None = None,
 ) -> None:
     """Write the facts of documents as N-Triples; the file appears when it is complete.
@@ -66,13 +67,15 @@ def write_ntriples(
         base: What IRIs begin with, as far as the last ``/`` or ``#``.
         namespaces: What IRIs of entities begin with in place of ``base``, by a regular expression for the
             whole of ``type/identifier``; the first that matches counts.
+        local_ids: Whether an identifier means an entity of its document only, as DocRED does by places
+            in it; names of entities then have that of the document.
         refused: Is told of documents that cannot be written, which are left out; None raises.
 
     Raises:
         InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
             an entity that its document does not mention.
     """
-    triples = _Triples(_rdflib(), base, namespaces or {})
+    triples = _Triples(_rdflib(), base, namespaces or {}, local_ids)
     with replacing(path) as file:
         for lines in formatted(documents, triples, refused):
             file.writelines(lines)
@@ -89,11 +92,11 @@ def _rdflib() -> ModuleType:
 class _Triples:
     """The triples of a document, as lines."""
 
-    def __init__(self, rdflib: ModuleType, base: str, namespaces: Mapping[str, str]) -> None:
+    def __init__(self, rdflib: ModuleType, base: str, namespaces: Mapping[str, str], are_local: bool) -> None:
         for iri in (base, *namespaces.values()):
             if not _IRI.fullmatch(iri):
                 raise InputError(f"RDF: '{iri}' does not begin an IRI, as 'https://example.org/' does")
-        self._rdflib = rdflib
+        self._rdflib, self._are_local = rdflib, are_local
         self._base = base
         self._namespaces = {_pattern(pattern): start for pattern, start in namespaces.items()}
 
@@ -145,9 +148,7 @@ class _Triples:
         start = next(starts, None)
         if start is not None:
             return self._rdflib.URIRef(start + quote(identifier, safe=""))
-        places = {str(number) for number in range(len(document.entities))}
-        is_local = {entity.id for entity in document.entities} == places  # DocRED's
-        return self._iri("entity", *([document.id] if is_local else []), identifier)
+        return self._iri("entity", *([document.id] if self._are_local else []), identifier)
 
     def _iri(self, *parts: str) -> object:
         return self._rdflib.URIRef(self._base + "/".join(quote(part, safe="") for part in parts))

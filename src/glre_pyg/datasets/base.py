@@ -36,10 +36,12 @@ class Corpus(Protocol):
         labels: What its graphs mean.
         cache: Where documents are kept once they are read; None for nowhere.
         pubtator: The form that PubTator has in it; see :mod:`glre_pyg.corpora.formats`.
+        local_ids: Whether an identifier of an entity means something in its document only.
     """
 
     name: str
     pubtator: str
+    local_ids: bool
     protocol: str
     published: Counts
     source: str
@@ -108,6 +110,7 @@ class FileCorpus:
     source: ClassVar[str] = ""
     unlabelled: ClassVar[frozenset[str]] = frozenset()
     pubtator: ClassVar[str] = "pubtator"
+    local_ids: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.dev and self.dev_from_train:

@@ -58,6 +58,7 @@ class DocRED(FileCorpus):
     unlabelled = frozenset({"test"})
     labels: ClassVar[Labels] = Labels(tuple(PROPERTIES), ("LOC", "MISC", "NUM", "ORG", "PER", "TIME"), None)
     resplit: ClassVar[bool] = False
+    local_ids: ClassVar[bool] = True
     splits: ClassVar[Mapping[str, OfficialFile]] = DOCRED
 
     def official(self, split: str) -> Path:

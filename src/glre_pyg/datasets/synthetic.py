@@ -28,6 +28,7 @@ class Synthetic:
     protocol = "every candidate pair"
     published: ClassVar[Counts] = {}
     pubtator: ClassVar[str] = "pubtator"
+    local_ids: ClassVar[bool] = False
     source = ""
     cache: Cache | None = None  # it takes no longer to generate documents than to read them
 
