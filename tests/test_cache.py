@@ -210,9 +210,9 @@ def parsed(monkeypatch):
     calls = []
     read = base.read_documents
 
-    def noted(path, **options):
+    def noted(path, *arguments, **options):
         calls.append(path.name)
-        return read(path, **options)
+        return read(path, *arguments, **options)
 
     monkeypatch.setattr(base, "read_documents", noted)
     return calls
