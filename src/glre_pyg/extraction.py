@@ -97,27 +97,8 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
     if first is None:
         print(f"{output.path}: nothing is written: there is no document to write")
     else:
-        written = counts.of(chain([first], found), errors)
-        if output.is_page:
-            _write_page(run, corpus, list(written), config, output.path)
-        else:
-            output.write(
-                (replace(document, facts=facts) for document, facts in written),
-                labels=run.labels,
-                pubtator=corpus.pubtator,
-                base=config.rdf.base,
-                namespaces=config.rdf.namespaces,
-                local_ids=corpus.local_ids and not config.mentions,
-                refused=errors,
-            )
-        seconds = perf_counter() - started
-        above = run.threshold if config.threshold is None else float(config.threshold)
-        limit = f"p > {above:.3f}" if isinstance(above, float) else "above the threshold of each relation"
-        failed = f"; {errors.count} error{'s' * (errors.count > 1)}" if errors.count else ""
-        print(
-            f"{output.path}: {counts.facts} facts in {counts.documents} documents, {limit}; "
-            f"{counts.documents / seconds:.1f} documents a second{failed}"
-        )
+        _write(run, corpus, counts.of(chain([first], found), errors), config, output, errors)
+        _summarise(run, config, output, counts, errors, perf_counter() - started)
     types.report(errors)
     return errors.count
 
@@ -210,6 +191,35 @@ def _prepared(corpus: Corpus, documents: Iterable[Document]) -> Iterator[Documen
     for document in documents:
         [prepared] = corpus.prepare([replace(document, facts=(), ignored=())])
         yield replace(prepared, facts=document.facts)
+
+
+def _write(
+    run: Run, corpus: Corpus, found: Found, config: DictConfig, output: Output, errors: _Errors
+) -> None:
+    if output.is_page:
+        _write_page(run, corpus, list(found), config, output.path)
+        return
+    output.write(
+        (replace(document, facts=facts) for document, facts in found),
+        labels=run.labels,
+        pubtator=corpus.pubtator,
+        base=config.rdf.base,
+        namespaces=config.rdf.namespaces,
+        local_ids=corpus.local_ids and not config.mentions,
+        refused=errors,
+    )
+
+
+def _summarise(
+    run: Run, config: DictConfig, output: Output, counts: _Counts, errors: _Errors, seconds: float
+) -> None:
+    above = run.threshold if config.threshold is None else float(config.threshold)
+    limit = f"p > {above:.3f}" if isinstance(above, float) else "above the threshold of each relation"
+    failed = f"; {errors.count} error{'s' * (errors.count > 1)}" if errors.count else ""
+    print(
+        f"{output.path}: {counts.facts} facts in {counts.documents} documents, {limit}; "
+        f"{counts.documents / seconds:.1f} documents a second{failed}"
+    )
 
 
 def _write_page(
