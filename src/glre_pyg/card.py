@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from omegaconf import OmegaConf
 
-from glre_pyg.parts import Parts, without_places
+from glre_pyg.parts import Parts, values_at, without_places
 
 _NAME = "FOLDER_OR_NAME_ON_THE_HUB"
 _SPLITS = ("dev", "test")
@@ -205,7 +205,12 @@ def _by_relation(scores: Mapping[str, Any]) -> str:
 
 
 def _training(settings: Mapping[str, Any], parts: Parts, num_parameters: int) -> str:
-    rows = [(f"`{place}`", str(value)) for place in _SETTINGS if (value := _at(settings, place)) is not None]
+    rows = [
+        (f"`{place}`", str(value))
+        for place in _SETTINGS
+        for value in values_at(settings, place)
+        if value is not None
+    ]
     rows += [(name, str(value)) for name, value in parts.environment.items() if value is not None]
     table = _table(("setting", "value"), rows)
     return f"{num_parameters:,} parameters. All settings are in `config.yaml`.\n\n{table}"
@@ -229,13 +234,6 @@ _LICENSE = (
     "None is set. Whoever publishes this model sets `license` at the head of this card, and minds the "
     "licenses of the corpus and of the encoder that it was made from."
 )
-
-
-def _at(settings: Mapping[str, Any], place: str) -> object:
-    found: Any = settings
-    for key in place.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
 
 
 def _percent(scores: Mapping[str, Any]) -> tuple[str, str, str]:

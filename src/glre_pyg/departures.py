@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from glre_pyg.parts import without_places
+from glre_pyg.parts import values_at, without_places
 
 
 def departures(config: DictConfig) -> list[str]:
@@ -17,18 +17,11 @@ def departures(config: DictConfig) -> list[str]:
     """
     plain: Any = OmegaConf.to_container(without_places(config))
     return [
-        text.format(value) for place, differs, text in _KNOWN for value in _at(plain, place) if differs(value)
+        text.format(value)
+        for place, differs, text in _KNOWN
+        for value in values_at(plain, place)
+        if differs(value)
     ]
-
-
-def _at(config: Mapping[str, Any], place: str) -> Iterator[Any]:
-    """The value at a dotted place of a config, if there is one."""
-    found: Any = config
-    for key in place.split("."):
-        if not isinstance(found, Mapping) or key not in found:
-            return
-        found = found[key]
-    yield found
 
 
 def _is(*values: object) -> Callable[[object], bool]:

@@ -191,17 +191,11 @@ class RelationExtractor:
         found = []
         for pair, column in np.argwhere(table > (limits if floor is None else np.minimum(limits, floor))):
             head, tail = (entities[number] for number in pairs[pair])
-            fact = PredictedFact(
-                head=head.id,
-                relation=self.run.labels.relations[column],
-                tail=tail.id,
-                extra=(f"{table[pair, column]:.6f}",),
-                probability=float(table[pair, column]),
-                threshold=float(limits[column]),
-                head_mentions=head.mentions,
-                tail_mentions=tail.mentions,
+            probability, threshold = float(table[pair, column]), float(limits[column])
+            relation = self.run.labels.relations[column]
+            found.append(
+                PredictedFact.between(head, relation, tail, probability=probability, threshold=threshold)
             )
-            found.append(fact)
         return tuple(sorted(found, key=lambda fact: fact.probability, reverse=True))
 
     def _with_reasons(

@@ -11,6 +11,7 @@ from glre_pyg.corpora.csv_table import write_csv
 from glre_pyg.corpora.eog import write_eog
 from glre_pyg.corpora.formats import write_documents
 from glre_pyg.corpora.rdf import write_ntriples
+from glre_pyg.corpora.writing import check_place
 from glre_pyg.document import Document, InputError, Refused
 from glre_pyg.graph import Labels
 from glre_pyg.spacy_docs import write_spacy
@@ -33,8 +34,7 @@ class Output:
         self.path, self.ending = path, path.suffix.lower()
         if self.ending not in ENDINGS:
             raise InputError(f"{path}: ends in none of {' '.join(ENDINGS)}")
-        if not path.parent.is_dir() or path.is_dir():
-            raise InputError(f"{path}: cannot be written, its folder is missing or it is a folder")
+        check_place(path)
         part = Path(f"{path}.part")
         try:
             part.touch()

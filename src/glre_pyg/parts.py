@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
@@ -110,6 +110,16 @@ def _is_place(value: str) -> bool:
         return whole or value.startswith(("~", "..")) or Path(value).exists()
     except (OSError, ValueError):  # too long for a name
         return False
+
+
+def values_at(config: Mapping[str, Any], place: str) -> Iterator[Any]:
+    """The value at a dotted place of a config, if there is one."""
+    found: Any = config
+    for key in place.split("."):
+        if not isinstance(found, Mapping) or key not in found:
+            return
+        found = found[key]
+    yield found
 
 
 def write_json(value: Mapping[str, Any], path: Path) -> None:

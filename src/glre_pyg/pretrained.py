@@ -21,6 +21,7 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import save_model
 
 from glre_pyg.checksums import CHECKSUMS, write_checksums
+from glre_pyg.corpora.writing import replacing_file
 from glre_pyg.document import InputError
 from glre_pyg.parts import CONFIG, ENCODER, FILES, WEIGHTS, Parts
 
@@ -176,9 +177,8 @@ class Pretrained(ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         (save_directory / CHECKSUMS).unlink(missing_ok=True)
         self.needed_parts().save(save_directory)
-        partial = save_directory / f"{WEIGHTS}.partial"
-        save_model(self, str(partial))  # type: ignore[arg-type]  # a mixin of modules
-        partial.replace(save_directory / WEIGHTS)
+        with replacing_file(save_directory / WEIGHTS) as part:
+            save_model(self, str(part))  # type: ignore[arg-type]  # a mixin of modules
         write_checksums(save_directory)
 
     def push_to_hub(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glre_pyg.document import Fact, Mention
+from glre_pyg.document import Entity, Fact, Mention
 from glre_pyg.passages import Step
 
 
@@ -109,6 +109,30 @@ class PredictedFact(Fact):
     tail_mentions: tuple[Mention, ...]
     reasons: Reasons | None = None
     omissions: tuple[Omission, ...] | None = None
+
+    @classmethod
+    def between(
+        cls,
+        head: Entity,
+        relation: str,
+        tail: Entity,
+        *,
+        probability: float,
+        threshold: float,
+        evidence: tuple[int, ...] = (),
+    ) -> PredictedFact:
+        """What a model says of two entities, without reasons."""
+        return cls(
+            head.id,
+            relation,
+            tail.id,
+            (f"{probability:.6f}",),
+            evidence,
+            probability=probability,
+            threshold=threshold,
+            head_mentions=head.mentions,
+            tail_mentions=tail.mentions,
+        )
 
     @property
     def is_predicted(self) -> bool:

@@ -181,14 +181,5 @@ def _fact(item: object, path: str, entities: Mapping[str, Entity], strict: bool)
         return Fact(head, relation, tail, extra, evidence)
     if not isinstance(probability, float) or not isinstance(threshold, float):
         raise InputError(f"{path}.probability: probability and threshold are not two numbers")
-    return PredictedFact(
-        head,
-        relation,
-        tail,
-        (f"{probability:.6f}",),
-        evidence,
-        probability=probability,
-        threshold=threshold,
-        head_mentions=entities[head].mentions,
-        tail_mentions=entities[tail].mentions,
-    )
+    ends = entities[head], relation, entities[tail]
+    return PredictedFact.between(*ends, probability=probability, threshold=threshold, evidence=evidence)

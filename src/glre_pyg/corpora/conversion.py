@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from glre_pyg.corpora.formats import form_of, read_documents, write_documents
 from glre_pyg.corpora.lossless import check_held
+from glre_pyg.corpora.writing import check_place
 from glre_pyg.document import Document, InputError
 
 
@@ -45,8 +46,7 @@ def convert(
         InputError: If a document cannot be read, or held by the form; then there is no new file.
     """
     form = form_of(target, target_form)
-    if not target.parent.is_dir() or target.is_dir():
-        raise InputError(f"{target}: cannot be written, its folder is missing or it is a folder")
+    check_place(target)
     converted = Converted()
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         written = Path(folder, target.name)

@@ -177,20 +177,20 @@ def _prediction(item: object, path: str) -> tuple[float, float] | None:
 
 def _predicted(document: Document, said: Sequence[tuple[float, float] | None]) -> tuple[Fact, ...]:
     """The facts of a document, with what a model has said of them."""
-    mentions = {entity.id: entity.mentions for entity in document.entities}
+    entities = {entity.id: entity for entity in document.entities}
     return tuple(
         fact
         if numbers is None
-        else PredictedFact(
-            fact.head,
-            fact.relation,
-            fact.tail,
-            fact.extra,
-            fact.evidence,
-            probability=numbers[0],
-            threshold=numbers[1],
-            head_mentions=mentions[fact.head],
-            tail_mentions=mentions[fact.tail],
+        else replace(
+            PredictedFact.between(
+                entities[fact.head],
+                fact.relation,
+                entities[fact.tail],
+                probability=numbers[0],
+                threshold=numbers[1],
+                evidence=fact.evidence,
+            ),
+            extra=fact.extra,
         )
         for fact, numbers in zip(document.facts, said, strict=True)
     )

@@ -38,6 +38,16 @@ def replacing(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Itera
         yield file
 
 
+def check_place(path: Path) -> None:
+    """Make sure that there is a folder for a file.
+
+    Raises:
+        InputError: If there is none, or the file is a folder itself.
+    """
+    if not path.parent.is_dir() or path.is_dir():
+        raise InputError(f"{path}: cannot be written, its folder is missing or it is a folder")
+
+
 def formatted(
     documents: Iterable[Document], form: Callable[[Document], _T], refused: Refused | None
 ) -> Iterator[_T]:
