@@ -38,18 +38,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
+def running(server: http.server.ThreadingHTTPServer) -> Iterator[None]:
+    """A server that answers in a thread of its own."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def serve(files: dict[str, bytes]) -> Iterator[http.server.ThreadingHTTPServer]:
     """Serve `files` by path; ``asked`` has the ranges that were asked for, ``cut_after`` ends an answer early."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.files, server.asked, server.paths, server.ranges, server.cut_after = files, [], [], True, None
         server.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with running(server):
             yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def sha256(content: bytes) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from glre_pyg.corpora import fields
+from glre_pyg.corpora.writing import replacing_file
 from glre_pyg.document import Document, InputError
 
 NAME = "result.json"
@@ -92,10 +93,8 @@ def write_submission(rows: Iterable[Mapping[str, object]], path: str | os.PathLi
     """Write the zip file; the same rows give the same bytes. The file appears when it is complete."""
     entry = ZipInfo(NAME, date_time=(1980, 1, 1, 0, 0, 0))
     entry.compress_type, entry.create_system, entry.external_attr = ZIP_DEFLATED, 3, 0o644 << 16
-    part = Path(f"{os.fspath(path)}.part")
-    with ZipFile(part, "w") as file:
+    with replacing_file(path) as part, ZipFile(part, "w") as file:
         file.writestr(entry, json.dumps(list(rows), ensure_ascii=False) + "\n")
-    part.replace(path)
 
 
 def read_submission(path: str | os.PathLike[str]) -> object:
