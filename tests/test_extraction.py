@@ -405,5 +405,5 @@ def test_control_characters_of_an_identifier_stay_out_of_the_terminal(run, here,
     (here / "in.jsonl").write_text(json.dumps({"id": "x\n\x1b[31my", "text": "w " * 60_000}) + "\n")
     assert extracted(run, "input=in.jsonl", "output=out.jsonl") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "error: in.jsonl: x [31my: the text has 60000 words, and max_words is 50000"
+        r"error: in.jsonl: x\n\x1b[31my: the text has 60000 words, and max_words is 50000"
     ]

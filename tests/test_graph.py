@@ -510,13 +510,14 @@ SAYING = {"csv_table", "jsonl", "rdf"}
 @pytest.mark.parametrize("path", modules("corpora/*.py"), ids=lambda path: path.stem)
 def test_corpora_import_only_documents_and_each_other(path):
     """Of what stands on documents, writers know what models say of them; it is standard library, too."""
-    known = ("document", "corpora", *(("passages", "reasons") if path.stem in SAYING else ()))
+    known = ("document", "files", "corpora", *(("passages", "reasons") if path.stem in SAYING else ()))
     assert not reaches(path, "glre_pyg") - reaches(path, *(f"glre_pyg.{name}" for name in known))
 
 
 @pytest.mark.parametrize("path", modules("evaluation/*.py"), ids=lambda path: path.stem)
 def test_evaluation_imports_only_documents_and_itself(path):
-    assert not reaches(path, "glre_pyg") - reaches(path, "glre_pyg.document", "glre_pyg.evaluation")
+    known = ("glre_pyg.document", "glre_pyg.files", "glre_pyg.evaluation")
+    assert not reaches(path, "glre_pyg") - reaches(path, *known)
 
 
 @pytest.mark.parametrize("path", modules("nn/*.py", "models/*.py"), ids=lambda path: path.stem)

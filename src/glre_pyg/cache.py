@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 
 from glre_pyg.corpora.download import cache_folder, sha256_of
 from glre_pyg.document import InputError
+from glre_pyg.files import put
 
 Made = TypeVar("Made")
 
@@ -141,10 +142,8 @@ class Cache:
             for left in folder.glob(f"{key}.*.part"):  # by a process that was killed
                 left.unlink(missing_ok=True)
             write(part)
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
             target = folder / f"{key}-{sha256_of(part)}{suffix}"
-            part.replace(target)
+            put(part, target)
         except (OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             print(f"cache: {folder}: nothing can be kept there: {reason}", flush=True)

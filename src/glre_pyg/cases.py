@@ -12,6 +12,7 @@ import numpy as np
 from glre_pyg.document import Document
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.explain import explain
+from glre_pyg.files import write_text
 from glre_pyg.passages import entity_of, names_of, one_line, passages, sentences_of
 from glre_pyg.reasons import MentionWeight, Reasons
 from glre_pyg.runs import Run
@@ -147,7 +148,7 @@ def write_cases(
     for number, (case, reasons) in enumerate(zip(cases, why, strict=True), start=1):
         lines += ["", *_section(number, case, reasons, strongest)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text("\n".join(lines) + "\n", path)
 
 
 def escape(text: str) -> str:

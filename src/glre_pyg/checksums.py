@@ -6,7 +6,8 @@ from pathlib import Path
 
 from glre_pyg.corpora.download import sha256_of
 from glre_pyg.document import InputError
-from glre_pyg.parts import ENCODER, FILES, read_object, write_json
+from glre_pyg.files import write_json
+from glre_pyg.parts import ENCODER, FILES, read_object
 
 CHECKSUMS = "checksums.json"
 

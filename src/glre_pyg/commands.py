@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.tables import count, differences, format_table
 from glre_pyg.extraction import check_settings, extract
 from glre_pyg.extractor import RelationExtractor
+from glre_pyg.files import write_json
 from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
 from glre_pyg.outputs import Output
 from glre_pyg.pretrained import folder_of
@@ -211,5 +211,5 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     ]:
         print(line)
     if config.output:
-        Path(config.output).write_text(json.dumps(rows, indent=2) + "\n")
+        write_json(rows, config.output)
     return rows

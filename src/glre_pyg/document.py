@@ -17,7 +17,26 @@ Span = tuple[int, int]
 
 
 class InputError(ValueError):
-    """Input that cannot be read: one line that names the file, the document and the field."""
+    """Input that cannot be read: one line that names the file, the document and the field.
+
+    What a file says stands in such lines. So that they stay one line, of a length that can be read, and mean
+    nothing to a terminal, what cannot be printed is escaped, and a long line is cut in its middle.
+
+    >>> print(InputError("a.txt:1: 7: 'two\\nlines'"))
+    a.txt:1: 7: 'two\\nlines'
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str, *, longest: int = 1000) -> str:
+    """A text on one line, without characters that cannot be printed; the middle of a long one is cut."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-(longest // 2) :]}"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 Refused = Callable[[InputError], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,8 +27,6 @@ from glre_pyg.reasons import PredictedFact
 from glre_pyg.runs import Run
 
 Found = Iterator[tuple[Document, tuple[PredictedFact, ...]]]
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def check_settings(config: DictConfig) -> None:
@@ -111,7 +108,7 @@ class _Errors:
 
     def __call__(self, error: InputError) -> None:
         self.count += 1
-        tqdm.write(f"error: {_CONTROL.sub(' ', str(error))}", file=sys.stderr)
+        tqdm.write(f"error: {error}", file=sys.stderr)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from accelerate.state import PartialState
 
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.files import replacing_file
 from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import score_pairs
 
@@ -49,7 +50,8 @@ def split_into(
 def keep_probabilities(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
     """Write what a fold's model says of its documents after an epoch, for :func:`best_epoch`."""
     if PartialState().is_main_process:
-        np.savez(_file(folder, epoch), *tables)
+        with replacing_file(_file(folder, epoch)) as part, part.open("wb") as file:
+            np.savez(file, *tables)
 
 
 def best_epoch(

@@ -17,6 +17,7 @@ import numpy as np
 
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.files import replacing
 from glre_pyg.passages import names_of, one_line, passages
 
 TYPES: dict[str, float | None] = {
@@ -136,7 +137,7 @@ def write_mistakes(rows: Iterable[Mistake], path: Path) -> None:
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # With a byte order mark: without it Excel takes the file for Latin-1.
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
+    with replacing(path, encoding="utf-8-sig") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([quoted(cell) for cell in asdict(row).values()] for row in rows)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.known import NamedFacts, write_named_facts
+from glre_pyg.files import put, write_json, write_text
 from glre_pyg.graph import Labels
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Parts:
             InputError: If there are pieces of another model in the folder.
         """
         save_pieces(self.pieces, folder)
-        OmegaConf.save(without_places(self.config), folder / CONFIG)
+        write_text(OmegaConf.to_yaml(without_places(self.config)), folder / CONFIG)
         write_json(asdict(self.labels), folder / LABELS)
         write_json(self.scores, folder / SCORES)
         write_json(self.environment, folder / ENVIRONMENT)
@@ -77,7 +78,7 @@ def save_pieces(pieces: Pieces, folder: Path) -> None:
             raise InputError(f"{place / min(others)}: is of something else; save to a folder of its own")
         place.mkdir(exist_ok=True)
         for file in files:
-            file.replace(place / file.name)
+            put(file, place / file.name)
 
 
 def without_places(config: DictConfig) -> DictConfig:
@@ -120,11 +121,6 @@ def values_at(config: Mapping[str, Any], place: str) -> Iterator[Any]:
             return
         found = found[key]
     yield found
-
-
-def write_json(value: Mapping[str, Any], path: Path) -> None:
-    """Write a JSON object as runs have it."""
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import save_model
 
 from glre_pyg.checksums import CHECKSUMS, write_checksums
-from glre_pyg.corpora.writing import replacing_file
 from glre_pyg.document import InputError
+from glre_pyg.files import replacing_file
 from glre_pyg.parts import CONFIG, ENCODER, FILES, WEIGHTS, Parts
 
 if TYPE_CHECKING:

@@ -36,8 +36,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.corpora.reading import Place, documents_at
-from glre_pyg.corpora.writing import formatted, replacing_file
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, InputError, Mention, Refused, Sentence
+from glre_pyg.files import replacing_file
 from glre_pyg.mentions.documents import document_of
 from glre_pyg.mentions.found import Found
 from glre_pyg.mentions.spacy_finder import identifier_of

@@ -11,6 +11,7 @@ from glre_pyg.corpora.formats import form_of, read_documents, write_documents
 from glre_pyg.corpora.lossless import check_held
 from glre_pyg.corpora.writing import check_place
 from glre_pyg.document import Document, InputError
+from glre_pyg.files import put
 
 
 @dataclass
@@ -62,7 +63,7 @@ def convert(
                 raise
             reread = f"{form} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
             raise InputError(f"{source.name}: {reread}{error}") from None
-        written.replace(target)
+        put(written, target)
     return converted
 
 

@@ -27,8 +27,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, Refused
+from glre_pyg.files import replacing
 from glre_pyg.passages import entity_of, names_of, sentence_text, sentences_for
 from glre_pyg.reasons import PredictedFact
 

@@ -26,8 +26,9 @@ from glre_pyg.corpora import fields
 from glre_pyg.corpora.lossless import check_held
 from glre_pyg.corpora.reading import Place, documents_at, failing
 from glre_pyg.corpora.segment import sentences_of
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
+from glre_pyg.files import replacing
 
 
 def read_docred(

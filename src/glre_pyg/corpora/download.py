@@ -26,6 +26,7 @@ from typing import IO, BinaryIO
 from tqdm import tqdm
 
 from glre_pyg.document import InputError
+from glre_pyg.files import put
 
 _CHUNK = 1 << 16  # bytes
 _ABANDONED = 300.0  # seconds without a write after which a partial file of a killed process may be taken over
@@ -144,7 +145,7 @@ def _download(url: str, remote: RemoteFile, target: Path, timeout: float) -> Non
             found = f"{own.stat().st_size} bytes with sha256 {sha256_of(own)}"
             own.unlink()
             raise DownloadError(f"the server's file is another one, {found}")
-        os.replace(own, target)
+        put(own, target)
     finally:
         if own.exists():  # interrupted
             os.replace(own, part)
@@ -271,6 +272,6 @@ def _keep(source: IO[bytes] | gzip.GzipFile, member: Member, target: Path) -> No
             raise DownloadError(
                 f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
             )
-        os.replace(own, target)
+        put(own, target)
     finally:
         own.unlink(missing_ok=True)

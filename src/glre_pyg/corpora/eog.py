@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.corpora.reading import Place, documents_at
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
+from glre_pyg.files import replacing
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (

@@ -29,8 +29,9 @@ from pathlib import Path
 from glre_pyg.corpora import fields
 from glre_pyg.corpora.reading import Place, documents_at, failing
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence
+from glre_pyg.files import replacing
 from glre_pyg.reasons import PredictedFact
 
 _SAID = {"probability", "threshold", "reasons", "omissions"}

@@ -24,8 +24,9 @@ from typing import NamedTuple
 
 from glre_pyg.corpora.reading import Place, PlacedError, documents_at
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span
+from glre_pyg.files import replacing
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _UNLINKED = ("", "-", "-1")

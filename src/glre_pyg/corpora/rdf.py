@@ -41,8 +41,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from urllib.parse import quote
 
-from glre_pyg.corpora.writing import formatted, replacing
+from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, InputError, Refused
+from glre_pyg.files import replacing
 from glre_pyg.passages import entity_of, names_of
 from glre_pyg.reasons import PredictedFact
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from glre_pyg.document import Document, InputError, Refused, refuse
+from glre_pyg.document import Document, InputError, Refused, printable, refuse
 
 
 class Place(NamedTuple):
@@ -52,7 +52,7 @@ def documents_at(
             document = place.parse()
         except InputError as error:
             where = error.place if isinstance(error, PlacedError) else place.name
-            reason = str(error).removeprefix(f"{place.id}: ")
+            reason = str(error).removeprefix(printable(f"{place.id}: "))
             refuse(InputError(f"{name}{where}: {place.id or '?'}: {reason}"), refused)
         else:
             yield document

@@ -13,8 +13,8 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from glre_pyg.corpora import fields
-from glre_pyg.corpora.writing import replacing_file
 from glre_pyg.document import Document, InputError
+from glre_pyg.files import replacing_file
 
 NAME = "result.json"
 _KEYS = ("title", "h_idx", "t_idx", "r", "evidence")

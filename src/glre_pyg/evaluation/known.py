@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glre_pyg.document import Document, InputError
+from glre_pyg.files import write_text
 
 Name = tuple[str, str, str]
 
@@ -49,7 +50,7 @@ def named_facts(documents: Iterable[Document], *, source: Path) -> NamedFacts:
 
 def write_named_facts(known: NamedFacts, path: Path) -> None:
     """Write facts as :func:`read_named_facts` reads them."""
-    path.write_text(json.dumps(sorted(known.facts), ensure_ascii=False), encoding="utf-8")
+    write_text(json.dumps(sorted(known.facts), ensure_ascii=False), path)
 
 
 def read_named_facts(path: Path) -> NamedFacts:

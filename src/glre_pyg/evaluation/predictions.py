@@ -18,6 +18,7 @@ import numpy as np
 
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.files import replacing
 
 _T = TypeVar("_T")
 
@@ -35,10 +36,8 @@ def write_predictions(pairs: ScoredPairs, path: Path, threshold: Threshold = 1.0
         path: The file; it is replaced when all is written.
         threshold: The threshold of the run; what exceeds it is written, however low.
     """
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         file.writelines(_lines(pairs, threshold))
-    part.replace(path)
 
 
 def read_predictions(path: Path, relations: tuple[str, ...]) -> ScoredPairs:

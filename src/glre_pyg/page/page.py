@@ -12,8 +12,8 @@ from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 
-from glre_pyg.corpora.writing import replacing
 from glre_pyg.document import Document, Fact
+from glre_pyg.files import replacing
 from glre_pyg.page.data import document_data
 
 _SCRIPTS = ("text.js", "graph.js", "page.js")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
+from glre_pyg.files import replacing_file
 from glre_pyg.reporting.tables import Row, Section
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _save(draw: Callable[[Axes], None], size: tuple[float, float], path: Path) -
     if len(handles := axes.get_legend_handles_labels()[0]) > 0:
         figure.legend(loc="outside lower center", ncols=1 if len(handles) > 4 else 2, frameon=False)
     for ending in (".png", ".svg"):
-        figure.savefig(path.with_suffix(ending), dpi=150)
+        with replacing_file(path.with_suffix(ending)) as part:
+            figure.savefig(part, dpi=150, format=ending[1:])
     return path.with_suffix(".png")
 
 

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from glre_pyg.document import InputError
+from glre_pyg.files import write_text
 from glre_pyg.reporting.layout import Layout
 from glre_pyg.reporting.markdown import markdown_table
 from glre_pyg.reporting.plots import draw_plots
@@ -121,7 +122,7 @@ class Report:
         Without matplotlib there are no plots, and a line says so.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.csv").write_text(self.csv(), encoding="utf-8")
+        write_text(self.csv(), folder / "report.csv")
         try:
             plots = draw_plots(self.sections, self.split, folder)
         except ModuleNotFoundError as error:
@@ -130,5 +131,5 @@ class Report:
             print("plots need matplotlib, which is not installed: pip install matplotlib")
             plots = []
         text = self.markdown(plots)
-        (folder / "report.md").write_text(text, encoding="utf-8")
+        write_text(text, folder / "report.md")
         return text
