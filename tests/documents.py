@@ -145,6 +145,39 @@ def batch_of(documents, pieces=lambda graph: graph, labels=LABELS):
     return Batch.from_data_list([pieces(labels.graph(each)) for each in documents])
 
 
+def by_name(logits, graph):
+    """Logits of one graph by the identifiers of head and tail."""
+    names = graph["entity"].id
+    return {
+        (names[a], names[b]): row for (a, b), row in zip(graph.pair_index.t().tolist(), logits, strict=True)
+    }
+
+
+def relabelled(graph, entity, mention):
+    """The same graph with entity ``i`` called ``entity[i]`` and mention ``j`` called ``mention[j]``."""
+    out, new = graph.clone(), {"entity": entity, "mention": mention, "sentence": None}
+    for name, number in (("entity", entity), ("mention", mention)):
+        for key, value in graph[name].items():
+            if key == "num_nodes":
+                continue
+            if isinstance(value, list):
+                out[name][key] = [value[index] for index in number.argsort().tolist()]
+            else:
+                out[name][key] = value[number.argsort()]
+    for source, relation, target in graph.edge_types:
+        rows = graph[source, relation, target].edge_index
+        ends = [
+            row if new[kind] is None else new[kind][row]
+            for kind, row in zip((source, target), rows, strict=True)
+        ]
+        shuffle = torch.randperm(rows.size(1))
+        out[source, relation, target].edge_index = torch.stack(ends)[:, shuffle]
+    order = torch.randperm(graph.pair_index.size(1))
+    out.pair_index = entity[graph.pair_index][:, order]
+    out.pair_label, out.pair_distance = graph.pair_label[order], graph.pair_distance[order]
+    return out
+
+
 def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
     """A random vector for each node of a batch, by type."""
     return {
