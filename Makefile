@@ -12,7 +12,7 @@ ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env train test lint format docs clean
+.PHONY: help env train test test-all lint format docs clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -31,6 +31,9 @@ train: $(STAMP) ## train GLRE on the bundled synthetic corpus (ARGS=...: more Hy
 
 test: $(STAMP) ## run the tests (ARGS=...: pytest's options)
 	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+
+test-all: $(STAMP) ## the same, and the trials that take minutes each: mutants, kills, processes, long runs
+	$(PY) -m pytest -n auto --dist loadfile -m '' $(ARGS)
 
 lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 	$(PY) -m ruff check .

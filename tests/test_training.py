@@ -4,20 +4,25 @@ import json
 from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.data_loader import BatchSamplerShard
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from safetensors.torch import load_file
 from torch import nn
+from torch_geometric.loader import DataLoader
 
+import glre_pyg.files
 import glre_pyg.training
 from documents import LABELS, document, glre, random_documents, subwords, transformer
+from glre_pyg.batches import LengthSampler, share_of
+from glre_pyg.checkpoint import Checkpoint
+from glre_pyg.epochs import TrainingError
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.training import CHECKPOINT, LOG, WEIGHTS, LengthSampler, Settings, fit, parameter_groups
+from glre_pyg.training import CHECKPOINT, LOG, WEIGHTS, Settings, fit, parameter_groups
 
 DOCUMENTS = random_documents(7)
 SETTINGS = {
@@ -72,12 +77,7 @@ def train(folder, model, graphs, evaluate, *, optimizer=None, last_epoch=None, *
     settings = Settings(**SETTINGS | options)
     folder.mkdir(exist_ok=True)
     forget()
-    accelerator = Accelerator(
-        cpu=True,
-        gradient_accumulation_steps=settings.accumulation,
-        log_with="tensorboard",
-        project_dir=folder,
-    )
+    accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder)
     optimizer = optimizer or (lambda model: torch.optim.AdamW(model.parameters(), lr=5e-3))
     return fit(
         model,
@@ -206,17 +206,21 @@ def test_batches_do_not_come_by_length():
     assert 3 < ups < 12
 
 
-@pytest.mark.parametrize("count", [16, 17, 19, 21, 3])
-@pytest.mark.parametrize("processes", [2, 3])
-def test_processes_share_the_documents_out(count, processes):
-    """As Accelerate deals the batches out: nothing is lost, and a few at the end come twice."""
+@pytest.mark.parametrize("count", [16, 17, 19, 21, 3, 1])
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+def test_processes_share_each_batch_out(count, processes):
+    """Every document counts in one process, and each process has something to do in every step."""
     sampler = LengthSampler(list(range(count)), 4, seed=0, group=2)
     for sampler.epoch in range(10):
-        shards = [list(BatchSamplerShard(sampler, processes, rank)) for rank in range(processes)]
-        assert len({len(shard) for shard in shards}) == 1
-        seen = Counter(index for shard in shards for batch in shard for index in batch)
-        assert set(seen) == set(range(count))
-        assert sum(seen.values()) < count + 4 * processes
+        seen = Counter()
+        for batch in sampler:
+            shares = [share_of(batch, process, processes) for process in range(processes)]
+            assert all(share.documents for share in shares)
+            assert [index for share in shares if share.counts for index in share.documents] == batch
+            sizes = [len(share.documents) * share.counts for share in shares]
+            assert max(sizes) - min(sizes) <= 1
+            seen.update(batch)
+        assert seen == dict.fromkeys(range(count), 1)
 
 
 # Schedule, steps and gradients
@@ -268,15 +272,10 @@ def test_rate_falls_to_zero_over_accumulated_steps(tmp_path):
     torch.testing.assert_close(found, torch.tensor([6, 5, 4, 3, 2, 1]) / 6)
 
 
-def pairs_of_two(count):
-    """Documents that all have two pairs, so that the mean over a batch is the mean over its halves."""
-    kept = random_documents(200, entities=(2, 2), composites=0.0, facts=0.5)
-    return [each for each in kept if len(each.entities) == 2][:count]
-
-
 @pytest.mark.parametrize("max_norm", [None, 0.05])
 def test_accumulation_is_a_larger_batch(tmp_path, max_norm):
-    documents, found = pairs_of_two(8), []
+    documents, found = random_documents(8, entities=(1, 6)), []
+    assert len({len(each.entities) for each in documents}) > 2  # of one pair as much as of another
     for batch_size, accumulation in ((8, 1), (2, 4), (1, 8)):
         model, graphs = model_and_graphs(dropout=0.0, documents=documents)
         progress = train(
@@ -336,7 +335,7 @@ def test_one_step_is_the_gradient_of_the_loss(tmp_path):
         max_norm=None,
         warmup=0.0,
     )
-    [batch] = glre_pyg.training.DataLoader(graphs, batch_size=7)
+    [batch] = DataLoader(graphs, batch_size=7)
     loss = twin.loss(twin(batch), batch.pair_label)
     loss.backward()
     for (name, parameter), after in zip(twin.named_parameters(), model.parameters(), strict=True):
@@ -455,9 +454,9 @@ def uninterrupted(request, tmp_path_factory):
     return options, model.state_dict(), last, progress, log_of(folder)
 
 
-def stop_in(monkeypatch, name, call):
-    """Let a function of the training module fail the given time it is called."""
-    function, calls = getattr(glre_pyg.training, name), []
+def stop_in(monkeypatch, place, name, call):
+    """Let a function fail the given time it is called."""
+    function, calls = getattr(place, name), []
 
     def failing(*args):
         calls.append(args)
@@ -465,12 +464,10 @@ def stop_in(monkeypatch, name, call):
             raise Stopped
         return function(*args)
 
-    monkeypatch.setattr(glre_pyg.training, name, failing)
+    monkeypatch.setattr(place, name, failing)
 
 
-@pytest.mark.parametrize(
-    "where", ["evaluate", "_save_weights", "_report", "_checkpoint", "move", "step", "before"]
-)
+@pytest.mark.parametrize("where", ["evaluate", "_save_weights", "_report", "save", "move", "step", "before"])
 def test_resumed_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, uninterrupted, where):
     options, weights, last, progress, log = uninterrupted
     model, graphs = model_and_graphs()
@@ -484,17 +481,17 @@ def test_resumed_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, uninter
             patch.setattr(torch.optim.AdamW, "step", _fails_after(torch.optim.AdamW.step, steps))
         elif where == "before":
             kind, epoch = Stopped, 1  # before the first checkpoint
-            stop_in(patch, "_checkpoint", 1)
+            stop_in(patch, Checkpoint, "save", 1)
         elif where == "move":
             kind = Stopped  # between the two moves that replace the checkpoint
-            patch.setattr(glre_pyg.training.Path, "rename", _fails_after(glre_pyg.training.Path.rename, 4))
+            patch.setattr(Path, "rename", _renames_and_stops(Path.rename, 2))
         else:
             kind = Stopped
-            stop_in(patch, name=where, call=3)
+            stop_in(patch, Checkpoint if where == "save" else glre_pyg.training, where, 3)
         with pytest.raises(kind):
             train(tmp_path, model, graphs, dev, **options)
     lines = len((tmp_path / LOG).read_text().splitlines())
-    assert lines == epoch - 1 + (where in ("_checkpoint", "move", "before"))
+    assert lines == epoch - 1 + (where in ("save", "move", "before"))
 
     other, graphs = model_and_graphs(seed=0 if where == "before" else 99)  # as a new process has it
     if where != "before":
@@ -514,6 +511,18 @@ def test_resumed_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, uninter
     )
     left = {path.name for path in tmp_path.iterdir() if path.name.startswith(CHECKPOINT)}
     assert left == {CHECKPOINT}
+
+
+def _renames_and_stops(function, times):
+    calls = []
+
+    def failing(self, *args):
+        calls.append(args)
+        function(self, *args)
+        if len(calls) == times:
+            raise Stopped
+
+    return failing
 
 
 def _fails_after(function, allowed):
@@ -546,6 +555,49 @@ def test_resumed_run_keeps_its_patience(tmp_path):
     other, _ = model_and_graphs(seed=99)
     progress = train(tmp_path, other, graphs, Dev([0.1] * 7), epochs=9, patience=3, resume=str(tmp_path))
     assert (progress.epoch, progress.best_epoch) == (4, 1)
+
+
+# Numbers that are none
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_loss_that_is_not_finite_ends_training(tmp_path, epoch):
+    """The line names the step, its documents and the checkpoint, which is that of the epoch before."""
+    model, graphs = model_and_graphs()
+    forward, calls = model.loss.total, []
+
+    def total(logits, labels):
+        calls.append(labels)
+        return forward(logits, labels) * (torch.nan if len(calls) == 4 * (epoch - 1) + 2 else 1)
+
+    model.loss.total = total
+    line = rf"epoch {epoch}, step {4 * epoch - 2}: the loss is nan, of the documents random \d, random \d; "
+    left = f"{tmp_path / CHECKPOINT} is that after epoch 1" if epoch == 2 else "there is no checkpoint"
+    with pytest.raises(TrainingError, match=f"^{line}{left}$"):
+        train(tmp_path, model, graphs, Dev(F1))
+    assert len(calls) == 4 * epoch
+    assert (tmp_path / CHECKPOINT).exists() == (epoch == 2)
+    if epoch == 2:
+        weights = load_file(tmp_path / CHECKPOINT / "model.safetensors").values()
+        assert all(weight.isfinite().all() for weight in weights)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The last step of an epoch may break them without a loss that tells."""
+    model, graphs = model_and_graphs()
+    step, calls = torch.optim.SGD.step, []
+
+    class Breaking(torch.optim.SGD):
+        def step(self, closure=None):
+            calls.append(step(self))
+            if len(calls) == 8:
+                self.param_groups[0]["params"][0].data.fill_(torch.inf)
+
+    with pytest.raises(
+        TrainingError, match=r"^epoch 2, step 8: encoder\S* is not finite any more, of the doc"
+    ):
+        train(tmp_path, model, graphs, Dev(F1), optimizer=lambda of: Breaking(of.parameters(), lr=0.1))
+    assert len(log_of(tmp_path)) == 1
 
 
 # Moving average

@@ -1,7 +1,8 @@
-"""Whether the files of a saved model are those that were saved: ``checksums.json``, a sha256 by name."""
+"""Whether files are those that were saved: ``checksums.json`` in their folder, a sha256 by name."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from glre_pyg.corpora.download import sha256_of
@@ -12,9 +13,9 @@ from glre_pyg.parts import ENCODER, FILES, read_object
 CHECKSUMS = "checksums.json"
 
 
-def write_checksums(folder: Path) -> None:
-    """Write the checksums of all files that loading uses."""
-    write_json({name: sha256_of(folder / name) for name in used_files(folder)}, folder / CHECKSUMS)
+def write_checksums(folder: Path, names: Collection[str]) -> None:
+    """Write the checksums of files in a folder."""
+    write_json({name: sha256_of(folder / name) for name in names}, folder / CHECKSUMS)
 
 
 def verify(folder: Path) -> None:
@@ -25,10 +26,21 @@ def verify(folder: Path) -> None:
     Raises:
         InputError: If there is such a file.
     """
-    source = folder / CHECKSUMS
-    if not source.is_file():
-        return
-    saved, there = read_object(source), used_files(folder)
+    if (folder / CHECKSUMS).is_file():
+        verify_files(folder, used_files(folder))
+
+
+def verify_files(folder: Path, there: Collection[str]) -> None:
+    """Refuse files that are not those that ``checksums.json`` names, as it names them.
+
+    Args:
+        folder: Their folder.
+        there: The names of all of them.
+
+    Raises:
+        InputError: If one is missing, is another, or was not saved.
+    """
+    saved = read_object(folder / CHECKSUMS)
     for name, digest in saved.items():
         if name not in there:
             raise InputError(f"{folder / name}: is missing, {CHECKSUMS} names it")

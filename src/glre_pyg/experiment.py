@@ -14,7 +14,7 @@ import torch
 import torch_geometric
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -423,9 +423,10 @@ def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
 
 def _accelerator(settings: Settings, folder: Path) -> Accelerator:
     AcceleratorState._reset_state()  # a sweep may change the precision from job to job in one process
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # by documents without pairs
     return Accelerator(
         mixed_precision=settings.precision,
-        gradient_accumulation_steps=settings.accumulation,
         log_with="tensorboard",
         project_dir=folder,
+        kwargs_handlers=[unused],
     )

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 from safetensors.torch import save_model
 
-from glre_pyg.checksums import CHECKSUMS, write_checksums
+from glre_pyg.checksums import CHECKSUMS, used_files, write_checksums
 from glre_pyg.document import InputError
 from glre_pyg.files import replacing_file
 from glre_pyg.parts import CONFIG, ENCODER, FILES, WEIGHTS, Parts
@@ -179,7 +179,7 @@ class Pretrained(ModelHubMixin):
         self.needed_parts().save(save_directory)
         with replacing_file(save_directory / WEIGHTS) as part:
             save_model(self, str(part))  # type: ignore[arg-type]  # a mixin of modules
-        write_checksums(save_directory)
+        write_checksums(save_directory, used_files(save_directory))
 
     def push_to_hub(
         self,

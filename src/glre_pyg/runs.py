@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 
 from glre_pyg.cache import Cache
-from glre_pyg.checksums import CHECKSUMS, verify, write_checksums
+from glre_pyg.checksums import CHECKSUMS, used_files, verify, write_checksums
 from glre_pyg.cost import free
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.breakdown import all_scores
@@ -307,7 +307,7 @@ def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:
 
 def finish(run: Run, folder: Path) -> None:
     """Write the checksums of a complete run directory, and give its model all it takes to be saved."""
-    write_checksums(folder)
+    write_checksums(folder, used_files(folder))
     config = OmegaConf.create(OmegaConf.to_container(run.config, resolve=True))
     assert isinstance(config, DictConfig)
     run.model.parts = Parts(

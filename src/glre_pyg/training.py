@@ -3,39 +3,42 @@
 The loop knows nothing of corpora or configs: it gets a model, graphs, and a function that scores the
 model on development documents. Everything a step depends on (weights, optimizer, schedule, random states,
 order of the documents) is in the checkpoint, so a run that was killed and resumed ends as one that was not.
+Several processes do the steps that one would do with batches as large as theirs together.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import Sampler
-from torch_geometric.loader import DataLoader
-from tqdm import tqdm
 
+from glre_pyg import processes
+from glre_pyg.batches import LengthSampler
+from glre_pyg.checkpoint import CHECKPOINT, Checkpoint
+from glre_pyg.epochs import Epochs, TrainingError
 from glre_pyg.evaluation.scores import Scores, Threshold
+from glre_pyg.files import WriteError, replacing_file
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
+from glre_pyg.parts import WEIGHTS
 
-WEIGHTS = "model.safetensors"
 LOG = "log.jsonl"
-CHECKPOINT = "checkpoint"
-
 
 Evaluate = Callable[[RelationModel, int], tuple[Scores, Threshold]]
 
@@ -47,7 +50,7 @@ class Settings:
     Args:
         epochs: Epochs at most; the learning rate falls to zero over them.
         batch_size: Documents in a batch, on each process.
-        accumulation: Batches whose gradients make one step.
+        accumulation: Batches whose gradients make one step, as one large batch would.
         warmup: Part of all steps in which the learning rate rises from zero.
         decay: Whether the learning rate falls linearly to zero after that.
         max_norm: Largest norm of the gradient; None does not clip.
@@ -84,6 +87,7 @@ class Progress:
         best_f1: Highest F1 on dev.
         best_epoch: Its epoch, from 1; 0 before any.
         log_bytes: Length of the log when the checkpoint was made.
+        saved: Epochs that the checkpoint has.
     """
 
     epoch: int = 0
@@ -91,51 +95,15 @@ class Progress:
     best_f1: float = -1.0
     best_epoch: int = 0
     log_bytes: int = 0
+    saved: int = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields, for Accelerate."""
+        """The fields, for the checkpoint."""
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set the fields, for Accelerate."""
-        vars(self).update(state)
-
-
-class LengthSampler(Sampler[list[int]]):
-    """Batches of documents of like length, in an order that depends on the seed and the epoch alone.
-
-    Documents are shuffled, cut into groups of ``group`` batches, sorted by length within a group, and the
-    batches shuffled again. A batch that is not full stays the last: Accelerate, which deals the batches out
-    to the processes, loses documents otherwise.
-
-    Args:
-        lengths: Pieces of each document.
-        batch_size: Documents a batch.
-        seed: Seed of the order.
-        group: Batches sorted together.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int, group: int = 16) -> None:
-        self.lengths, self.batch_size, self.seed, self.group = lengths, batch_size, seed, group
-        self.drop_last = False
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size * self.group
-        groups = [order[start : start + size] for start in range(0, len(order), size)]
-        ranked = [index for part in groups for index in sorted(part, key=lambda index: self.lengths[index])]
-        batches = [
-            ranked[start : start + self.batch_size] for start in range(0, len(ranked), self.batch_size)
-        ]
-        full = len(ranked) // self.batch_size
-        for number in torch.randperm(full, generator=generator).tolist():
-            yield batches[number]
-        yield from batches[full:]
+        """Set the fields to those of the checkpoint."""
+        vars(self).update(state, saved=state["epoch"])
 
 
 def parameter_groups(
@@ -180,54 +148,79 @@ def fit(
         settings: Numbers of the loop.
         optimizer: Makes the optimizer from the model.
         folder: Run directory; gets the weights, the log, TensorBoard's files and the checkpoint.
-        accelerator: Devices and precision.
+        accelerator: Devices and precision; gradients are accumulated here, not by it.
         last_epoch: Epoch to stop after, though the learning rate falls over all of them.
 
     Returns:
         Where the best epoch was, and its F1 on dev.
+
+    Raises:
+        TrainingError: If a loss or a weight is not finite; the checkpoint is the last that was.
+        WriteError: If something cannot be written; the checkpoint is the last that could.
+        InputError: If the checkpoint to go on from is broken, or of another run.
     """
     sampler = LengthSampler(
-        [len(graph.input_ids) for graph in graphs], settings.batch_size, seed=settings.seed
+        [len(graph.input_ids) for graph in graphs],
+        settings.batch_size * processes.count(),
+        seed=settings.seed,
     )
-    loader = DataLoader(list(graphs), batch_sampler=sampler)
     average: AveragedModel | None = None
     if settings.ema is not None:  # copied now: prepare() ties the forward of a model to its weights
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    wrapped, optimizing, loader = accelerator.prepare(model, optimizer(model), loader)
-    steps = math.ceil(len(loader) / settings.accumulation)
+    wrapped, optimizing = accelerator.prepare(model, optimizer(model))
+    steps = math.ceil(len(sampler) / settings.accumulation)
     schedule = LambdaLR(optimizing.optimizer, _rate(settings, steps * settings.epochs))
     progress = Progress()
-    accelerator.register_for_checkpointing(schedule, progress)
-    if average is not None:
-        accelerator.register_for_checkpointing(average)
+    checkpoint = Checkpoint(
+        folder,
+        model,
+        {"progress": progress, "optimizer": optimizing.optimizer, "schedule": schedule}
+        | ({} if average is None else {"average": average})
+        | ({} if accelerator.scaler is None else {"scaler": accelerator.scaler}),
+        _known_by(settings, graphs),
+    )
     best = model if average is None else cast(RelationModel, average.module)
     if settings.resume:
-        _restore(accelerator, folder, progress)
-    accelerator.init_trackers("tensorboard")
+        _restore(checkpoint, folder, progress)
+    epochs = Epochs(
+        accelerator=accelerator,
+        model=wrapped,
+        average=average,
+        graphs=graphs,
+        sampler=sampler,
+        optimizer=optimizing,
+        schedule=schedule,
+        accumulation=settings.accumulation,
+        max_norm=settings.max_norm,
+        progress=progress,
+    )
     end = settings.epochs if last_epoch is None else last_epoch
-    while progress.epoch < end and not _is_over(progress, settings):
-        started = time.perf_counter()
-        sampler.epoch = progress.epoch
-        loss = _train_epoch(accelerator, wrapped, average, loader, optimizing, schedule, settings, progress)
-        speed = len(graphs) / (time.perf_counter() - started)
-        progress.epoch += 1
-        entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
-        entry["documents_per_second"] = round(speed, 2)
-        if evaluate is None:
-            progress.best_epoch = progress.epoch
-            _save_weights(accelerator, best, folder)
-        elif progress.epoch >= settings.first_evaluation:
-            scores, threshold = evaluate(best, progress.epoch)
-            if isinstance(threshold, float):
-                entry["threshold"] = threshold
-            entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
-            if scores.f1 > progress.best_f1:
-                progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
-                _save_weights(accelerator, best, folder)
-        entry["seconds"] = round(time.perf_counter() - started, 1)
-        _report(accelerator, entry, folder, progress)
-        _checkpoint(accelerator, folder)
-    accelerator.end_training()
+    with _saying_what_is_left(folder, progress):
+        accelerator.init_trackers("tensorboard")
+        while progress.epoch < end and not _is_over(progress, settings):
+            started = time.perf_counter()
+            loss = epochs.train()
+            speed = len(graphs) / (time.perf_counter() - started)
+            progress.epoch += 1
+            entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
+            entry["documents_per_second"] = round(speed, 2)
+            if evaluate is None:
+                progress.best_epoch = progress.epoch
+                _save_weights(best, folder)
+            elif progress.epoch >= settings.first_evaluation:
+                scores, threshold = evaluate(best, progress.epoch)
+                if isinstance(threshold, float):
+                    entry["threshold"] = threshold
+                entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
+                if scores.f1 > progress.best_f1:
+                    progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
+                    _save_weights(best, folder)
+            entry["seconds"] = round(time.perf_counter() - started, 1)
+            _report(accelerator, entry, folder, progress)
+            checkpoint.save()
+            progress.saved = progress.epoch
+        for tracker in accelerator.trackers:  # and no more: end_training() would part the processes
+            tracker.finish()
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # from here on the model computes in fp32
     if progress.best_epoch:
         load_model(model, folder / WEIGHTS)
@@ -250,55 +243,35 @@ def _is_over(progress: Progress, settings: Settings) -> bool:
     return settings.patience is not None and progress.best_epoch > 0 and waited >= settings.patience
 
 
-def _train_epoch(
-    accelerator: Accelerator,
-    model: nn.Module,
-    average: AveragedModel | None,
-    loader: DataLoader,
-    optimizer: Optimizer,
-    schedule: LambdaLR,
-    settings: Settings,
-    progress: Progress,
-) -> float:
-    model.train()
-    bar = tqdm(
-        total=len(loader.dataset),
-        unit=" documents",
-        desc=f"epoch {progress.epoch + 1}",
-        leave=False,
-        disable=None if accelerator.is_main_process else True,
-    )
-    losses: list[torch.Tensor] = []
-    for batch in loader:
-        with accelerator.accumulate(model):
-            with accelerator.autocast():
-                logits = model(batch)
-            loss = accelerator.unwrap_model(model).loss(logits, batch.pair_label)
-            accelerator.backward(loss)
-            if accelerator.sync_gradients and settings.max_norm is not None:
-                accelerator.clip_grad_norm_(model.parameters(), settings.max_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-        if accelerator.sync_gradients:
-            schedule.step()
-            progress.step += 1
-            if average is not None:
-                average.update_parameters(accelerator.unwrap_model(model))
-        losses.append(loss.detach())
-        bar.update(batch.num_graphs * accelerator.num_processes)
-        if len(losses) % 10 == 0:
-            bar.set_postfix(loss=f"{torch.stack(losses[-10:]).mean():.4f}")
-    bar.close()
-    return float(accelerator.gather(torch.stack(losses)).mean())
+@contextmanager
+def _saying_what_is_left(folder: Path, progress: Progress) -> Iterator[None]:
+    """Add to the line about why training ends where it can be gone on from."""
+    try:
+        yield
+    except (TrainingError, WriteError, OSError) as error:
+        line = f"{folder}: cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
+        place = folder / CHECKPOINT
+        left = f"{place} is that after epoch {progress.saved}" if progress.saved else "there is no checkpoint"
+        kind = TrainingError if isinstance(error, TrainingError) else WriteError
+        raise kind(f"{line}; {left}") from error
+
+
+def _known_by(settings: Settings, graphs: Sequence[DocumentGraph]) -> dict[str, object]:
+    """What a run is known by in its checkpoint."""
+    names = json.dumps([[graph.id, len(graph.input_ids)] for graph in graphs])
+    numbers = {name: value for name, value in asdict(settings).items() if name != "resume"}
+    return {**numbers, "documents": hashlib.sha256(names.encode()).hexdigest()}
 
 
 def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progress: Progress) -> None:
     numbers = {name: value for name, value in entry.items() if name not in ("epoch", "step")}
     accelerator.log(numbers, step=entry["epoch"])
-    if not accelerator.is_main_process:
+    if not processes.is_first():
         return
     with (folder / LOG).open("a") as file:
         file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
         progress.log_bytes = file.tell()
     line = f"epoch {entry['epoch']:3d}  loss {entry['loss']:.4f}"
     if "dev_f1" in entry:
@@ -309,33 +282,20 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     print(f"{line}  {entry['seconds']:.0f} s, {speed:.3g} documents/s in training", flush=True)
 
 
-def _save_weights(accelerator: Accelerator, model: nn.Module, folder: Path) -> None:
-    if accelerator.is_main_process:
-        partial = folder / f"{WEIGHTS}.partial"
-        save_model(model, str(partial))
-        partial.replace(folder / WEIGHTS)
+def _save_weights(model: nn.Module, folder: Path) -> None:
+    if not processes.is_first():
+        return
+    try:
+        with replacing_file(folder / WEIGHTS) as part:
+            save_model(model, str(part))
+    except SafetensorError as error:
+        raise WriteError.of(folder / WEIGHTS, error) from error
 
 
-def _checkpoint(accelerator: Accelerator, folder: Path) -> None:
-    """Replace the checkpoint by a new one; at every moment one whole checkpoint is there."""
-    new, last, old = (folder / f"{CHECKPOINT}{suffix}" for suffix in (".partial", "", ".old"))
-    accelerator.save_state(str(new))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        shutil.rmtree(old, ignore_errors=True)
-        if last.exists():
-            last.rename(old)
-        new.rename(last)
-        shutil.rmtree(old, ignore_errors=True)
-    accelerator.wait_for_everyone()
-
-
-def _restore(accelerator: Accelerator, folder: Path, progress: Progress) -> None:
-    places = [folder / CHECKPOINT, folder / f"{CHECKPOINT}.old"]
-    found = next((place for place in places if place.is_dir()), None)
+def _restore(checkpoint: Checkpoint, folder: Path, progress: Progress) -> None:
+    """Go back to the checkpoint, if there is one, and the log with it."""
+    checkpoint.restore()
     log = folder / LOG
-    if found is not None:
-        accelerator.load_state(str(found))
-    if log.exists() and accelerator.is_main_process:
+    if log.exists() and processes.is_first():
         with log.open("r+b") as file:
-            file.truncate(progress.log_bytes)
+            file.truncate(min(progress.log_bytes, log.stat().st_size))

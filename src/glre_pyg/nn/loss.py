@@ -24,8 +24,28 @@ class RelationLoss(nn.Module):
         super().__init__()
         self.num_relations, self.num_logits = num_relations, num_logits
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of logits [P, num_logits] against labels [P, R]; pairs labelled -1 take no part."""
+    def kept(self, labels: Tensor) -> Tensor:
+        """Which pairs of labels [P, R] take part in the loss [P]: those that are not labelled -1."""
+        return (labels != IGNORED).all(-1)
+
+    def forward(
+        self, logits: Tensor, labels: Tensor, *, kept: Tensor | None = None, pairs: int | None = None
+    ) -> Tensor:
+        """Loss, a sum over pairs that is divided by their number.
+
+        Args:
+            logits: [P, num_logits].
+            labels: [P, R].
+            kept: What :meth:`kept` has said of the labels [P]; None asks it.
+            pairs: What the sum is divided by, where others than these have a part in a step; None for the
+                number of pairs that are kept.
+        """
+        kept = self.kept(labels) if kept is None else kept
+        logits, labels = logits[kept].float(), labels[kept]
+        return self.total(logits, labels) / max(len(labels) if pairs is None else pairs, 1)
+
+    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The sum over pairs of their losses, of logits [P, num_logits] against labels [P, R] without -1."""
         raise NotImplementedError
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -62,18 +82,20 @@ class BinaryCrossEntropy(RelationLoss):
         super().__init__(num_relations, num_relations + na_column)
         self.reduction, self.na_column, self.na_keep = reduction, na_column, na_keep
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of logits [P, R], or [P, R + 1] with ``na_column``, against labels [P, R]."""
-        kept = (labels != IGNORED).all(-1)
+    def kept(self, labels: Tensor) -> Tensor:
+        """Which pairs take part [P]; in training, those without any relation are drawn."""
+        kept = super().kept(labels)
         if self.training and self.na_keep < 1:
             drawn = torch.rand(len(labels), device=labels.device) < self.na_keep
             kept &= drawn | (labels > 0).any(-1)
-        logits, labels = logits[kept].float(), labels[kept]
+        return kept
+
+    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sum over pairs of the loss of logits [P, R], or [P, R + 1] with ``na_column``."""
         if self.na_column:
             labels = torch.cat([labels, 1 - labels.amax(-1, keepdim=True)], dim=-1)
         total = binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        pairs = max(len(labels), 1)
-        return total / (pairs * self.num_logits if self.reduction == "mean" else pairs)
+        return total / self.num_logits if self.reduction == "mean" else total
 
 
 class AdaptiveThreshold(RelationLoss):
@@ -95,15 +117,13 @@ class AdaptiveThreshold(RelationLoss):
     def __init__(self, num_relations: int) -> None:
         super().__init__(num_relations, num_relations + 1)
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of logits [P, R + 1], TH the last, against labels [P, R]."""
-        kept = (labels != IGNORED).all(-1)
-        logits, true = logits[kept].float(), labels[kept] > 0
+    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Sum over pairs of the loss of logits [P, R + 1], TH the last."""
+        true = labels > 0
         threshold = torch.zeros_like(true[:, :1])
         above = logits.masked_fill(torch.cat([~true, threshold], dim=-1), -torch.inf).log_softmax(-1)
         below = logits.masked_fill(torch.cat([true, threshold], dim=-1), -torch.inf).log_softmax(-1)
-        total = above[:, :-1][true].sum() + below[:, -1].sum()
-        return -total / max(len(logits), 1)
+        return -(above[:, :-1][true].sum() + below[:, -1].sum())
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """How far each relation is above the threshold class [P, R]; 0.5 is level with it."""

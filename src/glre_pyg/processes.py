@@ -1,0 +1,63 @@
+"""Several processes at one piece of work, as ``torchrun`` starts them: which is the first, which does what.
+
+All functions are for one process, too, which is the first and does everything. Where it is said that all take
+part, each process has to call the function, or the others wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from accelerate.state import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
+
+_T = TypeVar("_T")
+
+
+def count() -> int:
+    """How many there are."""
+    return int(PartialState().num_processes)
+
+
+def index() -> int:
+    """The number of this one, from 0."""
+    return int(PartialState().process_index)
+
+
+def is_first() -> bool:
+    """Whether this one is the first, which alone writes and prints."""
+    return index() == 0
+
+
+def wait() -> None:
+    """Wait for the others; all take part."""
+    PartialState().wait_for_everyone()
+
+
+def from_first(value: _T) -> _T:
+    """What the first process has; all take part."""
+    return broadcast_object_list([value])[0] if count() > 1 else value
+
+
+def own(items: Sequence[_T]) -> Sequence[_T]:
+    """This process's share of items that all have: of two processes, every other one."""
+    return items[index() :: count()]
+
+
+def gathered(results: Sequence[_T]) -> list[_T]:
+    """What all processes have made of their :func:`own` items, in the order of the items; all take part."""
+    shares: list[list[_T]] = gather_object([list(results)]) if count() > 1 else [list(results)]
+    out: list[_T] = [result for share in shares for result in share]
+    for number, share in enumerate(shares):
+        out[number :: len(shares)] = share
+    return out
+
+
+def summed(values: torch.Tensor) -> torch.Tensor:
+    """The sum of the tensors of all processes; all take part."""
+    if count() > 1:
+        values = values.clone()
+        torch.distributed.all_reduce(values)
+    return values
