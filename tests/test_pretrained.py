@@ -43,6 +43,24 @@ SAVED = {
 TOKEN = "of the token"
 
 
+def safetensors(header, *, length=None, data=""):
+    """A file of safetensors with any header, as text."""
+    text = header if isinstance(header, str) else json.dumps(header)
+    size = (len(text) if length is None else length).to_bytes(8, "little")
+    return size.decode("latin-1") + text + data
+
+
+HUGE = {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}
+HEADERS = (
+    safetensors({"a": HUGE}),
+    safetensors({"a": HUGE | {"data_offsets": [0, 4]}}, data="\0" * 4),
+    safetensors({"a": HUGE | {"shape": [1 << 40, 1 << 40], "data_offsets": [0, 4]}}, data="\0" * 4),
+    safetensors({"a": HUGE | {"shape": [-1], "data_offsets": [4, 0]}}, data="\0" * 4),
+    safetensors({}, length=(1 << 62)),
+    safetensors("{" * 10_000),
+)
+
+
 class Sibling(GLRE):
     """A model of somebody's own."""
 
@@ -333,7 +351,10 @@ def test_a_file_that_was_not_saved_is_named(saved):
         (b"{", "not JSON"),
         (b"[]", "not a JSON object"),
         (b"\xff", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
         (b'{"../../etc/passwd": "0"}', "is missing"),
+        (b'{"/etc/passwd": "0"}', "is missing"),
+        (b'{"config.yaml": ["0"]}', "config.yaml: is not the file that was saved"),
     ],
 )
 def test_broken_checksums_are_one_line(content, reason, saved):
@@ -378,6 +399,10 @@ def test_broken_checksums_are_one_line(content, reason, saved):
         ("encoder/tokenizer.json", "{", "encoder: "),
         ("model.safetensors", "", "model.safetensors: not a whole file of safetensors"),
         ("model.safetensors", "x" * 4096, "model.safetensors: not a whole file of safetensors"),
+        *(
+            ("model.safetensors", header, "model.safetensors: not a whole file of safetensors")
+            for header in HEADERS
+        ),
     ],
 )
 def test_a_malformed_file_is_one_line(name, content, reason, saved):
@@ -494,10 +519,72 @@ def test_a_config_calls_nothing_of_others(target, deep, saved, tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
+@pytest.mark.parametrize("target", ["glre_pyg.pieces.Subwords.build", "glre_pyg.pieces.Vocabulary.build"])
+def test_what_reads_files_is_named_where_pieces_are_built_alone(target, saved):
+    """It would fetch any model of the hub, or read any file, while a model is made."""
+    call = {"_target_": target, "words": [], "name": "me/model", "max_length": 8, "overlap": 0}
+    changed(saved, "config.yaml", lambda config: config["model"].update(query=call))
+    assert f"model.query._target_: '{target}'" in refusal(load, saved)
+
+
+@pytest.mark.parametrize("target", ["Path", "pickle.loads", "yaml.safe_load", "refusal", "Bomb", "gone"])
+def test_the_package_of_a_class_that_is_asked_for_gives_its_layers_alone(target, saved, monkeypatch):
+    changed(
+        saved,
+        "config.yaml",
+        lambda config: config["model"].update(query={"_target_": f"{__name__}.{target}"}),
+    )
+    assert "model.query._target_: " in refusal(Sibling.from_pretrained, saved)
+    monkeypatch.setenv("GLRE_TRUST", __name__)
+    if target in ("refusal", "Bomb"):  # of this package, which is trusted by name
+        assert "model.query._target_: " not in refusal(load, saved)
+    else:
+        assert "model.query._target_: " in refusal(load, saved)
+
+
+@pytest.mark.parametrize("target", [{"_target_": "os.system"}, {"a": 1}, ["os.system"], [], 3, None])
+def test_a_target_is_a_name(target, saved):
+    changed(saved, "config.yaml", lambda config: config["model"].update(query={"_target_": target}))
+    assert "model.query._target_: " in refusal(load, saved)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["${place}.system", "${oc.env:HOME}", "a\\${oc.env:HOME}", "${oc.env:${oc.env:A}}"]
+)
+def test_a_config_asks_for_nothing_of_its_surroundings(hidden, saved):
+    changed(saved, "config.yaml", lambda config: config["model"].update(query=[{"of": hidden}], place="os"))
+    line = refusal(load, saved)
+    assert "model.query.0.of: " in line
+    assert "no interpolations" in line
+    assert str(Path.home()) not in line.replace(str(saved), "")
+
+
+ALIASES = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{number}: &a{number} [{','.join([f'*a{number - 1}'] * 9)}]\n" for number in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (ALIASES, "config.yaml:2: '*a0': a saved config names no part of itself"),
+        ("a: &a {b: *a}", "config.yaml:1: '*a'"),
+        ("a: " + "[" * 100_000, "more than 50 levels"),
+        ("a: " + "{b: " * 60 + "}" * 60, "more than 50 levels"),
+        ("a: " + "x" * (1 << 20), "more than 1,048,576 bytes"),
+        ("a: !!python/object/apply:os.system ['exit 1']", "not YAML"),
+        ("a: !!python/name:os.system", "not YAML"),
+        ("!!python/module:os x: 1", "not YAML"),
+    ],
+    ids=["aliases", "itself", "lists", "mappings", "size", "call", "name", "module"],
+)
+def test_a_config_is_no_more_than_its_text(content, reason, saved):
+    (saved / CHECKSUMS).unlink()
+    (saved / "config.yaml").write_text(content)
+    assert reason in refusal(load, saved)
+
+
 def test_a_config_hides_nothing(saved):
-    changed(saved, "config.yaml", lambda config: config.update(_target_="${place}.system", place="os"))
-    assert "no interpolations" in refusal(load, saved)
-    changed(saved, "config.yaml", lambda config: (config.pop("_target_"), config.update(place="x")))
     changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(trust_remote_code=True))
     assert "encoder.pieces.trust_remote_code: code that comes with a model is never run" in refusal(
         load, saved
@@ -532,7 +619,8 @@ def test_all_of_this_project_may_be_named():
     }
     assert len(targets) > 25
     for target in targets:
-        check_config(OmegaConf.create({"_target_": target}), Path("config.yaml"))
+        config = {"encoder": {"pieces": {"_target_": target}}}
+        check_config(OmegaConf.create(config), Path("config.yaml"))
 
 
 # Names

@@ -233,6 +233,9 @@ def test_unfinished_runs_are_named_and_left_out(tmp_path):
         ("labels.json", "{}", r"a/labels.json: relations: not a list"),
         ("config.yaml", "a: [", r"a/config.yaml: "),
         ("config.yaml", "- a", r"a/config.yaml: not a mapping"),
+        ("config.yaml", "a: &a [1]\nb: [*a, *a]", r"a/config.yaml:2: '\*a': a saved config names no part"),
+        ("config.yaml", "a: !!python/name:os.system", r"a/config.yaml: not YAML"),
+        ("scores.json", "[" * 100_000, r"a/scores.json: "),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path, file, text, message):
@@ -240,6 +243,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, file, text, message):
     with pytest.raises(InputError, match=message) as error:
         report(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_report_asks_for_nothing_of_its_surroundings(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "of the surroundings")
+    write_run(tmp_path / "a", 0.6)
+    path = tmp_path / "a/config.yaml"
+    path.write_text(path.read_text().replace("name: null", "name: ${oc.env:SECRET}", 1))
+    written = report(tmp_path)
+    assert "${oc.env:SECRET}" in written.csv()
+    assert "of the surroundings" not in written.csv() + written.markdown()
 
 
 # Protocols

@@ -125,7 +125,8 @@ class Pretrained(ModelHubMixin):
             local_files_only=local_files_only,
             force_download=force_download,
         )
-        package = cls.__module__.partition(".")[0]  # of a class that is at hand already, and was asked for
+        # Layers of the package of a class that is at hand already, and was asked for.
+        package = cls.__module__.partition(".")[0]
         trusted = [] if package == __name__.partition(".")[0] else [package]
         model = load(folder, device=device, trusted=trusted).model
         if not isinstance(model, cls):

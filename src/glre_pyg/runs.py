@@ -22,11 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from accelerate import Accelerator
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from safetensors import SafetensorError
 from safetensors.torch import load_model
 
@@ -57,6 +55,7 @@ from glre_pyg.parts import (
     write_json,
 )
 from glre_pyg.pieces import Pieces
+from glre_pyg.plain_yaml import load_config
 from glre_pyg.trust import check_config
 
 EVERY_PAIR = "every candidate pair"
@@ -190,7 +189,7 @@ def load(
         cache: Where the word vectors of a frozen encoder are kept; None for nowhere.
         memory: GiB that may be used; None for most of what is free.
         compile: What compiles the encoder, whatever did in training; None does not compile.
-        trusted: Packages, besides this one, that the config may name.
+        trusted: Packages, besides this one, whose layers and models the config may name.
 
     Raises:
         InputError: If a file is missing or malformed, or is not the one that was saved, if the config names
@@ -206,8 +205,8 @@ def load(
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
     environment = read_object(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     with _one_line(folder / ENCODER):
-        kind, _, _ = config.encoder.pieces._target_.rpartition(".")  # the class whose method built them
-        pieces: Pieces = get_method(f"{kind}.load")(folder / ENCODER)
+        build: Any = get_method(config.encoder.pieces._target_)  # a method of their class
+        pieces: Pieces = build.__self__.load(folder / ENCODER)
     with _one_line(f"{folder / CONFIG}: model"):
         model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
         compile_with(model, compile)
@@ -262,12 +261,7 @@ def read_config(folder: Path, *, trusted: Collection[str] = ()) -> DictConfig:
     path = folder / CONFIG
     if not path.is_file():
         raise InputError(f"{folder}: not a run directory, there is no {CONFIG}")
-    try:
-        config = OmegaConf.load(path)
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{path}: not YAML: {shorten(str(error), 200)}") from error
-    if not isinstance(config, DictConfig):
-        raise InputError(f"{path}: not a mapping")
+    config = load_config(path)
     check_config(config, path, trusted=trusted)
     for name in ("model._target_", "dataset._target_", "encoder.pieces._target_", "eval_batch_size"):
         if OmegaConf.select(config, name) is None:

@@ -11,12 +11,11 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.protocol import Protocol
+from glre_pyg.plain_yaml import load_config
 
 CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
 
@@ -114,12 +113,8 @@ def read_record(folder: Path) -> Record:
         InputError: If one of its files is missing or malformed, or it says nothing of its protocol.
     """
     scores, labels = _read_json(folder / SCORES), _read_json(folder / LABELS)
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
-    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise InputError(f"{folder / CONFIG}: {str(error).splitlines()[0]}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{folder / CONFIG}: not a mapping")
+    config = OmegaConf.to_container(load_config(folder / CONFIG))
+    assert isinstance(config, dict)
     relations = labels.get("relations")
     if not isinstance(relations, list):
         raise InputError(f"{folder / LABELS}: relations: not a list")
@@ -160,7 +155,7 @@ def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(found, dict):
         raise InputError(f"{path}: not a JSON object")
