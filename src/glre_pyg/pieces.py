@@ -85,6 +85,13 @@ def num_positions(config: PretrainedConfig) -> int | None:
     return count - config.pad_token_id - 1 if config.model_type in _FROM_PADDING else count
 
 
+def _config(place: str) -> PretrainedConfig:
+    """The configuration of a model, without the code of the hub (``kernels``) that it may ask for."""
+    config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    config._attn_implementation = config._experts_implementation = None
+    return config
+
+
 def _tokenizer(place: str) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     vocabulary = tokenizer.get_vocab()
@@ -204,8 +211,7 @@ class Subwords:
     @classmethod
     def _read(cls, place: str, *, max_length: int, overlap: int, source: str | None) -> Self:
         try:
-            config = AutoConfig.from_pretrained(place, trust_remote_code=False)
-            tokenizer = _tokenizer(place)
+            config, tokenizer = _config(place), _tokenizer(place)
         except (OSError, ValueError, ImportError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             hint = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from textwrap import shorten
 
 import torch
 from huggingface_hub.utils import enable_progress_bars
@@ -25,7 +27,7 @@ def build_transformer(
         attention_dropout: Dropout of the attention weights, likewise.
 
     Raises:
-        InputError: If weights are missing, or the model knows no dropout and one is given.
+        InputError: If weights are missing or cannot be read, or the model knows no dropout and one is given.
     """
     settings = _settings(pieces.config, _DROPOUTS, dropout)
     settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
@@ -33,7 +35,7 @@ def build_transformer(
         pieces.config.update(settings)
         transformer = AutoModel.from_config(pieces.config, dtype=torch.float32, trust_remote_code=False)
     else:
-        transformer = _load(pieces.source, settings)
+        transformer = _load(pieces.source, pieces.config, settings)
     for part in _UNUSED & set(dir(transformer)):
         setattr(transformer, part, None)
     return transformer
@@ -68,18 +70,25 @@ def _settings(config: PretrainedConfig, names: set[str], value: float | None) ->
     return dict.fromkeys(known, value)
 
 
-def _load(source: str, settings: dict[str, float]) -> PreTrainedModel:
+def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> PreTrainedModel:
+    own = deepcopy(config)
+    own.update(settings)
     try:
         with _quiet():
             model, report = AutoModel.from_pretrained(
                 source,
+                config=own,
                 dtype=torch.float32,
                 output_loading_info=True,
                 trust_remote_code=False,
-                **settings,
+                weights_only=True,
             )
     except OSError as error:
         raise InputError(f"encoder: no weights in '{source}': {str(error).splitlines()[0]}") from error
+    except Exception as error:  # files can be wrong in any way
+        kind = type(error).__name__
+        why = "a pickle of more than tensors" if kind == "UnpicklingError" else f"{kind}: {error}"
+        raise InputError(f"encoder: the weights in '{source}' cannot be read: {shorten(why, 300)}") from error
     missing = sorted(name for name in report["missing_keys"] if name.split(".")[0] not in _UNUSED)
     if missing:
         raise InputError(f"encoder: '{source}' has no {missing[0]} and lacks {len(missing)} weights in all")
