@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from struct import unpack
@@ -17,6 +17,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from glre_pyg.cells import unquoted
 from glre_pyg.config import config_dir
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.breakdown import all_scores
@@ -29,6 +30,7 @@ from glre_pyg.reporting.records import find_runs
 from glre_pyg.reporting.report import FIELDS, Report
 from glre_pyg.reporting.sweep import SweepReport
 from glre_pyg.reporting.tables import RULE, Difference
+from test_cells import is_formula
 
 TABLES = sorted(path.stem for path in Path(config_dir(), "table").glob("*.yaml"))
 PROTOCOL = Protocol(
@@ -482,6 +484,15 @@ def test_csv_parses_back(tmp_path):
     assert line["finding"] == "holds"
     (alone,) = [each for each in lines if each["row"] == "w/o BERT" and each["score"] == "P"]
     assert (alone["runs"], alone["paper"], alone["mean"], alone["deviation"]) == ("0", "69.6", "", "")
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", " ="])
+def test_no_cell_of_a_report_is_a_formula(first, tmp_path):
+    name = f"{first}HYPERLINK(1);=1"
+    write_run(tmp_path / "a", 0.6, name=name, seed=name, protocol=replace(PROTOCOL, setting=name))
+    for line in csv.DictReader(StringIO(report(tmp_path).csv())):
+        assert not [of for of in (line["setting"], line["row"], line["seeds"]) if is_formula(of)]
+        assert unquoted(line["row"]) == name
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -6,7 +6,6 @@ In the table, S1 is the first sentence of a document.
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glre_pyg.cells import quoted, unquoted
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.files import replacing
@@ -29,7 +29,6 @@ TYPES: dict[str, float | None] = {
 }
 """Types of error, and their shares in percent among the 132 errors that the paper counts on CDR."""
 _MARKS = {"target": "**{}**", "related": "*{}*", "": "{}"}
-_UNSAFE = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def check_output(path: Path) -> None:
 def write_mistakes(rows: Iterable[Mistake], path: Path) -> None:
     """Write the table as CSV.
 
-    A cell that a spreadsheet would take for a formula gets a single quote before it; reading takes it away.
+    No cell is a formula (:mod:`glre_pyg.cells`); reading takes the apostrophes away.
 
     Raises:
         InputError: See :func:`check_output`.
@@ -155,10 +154,11 @@ def read_mistakes(path: Path) -> Iterator[tuple[int, Mistake]]:
         text = path.read_bytes().decode("utf-8-sig")
         header, _, _ = text.partition("\n")
         delimiter = max(",;\t", key=header.count)
-        table = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        table = list(_rows_of(reader, path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a CSV file in UTF-8: {error}") from None
     names = [name.strip() for name in table[0]] if table else []
     missing = [name for name in COLUMNS if name not in names]
@@ -167,8 +167,19 @@ def read_mistakes(path: Path) -> Iterator[tuple[int, Mistake]]:
     columns = [names.index(name) for name in COLUMNS]
     for number, cells in enumerate(table[1:], start=2):
         if any(cell.strip() for cell in cells):
+            if any(cell.strip() for cell in cells[len(names) :]):
+                raise InputError(f"{path}: row {number}: {len(cells)} cells for {len(names)} columns")
             padded = [*cells, *[""] * (len(names) - len(cells))]
             yield number, Mistake(*(unquoted(padded[column]) for column in columns))
+
+
+def _rows_of(reader: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
+    row = 0
+    try:
+        for row, cells in enumerate(reader, start=1):  # noqa: B007
+            yield cells
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV file in UTF-8: row {row + 1}: {error}") from None
 
 
 def read_types(path: Path) -> list[str]:
@@ -211,21 +222,6 @@ def format_shares(labels: Sequence[str]) -> str:
         beside = "" if paper is None else f"{paper:.1f} %"
         lines.append(f"{name:23s}  {counts[name]:6d}  {share:>6s}  {beside:>6s}".rstrip())
     return "\n".join(lines)
-
-
-def quoted(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula; :func:`unquoted` undoes it.
-
-    Example:
-        >>> quoted("=1+1"), quoted("'=1+1"), quoted("1-butanol")
-        ("'=1+1", "''=1+1", '1-butanol')
-    """
-    return f"'{cell}" if _UNSAFE.match(cell) else cell
-
-
-def unquoted(cell: str) -> str:
-    """A cell without the quote that :func:`quoted` gave it."""
-    return cell[1:] if cell.startswith("'") and _UNSAFE.match(cell) else cell
 
 
 def _sentences(document: Document, head: str, tail: str) -> str:

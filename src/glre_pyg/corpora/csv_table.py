@@ -4,29 +4,20 @@ The columns are ``document``, then of ``head`` and ``tail`` the identifier, the 
 ``relation`` between them; ``probability`` and ``threshold``, empty where facts are not predicted; the
 ``sentences`` to read, counted from 1; and their ``text``, in which ``[...]`` stands for sentences between.
 
-The file is UTF-8 with a byte order mark, without which spreadsheets take it for another encoding. A cell
-that a spreadsheet would run as a formula gets an apostrophe before the character that makes it one:
-
-    >>> cell('=HYPERLINK("http://example.org")')
-    '\\'=HYPERLINK("http://example.org")'
-    >>> cell("aspirin; +codeine")
-    "aspirin;' +codeine"
-
-These characters are ``=``, ``+``, ``-`` and ``@`` and their full-width forms, after white space too, and a
-tab or an end of line. They count where a cell begins and after a semicolon or a tab, at which spreadsheets of
-some countries begin a new cell. Numbers are written as numbers. A spreadsheet may still take a name for a
-date (SEPT2): to keep such names, import the columns as text.
+The file is UTF-8 with a byte order mark, without which spreadsheets take it for another encoding. Text that
+they would run as a formula is quoted (:mod:`glre_pyg.cells`); numbers are written as numbers. A spreadsheet
+may still take a name for a date (SEPT2): to keep such names, import the columns as text.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
+from glre_pyg.cells import quoted
 from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, Refused
 from glre_pyg.files import replacing
@@ -47,7 +38,6 @@ COLUMNS = (
     "sentences",
     "text",
 )
-_FORMULA = re.compile(r"(^|[;\t])(?=[\t\r\n]|\s*[=+\-@＝＋－＠])")
 _CELL = 32_767  # characters that a spreadsheet's cell holds
 
 
@@ -73,7 +63,7 @@ def write_csv(
 
 def cell(text: str) -> str:
     """A text as a cell that no spreadsheet runs as a formula, cut where a cell would be too long."""
-    safe = _FORMULA.sub(r"\1'", text)
+    safe = quoted(text)
     return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from glre_pyg.cells import quoted
 from glre_pyg.document import InputError
 from glre_pyg.files import write_text
 from glre_pyg.reporting.layout import Layout
@@ -90,7 +91,7 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def csv(self) -> str:
-        """The report as CSV: a line for each row and score, in percent."""
+        """The report as CSV: a line for each row and score, in percent; no name is a formula."""
         file = StringIO()
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
@@ -99,10 +100,10 @@ class Report:
                 for score in section.columns:
                     ours = row.ours[score]
                     line: dict[str, object] = {
-                        "setting": section.protocol.setting if section.protocol else section.setting,
-                        "row": row.title,
+                        "setting": quoted(section.protocol.setting if section.protocol else section.setting),
+                        "row": quoted(row.title),
                         "runs": len(row.group.records) if row.group else 0,
-                        "seeds": row.group.seeds if row.group else "",
+                        "seeds": quoted(row.group.seeds) if row.group else "",
                         "score": score,
                         "paper": row.paper[score],
                         "mean": ours and ours.mean,
