@@ -230,10 +230,6 @@ def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], dir
     if not directed:
         row = np.maximum(row, row.T)
     labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
-    for head, tail in document.ignored:
-        pair = row[number[head], number[tail]]
-        if pair >= 0:
-            labels[pair] = IGNORED
     for fact in document.facts:
         if fact.relation not in column:
             raise InputError(
@@ -242,4 +238,8 @@ def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], dir
         pair = row[number.get(fact.head, -1), number.get(fact.tail, -1)]
         if pair >= 0:
             labels[pair, column[fact.relation]] = 1.0
+    for head, tail in document.ignored:  # even if there is a fact of the pair
+        pair = row[number.get(head, -1), number.get(tail, -1)]
+        if pair >= 0:
+            labels[pair] = IGNORED
     return torch.from_numpy(labels)
