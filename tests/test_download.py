@@ -167,15 +167,75 @@ def test_an_error_page_is_no_file(server, cache, name):
     assert names(cache) == []
 
 
-def test_stays_with_https():
-    request, redirect = (
-        urllib.request.Request("https://example.org/a"),
-        download._NoDowngrade().redirect_request,
-    )
-    assert redirect(request, None, 302, "", {}, "https://example.com/b").full_url == "https://example.com/b"
-    for url in ("http://example.org/a", "ftp://example.org/a"):
+@pytest.mark.parametrize(
+    ("before", "after", "follows"),
+    [
+        ("https://example.org/a", "https://example.com/b", True),
+        ("https://example.org/a", "http://example.org/a", False),
+        ("https://example.org/a", "http://127.0.0.1/a", False),
+        ("https://example.org/a", "ftp://example.org/a", False),
+        ("http://127.0.0.1/a", "https://example.org/a", True),
+        ("http://127.0.0.1/a", "http://example.org/a", False),
+        ("http://127.0.0.1/a", "http://127.0.0.1.example.org/a", False),
+        ("http://127.0.0.1/a", "http://127.0.0.1@example.org/a", False),
+        ("http://127.0.0.1/a", "file:///etc/passwd", False),
+    ],
+)
+def test_stays_with_https(before, after, follows):
+    request, redirect = urllib.request.Request(before), download._NoDowngrade().redirect_request
+    if follows:
+        assert redirect(request, None, 302, "", {}, after).full_url == after
+    else:
         with pytest.raises(DownloadError, match="away from https"):
-            redirect(request, None, 302, "", {}, url)
+            redirect(request, None, 302, "", {}, after)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/x", "ftp://example.org/x", "file:///etc/passwd", "data:,x", "x"]
+)
+def test_asks_by_https_alone(url, cache, monkeypatch):
+    monkeypatch.setattr(socket, "create_connection", None)  # nobody is asked
+    with pytest.raises(DownloadError, match="is not an address of https"):
+        fetch(RemoteFile(url, None))
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize(
+    "place", ["file:///etc/passwd", "http://example.org/data.bin", "ftp://example.org/data.bin"]
+)
+def test_is_not_sent_elsewhere(place, server, remote, cache):
+    server.elsewhere["/data.bin"] = place
+    with pytest.raises(DownloadError, match=r"away from https|is not allowed") as caught:
+        fetch(remote)
+    assert is_one_line(caught)
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["size known", "size unknown"])
+def test_a_file_without_end_does_not_fill_the_disk(known, server, remote, cache, monkeypatch):
+    monkeypatch.setattr(download, "_LARGEST", 2 * len(CONTENT))
+    server.is_endless = True
+    most = len(CONTENT) if known else 2 * len(CONTENT)
+    with pytest.raises(DownloadError, match=f"another one, of more than {most} bytes") as caught:
+        fetch(remote if known else replace(remote, bytes=None))
+    assert is_one_line(caught)
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["size known", "size unknown"])
+def test_a_size_that_is_too_large_is_not_begun_with(known, server, remote, cache):
+    server.said = 1 << 50
+    with pytest.raises(DownloadError, match=f"another one, of {1 << 50} bytes"):
+        fetch(remote if known else replace(remote, bytes=None))
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("said", ["-1", "many", "1e3", "9" * 5_000])
+def test_a_size_that_is_none_is_one_line(said, server, remote):
+    server.said = said
+    with pytest.raises(DownloadError) as caught:
+        fetch(replace(remote, bytes=None, sha256=sha256(b"other")))
+    assert is_one_line(caught)
 
 
 def member(path: str, content: bytes) -> Member:
@@ -211,6 +271,25 @@ def test_extract_refuses(tmp_path, content, message):
     with pytest.raises(DownloadError, match=f"^a.zip: {message}"):
         extract(archive, [member("a.txt", b"a")], tmp_path / "out")
     assert names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("claimed", [1, 0, 1 << 31])
+def test_a_member_that_says_another_size_than_it_has(claimed, tmp_path):
+    bomb = zipped({"a.txt": bytes(50_000_000)})
+    sizes = (50_000_000).to_bytes(4, "little")
+    assert bomb.count(sizes) == 2  # before the member, and at the end
+    (tmp_path / "a.zip").write_bytes(bomb.replace(sizes, claimed.to_bytes(4, "little")))
+    with pytest.raises(DownloadError, match=r"^a.zip: "):
+        extract(tmp_path / "a.zip", [member("a.txt", b"a")], tmp_path / "out")
+    assert names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "d/../../a.txt", "..\\a.txt"])
+def test_no_file_is_put_outside_the_folder(name, tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({name: b"a"}))
+    extract(tmp_path / "a.zip", [member(name, b"a")], tmp_path / "in" / "out")
+    assert names(tmp_path / "in") == ["out"]
+    assert names(tmp_path) == ["a.zip", "in"]
 
 
 @pytest.mark.parametrize("damage", [slice(-20), slice(40, None)], ids=["end", "beginning"])

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import IO, BinaryIO
+from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
@@ -29,7 +30,9 @@ from glre_pyg.document import InputError
 from glre_pyg.files import put
 
 _CHUNK = 1 << 16  # bytes
+_LARGEST = 1 << 30  # bytes of a file whose size is not known, of which none has a hundredth
 _ABANDONED = 300.0  # seconds without a write after which a partial file of a killed process may be taken over
+_HERE = ("127.0.0.1", "::1", "localhost")
 _UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zlib.error)  # what damaged archives raise
 
 
@@ -42,7 +45,7 @@ class RemoteFile:
     """A file on a server.
 
     Args:
-        url: Where it is; its last part is the file's name.
+        url: Where it is, by https; its last part is the file's name.
         sha256: Checksum in hexadecimal, or ``None`` where nobody published one.
         bytes: Its size, or ``None`` if unknown.
         mirrors: Other places of the same file, tried in order.
@@ -184,10 +187,22 @@ def _complete(url: str, remote: RemoteFile, own: Path, timeout: float) -> None:
         have = have if response.status == 206 else 0  # 200: it sends all
         length = response.headers.get("Content-Length")
         total = have + int(length) if length is not None else remote.bytes
+        most = _LARGEST if remote.bytes is None else remote.bytes
+        if total is not None and total > most:
+            raise DownloadError(f"the server's file is another one, of {total} bytes and not {most} at most")
         with own.open("ab" if have else "wb") as file:
-            _copy(response, file, total, remote.name)
+            _copy(response, file, total, most, remote.name)
+    if own.stat().st_size > most:
+        own.unlink()
+        raise DownloadError(f"the server's file is another one, of more than {most} bytes")
     if total is not None and own.stat().st_size < total:
         raise DownloadError(f"the connection ended after {own.stat().st_size} of {total} bytes")
+
+
+def _is_safe(url: str, *, here: bool = True) -> bool:
+    """Whether a place is reached by https, or on this machine, if that is allowed."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (here and parts.scheme == "http" and parts.hostname in _HERE)
 
 
 class _NoDowngrade(urllib.request.HTTPRedirectHandler):
@@ -202,12 +217,14 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if req.type == "https" and not newurl.startswith("https://"):
+        if not _is_safe(newurl, here=req.type == "http"):
             raise DownloadError(f"the server sends away from https, to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _open(url: str, start: int, timeout: float) -> HTTPResponse:
+    if not _is_safe(url):
+        raise DownloadError("is not an address of https")
     headers = {"User-Agent": "glre_pyg", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -216,9 +233,10 @@ def _open(url: str, start: int, timeout: float) -> HTTPResponse:
     return response
 
 
-def _copy(response: HTTPResponse, file: BinaryIO, total: int | None, name: str) -> None:
+def _copy(response: HTTPResponse, file: BinaryIO, total: int | None, most: int, name: str) -> None:
+    """Write what comes, and not much more than there may be."""
     with tqdm(total=total, initial=file.tell(), unit="B", unit_scale=True, desc=name, leave=False) as bar:
-        while chunk := response.read(_CHUNK):
+        while file.tell() <= most and (chunk := response.read(_CHUNK)):
             file.write(chunk)
             bar.update(len(chunk))
 
