@@ -84,5 +84,5 @@ def zipped(files: dict[str, bytes], *, links: tuple[str, ...] = ()) -> bytes:
             info = zipfile.ZipInfo(name)
             if name in links:
                 info.external_attr = (stat.S_IFLNK | 0o777) << 16
-            archive.writestr(info, content)
+            archive.writestr(info, content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
