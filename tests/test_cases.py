@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from documents import LABELS, document, random_documents
-from glre_pyg.cases import escape, hardest_cases, write_cases
+from glre_pyg.cases import hardest_cases, write_cases
 from glre_pyg.document import Fact, InputError
 from glre_pyg.evaluation.breakdown import by_sentence
 from glre_pyg.explain import MentionWeight, PairWeight, Reasons
 from glre_pyg.inference import score_pairs
+from glre_pyg.markdown import escape
 from glre_pyg.mistakes import (
     COLUMNS,
     TYPES,

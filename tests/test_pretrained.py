@@ -5,7 +5,9 @@ import hashlib
 import io
 import json
 import pickle
+import re
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard, ModelHubMixin, constants
 from hydra import compose, initialize_config_dir
+from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
@@ -24,6 +27,7 @@ from glre_pyg.checksums import CHECKSUMS, verify
 from glre_pyg.config import config_dir
 from glre_pyg.corpora.jsonl import write_jsonl
 from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.departures import departures
 from glre_pyg.document import InputError
 from glre_pyg.experiment import train
 from glre_pyg.models.base import RelationModel
@@ -836,6 +840,35 @@ def test_several_relations_have_a_table(model):
         ["`a\\|b`", "50.0", "25.0", "33.3", "2", "4"],
     ]
     assert "## Scores by relation" not in made(model)[1]
+
+
+def test_names_of_a_run_stay_text_on_its_card(model):
+    bad = "</code>`` <img src=x onerror=y> [a](javascript:x) | ![b](c) *d* \x1b[2J\n# e\n---\n| f |"
+
+    def hostile(scores):
+        scores["protocol"] |= dict.fromkeys(
+            ("corpus", "pairs", "dev", "setting", "threshold", "ignored"), bad
+        )
+        scores["protocol"]["files"] = {bad: bad}
+        scores["test"]["by_relation"] = {bad: counts(4), "c": counts(9)}
+        scores["best_epoch"] = bad
+
+    parts = copy.copy(model.parts)
+    names = dict.fromkeys(("relations", "types"), (bad,)) | {"pair_types": ((bad, bad),)}
+    object.__setattr__(parts, "labels", replace(parts.labels, **names))
+    object.__setattr__(parts, "environment", {bad: bad})
+    twin = copy.copy(model)
+    twin.parts = parts
+    config = OmegaConf.merge(parts.config, {"encoder": {"name": bad}, "start": bad, "name": bad})
+    object.__setattr__(parts, "config", config)
+    head, text = made(twin, hostile, departures=departures(config))
+    assert head["datasets"] == [bad]
+    assert "\x1b" not in text
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    tags = {"h1", "h2", "p", "ul", "li", "code", "pre", "table", "thead", "tbody", "tr", "th", "td"}
+    assert {*re.findall(r"<(\w+)", html)} <= tags
+    assert html.count("<h1>") == 1
+    assert html.count("<table>") == 4
 
 
 def test_ign_of_the_file_it_leaves_out_is_not_shown(model):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 
 from glre_pyg.cells import unquoted
@@ -493,6 +495,28 @@ def test_no_cell_of_a_report_is_a_formula(first, tmp_path):
     for line in csv.DictReader(StringIO(report(tmp_path).csv())):
         assert not [of for of in (line["setting"], line["row"], line["seeds"]) if is_formula(of)]
         assert unquoted(line["row"]) == name
+
+
+HOSTILE = "</text><script>x()</script> ![a](http://x/y) [b](javascript:x) `c` | $\\\\frac{$ \x1b[2J _d_ \n# e & <!--"
+
+
+def test_names_of_runs_stay_text_in_a_report(tmp_path):
+    pytest.importorskip("matplotlib")
+    setting = replace(PROTOCOL, setting=HOSTILE, corpus=HOSTILE, pairs=HOSTILE)
+    for folder, name in (("a", HOSTILE), ("b", "_" + HOSTILE)):
+        encoder = {"name": name, "lr": 1}
+        write_run(tmp_path / "runs" / folder, 0.6, name=name, protocol=setting, encoder=encoder)
+    text = report(tmp_path / "runs").write(tmp_path / "report")
+    assert "\x1b" not in text
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    expected = report(write_run(tmp_path / "plain/a", 0.6).parent).write(tmp_path / "plain/report")
+    usual = MarkdownIt("commonmark", {"html": True}).enable("table").render(expected)
+    assert {*re.findall(r"<(/?\w+)", html)} <= {*re.findall(r"<(/?\w+)", usual)}
+    assert [*re.findall(r'(?:src|href)="([^"]*)"', html)] == ["f1.png", "distance.png", "mentions.png"]
+    for name in ("f1", "distance", "mentions"):
+        drawing = (tmp_path / f"report/{name}.svg").read_text()
+        ElementTree.fromstring(drawing)
+        assert "<script" not in drawing
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

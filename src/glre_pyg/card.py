@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from omegaconf import OmegaConf
 
+from glre_pyg.markdown import code, escape
 from glre_pyg.parts import Parts, values_at, without_places
 
 _NAME = "FOLDER_OR_NAME_ON_THE_HUB"
@@ -91,7 +92,7 @@ def model_card(
         "entities are marked, and gives the relations between them, each with a probability. This card was "
         "written from the files of its run."
     )
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n# {title}\n\n{intro}\n\n{text}\n")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n# {escape(title)}\n\n{intro}\n\n{text}\n")
 
 
 def _results(scores: Mapping[str, Any], corpus: str, protocol: Mapping[str, Any]) -> list[EvalResult]:
@@ -127,8 +128,8 @@ def _use(name: str) -> str:
 
 def _task(parts: Parts) -> str:
     labels, threshold = parts.labels, parts.scores.get("threshold")
-    types, relations = (", ".join(map(_code, names)) for names in (labels.types, labels.relations))
-    pairs = ", ".join(f"{_code(head)} with {_code(tail)}" for head, tail in labels.pair_types or ())
+    types, relations = (", ".join(map(code, names)) for names in (labels.types, labels.relations))
+    pairs = ", ".join(f"{code(head)} with {code(tail)}" for head, tail in labels.pair_types or ())
     lines = [
         f"Entity types that a document may have: {types}.",
         f"Relations ({len(labels.relations)}): {relations}.",
@@ -145,27 +146,32 @@ def _task(parts: Parts) -> str:
 
 def _data(settings: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
     files, dataset = protocol.get("files") or {}, settings.get("dataset") or {}
-    rows = [(name, str(dataset.get(name) or "-"), f"`{digest}`") for name, digest in files.items()]
+    rows = [
+        (escape(name), escape(str(dataset.get(name) or "-")), _code_cell(str(digest)))
+        for name, digest in files.items()
+    ]
+    corpus = escape(str(protocol.get("corpus", "unknown")))
     return (
-        f"Corpus: {protocol.get('corpus', 'unknown')}. What was read is told by its checksums; a file "
+        f"Corpus: {corpus}. What was read is told by its checksums; a file "
         "without a name is one that the library finds, or generates, by itself. Scores on other "
         "files, or on other parts of them, are not comparable with those below.\n\n" + _table(_COLUMNS, rows)
     )
 
 
 def _protocol(protocol: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
-    chosen = protocol.get("threshold", "unknown")
+    said = {name: escape(str(value)) for name, value in protocol.items()}
+    epoch = escape(str(scores.get("best_epoch", "unknown")))
     lines = [
-        f"Pairs that are scored: {protocol.get('pairs', 'unknown')}.",
-        f"Trained on: {protocol.get('setting', 'unknown')}.",
-        f"Dev: {protocol.get('dev', 'unknown')}.",
-        f"Epoch ({scores.get('best_epoch', 'unknown')}) and threshold were fixed by: {chosen}.",
+        f"Pairs that are scored: {said.get('pairs', 'unknown')}.",
+        f"Trained on: {said.get('setting', 'unknown')}.",
+        f"Dev: {said.get('dev', 'unknown')}.",
+        f"Epoch ({epoch}) and threshold were fixed by: {said.get('threshold', 'unknown')}.",
         "Test was scored once by the training command, after both were fixed."
         if "test" in scores
         else "There are no scores on test: its facts are not known to the run.",
     ]
     if protocol.get("ignored"):
-        lines.append(f"Ign leaves out the facts of the file with sha256 `{protocol['ignored']}`.")
+        lines.append(f"Ign leaves out the facts of the file with sha256 {code(str(protocol['ignored']))}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -183,7 +189,7 @@ def _scores(scores: Mapping[str, Any]) -> str:
             if "f1" in found:
                 interval = scores[split].get("interval") if place == "filtered" else None
                 between = " to ".join(f"{100 * bound:.1f}" for bound in interval) if interval else "-"
-                rows.append((split, name, *_percent(found), between, str(found["gold"])))
+                rows.append((split, name, *_percent(found), between, _count(found["gold"])))
     note = "In percent. The interval is a bootstrap over documents."
     if "dev" in scores:
         note += " Dev chose epoch and threshold, so its scores are too kind; test was not looked at for that."
@@ -199,19 +205,23 @@ def _by_relation(scores: Mapping[str, Any]) -> str:
     if len(found) < 2:
         return ""
     ordered = sorted(found.items(), key=lambda item: -item[1]["gold"])
-    rows = [(_code(name), *_percent(of), str(of["predicted"]), str(of["gold"])) for name, of in ordered]
+    rows = [
+        (_code_cell(name), *_percent(of), _count(of["predicted"]), _count(of["gold"])) for name, of in ordered
+    ]
     table = _table(("relation", "P", "R", "F1", "predicted", "facts"), rows)
     return f"On {split}, in percent, pairs of the protocol.\n\n{table}"
 
 
 def _training(settings: Mapping[str, Any], parts: Parts, num_parameters: int) -> str:
     rows = [
-        (f"`{place}`", str(value))
+        (code(place), escape(str(value)))
         for place in _SETTINGS
         for value in values_at(settings, place)
         if value is not None
     ]
-    rows += [(name, str(value)) for name, value in parts.environment.items() if value is not None]
+    rows += [
+        (escape(name), escape(str(value))) for name, value in parts.environment.items() if value is not None
+    ]
     table = _table(("setting", "value"), rows)
     return f"{num_parameters:,} parameters. All settings are in `config.yaml`.\n\n{table}"
 
@@ -241,11 +251,15 @@ def _percent(scores: Mapping[str, Any]) -> tuple[str, str, str]:
     return precision, recall, f1
 
 
-def _code(name: str) -> str:
-    return f"`{name}`"
+def _count(value: int) -> str:
+    return f"{value:d}"
+
+
+def _code_cell(text: str) -> str:
+    return code(text).replace("|", "\\|")
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in rows]
-    lines = [header, ["---"] * len(header), *cells]
+    """A table; its cells are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -13,6 +13,7 @@ from glre_pyg.document import Document
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.explain import explain
 from glre_pyg.files import write_text
+from glre_pyg.markdown import escape
 from glre_pyg.passages import entity_of, names_of, one_line, passages, sentences_of
 from glre_pyg.reasons import MentionWeight, Reasons
 from glre_pyg.runs import Run
@@ -149,16 +150,6 @@ def write_cases(
         lines += ["", *_section(number, case, reasons, strongest)]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text("\n".join(lines) + "\n", path)
-
-
-def escape(text: str) -> str:
-    """A text on one line, in which nothing means anything to Markdown or HTML.
-
-    Example:
-        >>> print(escape("p < 0.05, see [3] *"))
-        p \\< 0.05, see \\[3\\] \\*
-    """
-    return re.sub(r"([\\`*_\[\]<>&|~#$])", r"\\\1", one_line(text))
 
 
 _INTRODUCTION = (

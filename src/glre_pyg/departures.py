@@ -7,17 +7,18 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from glre_pyg.markdown import escape
 from glre_pyg.parts import values_at, without_places
 
 
 def departures(config: DictConfig) -> list[str]:
-    """What a config names that the paper does not have, a sentence for each.
+    """What a config names that the paper does not have, a sentence in Markdown for each.
 
     Departures that no setting names, and all models have, are in the README of the project.
     """
     plain: Any = OmegaConf.to_container(without_places(config))
     return [
-        text.format(value)
+        text.format(escape(str(value)))
         for place, differs, text in _KNOWN
         for value in values_at(plain, place)
         if differs(value)
@@ -61,7 +62,7 @@ _KNOWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "The encoder is {}; the paper has BioBERT on CDR and BERT on DocRED.",
     ),
     ("model.encoder.trainable", _is(False), "The encoder was not trained."),
-    ("model.encoder.frozen", bool, "Parameters of the encoder that match `{}` were not trained."),
+    ("model.encoder.frozen", bool, "Parameters of the encoder that match {} were not trained."),
     ("model.encoder.mask_rate", bool, "Training hid a share of {} of the pieces behind the mask token."),
     (
         "model.global_layer.norm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glre_pyg.markdown import escape
 from glre_pyg.reporting.tables import Row, Section
 
 
@@ -44,7 +45,7 @@ def _number(value: float | None, form: str) -> str:
 
 def _lined_up(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table: the first column to the left, the others to the right."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    cells = [[escape(cell) for cell in row] for row in rows]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]

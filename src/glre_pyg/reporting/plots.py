@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glre_pyg.document import printable
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
 from glre_pyg.files import replacing_file
 from glre_pyg.reporting.tables import Row, Section
@@ -99,7 +100,7 @@ def _draw_rows(axes: Axes, rows: Sequence[Row], split: str) -> None:
             papers.append((paper, place))
     if papers:
         axes.plot(*zip(*papers, strict=True), "D", color="black", markersize=6, label="the paper's figure")
-    axes.set_yticks(range(len(rows)), [row.title for row in rows])
+    axes.set_yticks(range(len(rows)), [_plain(row.title) for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.grid(axis="x", color="#dddddd")
@@ -126,7 +127,7 @@ def _draw_breakdown(axes: Axes, rows: Sequence[Row], split: str, kind: str, bins
                 width * 0.92,
                 yerr=errors,
                 capsize=3,
-                label=row.title,
+                label=_plain(row.title),
                 color=color,
                 hatch=hatch,
                 edgecolor="white",
@@ -138,7 +139,7 @@ def _draw_breakdown(axes: Axes, rows: Sequence[Row], split: str, kind: str, bins
                 means,
                 errors,
                 capsize=3,
-                label=row.title,
+                label=_plain(row.title),
                 color=color,
                 linestyle=style,
                 marker=marker,
@@ -147,3 +148,9 @@ def _draw_breakdown(axes: Axes, rows: Sequence[Row], split: str, kind: str, bins
     axes.set_ylim(0, None)
     axes.grid(axis="y", color="#dddddd")
     axes.set_ylabel(f"F1 on {split} (%)")
+
+
+def _plain(title: str) -> str:
+    """A title in which nothing means mathematics, a line of its own, or that it is not to be shown."""
+    shown = printable(title).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown

@@ -11,6 +11,7 @@ from pathlib import Path
 from glre_pyg.cells import quoted
 from glre_pyg.document import InputError
 from glre_pyg.files import write_text
+from glre_pyg.markdown import escape
 from glre_pyg.reporting.layout import Layout
 from glre_pyg.reporting.markdown import markdown_table
 from glre_pyg.reporting.plots import draw_plots
@@ -71,12 +72,12 @@ class Report:
         Args:
             plots: Pictures to show at its end, in the same folder.
         """
-        parts = [f"# {self.layout.title}"]
+        parts = [f"# {escape(self.layout.title)}"]
         for section in self.sections:
             if len(self.sections) > 1:
-                parts.append(f"## Trained on {section.setting}")
-            protocol = section.protocol or "none, there are no runs"
-            parts += [f"Protocol: {protocol}.", f"Encoder: {section.encoders}."]
+                parts.append(f"## Trained on {escape(section.setting)}")
+            protocol = escape(str(section.protocol or "none, there are no runs"))
+            parts += [f"Protocol: {protocol}.", f"Encoder: {escape(section.encoders)}."]
             if any(figure is not None for row in section.rows for figure in row.paper.values()):
                 parts.append(CONDITIONS)
             parts.append(markdown_table(section, self.layout.compared))
@@ -86,7 +87,7 @@ class Report:
         if any(row.difference for section in self.sections for row in section.rows):
             parts.append(RULE)
         parts += [self.layout.note] if self.layout.note else []
-        parts += ["\n".join(f"- {note}" for note in self.notes)] if self.notes else []
+        parts += ["\n".join(f"- {escape(note)}" for note in self.notes)] if self.notes else []
         parts += [f"![{path.stem}]({path.name})" for path in plots]
         return "\n\n".join(parts) + "\n"
 
