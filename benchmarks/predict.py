@@ -14,18 +14,16 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-import hydra
 import torch
 from omegaconf import DictConfig
 from torch_geometric.data import Batch
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 TIMES = 5
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="predict")
-@command
+@command("predict")
 def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from glre_pyg import processes
 from glre_pyg.checksums import CHECKSUMS, verify_files, write_checksums
 from glre_pyg.document import InputError
-from glre_pyg.files import WriteError, link, replacing_file, replacing_folder, whole_folder, write_json
+from glre_pyg.files import WriteError, replacing_file, replacing_folder, whole_folder, write_json
 from glre_pyg.parts import WEIGHTS, read_object
 
 CHECKPOINT = "checkpoint"
@@ -79,10 +80,17 @@ class Checkpoint:
                 write_json({"state": _packed(state, "", tensors)}, part / STATE)
                 save_file(tensors, part / TENSORS)
                 if (self.folder / WEIGHTS).exists():
-                    link(self.folder / WEIGHTS, part / BEST)
+                    shutil.copyfile(self.folder / WEIGHTS, part / BEST)
                 write_checksums(part, _files(part))
         except (SafetensorError, RuntimeError) as error:
             raise WriteError.of(place, error) from error
+
+    def remove(self) -> None:
+        """Remove what an earlier run has left; all processes take part."""
+        if processes.is_first():
+            while (place := whole_folder(self.folder / CHECKPOINT)) is not None:
+                shutil.rmtree(place)
+        processes.wait()
 
     def restore(self) -> bool:
         """Go back to the last checkpoint; False if there is none.
@@ -110,7 +118,7 @@ class Checkpoint:
             raise InputError(f"{place}: is not of this run: {type(error).__name__}: {reason}") from error
         if (place / BEST).exists():
             with replacing_file(self.folder / WEIGHTS) as copy:
-                link(place / BEST, copy)
+                shutil.copyfile(place / BEST, copy)
         _set_random_state(state["random"][processes.index()])
         processes.wait()
         return True

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from glre_pyg import processes
 from glre_pyg.cache import Cache
 from glre_pyg.cases import write_case_study
 from glre_pyg.corpora.submission import check_submission, submission_rows, write_submission
@@ -41,7 +42,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     output = _output(config.output) if config.output else None
     run, corpus, _, pairs = scored(config)
     scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
-    if output:
+    if output and processes.is_first():
         write_predictions(pairs, output, run.threshold)
     return scores
 

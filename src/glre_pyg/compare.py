@@ -1,13 +1,11 @@
 """Whether one run is better than another: ``python -m glre_pyg.compare runs=[RUN,RUN]``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="compare")
-@command
+@command("compare")
 def main(config: DictConfig) -> None:
     """Print the F1 of two runs, their difference, and how likely it is by chance."""
     from glre_pyg.reporting.compare import compare_runs

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import hydra
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from glre_pyg.document import InputError
+
+Main = Callable[[DictConfig], None]
+"""What a command does with its config."""
 
 
 def config_dir() -> str:
@@ -30,8 +37,62 @@ def config_dir() -> str:
     raise FileNotFoundError(f"no configs at {' or '.join(map(str, candidates))}")
 
 
-def command(main: Callable[[DictConfig], None]) -> Callable[[DictConfig], None]:
-    """Make a command end with one line and exit code 2, not a traceback, on input that it cannot read."""
+def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[], None]]:
+    """Make a function a command: its config is composed from ``conf/<name>.yaml`` and the command line.
+
+    Input that it cannot read ends it with one line and exit code 2, not a traceback.
+
+    Args:
+        name: Name of the config.
+        shared: Whether several processes, as ``torchrun`` starts them, are at it together; else the first
+            does all, and the others nothing. The first prints, and its output directory is that of all.
+    """
+
+    def decorated(main: Main) -> Callable[[], None]:
+        @functools.wraps(main)
+        def run() -> None:
+            with _as_one_of_many(shared) as takes_part:
+                if takes_part:
+                    composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
+                    composed(_guarded(main))()
+
+        return run
+
+    return decorated
+
+
+@contextmanager
+def _as_one_of_many(shared: bool) -> Iterator[bool]:
+    """Be the process that this is of those that ``torchrun`` has started; false if it has nothing to do."""
+    count, number = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if count == 1:
+        yield True
+    elif not shared:
+        for name in ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"):
+            os.environ.pop(name, None)  # so that nothing waits for the others
+        yield number == 0
+    else:
+        os.environ.setdefault(
+            "TORCH_CPP_LOG_LEVEL", "ERROR"
+        )  # else each says that it looks after all weights
+        with _quiet() if number else nullcontext():
+            yield True
+        import torch.distributed
+
+        if torch.distributed.is_initialized():  # else a process may end while another still speaks to it
+            torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Print nothing, and let Hydra have a folder of its own that is removed afterwards."""
+    with TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        sys.argv += [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
+        yield
+
+
+def _guarded(main: Main) -> Main:
+    """End with one line and exit code 2 on input that cannot be read."""
 
     @functools.wraps(main)
     def run(config: DictConfig) -> None:

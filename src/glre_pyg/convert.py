@@ -1,13 +1,11 @@
 """From one form of documents to another: ``python -m glre_pyg.convert input=FILE output=FILE``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="convert")
-@command
+@command("convert")
 def main(config: DictConfig) -> None:
     """Write the documents of a file in another form."""
     from pathlib import Path

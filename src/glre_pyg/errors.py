@@ -1,13 +1,11 @@
 """Error analysis (Section 4.5): ``python -m glre_pyg.errors run=RUN output=FILE``, then ``labels=FILE``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="errors")
-@command
+@command("errors")
 def main(config: DictConfig) -> None:
     """List the wrong answers of a run for a person to label, or count the labels."""
     from glre_pyg.commands import errors

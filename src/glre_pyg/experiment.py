@@ -9,17 +9,19 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import torch_geometric
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from glre_pyg import processes
 from glre_pyg.cache import Cache, contents_of
 from glre_pyg.cases import write_case_study
 from glre_pyg.corpora.download import sha256_of
@@ -32,6 +34,7 @@ from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold, saved_threshold
 from glre_pyg.features import FeatureStore
+from glre_pyg.files import write_json, write_text
 from glre_pyg.folds import HeldOut, Keep, best_epoch, keep_probabilities, split_into
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.graph_store import graphs_key, kept_graphs
@@ -40,11 +43,16 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.pieces import Pieces
 from glre_pyg.pretrained import folder_of
 from glre_pyg.reporting.grouping import settings_of
+from glre_pyg.reporting.names import flatten
 from glre_pyg.runs import (
+    CONFIG,
     KNOWN,
     SCORES,
     Run,
+    best_device,
     finish,
+    is_begun,
+    is_finished,
     load,
     read_config,
     read_scores,
@@ -54,28 +62,64 @@ from glre_pyg.runs import (
 from glre_pyg.training import Settings, fit, parameter_groups
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
+AUTO = "auto"
+_APART = ("memory", "cache", "training.resume")  # settings that may differ when a run goes on
 
 
 def train(config: DictConfig, folder: Path) -> Run:
     """Train as a config says, score dev and test, and leave a run directory.
 
+    ``training.resume`` names a run to go on with. With ``"auto"``, what is in the folder decides: a run that
+    was stopped goes on, one that was finished is loaded, and where there is none, one begins.
+
     Args:
         config: Composed from ``conf/train.yaml``.
-        folder: Run directory.
+        folder: Run directory; of several processes, that of the first counts.
 
     Raises:
-        InputError: If a file of the corpus, the encoder or a run that is named cannot be read.
+        InputError: If a file of the corpus, the encoder or a run that is named cannot be read, or there is
+            a run in the folder.
     """
-    if config.training.resume:
-        folder = Path(config.training.resume)
+    folder, resume = processes.from_first(folder), config.training.resume
+    if resume == AUTO:
+        resume = str(folder) if processes.from_first(is_begun(folder)) else None
+        if resume:
+            _check_same(config, folder)
+        if resume and is_finished(folder):
+            print(f"{folder}: was finished before, and is left as it is")
+            return load(folder, device=best_device())
+    if resume:
+        folder = Path(resume)
         means = {name: config[name] for name in ("memory", "cache") if config[name] is not None}
         config = read_config(folder)
         config.update(means)
         config.training.resume = str(folder)
     else:
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, folder / "config.yaml", resolve=True)
+        if processes.from_first(is_begun(folder)):
+            raise InputError(
+                f"{folder}: has a run in it: training.resume={AUTO} goes on with it, and another "
+                "hydra.run.dir begins a new one"
+            )
+        config.training.resume = None
+        if processes.is_first():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_text(OmegaConf.to_yaml(config, resolve=True), folder / CONFIG)
+        processes.wait()
     return Experiment(config, folder).run()
+
+
+def _check_same(config: DictConfig, folder: Path) -> None:
+    """Make sure that the run in a folder is the one that a config asks for."""
+    ours, theirs = (flatten(_plain(each)) for each in (config, read_config(folder)))
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in _APART and ours.get(name) != theirs.get(name):
+            raise InputError(f"{folder}: has a run with another {name}: name another hydra.run.dir")
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
 
 
 class Experiment:
@@ -123,9 +167,9 @@ class Experiment:
         if not learnt:
             raise InputError(f"{self.corpus.name}: there is no document to train on")
         self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
-        if PartialState().is_main_process:
-            write_parts(folder, self.pieces, self.labels)
-        PartialState().wait_for_everyone()
+        if processes.is_first():
+            write_parts(folder, self.pieces, self.labels, self.files)
+        processes.wait()
         if not torch_geometric.typing.WITH_TORCH_SCATTER:
             print("torch-scatter is not installed: torch's own kernels are used, to the same results")
 
@@ -149,7 +193,7 @@ class Experiment:
             pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
         else:
             print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
-        if PartialState().is_main_process:
+        if processes.is_first():
             self._write(run, epoch, pairs)
             if self.test and self.config.cases:
                 title, path = f"{self.corpus.name} test", self.folder / "cases.md"
@@ -197,7 +241,7 @@ class Experiment:
         for split, of in pairs.items():
             scores[split] = report(of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol)
             write_predictions(of, self.folder / f"predictions_{split}.jsonl", run.threshold)
-        (self.folder / SCORES).write_text(json.dumps(scores, indent=2) + "\n")
+        write_json(scores, self.folder / SCORES)
 
     def _fit(
         self,
@@ -221,7 +265,7 @@ class Experiment:
             last_epoch: Epoch to stop after.
             test: What is predicted in the end, looked at for its size alone.
         """
-        set_seed(self.config.seed)
+        set_seed(self.config.seed)  # the same in all processes, so that they begin with the same weights
         model: RelationModel = instantiate(self.config.model)(self.pieces, len(self.labels.relations))
         if self.config.start:
             self._start(model, folder_of(self.config.start))
@@ -234,9 +278,11 @@ class Experiment:
         encode_once(
             model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device, store=self.store
         )
-        if accelerator.is_main_process:
+        if processes.is_first():
             summary = self._summary(model, graphs, dev_graphs)
             print(f"{summary}; {self._cost(accelerator, model, graphs, settings, needed)}", flush=True)
+        if not processes.is_first():
+            torch.manual_seed(self.config.seed + processes.index())  # so that each drops others
         progress = fit(
             model,
             graphs,
@@ -284,15 +330,16 @@ class Experiment:
     def _evaluate(
         self, dev: HeldOut, accelerator: Accelerator, keep: Keep | None, model: RelationModel, epoch: int
     ) -> tuple[Scores, Threshold]:
-        found = predict(
+        mine = predict(
             model,
-            dev.graphs,
+            processes.own(dev.graphs),
             batch_size=self.config.eval_batch_size,
             device=accelerator.device,
             autocast=accelerator.autocast,
             progress="dev",
             memory=self.memory,
         )
+        found = processes.gathered(mine)
         if keep is not None:
             keep(epoch, found)
         pairs = score_pairs(dev.documents, dev.graphs, found, self.labels)
@@ -349,8 +396,8 @@ class Experiment:
             folder.mkdir(exist_ok=True)
             again = str(folder) if self.settings.resume else None
             held_out = [document.id for document in dev.documents]
-            if PartialState().is_main_process:
-                (folder / "held_out.json").write_text(json.dumps(held_out) + "\n")
+            if processes.is_first():
+                write_json(held_out, folder / "held_out.json")
             self._fit(
                 [known[document.id] for document in documents if document.id not in held_out],
                 folder,
@@ -358,7 +405,7 @@ class Experiment:
                 dev=dev,
                 keep=partial(keep_probabilities, folder),
             )
-        PartialState().wait_for_everyone()
+        processes.wait()
         self.source = f"{folds}-fold cross-validation"
         epochs = range(self.settings.first_evaluation, self.settings.epochs + 1)
         return best_epoch(self.folder, parts, epochs, self.labels, self.choose)
@@ -409,9 +456,7 @@ def _check_names(documents: Sequence[Document]) -> None:
 
 def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str, object]:
     """What may not differ between a run and the one that fixes its epoch and threshold."""
-    settings = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(settings, dict)
-    found = {**settings_of({str(key): value for key, value in settings.items()}), **protocol}
+    found = {**settings_of(_plain(config)), **protocol}
     return {key: value for key, value in found.items() if key not in ("setting", "fixed_by", "threshold")}
 
 

@@ -125,12 +125,3 @@ def sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def link(source: Path, target: Path) -> None:
-    """Let a file, which is never changed but only replaced, have a second name; where it cannot, copy it."""
-    target.unlink(missing_ok=True)  # which may be another name of a file that is not to be written to
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

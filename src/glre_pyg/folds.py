@@ -8,8 +8,8 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
-from accelerate.state import PartialState
 
+from glre_pyg import processes
 from glre_pyg.document import Document, InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.files import replacing_file
@@ -49,7 +49,7 @@ def split_into(
 
 def keep_probabilities(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
     """Write what a fold's model says of its documents after an epoch, for :func:`best_epoch`."""
-    if PartialState().is_main_process:
+    if processes.is_first():
         with replacing_file(_file(folder, epoch)) as part, part.open("wb") as file:
             np.savez(file, *tables)
 

@@ -11,6 +11,7 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
+from glre_pyg import processes
 from glre_pyg.cost import fit_prediction
 from glre_pyg.document import Document, Entity, InputError
 from glre_pyg.evaluation.known import NamedFacts
@@ -54,7 +55,7 @@ def predict(
             batches = list(by_length(graphs, batch_size))
         else:
             batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
-        hidden = True if progress is None else None
+        hidden = True if progress is None or not processes.is_first() else None
         with tqdm(total=len(graphs), unit=" documents", desc=progress, disable=hidden, leave=False) as bar:
             for indices in batches:
                 batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)

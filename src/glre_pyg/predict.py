@@ -1,13 +1,11 @@
 """Relations of new documents: ``python -m glre_pyg.predict run=RUN input=FILE output=FILE``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="predict")
-@command
+@command("predict", shared=True)
 def main(config: DictConfig) -> None:
     """Write a file of documents with the relations that a run finds in them."""
     from glre_pyg.commands import predict

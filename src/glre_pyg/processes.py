@@ -6,6 +6,7 @@ part, each process has to call the function, or the others wait.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -16,14 +17,20 @@ from accelerate.utils import broadcast_object_list, gather_object
 _T = TypeVar("_T")
 
 
+def state() -> PartialState:
+    """Accelerate's view of the processes, which it joins when this is first asked for."""
+    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    return PartialState(cpu=several and not torch.accelerator.is_available())
+
+
 def count() -> int:
     """How many there are."""
-    return int(PartialState().num_processes)
+    return int(state().num_processes)
 
 
 def index() -> int:
     """The number of this one, from 0."""
-    return int(PartialState().process_index)
+    return int(state().process_index)
 
 
 def is_first() -> bool:
@@ -33,7 +40,7 @@ def is_first() -> bool:
 
 def wait() -> None:
     """Wait for the others; all take part."""
-    PartialState().wait_for_everyone()
+    state().wait_for_everyone()
 
 
 def from_first(value: _T) -> _T:

@@ -1,13 +1,11 @@
 """Tables and plots of runs: ``python -m glre_pyg.report runs=multirun table=table4_cdr output=FOLDER``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="report")
-@command
+@command("report")
 def main(config: DictConfig) -> None:
     """Print, and write, mean and standard deviation over the seeds of runs, beside the paper's figures."""
     from pathlib import Path

@@ -9,13 +9,10 @@ a run has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, 
 
 from __future__ import annotations
 
-import os
-import platform
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -28,15 +25,18 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_model
 
+from glre_pyg import processes
 from glre_pyg.cache import Cache
 from glre_pyg.checksums import CHECKSUMS, used_files, verify, write_checksums
 from glre_pyg.cost import free
 from glre_pyg.document import Document, InputError
+from glre_pyg.environment import made_with
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.known import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.features import FeatureStore
+from glre_pyg.files import replacing_folder, write_json
 from glre_pyg.graph import DocumentGraph, Labels
 from glre_pyg.inference import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
@@ -52,7 +52,6 @@ from glre_pyg.parts import (
     Parts,
     read_labels,
     read_object,
-    write_json,
 )
 from glre_pyg.pieces import Pieces
 from glre_pyg.plain_yaml import load_config
@@ -135,16 +134,18 @@ class Run:
     ) -> ScoredPairs:
         """What the model says of all candidate pairs, beside what is true.
 
+        Several processes share the documents out; all take part, and have all pairs.
+
         Args:
             documents: Documents with their facts.
             graphs: Their graphs, if they are there already.
             progress: Name of a progress bar; None shows none.
         """
         if graphs is None:
-            graphs = self.graphs(documents, add=True)
-        else:
-            self.encode(graphs, add=True)
-        found = self.predict(graphs, progress=progress)
+            graphs = [self.pieces(self.labels.blind_graph(document)) for document in documents]
+        mine = processes.own(graphs)
+        self.encode(mine, add=True)
+        found = processes.gathered(self.predict(mine, progress=progress))
         return score_pairs(documents, graphs, found, self.labels, self.known)
 
 
@@ -282,21 +283,30 @@ def read_scores(folder: Path) -> dict[str, Any]:
     return read_object(folder / SCORES)
 
 
-def write_parts(folder: Path, pieces: Pieces, labels: Labels) -> None:
-    """Write what is known before training: pieces, label map, environment."""
+def write_parts(folder: Path, pieces: Pieces, labels: Labels, data: Mapping[str, str]) -> None:
+    """Write what is known before training: pieces, label map, environment.
+
+    Args:
+        folder: The run directory.
+        pieces: The pieces.
+        labels: The label map.
+        data: See :func:`~glre_pyg.environment.made_with`.
+    """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # of files that are about to change, where a run is resumed
-    (folder / ENCODER).mkdir(exist_ok=True)
-    pieces.save(folder / ENCODER)
+    with replacing_folder(folder / ENCODER) as place:
+        pieces.save(place)
     write_json(asdict(labels), folder / LABELS)
-    packages = ("torch", "torch-geometric", "transformers", "accelerate", "hydra-core", "numpy")
-    environment = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        **{package: version(package) for package in packages},
-    }
-    write_json(environment, folder / ENVIRONMENT)
+    write_json(made_with(data), folder / ENVIRONMENT)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether there is a run in a directory, finished or not."""
+    return (folder / CONFIG).is_file()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run has come to its end."""
+    return is_begun(folder) and (folder / CHECKSUMS).is_file()
 
 
 def finish(run: Run, folder: Path) -> None:

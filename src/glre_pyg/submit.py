@@ -1,13 +1,11 @@
 """Predictions as DocRED's organisers take them: ``python -m glre_pyg.submit run=RUN output=result.zip``."""
 
-import hydra
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="submit")
-@command
+@command("submit")
 def main(config: DictConfig) -> None:
     """Write a submission to DocRED's leaderboard."""
     from glre_pyg.commands import submit

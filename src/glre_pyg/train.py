@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from glre_pyg.config import command, config_dir
+from glre_pyg.config import command
 
 
-@hydra.main(version_base="1.3", config_path=config_dir(), config_name="train")
-@command
+@command("train", shared=True)
 def main(config: DictConfig) -> None:
     """Train as the config says."""
     from glre_pyg.experiment import train

@@ -60,7 +60,7 @@ class Settings:
             keeps the weights themselves.
         precision: ``"no"``, ``"bf16"`` or ``"fp16"``, as Accelerate's mixed precision.
         seed: Seed of the order of the documents.
-        resume: Run directory that this run goes on with; None begins anew.
+        resume: Run directory that this run goes on with; None begins anew. (``auto`` is for the command.)
     """
 
     epochs: int
@@ -181,7 +181,10 @@ def fit(
     )
     best = model if average is None else cast(RelationModel, average.module)
     if settings.resume:
-        _restore(checkpoint, folder, progress)
+        checkpoint.restore()
+    else:
+        checkpoint.remove()
+    _cut(folder / LOG, progress.log_bytes)
     epochs = Epochs(
         accelerator=accelerator,
         model=wrapped,
@@ -257,10 +260,10 @@ def _saying_what_is_left(folder: Path, progress: Progress) -> Iterator[None]:
 
 
 def _known_by(settings: Settings, graphs: Sequence[DocumentGraph]) -> dict[str, object]:
-    """What a run is known by in its checkpoint."""
+    """What a run is known by in its checkpoint; its other settings may be changed for the rest of it."""
     names = json.dumps([[graph.id, len(graph.input_ids)] for graph in graphs])
-    numbers = {name: value for name, value in asdict(settings).items() if name != "resume"}
-    return {**numbers, "documents": hashlib.sha256(names.encode()).hexdigest()}
+    sha256 = hashlib.sha256(names.encode()).hexdigest()
+    return {"seed": settings.seed, "documents": f"{len(graphs)} with sha256 {sha256}"}
 
 
 def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progress: Progress) -> None:
@@ -292,10 +295,8 @@ def _save_weights(model: nn.Module, folder: Path) -> None:
         raise WriteError.of(folder / WEIGHTS, error) from error
 
 
-def _restore(checkpoint: Checkpoint, folder: Path, progress: Progress) -> None:
-    """Go back to the checkpoint, if there is one, and the log with it."""
-    checkpoint.restore()
-    log = folder / LOG
+def _cut(log: Path, length: int) -> None:
+    """Take from a log what came after a checkpoint."""
     if log.exists() and processes.is_first():
         with log.open("r+b") as file:
-            file.truncate(min(progress.log_bytes, log.stat().st_size))
+            file.truncate(min(length, log.stat().st_size))
