@@ -4,8 +4,11 @@ import copy
 import hashlib
 import io
 import json
+import os
 import pickle
 import re
+import socket
+import subprocess
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +23,7 @@ from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
-from documents import glre, odd_documents, random_documents, subwords
+from documents import LABELS, glre, odd_documents, random_documents, subwords
 from glre_pyg import GLRE
 from glre_pyg.card import model_card
 from glre_pyg.checksums import CHECKSUMS, verify
@@ -30,10 +33,11 @@ from glre_pyg.corpora.synthetic import SyntheticCorpus
 from glre_pyg.departures import departures
 from glre_pyg.document import InputError
 from glre_pyg.experiment import train
+from glre_pyg.inference import score_pairs
 from glre_pyg.models.base import RelationModel
 from glre_pyg.parts import without_places
 from glre_pyg.pretrained import folder_of
-from glre_pyg.runs import load
+from glre_pyg.runs import load, report
 from glre_pyg.trust import check_config
 from hub_server import Repository, serve_hub
 
@@ -153,7 +157,8 @@ def refusal(call, *arguments, **options):
 def changed(folder, name, change):
     """Change a YAML or JSON file of a saved model that has no checksums."""
     (folder / CHECKSUMS).unlink(missing_ok=True)
-    content = yaml.safe_load((folder / name).read_text())
+    read = yaml.safe_load if name.endswith("yaml") else json.loads
+    content = read((folder / name).read_text())
     change(content)
     (folder / name).write_text(yaml.safe_dump(content) if name.endswith("yaml") else json.dumps(content))
 
@@ -625,6 +630,45 @@ def test_all_of_this_project_may_be_named():
     for target in targets:
         config = {"encoder": {"pieces": {"_target_": target}}}
         check_config(OmegaConf.create(config), Path("config.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.yaml", lambda config: config["model"]["nodes"].update(hidden_channels=10**6)),
+        ("config.yaml", lambda config: config["model"]["distance"].update(num_bins=10**12)),
+        ("encoder/config.json", lambda config: config.update(vocab_size=10**12)),
+        ("encoder/config.json", lambda config: config.update(intermediate_size=10**12)),
+        ("labels.json", lambda labels: labels.update(relations=[f"r{number}" for number in range(10**5)])),
+    ],
+)
+def test_a_model_is_no_larger_than_its_weights(name, change, saved):
+    changed(saved, name, change)
+    assert " numbers, where it has " in refusal(load, saved)
+
+
+def test_a_saved_model_asks_nobody_and_starts_nothing(saved, monkeypatch):
+    def refused(*arguments, **options):
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    for place, name in ((socket.socket, "connect"), (subprocess, "Popen"), (os, "system")):
+        monkeypatch.setattr(place, name, refused)
+    changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(name="me/elsewhere"))
+    before = contents(saved)
+    assert probabilities(load(saved)).size
+    assert contents(saved) == before
+
+
+def test_scores_are_printed_without_orders_to_a_terminal(capsys):
+    documents = random_documents(2)
+    labels = replace(LABELS, relations=("causes\x1b[2J", "treats"))
+    graphs = [labels.blind_graph(each) for each in documents]
+    found = [np.full((graph.pair_index.size(1), 2), 0.5, dtype=np.float32) for graph in graphs]
+    report(score_pairs(documents, graphs, found, labels), 0.3, "corpus\x1b[2J", "every\nA-\x9b pair")
+    printed = capsys.readouterr().out
+    assert "corpus\\x1b[2J" in printed
+    assert printed.replace("\n", "").isprintable()
 
 
 # Names

@@ -16,7 +16,7 @@ from glre_pyg.corpora.submission import check_submission, submission_rows, write
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, InputError
+from glre_pyg.document import Document, InputError, printable
 from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
@@ -132,10 +132,11 @@ def errors(config: DictConfig) -> None:
     write_mistakes(rows, output)
     missed = sum(row.kind == "missed" for row in rows)
     kind = "between sentences" if config.inter_only else "in all"
-    print(
+    line = (
         f"{output}: {corpus.name} {config.split}: {len(rows)} errors {kind}, {missed} missed and "
         f"{len(rows) - missed} wrong"
     )
+    print(printable(line))
 
 
 def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs]:
@@ -202,7 +203,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
             order += order_report(split, documents, labels.candidates, directed=labels.directed)
     if not rows:
         raise InputError(unread[0])
-    print(f"{corpus.name}, protocol {corpus.protocol}")
+    print(printable(f"{corpus.name}, protocol {corpus.protocol}"))
     print(format_table(rows))
     missing = [split for split in SPLITS if split not in rows]
     for line in [

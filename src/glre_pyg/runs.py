@@ -29,7 +29,7 @@ from glre_pyg import processes
 from glre_pyg.cache import Cache
 from glre_pyg.checksums import CHECKSUMS, used_files, verify, write_checksums
 from glre_pyg.cost import free
-from glre_pyg.document import Document, InputError
+from glre_pyg.document import Document, InputError, printable
 from glre_pyg.environment import made_with
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.known import NamedFacts, read_named_facts
@@ -56,6 +56,7 @@ from glre_pyg.parts import (
 from glre_pyg.pieces import Pieces
 from glre_pyg.plain_yaml import load_config
 from glre_pyg.trust import check_config
+from glre_pyg.weights import check_size
 
 EVERY_PAIR = "every candidate pair"
 
@@ -159,14 +160,15 @@ def report(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -
     if len(pairs.relations) > 1:
         lines.append(("any relation", pairs.pair_score(threshold, filtered=True)))
     for title, of in lines:
-        print(
+        line = (
             f"{name:12s} {title:24s} P {of.precision:.4f}  R {of.recall:.4f}  F1 {of.f1:.4f}"
-            f"  ({of.true_positives} right of {of.predicted} predicted, {of.gold} true)",
-            flush=True,
+            f"  ({of.true_positives} right of {of.predicted} predicted, {of.gold} true)"
         )
+        print(printable(line), flush=True)
     scores = all_scores(pairs, threshold)
     low, high = scores["interval"]
-    print(f"{name:12s} F1 is between {low:.4f} and {high:.4f} (95 %, bootstrap over documents)", flush=True)
+    line = f"{name:12s} F1 is between {low:.4f} and {high:.4f} (95 %, bootstrap over documents)"
+    print(printable(line), flush=True)
     return scores
 
 
@@ -208,8 +210,14 @@ def load(
     with _one_line(folder / ENCODER):
         build: Any = get_method(config.encoder.pieces._target_)  # a method of their class
         pieces: Pieces = build.__self__.load(folder / ENCODER)
+
+    def make() -> RelationModel:
+        found: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+        return found
+
+    check_size(make, folder / WEIGHTS)
     with _one_line(f"{folder / CONFIG}: model"):
-        model: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+        model = make()
         compile_with(model, compile)
     _load_weights(model, folder / WEIGHTS)
     model.parts = Parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glre_pyg.document import InputError
+from glre_pyg.document import InputError, printable
 from glre_pyg.evaluation.predictions import read_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
@@ -59,7 +59,7 @@ def _print(
     filtered: bool,
 ) -> None:
     kind = "" if filtered else ", every candidate pair counts"
-    print(f"protocol: {protocol}")
+    print(printable(f"protocol: {protocol}"))
     print(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
     width = max(len(str(record.folder)) for record in records)
     for record, of, threshold in zip(records, pairs, thresholds, strict=True):
