@@ -80,8 +80,7 @@ def put(source: Path, target: Path) -> None:
 
     All of it is on the disk before it has the name.
     """
-    for path in [*source.rglob("*"), source] if source.is_dir() else [source]:
-        sync(path)
+    _sync_all(source)
     os.replace(source, target)
     sync(target.parent)
 
@@ -100,12 +99,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         yield part
+        _sync_all(part)
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
             path.rename(old)
-        put(part, path)
+        os.replace(part, path)
+        sync(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
+        if old.exists() and not path.exists():
+            with suppress(OSError):
+                old.rename(path)
         raise WriteError.of(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
@@ -114,6 +118,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Path | None:
     """A folder that :func:`replacing_folder` wrote, as it is or was; None if there was none yet."""
     return next((found for found in (path, path.with_name(f"{path.name}{_OLD}")) if found.is_dir()), None)
+
+
+def _sync_all(path: Path) -> None:
+    """Have a file, or a folder and all that is in it, on the disk."""
+    for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        sync(each)
 
 
 def sync(path: Path) -> None:

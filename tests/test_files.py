@@ -1,0 +1,306 @@
+"""Files are whole or not there, whatever goes wrong: errors, full disks, and processes that are killed at any step."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from contextlib import suppress
+
+import pytest
+
+from glre_pyg import files
+from glre_pyg.document import InputError
+from glre_pyg.files import (
+    WriteError,
+    put,
+    replacing,
+    replacing_file,
+    replacing_folder,
+    sync,
+    whole_folder,
+    write_json,
+    write_text,
+)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def fill(folder, text):
+    """Two files, one of them in a folder of its own."""
+    (folder / "a").write_text(text)
+    (folder / "b").mkdir()
+    (folder / "b/c").write_text(text)
+
+
+def filled(text):
+    return {"a": text, "b/c": text}
+
+
+def write_folder(path, text, error=None):
+    with replacing_folder(path) as part:
+        fill(part, text)
+        if error is not None:
+            raise error
+
+
+# Files
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_a_file_appears_when_all_is_written(before, tmp_path):
+    path = tmp_path / "file"
+    if before:
+        path.write_text(before)
+    with replacing(path) as file:
+        file.write("new\n")
+        file.flush()
+        assert (path.read_text() if path.exists() else None) == before
+    assert path.read_bytes() == b"new\n"
+    assert names(tmp_path) == ["file"]
+
+
+def test_text_and_json_are_written_as_they_are(tmp_path):
+    write_text("é\r\n\n", tmp_path / "text")
+    assert (tmp_path / "text").read_bytes() == "é\r\n\n".encode()
+    write_text("é", tmp_path / "text", encoding="utf-8-sig")
+    assert (tmp_path / "text").read_bytes() == b"\xef\xbb\xbf\xc3\xa9"
+    write_json({"é": [1]}, tmp_path / "json")
+    assert json.loads((tmp_path / "json").read_text()) == {"é": [1]}
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("mine"), KeyboardInterrupt(), InputError("a: b"), OSError(5, "broken")]
+)
+def test_a_file_stays_as_it_was_when_its_writer_fails(error, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def write():
+        with replacing(path) as file:
+            file.write("new")
+            raise error
+
+    with pytest.raises(WriteError if isinstance(error, OSError) else type(error)):
+        write()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("gone/file", "No such file or directory"), ("folder", "Is a directory"), ("file/x", "Not a directory")],
+)
+def test_a_place_that_cannot_be_written_is_one_line(place, reason, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(WriteError) as caught:
+        write_text("new", tmp_path / place)
+    assert str(caught.value) == f"{tmp_path / place}: cannot be written: {reason}"
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_what_a_killed_process_left_is_written_anew(tmp_path):
+    (tmp_path / "file.part").write_text("left, and longer")
+    write_text("new", tmp_path / "file")
+    assert contents(tmp_path) == {"file": "new"}
+    fill(tmp_path, "left")
+    os.rename(tmp_path / "b", tmp_path / "folder.part")
+    with replacing_folder(tmp_path / "folder") as part:
+        (part / "a").write_text("new")
+    assert contents(tmp_path / "folder") == {"a": "new"}
+
+
+# Folders
+
+
+def test_a_folder_appears_when_all_is_written(tmp_path):
+    path = tmp_path / "folder"
+    assert whole_folder(path) is None
+    for before, text in ((None, "old"), ("old", "new"), ("new", "newer")):
+        with replacing_folder(path) as part:
+            assert names(part) == []
+            fill(part, text)
+            found = whole_folder(path)
+            assert (None if found is None else contents(found)) == (
+                None if before is None else filled(before)
+            )
+        assert whole_folder(path) == path
+        assert contents(path) == filled(text)
+        assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), OSError(5, "broken")])
+def test_a_folder_stays_as_it_was_when_its_writer_fails(error, tmp_path):
+    path = tmp_path / "folder"
+    write_folder(path, "old")
+    with pytest.raises(WriteError if isinstance(error, OSError) else type(error)):
+        write_folder(path, "new", error)
+    assert contents(path) == filled("old")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_can_be_put_and_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done = []
+    sync_, replace = files.sync, os.replace
+    monkeypatch.setattr(files, "sync", lambda path: (done.append(path.name), sync_(path)))
+    monkeypatch.setattr(os, "replace", lambda source, target: (done.append("put"), replace(source, target)))
+    (tmp_path / "part").mkdir()
+    fill(tmp_path / "part", "new")
+    put(tmp_path / "part", tmp_path / "folder")
+    assert sorted(done[:-2]) == ["a", "b", "c", "part"]
+    assert done[-2:] == ["put", tmp_path.name]
+    assert contents(tmp_path / "folder") == filled("new")
+
+
+def test_what_is_not_there_cannot_be_synced(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "gone")
+    sync(tmp_path)
+
+
+# Full disks
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+@pytest.mark.parametrize("after", range(6))
+def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path, monkeypatch):
+    def write(text):
+        write_text(text, tmp_path / "file")
+        write_folder(tmp_path / "folder", text)
+
+    write("old")
+    calls, fsync = iter(range(100)), os.fsync
+
+    def failing(opened):
+        if next(calls) == after:
+            raise OSError(code, os.strerror(code))
+        fsync(opened)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(WriteError, match=f"cannot be written: {os.strerror(code)}$"):
+        write("new")
+    assert (tmp_path / "file").read_text() in (
+        ("old", "new") if after == 1 else ("new",) if after else ("old",)
+    )
+    assert contents(whole_folder(tmp_path / "folder")) in (filled("old"), filled("new"))
+    assert names(tmp_path) in (["file", "folder"], ["file", "folder", "folder.old"])
+
+
+@pytest.mark.parametrize("step", ["rename", "replace"])
+def test_a_folder_that_cannot_be_put_is_put_back(step, tmp_path, monkeypatch):
+    def refused(source, target):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+    write_folder(tmp_path / "folder", "old")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, refused)
+        with pytest.raises(WriteError, match="Permission denied"):
+            write_folder(tmp_path / "folder", "new")
+    assert contents(tmp_path / "folder") == filled("old")
+    assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_file_that_grows_too_large_leaves_what_was_there(tmp_path):
+    write_text("old", tmp_path / "file")
+    code = """
+        import resource, signal, sys
+        from glre_pyg.files import WriteError, write_text
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        try:
+            write_text("new" * 10_000, sys.argv[1])
+        except WriteError as error:
+            sys.exit(str(error))
+    """
+    done = run(code, tmp_path / "file")
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path / 'file'}: cannot be written: File too large\n"
+    assert contents(tmp_path) == {"file": "old"}
+
+
+# Processes that are killed
+
+
+def run(code, *arguments):
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, text=True, capture_output=True, timeout=120, check=False)
+
+
+KILLED = """
+    import os, sys
+    from pathlib import Path
+    from glre_pyg.files import replacing_folder, write_text
+
+    def fill(folder, text):
+        (folder / "a").write_text(text)
+        (folder / "b").mkdir()
+        (folder / "b/c").write_text(text)
+
+    def new(place):
+        write_text("new" * 100_000, place / "file")
+        with replacing_folder(place / "folder") as part:
+            fill(part, "new")
+
+    def die_at(step):
+        seen = iter(range(1_000))
+        def hook(event, arguments):
+            if event in ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate") and next(seen) == step:
+                os._exit(9)
+        sys.addaudithook(hook)
+
+    step = 0
+    while True:
+        place = Path(sys.argv[1], str(step))
+        place.mkdir()
+        write_text("old", place / "file")
+        with replacing_folder(place / "folder") as part:
+            fill(part, "old")
+        child = os.fork()
+        if not child:
+            die_at(step)
+            new(place)
+            os._exit(0)
+        if not os.waitpid(child, 0)[1]:
+            break
+        step += 1
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_is_killed_leaves_the_old_or_the_new(tmp_path):
+    """It is killed before each thing in turn that it asks the system for."""
+    done = run(KILLED, tmp_path)
+    assert done.returncode == 0, done.stderr
+    places = sorted(tmp_path.iterdir(), key=lambda place: int(place.name))
+    assert len(places) > 15
+    found = [((place / "file").read_text(), contents(whole_folder(place / "folder"))) for place in places]
+    olds, news = ("old", filled("old")), ("new" * 100_000, filled("new"))
+    steps = [(file == news[0]) + (folder == news[1]) for file, folder in found]
+    assert all(file in (olds[0], news[0]) and folder in (olds[1], news[1]) for file, folder in found)
+    assert steps == sorted(steps)  # first the file, then the folder
+    assert {*steps} == {0, 1, 2}
+    for place in places:  # the next one writes as if nothing had been
+        write_text("next", place / "file")
+        write_folder(place / "folder", "next")
+        assert names(place) == ["file", "folder"]
+        assert contents(place) == {"file": "next"} | {
+            f"folder/{name}": of for name, of in filled("next").items()
+        }
+
+
+def test_a_part_that_cannot_be_removed_hides_no_error(tmp_path, monkeypatch):
+    with suppress(WriteError), replacing_file(tmp_path / "file") as part:
+        part.mkdir()  # which unlink does not remove
+        raise OSError(errno.EIO, "broken")
+    assert not (tmp_path / "file").exists()
