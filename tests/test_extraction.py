@@ -23,6 +23,7 @@ from glre_pyg.datasets import Files
 from glre_pyg.document import Document, InputError
 from glre_pyg.extraction import check_settings, extract
 from glre_pyg.extractor import RelationExtractor
+from glre_pyg.growing import GrowingFile
 from glre_pyg.outputs import Output
 from glre_pyg.runs import Run
 
@@ -79,7 +80,7 @@ def documents(count: int = 5) -> list[Document]:
     """Documents whose mentions do not cross."""
     return [
         each
-        for each in random_documents(12, composites=0)
+        for each in random_documents(40, composites=0)
         if not any(
             one.start < other.start < one.end < other.end for one in each.mentions for other in each.mentions
         )
@@ -397,8 +398,8 @@ def test_what_the_form_cannot_hold_is_not_counted_as_written(run, here, capsys):
     write_documents(documents(3), here / "in.jsonl")
     assert extracted(run, "input=in.jsonl", "output=out.data") == 3  # two relations hold for every pair
     out = capsys.readouterr().out
-    assert " 0 facts in 0 documents" in out
-    assert "; 3 errors" in out
+    assert out == "out.data: nothing is written: there is no document to write\n"
+    assert not (here / "out.data").exists()
 
 
 def test_control_characters_of_an_identifier_stay_out_of_the_terminal(run, here, capsys):
@@ -407,3 +408,124 @@ def test_control_characters_of_an_identifier_stay_out_of_the_terminal(run, here,
     assert capsys.readouterr().err.splitlines() == [
         r"error: in.jsonl: x\n\x1b[31my: the text has 60000 words, and max_words is 50000"
     ]
+
+
+# Stopping, and going on
+
+
+GROWING = ["jsonl", "csv", "nt", "data", "pubtator"]
+
+
+class Stopped(InputError):
+    """What a command ends with."""
+
+
+def stopped_after(monkeypatch, times):
+    """Let what is written be brought to the disk so many times, and no more."""
+    keep, calls = GrowingFile.keep, []
+
+    def stopping(self, done):
+        calls.append(done)
+        if len(calls) > times:
+            raise Stopped("stopped")
+        keep(self, done)
+
+    monkeypatch.setattr(GrowingFile, "keep", stopping)
+
+
+def with_bad_lines(here, count, name="in.jsonl"):
+    """A file of documents, where after the first and every third there is one that cannot be read."""
+    write_documents(documents(count), here / name)
+    lines = (here / name).read_text().splitlines(keepends=True)
+    for number in range(count, 0, -3):
+        lines.insert(number, f'{{"id": "bad {number}"}}\n')
+    (here / name).write_text("".join(lines))
+    return len(lines) - count
+
+
+@pytest.mark.parametrize("ending", GROWING)
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(
+    run, here, capsys, monkeypatch, ending, times
+):
+    """Nothing is lost, nothing comes twice, errors are counted once, and the summary is the same."""
+    bad = with_bad_lines(here, 10)
+    options = ["input=in.jsonl", "chunk=2", *(["threshold=1"] if ending == "data" else [])]
+    assert extracted(run, *options, f"output=whole.{ending}") == bad
+    whole, said = (here / f"whole.{ending}").read_bytes(), capsys.readouterr()
+    with monkeypatch.context() as patch:
+        stopped_after(patch, times)
+        with pytest.raises(Stopped):
+            extracted(run, *options, f"output=out.{ending}")
+    out = capsys.readouterr().out
+    assert (f"out.{ending}.part: {2 * times} documents; the same command goes on" in out) == (times > 0)
+    assert not (here / f"out.{ending}").exists()
+    assert (here / f"out.{ending}.part").exists() == (times > 0)
+
+    assert extracted(run, *options, f"output=out.{ending}") == bad
+    assert (here / f"out.{ending}").read_bytes() == whole
+    again = capsys.readouterr()
+    assert (f"goes on behind {2 * times} documents" in again.out) == (times > 0)
+    counts = [text.out.splitlines()[-1].split(":")[1].split(";")[0] for text in (said, again)]
+    assert counts[0] == counts[1]
+    assert (
+        len(again.err.splitlines()) == bad - (2 * times + 1) // 3
+    )  # those that were passed over are not said again
+    assert {path.name for path in here.iterdir()} >= {f"out.{ending}", f"whole.{ending}"}
+    assert not [path for path in here.iterdir() if path.suffix in (".part", ".progress")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [["threshold=0.9"], ["resume=false"], ["reasons=true"]],
+)
+def test_with_another_setting_it_begins_anew(run, here, capsys, monkeypatch, change):
+    write_documents(documents(6), here / "in.jsonl")
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 1)
+        with pytest.raises(Stopped):
+            extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
+    capsys.readouterr()
+    extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl", *change)
+    assert "goes on" not in capsys.readouterr().out
+    assert [each.id for each in read_documents(here / "out.jsonl")] == [each.id for each in documents(6)]
+
+
+def test_with_another_input_or_a_broken_part_it_begins_anew(run, here, capsys, monkeypatch):
+    for damage in ("input", "part", "progress"):
+        write_documents(documents(6), here / "in.jsonl")
+        with monkeypatch.context() as patch:
+            stopped_after(patch, 1)
+            with pytest.raises(Stopped):
+                extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
+        capsys.readouterr()
+        if damage == "input":
+            write_documents(documents(7)[1:], here / "in.jsonl")
+        elif damage == "part":
+            (here / "out.jsonl.part").write_text("")
+        else:
+            (here / "out.jsonl.progress").write_text("{}")
+        extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
+        assert "goes on" not in capsys.readouterr().out
+        ids = [each.id for each in read_documents(here / "in.jsonl")]
+        assert [each.id for each in read_documents(here / "out.jsonl")] == ids
+
+
+def test_results_stand_on_the_disk_as_they_come(run, here, monkeypatch):
+    write_documents(documents(6), here / "in.jsonl")
+    seen, keep = [], GrowingFile.keep
+
+    def looking(self, done):
+        keep(self, done)
+        seen.append(len((here / "out.jsonl.part").read_text().splitlines()))
+
+    monkeypatch.setattr(GrowingFile, "keep", looking)
+    extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
+    assert seen == [2, 4, 6]
+
+
+def test_strict_ends_at_the_first_error(run, here):
+    with_bad_lines(here, 4)
+    with pytest.raises(InputError, match=r"^in.jsonl:2: bad 1: text: missing$"):
+        extracted(run, "input=in.jsonl", "output=out.jsonl", "strict=true")
+    assert not [*here.glob("out*")]

@@ -5,20 +5,25 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from itertools import islice
 from math import inf
 from pathlib import Path
 from time import perf_counter
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from glre_pyg import processes
+from glre_pyg.cache import contents_of, key_of
 from glre_pyg.datasets import Corpus
 from glre_pyg.document import Document, Fact, InputError
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extractor import RelationExtractor
+from glre_pyg.features import weights_key
+from glre_pyg.growing import GrowingFile
 from glre_pyg.inputs import PIPE, Inputs
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.outputs import Output
@@ -26,7 +31,11 @@ from glre_pyg.page.page import write_page
 from glre_pyg.reasons import PredictedFact
 from glre_pyg.runs import Run
 
-Found = Iterator[tuple[Document, tuple[PredictedFact, ...]]]
+Found = tuple[Document, tuple[PredictedFact, ...]]
+"""A document as it is, and what is found in it."""
+
+_INDIFFERENT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
+"""Settings that what is written does not follow from."""
 
 
 def check_settings(config: DictConfig) -> None:
@@ -51,16 +60,18 @@ def check_settings(config: DictConfig) -> None:
             continue
         if not isinstance(value, of_kind) or isinstance(value, bool) or not low <= value <= high:
             raise InputError(f"{name}: '{value}' is not {kind}")
-    for name in ("reasons", "gold"):
-        if config[name] not in (None, True, False):
+    for name, empty in (("reasons", True), ("gold", True), ("resume", False), ("strict", False)):
+        if config[name] not in ((None, True, False) if empty else (True, False)):
             raise InputError(f"{name}: '{config[name]}' is neither true nor false")
 
 
 def extract(run: Run, config: DictConfig, output: Output) -> int:
     """Write what a run finds in documents.
 
-    Documents are read, predicted and written in chunks, so memory does not grow with the input; only pages,
-    ``.json`` and ``.spacy`` are made of all documents at once.
+    Documents are read, predicted and written in chunks, so memory does not grow with the input. After each
+    chunk, what is written is on the disk, and the same command goes on behind it if it was stopped. Only
+    pages, ``.json`` and ``.spacy`` are made of all documents at once. Several processes share each chunk out;
+    the first reads and writes, and all take part.
 
     Args:
         run: The run.
@@ -71,44 +82,35 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
         How many errors there were; each has a line on standard error.
 
     Raises:
-        InputError: If mentions cannot be looked for as is said, or the output would replace the input.
+        InputError: If mentions cannot be looked for as is said, or the output would replace the input; with
+            ``strict``, at the first document with an error.
+        WriteError: If the output cannot be written.
     """
     if config.input not in (None, PIPE):
         _check_apart(Path(str(config.input)), output.path)
     if output.ending == ".data" and not run.labels.directed:
         raise InputError(f"{output.path}: EoG's lines say which is the head, which the run does not")
-    corpus: Corpus = instantiate(run.config.dataset)
-    errors, counts, types, started = _Errors(), _Counts(), _Types(run.labels.types), perf_counter()
-    documents = types.known(_documents(corpus, config, errors))
-    found = RelationExtractor(run).found(
-        tqdm(_prepared(corpus, documents), unit=" documents", disable=None),
-        threshold=config.threshold,
-        floor=config.floor if output.is_page else None,
-        reasons=output.is_page if config.reasons is None else config.reasons,
-        strongest=config.strongest,
-        max_sentences=config.max_sentences,
-        chunk=config.chunk,
-        refused=errors,
-    )
-    first = next(found, None)
-    if first is None:
-        print(f"{output.path}: nothing is written: there is no document to write")
-    else:
-        _write(run, corpus, counts.of(chain([first], found), errors), config, output, errors)
-        _summarise(run, config, output, counts, errors, perf_counter() - started)
-    types.report(errors)
-    return errors.count
+    work = _Work(run, config, output)
+    (work.grow if output.grows else work.write_at_once)()
+    if processes.is_first():
+        work.summarise()
+    return processes.from_first(work.refused.count + work.failed.count)
 
 
 @dataclass
 class _Errors:
-    """Counts errors, and says each in a line."""
+    """Counts errors, and says each in a line, or raises the first."""
 
+    strict: bool
     count: int = 0
+    is_silent: bool = False
 
     def __call__(self, error: InputError) -> None:
+        if self.strict:
+            raise error
         self.count += 1
-        tqdm.write(f"error: {error}", file=sys.stderr)
+        if not self.is_silent:
+            tqdm.write(f"error: {error}", file=sys.stderr)
 
 
 @dataclass
@@ -144,79 +146,187 @@ class _Types:
             errors(InputError(line))
 
 
-@dataclass
-class _Counts:
-    """Counts what is written: what the form of the output cannot hold is an error by then."""
+class _Work:
+    """From documents to a file.
 
-    documents: int = 0
-    facts: int = 0
+    Attributes:
+        refused: Errors of what is read.
+        failed: Errors of what is predicted and written.
+    """
 
-    def of(self, found: Found, errors: _Errors) -> Found:
+    def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
+        self.run, self.config, self.output = run, config, output
+        self.corpus: Corpus = instantiate(run.config.dataset)
+        self.extractor = RelationExtractor(run)
+        self.refused, self.failed = _Errors(config.strict), _Errors(config.strict)
+        self.types = _Types(run.labels.types)
+        self.read, self.documents, self.facts = 0, 0, 0
+        self.started, self.before = perf_counter(), 0
+
+    def grow(self) -> None:
+        """Write document by document, from where the same work was stopped."""
+        form = self.output.text_form(
+            labels=self.run.labels,
+            pubtator=self.corpus.pubtator,
+            base=self.config.rdf.base,
+            namespaces=self.config.rdf.namespaces,
+            local_ids=self.corpus.local_ids and not self.config.mentions,
+        )
+        file = GrowingFile(self.output.path, key=work_key(self.run, self.config), header=form.header)
+        documents = self._prepared()
+        if self.config.resume and processes.is_first():
+            self._go_on(file, documents)
+        try:
+            for chunk in self._chunks(documents):
+                if not processes.is_first():
+                    continue
+                for document, facts in chunk:
+                    try:
+                        text = form.form(replace(document, facts=facts))
+                    except InputError as error:
+                        self.failed(error)
+                    else:
+                        file.write(text)
+                        self._count(facts)
+                if self.documents:
+                    counts = {"documents": self.documents, "facts": self.facts, "failed": self.failed.count}
+                    file.keep({"read": self.read, **counts})
+        except (InputError, KeyboardInterrupt):
+            if (done := file.kept()) is not None:
+                print(f"{file.part}: {done['documents']} documents; the same command goes on behind them")
+            else:
+                file.discard()
+            raise
+        if self.documents and processes.is_first():
+            file.finish()
+
+    def _go_on(self, file: GrowingFile, documents: Iterator[Document]) -> None:
+        """Pass over the documents that are done; what was wrong with them is counted, and not said again."""
+        done = file.kept()
+        if done is None:
+            return
+        self.refused.is_silent = True
+        for _ in islice(documents, done["read"]):
+            pass
+        self.refused.is_silent = False
+        self.failed.count, self.documents, self.facts = done["failed"], done["documents"], done["facts"]
+        self.started, self.before = perf_counter(), self.documents
+        print(f"{file.part}: goes on behind {self.documents} documents; resume=false begins anew", flush=True)
+
+    def write_at_once(self) -> None:
+        """Write what is made of all documents."""
+        found = [each for chunk in self._chunks(self._prepared()) for each in chunk]
+        if not found or not processes.is_first():
+            return
+        if self.output.is_page:
+            _write_page(self.run, self.corpus, found, self.config, self.output.path)
+            for _, facts in found:
+                self._count(facts)
+        else:
+            self.output.write(self._counted(found), refused=self.failed)
+
+    def _counted(self, found: Iterable[Found]) -> Iterator[Document]:
+        """Documents with facts; what the form of the output could not hold is not counted."""
         for document, facts in found:
-            before = errors.count
-            yield document, facts
-            if errors.count == before:
-                self.documents += 1
-                self.facts += sum(fact.is_predicted for fact in facts)
+            before = self.failed.count
+            yield replace(document, facts=facts)
+            if self.failed.count == before:
+                self._count(facts)
+
+    def _count(self, facts: Sequence[PredictedFact]) -> None:
+        self.documents += 1
+        self.facts += sum(fact.is_predicted for fact in facts)
+
+    def _chunks(self, documents: Iterator[Document]) -> Iterator[list[Found]]:
+        """Documents with what is found in them, a chunk at a time; all processes take part."""
+        while True:
+            part = list(islice(documents, self.config.chunk)) if processes.is_first() else []
+            part = processes.from_first(part)
+            if not part:
+                return
+            mine, errors = processes.own(part), list[InputError]()
+            found = self.extractor.found(
+                mine,
+                threshold=self.config.threshold,
+                floor=self.config.floor if self.output.is_page else None,
+                reasons=self.output.is_page if self.config.reasons is None else self.config.reasons,
+                strongest=self.config.strongest,
+                max_sentences=self.config.max_sentences,
+                chunk=self.config.chunk,
+                refused=errors.append,
+            )
+            facts = {id(document): of for document, of in found}
+            all_facts = processes.gathered([facts.get(id(document)) for document in mine])
+            for error in processes.gathered(errors):
+                self.failed(error)
+            pairs = zip(part, all_facts, strict=True)
+            yield [(document, of) for document, of in pairs if of is not None]
+
+    def _prepared(self) -> Iterator[Document]:
+        """Documents as the run's corpus has them; their facts are not looked at, and kept."""
+        hidden = None if processes.is_first() else True
+        known = self.types.known(self._documents())
+        for document in tqdm(known, unit=" documents", disable=hidden):
+            [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
+            self.read += 1
+            yield replace(prepared, facts=document.facts)
+
+    def _documents(self) -> Iterator[Document]:
+        """What is to be predicted, with its mentions."""
+        config = self.config
+        finder = instantiate(config.mentions) if config.mentions else None
+        inputs = Inputs(
+            lambda path, refused: self.corpus.read(path, refused=refused),
+            form=config.form,
+            is_searched=finder is not None,
+            max_words=config.max_words,
+            refused=self.refused,
+        )
+        if config.text is None:
+            documents = inputs.documents(str(config.input))
+        else:
+            documents = inputs.text("text", str(config.text))
+        return documents if finder is None else with_mentions(documents, finder, refused=self.refused)
+
+    def summarise(self) -> None:
+        """Print what was written, and say what was left out."""
+        run, errors = self.run, self.refused.count + self.failed.count
+        if not self.documents:
+            print(f"{self.output.path}: nothing is written: there is no document to write")
+        else:
+            above = run.threshold if self.config.threshold is None else float(self.config.threshold)
+            limit = f"p > {above:.3f}" if isinstance(above, float) else "above the threshold of each relation"
+            failed = f"; {errors} error{'s' * (errors > 1)}" if errors else ""
+            speed = (self.documents - self.before) / (perf_counter() - self.started)
+            print(
+                f"{self.output.path}: {self.facts} facts in {self.documents} documents, {limit}; "
+                f"{speed:.1f} documents a second{failed}"
+            )
+        self.types.report(self.failed)
+
+
+def work_key(run: Run, config: DictConfig) -> str | None:
+    """What an output follows from: model, settings and the contents of the input; None if it is read once."""
+    if config.input in (None, PIPE) or not Path(str(config.input)).exists():
+        return None
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    names = (config.mentions or {}).get("file")
+    return key_of(
+        weights_key(run.model),
+        saved_threshold(run.threshold, run.labels.relations),
+        asdict(run.labels),
+        {str(name): value for name, value in settings.items() if name not in _INDIFFERENT},
+        contents_of(Path(str(config.input))),
+        contents_of(Path(names)) if names and Path(names).is_file() else None,
+        version("glre_pyg"),
+    )
 
 
 def _check_apart(source: Path, target: Path) -> None:
     """Make sure that what is written is not what is read."""
     if target.resolve() == source.resolve() or target.resolve().parent == source.resolve():
         raise InputError(f"{target}: is the input, or lies in its folder: write somewhere else")
-
-
-def _documents(corpus: Corpus, config: DictConfig, errors: _Errors) -> Iterator[Document]:
-    """What is to be predicted, with its mentions."""
-    finder = instantiate(config.mentions) if config.mentions else None
-    inputs = Inputs(
-        lambda path, refused: corpus.read(path, refused=refused),
-        form=config.form,
-        is_searched=finder is not None,
-        max_words=config.max_words,
-        refused=errors,
-    )
-    if config.text is None:
-        documents = inputs.documents(str(config.input))
-    else:
-        documents = inputs.text("text", str(config.text))
-    return documents if finder is None else with_mentions(documents, finder, refused=errors)
-
-
-def _prepared(corpus: Corpus, documents: Iterable[Document]) -> Iterator[Document]:
-    """Documents as the run's corpus has them; their facts are not looked at, and kept."""
-    for document in documents:
-        [prepared] = corpus.prepare([replace(document, facts=(), ignored=())])
-        yield replace(prepared, facts=document.facts)
-
-
-def _write(
-    run: Run, corpus: Corpus, found: Found, config: DictConfig, output: Output, errors: _Errors
-) -> None:
-    if output.is_page:
-        _write_page(run, corpus, list(found), config, output.path)
-        return
-    output.write(
-        (replace(document, facts=facts) for document, facts in found),
-        labels=run.labels,
-        pubtator=corpus.pubtator,
-        base=config.rdf.base,
-        namespaces=config.rdf.namespaces,
-        local_ids=corpus.local_ids and not config.mentions,
-        refused=errors,
-    )
-
-
-def _summarise(
-    run: Run, config: DictConfig, output: Output, counts: _Counts, errors: _Errors, seconds: float
-) -> None:
-    above = run.threshold if config.threshold is None else float(config.threshold)
-    limit = f"p > {above:.3f}" if isinstance(above, float) else "above the threshold of each relation"
-    failed = f"; {errors.count} error{'s' * (errors.count > 1)}" if errors.count else ""
-    print(
-        f"{output.path}: {counts.facts} facts in {counts.documents} documents, {limit}; "
-        f"{counts.documents / seconds:.1f} documents a second{failed}"
-    )
 
 
 def _write_page(

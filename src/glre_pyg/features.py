@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
@@ -238,18 +238,12 @@ def document_key(graph: DocumentGraph) -> bytes:
 
 def encoder_key(encoder: TransformerEncoder) -> str:
     """Checksum of all that the word vectors of a frozen encoder follow from, besides the document."""
-    digest = hashlib.sha256()
-    weights = encoder.transformer.state_dict()
-    for name in sorted(weights):
-        values = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {[*values.shape]}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy())
     settings = encoder.transformer.config.to_dict()
     layers = Path(__file__).parent / "nn"
     code = contents_of(*(layers / f"{name}.py" for name in ("encoder", "padding", "pretrained")))
     return key_of(
         FORMAT,
-        digest.hexdigest(),
+        weights_key(encoder.transformer),
         type(encoder.transformer).__name__,
         {
             name: str(value)
@@ -259,6 +253,17 @@ def encoder_key(encoder: TransformerEncoder) -> str:
         [encoder.pooling, encoder.prefix, encoder.suffix, encoder.suffix_types, encoder.pad_id],
         [version("transformers"), code],
     )
+
+
+def weights_key(module: nn.Module) -> str:
+    """Checksum of the weights of a module."""
+    digest = hashlib.sha256()
+    weights = module.state_dict()
+    for name in sorted(weights):
+        values = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {[*values.shape]}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 _MEANINGLESS = {

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
-from glre_pyg.corpora.csv_table import write_csv
-from glre_pyg.corpora.eog import write_eog
-from glre_pyg.corpora.formats import write_documents
-from glre_pyg.corpora.rdf import write_ntriples
+from glre_pyg import processes
+from glre_pyg.corpora.csv_table import HEADER, format_csv
+from glre_pyg.corpora.eog import format_eog
+from glre_pyg.corpora.formats import PUBTATOR, write_documents
+from glre_pyg.corpora.jsonl import format_jsonl
+from glre_pyg.corpora.rdf import ntriples
 from glre_pyg.corpora.writing import check_place
 from glre_pyg.document import Document, InputError, Refused
+from glre_pyg.files import PART
 from glre_pyg.graph import Labels
 from glre_pyg.spacy_docs import write_spacy
 
 PAGE = ".html"
+GROWING = (".jsonl", ".csv", ".nt", ".data", ".pubtator")
+"""Endings of what is written document by document."""
 ENDINGS = (PAGE, ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
+
+
+class TextForm(NamedTuple):
+    """What a text file is made of: what it begins with, and what makes the text of a document."""
+
+    header: str
+    form: Callable[[Document], str]
 
 
 class Output:
@@ -35,10 +47,14 @@ class Output:
         if self.ending not in ENDINGS:
             raise InputError(f"{path}: ends in none of {' '.join(ENDINGS)}")
         check_place(path)
-        part = Path(f"{path}.part")
+        if not processes.is_first():
+            return
+        part = Path(f"{path}{PART}")
+        is_new = not part.exists()  # else it is gone on with
         try:
             part.touch()
-            part.unlink()
+            if is_new:
+                part.unlink()
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -47,32 +63,49 @@ class Output:
         """Whether it is a page."""
         return self.ending == PAGE
 
-    def write(
+    @property
+    def grows(self) -> bool:
+        """Whether it is written document by document, and not all documents at once."""
+        return self.ending in GROWING
+
+    def text_form(
         self,
-        documents: Iterable[Document],
         *,
         labels: Labels,
         pubtator: str,
         base: str,
         namespaces: Mapping[str, str] | None,
         local_ids: bool,
-        refused: Refused,
-    ) -> None:
-        """Write documents; the file appears when it is complete.
+    ) -> TextForm:
+        """The form of what grows.
 
         Args:
-            documents: Documents with their facts.
             labels: What the relations mean.
             pubtator: The form that PubTator has; see :mod:`glre_pyg.corpora.formats`.
             base, namespaces, local_ids: See :func:`~glre_pyg.corpora.rdf.write_ntriples`.
-            refused: Is told of documents that the form cannot hold, which are left out.
         """
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
-        writers: Mapping[str, Callable[..., None]] = {
-            ".csv": write_csv,
-            ".nt": partial(write_ntriples, base=base, namespaces=namespaces, local_ids=local_ids),
-            ".spacy": write_spacy,
-            ".data": partial(write_eog, pair_types=pair_types),
-            ".pubtator": partial(write_documents, form=pubtator, lossy=True),
+
+        def line(document: Document) -> str:
+            return format_eog(document, pair_types) + "\n"
+
+        forms: Mapping[str, Callable[[], TextForm]] = {
+            ".csv": lambda: TextForm(HEADER, format_csv),
+            ".data": lambda: TextForm("", line),
+            ".jsonl": lambda: TextForm("", format_jsonl),
+            ".nt": lambda: TextForm("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
+            ".pubtator": lambda: TextForm("", PUBTATOR[pubtator]),
         }
-        writers.get(self.ending, partial(write_documents, lossy=True))(documents, self.path, refused=refused)
+        return forms[self.ending]()
+
+    def write(self, documents: Iterable[Document], *, refused: Refused) -> None:
+        """Write documents, if it does not grow; the file appears when it is complete.
+
+        Args:
+            documents: Documents with their facts.
+            refused: Is told of documents that the form cannot hold, which are left out.
+        """
+        if self.ending == ".spacy":
+            write_spacy(documents, self.path, refused=refused)
+        else:
+            write_documents(documents, self.path, lossy=True, refused=refused)

@@ -15,6 +15,7 @@ import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from io import StringIO
 from itertools import pairwise
 
 from glre_pyg.cells import quoted
@@ -38,6 +39,8 @@ COLUMNS = (
     "sentences",
     "text",
 )
+HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
+"""What the file begins with."""
 _CELL = 32_767  # characters that a spreadsheet's cell holds
 
 
@@ -54,21 +57,26 @@ def write_csv(
     Raises:
         InputError: If a fact names an entity that its document does not mention.
     """
-    with replacing(path, encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for rows in formatted(documents, _rows, refused):
-            writer.writerows(rows)
+    with replacing(path) as file:
+        file.write(HEADER)
+        file.writelines(formatted(documents, format_csv, refused))
+
+
+def format_csv(document: Document) -> str:
+    """The rows of a document, with their ends.
+
+    Raises:
+        InputError: If a fact names an entity that the document does not mention.
+    """
+    rows = StringIO(newline="")
+    csv.writer(rows).writerows(_row(document, fact) for fact in document.facts)
+    return rows.getvalue()
 
 
 def cell(text: str) -> str:
     """A text as a cell that no spreadsheet runs as a formula, cut where a cell would be too long."""
     safe = quoted(text)
     return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
-
-
-def _rows(document: Document) -> list[list[str]]:
-    return [list(_row(document, fact)) for fact in document.facts]
 
 
 def _row(document: Document, fact: Fact) -> Iterator[str]:

@@ -16,15 +16,15 @@ text        ``.txt``     plain text, a document a file, without mentions; it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
 
 from glre_pyg.corpora.docred import read_docred, write_docred
 from glre_pyg.corpora.eog import read_eog, write_eog
 from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
-from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
+from glre_pyg.corpora.pubtator import format_pubtator, read_pubtator, write_pubtator
 from glre_pyg.corpora.text import read_text
 from glre_pyg.document import Document, InputError, Refused
 
@@ -47,20 +47,30 @@ class Form(NamedTuple):
     write_lossy: _Writer | None = None
 
 
-_write_biored = partial(write_pubtator, id_separator=",", unlinked="-")
+class _Separators(TypedDict):
+    id_separator: str
+    unlinked: str
+
+
+_BIORED = _Separators(id_separator=",", unlinked="-")
 
 FORMS: Mapping[str, Form] = {
     "pubtator": Form(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
     "biored": Form(
-        partial(read_pubtator, id_separator=",", unlinked="-"),
-        _write_biored,
-        partial(_write_biored, lossy=True),
+        partial(read_pubtator, **_BIORED),
+        partial(write_pubtator, **_BIORED),
+        partial(write_pubtator, **_BIORED, lossy=True),
     ),
     "docred_json": Form(read_docred, write_docred, partial(write_docred, lossy=True)),
     "jsonl": Form(read_jsonl, write_jsonl),
     "eog": Form(read_eog, write_eog),
     "text": Form(read_text, None),
 }
+PUBTATOR: Mapping[str, Callable[[Document], str]] = {
+    "pubtator": partial(format_pubtator, lossy=True),
+    "biored": partial(format_pubtator, **_BIORED, lossy=True),
+}
+"""What PubTator has of a document, by the name of its form."""
 _BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}
 _TITLE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[^|\t\r\n]+\|t\|")
 

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 
 from glre_pyg.corpora import fields
-from glre_pyg.corpora.reading import Place, documents_at, failing
+from glre_pyg.corpora.reading import Place, documents_at, failing, opened
 from glre_pyg.corpora.segment import Segmenter, segment
 from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence
@@ -51,7 +51,7 @@ def read_jsonl(
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
-    with Path(path).open("rb") as file:
+    with opened(path) as file:
         places = (_place(number, raw, segmenter) for number, raw in enumerate(file, start=1) if raw.strip())
         yield from documents_at(Path(path).name, places, refused)
 
@@ -70,8 +70,12 @@ def write_jsonl(
 ) -> None:
     """Write documents as :func:`read_jsonl` reads them; the file appears when it is complete."""
     with replacing(path) as file:
-        for record in formatted(documents, _record, refused):
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.writelines(formatted(documents, format_jsonl, refused))
+
+
+def format_jsonl(document: Document) -> str:
+    """The line of a document."""
+    return json.dumps(_record(document), ensure_ascii=False) + "\n"
 
 
 def _record(document: Document) -> dict[str, object]:
@@ -131,7 +135,7 @@ def _document(document_id: str, record: Mapping[str, object], segmenter: Segment
     else:
         words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
     for index, fact in enumerate(facts):
-        _check_evidence(fact, f"facts[{index}].evidence", len(sentences))
+        fields.check_evidence(fact.evidence, f"facts[{index}].evidence", len(sentences))
     document = Document(document_id, text, words, sentences, mentions, facts, ignored, sections)
     said = fields.rows(record, "facts", "facts", _prediction)
     return replace(document, facts=_predicted(document, said)) if any(said) else document
@@ -197,16 +201,8 @@ def _predicted(document: Document, said: Sequence[tuple[float, float] | None]) -
     )
 
 
-def _check_evidence(fact: Fact, path: str, sentences: int) -> None:
-    for index, number in enumerate(fact.evidence):
-        if not 0 <= number < sentences:
-            raise InputError(f"{path}[{index}]: {number} is not one of {sentences} sentences")
-
-
 def _pair(item: object, path: str, known: set[str]) -> tuple[str, str]:
-    if not isinstance(item, list) or len(item) != 2:
-        raise InputError(f"{path}: not a list of head and tail")
-    head, tail = (fields.text(value, f"{path}[{index}]") for index, value in enumerate(item))
+    head, tail = fields.pair(item, path)
     for identifier in (head, tail):
         if identifier not in known:
             raise InputError(f"{path}: no mention has '{identifier}'")

@@ -76,10 +76,16 @@ def write_ntriples(
         InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
             an entity that its document does not mention.
     """
-    triples = _Triples(_rdflib(), base, namespaces or {}, local_ids)
+    form = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
     with replacing(path) as file:
-        for lines in formatted(documents, triples, refused):
-            file.writelines(lines)
+        file.writelines(formatted(documents, form, refused))
+
+
+def ntriples(
+    *, base: str, namespaces: Mapping[str, str] | None, local_ids: bool
+) -> Callable[[Document], str]:
+    """What gives the lines of a document, with their ends; see :func:`write_ntriples`."""
+    return _Triples(_rdflib(), base, namespaces or {}, local_ids)
 
 
 def _rdflib() -> ModuleType:
@@ -101,12 +107,12 @@ class _Triples:
         self._base = base
         self._namespaces = {_pattern(pattern): start for pattern, start in namespaces.items()}
 
-    def __call__(self, document: Document) -> list[str]:
+    def __call__(self, document: Document) -> str:
         graph = self._rdflib.Graph()
         for triple in self._triples(document):
             graph.add(triple)
         # Each line once, in an order that does not change from one writing to the next.
-        return [f"{line}\n" for line in sorted(graph.serialize(format="nt").split("\n")) if line]
+        return "".join(f"{line}\n" for line in sorted(graph.serialize(format="nt").split("\n")) if line)
 
     def _triples(self, document: Document) -> Iterator[tuple[object, object, object]]:
         rdf, rdfs, prov, xsd = (getattr(self._rdflib, name) for name in ("RDF", "RDFS", "PROV", "XSD"))
