@@ -1,18 +1,30 @@
 """Files of strangers, where no other test has them: encoders with code, what the sources call, and SECURITY.md."""
 
+import ast
 import json
 import pickle
+import re
 import sys
 import types
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
 from checkpoints import checkpoint
+from documents import two_sentences
+from glre_pyg.cache import Cache
+from glre_pyg.config import config_dir
+from glre_pyg.datasets.prepared import kept_documents
 from glre_pyg.document import InputError
+from glre_pyg.graph_store import kept_graphs
 from glre_pyg.nn.pretrained import build_transformer
 from glre_pyg.pieces import Subwords
+from local_server import sha256
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -111,3 +123,163 @@ def test_a_configuration_brings_no_code_of_the_hub(name, weights, tmp_path, monk
     model = encoder(folder, folder if weights else None)
     assert model.config._attn_implementation in ("eager", "sdpa")
     assert asked == []
+
+
+# Caches and spaCy
+
+
+@pytest.mark.parametrize("kind", ["zip", "old", "bare"])
+@pytest.mark.parametrize(
+    ("place", "suffix", "read"),
+    [("documents", "jsonl", kept_documents), ("graphs", "safetensors", kept_graphs)],
+)
+def test_a_file_that_another_has_put_into_the_cache_is_data(place, suffix, read, kind, tmp_path):
+    """Names in the cache can be guessed, so whoever may write there can put a file there."""
+    pickled(tmp_path / "bomb", kind, Bomb(tmp_path / "exploded"))
+    content = (tmp_path / "bomb").read_bytes()
+    planted = tmp_path / f"cache/{place}/key-{sha256(content)}.{suffix}"
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(content)
+    with suppress(Exception):  # it is none of documents or graphs
+        read(Cache(tmp_path / "cache"), "key", list)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({name: b"x"} for name in ("/evil", "../evil", "a/../../evil", "", ".", "a/..")),
+        {"a": b"x", "a/b": b"x"},
+        {"a": "text"},
+        {1: [b"x"]},
+        [b"x"],
+        b"x",
+    ],
+    ids=str,
+)
+def test_bytes_of_a_pipeline_are_the_files_of_a_model(content, tmp_path, monkeypatch):
+    pytest.importorskip("spacy")
+    import srsly
+
+    from glre_pyg.spacy_component import make
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    options = {"threshold": None, "types": None, "batch_size": None, "memory": None}
+    component = make(None, "glre", "me/model", reasons=False, device="cpu", **options)
+    with pytest.raises(InputError, match=r"not (a file|the files) of a model"):
+        component.from_bytes(srsly.msgpack_dumps(content))
+    assert list(tmp_path.iterdir()) == []
+    assert not Path("/evil").exists()
+
+
+# What a run's config names
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "conf/dataset").glob("*.yaml")))
+def test_predicting_reads_no_file_of_a_corpus(name, tmp_path, monkeypatch):
+    """The corpus of a run says how documents are prepared; its files are for training and scoring."""
+    monkeypatch.setenv("GLRE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GLRE_DATA", str(tmp_path / "gone"))
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose("stats", overrides=[f"dataset={name}"]).dataset
+    for key in {"root", "train", "dev", "test"} & {*config}:
+        config[key] = str(tmp_path / "gone" / key)
+    blind = replace(two_sentences(), facts=())
+    opened = []
+    recording = [True]
+    sys.addaudithook(lambda event, of: recording and event == "open" and opened.append(str(of[0])))
+    try:
+        assert len(list(instantiate(config).prepare([blind]))) == 1
+    finally:
+        recording.clear()
+    assert [path for path in opened if path.startswith(str(tmp_path))] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# What the sources call
+
+RUNS_CODE = {
+    *("pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"),
+    *("subprocess", "pty", "runpy", "code", "codeop", "ctypes", "multiprocessing"),
+}
+CALLS = re.compile(
+    r"(builtins\.)?(eval|exec|compile|__import__)|torch\.(load|hub\.load)|yaml\.(load|full_load|load_all)"
+    r"|(.*\.)?(system|popen|execv\w*|spawn\w*|posix_spawn\w*|startfile|read_pickle|unsafe_load)"
+)
+
+
+def in_sources(kind):
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kind):
+                yield f"{path.name}:{node.lineno}", node
+
+
+def test_sources_import_nothing_that_unpickles_or_starts_programs():
+    imported = {
+        (place, name)
+        for place, node in in_sources(ast.Import | ast.ImportFrom)
+        for name in (
+            [each.name for each in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        )
+    }
+    assert len(imported) > 500
+    assert [each for each in imported if each[1].partition(".")[0] in RUNS_CODE] == []
+
+
+def test_sources_call_nothing_that_unpickles_or_runs_text():
+    calls = [(place, ast.unparse(node.func)) for place, node in in_sources(ast.Call)]
+    assert len(calls) > 1_000
+    assert [each for each in calls if CALLS.fullmatch(each[1])] == []
+
+
+def test_sources_allow_no_code_of_models():
+    """Whoever loads a model of transformers says so each time; no call asks for more than is safe."""
+    loads = 0
+    for place, node in in_sources(ast.Call):
+        given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+        name = ast.unparse(node.func)
+        if name.startswith("Auto") and name.endswith(("from_pretrained", "from_config")):
+            loads += 1
+            assert given.get("trust_remote_code") == "False", place
+        assert given.get("trust_remote_code", "False") == "False", place
+        assert given.get("weights_only", "True") == "True", place
+        assert given.get("allow_pickle", "False") == "False", place
+        assert "shell" not in given, place
+    assert loads == 5
+
+
+def test_scripts_of_the_page_make_no_html_of_text():
+    for path in (ROOT / "src/glre_pyg/page").glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|\bFunction\(", text
+        )
+
+
+# SECURITY.md
+
+
+def promises():
+    """The rows of the table: a promise, and the tests that hold it."""
+    lines = (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
+    assert rows[0] == ["promise", "held by"]
+    return rows[2:]
+
+
+@pytest.mark.parametrize("row", promises(), ids=lambda row: row[0][:40])
+def test_each_promise_has_tests_that_exist(row):
+    _, tests = row
+    named = re.findall(r"`(tests/test_\w+\.py)(?:::(test_\w+))?`", tests)
+    assert named
+    assert len(named) == tests.count("`") // 2
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        known = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert not name or name in known, f"{path} has no {name}"
+        assert any(each.startswith("test_") for each in known)
+
+
+def test_there_is_no_switch_for_code_of_models():
+    assert "trust_remote_code" not in "".join(path.read_text() for path in (ROOT / "conf").rglob("*.yaml"))

@@ -211,13 +211,23 @@ class Relations(Pipe):
         return packed
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Relations:
-        """Load the model from what :meth:`to_bytes` gave."""
+        """Load the model from what :meth:`to_bytes` gave.
+
+        Raises:
+            InputError: If it is something else.
+        """
         with TemporaryDirectory() as name:
             folder = Path(name).resolve()
-            for relative, content in srsly.msgpack_loads(data).items():
-                file = (folder / relative).resolve()
-                if not file.is_relative_to(folder):
+            files = srsly.msgpack_loads(data)
+            if not isinstance(files, dict):
+                raise InputError(f"{self.name}: not the files of a model")
+            for relative, content in files.items():
+                file = (folder / str(relative)).resolve()
+                if not file.is_relative_to(folder) or not isinstance(content, bytes):
                     raise InputError(f"{self.name}: '{relative}' is not a file of a model")
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(content)
+                try:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(content)
+                except OSError as error:
+                    raise InputError(f"{self.name}: '{relative}' is not a file of a model: {error}") from None
             return self.from_disk(folder)
