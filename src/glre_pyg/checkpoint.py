@@ -17,14 +17,15 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_file, save_model
+from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
 from glre_pyg import processes
 from glre_pyg.checksums import CHECKSUMS, verify_files, write_checksums
 from glre_pyg.document import InputError
-from glre_pyg.files import WriteError, replacing_file, replacing_folder, whole_folder, write_json
+from glre_pyg.files import replacing_file, replacing_folder, whole_folder, write_json
 from glre_pyg.parts import WEIGHTS, read_object
+from glre_pyg.weights import save_tensors, save_weights
 
 CHECKPOINT = "checkpoint"
 BEST, STATE, TENSORS = "best.safetensors", "state.json", "state.safetensors"
@@ -74,16 +75,13 @@ class Checkpoint:
     def _write(self, state: Mapping[str, object]) -> None:
         place = self.folder / CHECKPOINT
         tensors: dict[str, Tensor] = {}
-        try:
-            with replacing_folder(place) as part:
-                save_model(self.model, str(part / WEIGHTS))
-                write_json({"state": _packed(state, "", tensors)}, part / STATE)
-                save_file(tensors, part / TENSORS)
-                if (self.folder / WEIGHTS).exists():
-                    shutil.copyfile(self.folder / WEIGHTS, part / BEST)
-                write_checksums(part, _files(part))
-        except (SafetensorError, RuntimeError) as error:
-            raise WriteError.of(place, error) from error
+        with replacing_folder(place) as part:
+            save_weights(self.model, part / WEIGHTS)
+            write_json({"state": _packed(state, "", tensors)}, part / STATE)
+            save_tensors(tensors, part / TENSORS)
+            if (self.folder / WEIGHTS).exists():
+                shutil.copyfile(self.folder / WEIGHTS, part / BEST)
+            write_checksums(part, _files(part))
 
     def remove(self) -> None:
         """Remove what an earlier run has left; all processes take part."""

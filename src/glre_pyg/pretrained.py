@@ -18,12 +18,12 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import validate_repo_id
-from safetensors.torch import save_model
 
 from glre_pyg.checksums import CHECKSUMS, used_files, write_checksums
 from glre_pyg.document import InputError
 from glre_pyg.files import replacing_file
 from glre_pyg.parts import CONFIG, ENCODER, FILES, WEIGHTS, Parts
+from glre_pyg.weights import save_weights
 
 if TYPE_CHECKING:
     import torch
@@ -179,7 +179,7 @@ class Pretrained(ModelHubMixin):
         (save_directory / CHECKSUMS).unlink(missing_ok=True)
         self.needed_parts().save(save_directory)
         with replacing_file(save_directory / WEIGHTS) as part:
-            save_model(self, str(part))  # type: ignore[arg-type]  # a mixin of modules
+            save_weights(self, part)  # type: ignore[arg-type]  # a mixin of modules
         write_checksums(save_directory, used_files(save_directory))
 
     def push_to_hub(

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from accelerate import Accelerator
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -37,6 +36,7 @@ from glre_pyg.files import WriteError, replacing_file
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 from glre_pyg.parts import WEIGHTS
+from glre_pyg.weights import save_weights
 
 LOG = "log.jsonl"
 
@@ -286,13 +286,9 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
 
 
 def _save_weights(model: nn.Module, folder: Path) -> None:
-    if not processes.is_first():
-        return
-    try:
+    if processes.is_first():
         with replacing_file(folder / WEIGHTS) as part:
-            save_model(model, str(part))
-    except SafetensorError as error:
-        raise WriteError.of(folder / WEIGHTS, error) from error
+            save_weights(model, part)
 
 
 def _cut(log: Path, length: int) -> None:
