@@ -186,6 +186,11 @@ def test_anything_else_makes_a_row_that_is_named_after_it(tmp_path):
     assert titles == ["base", "layer.local=none", "encoder.name=bilstm", "layer.local.heads=8"]
 
 
+def test_a_number_is_a_name(tmp_path):
+    write_run(tmp_path / "a", 0.6, name=2020)
+    assert [each.title for each in report(tmp_path).sections[0].rows] == ["2020"]
+
+
 def test_rows_are_named_as_their_runs_are(tmp_path):
     write_run(tmp_path / "a", 0.6, name="full")
     write_run(tmp_path / "b", 0.7, name="local", **NO_LOCAL)
@@ -245,6 +250,39 @@ def test_unfinished_runs_are_named_and_left_out(tmp_path):
 def test_a_file_that_cannot_be_read_is_named(tmp_path, file, text, message):
     (write_run(tmp_path / "a", 0.6) / file).write_text(text)
     with pytest.raises(InputError, match=message) as error:
+        report(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def changed(path, place, value):
+    """Change what stands at a place of a JSON or YAML file."""
+    read, written = (yaml.safe_load, yaml.safe_dump) if path.suffix == ".yaml" else (json.loads, json.dumps)
+    content = found = read(path.read_text())
+    *above, last = place.split("/")
+    for key in above:
+        found = found[key]
+    found[last] = value
+    path.write_text(written(content))
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "message"),
+    [
+        ("scores.json", "test/filtered/f1", "test/filtered/f1: '.*' is not a share"),
+        ("scores.json", "protocol/corpus", "protocol: not made of texts"),
+        ("scores.json", "protocol/files", "protocol: not made of texts"),
+        ("scores.json", "protocol/ignored", "protocol: not made of texts"),
+        ("labels.json", "relations", "relations: not a list of names"),
+        ("config.yaml", "seed", "seed: not a number"),
+        ("config.yaml", "training/seed", "training.seed: not a number"),
+        ("config.yaml", "encoder", "encoder: not a mapping"),
+        ("config.yaml", "training", "training: not a mapping"),
+    ],
+)
+@pytest.mark.parametrize("value", [[1], 1.5])
+def test_what_is_of_another_kind_is_named(file, place, message, value, tmp_path):
+    changed(write_run(tmp_path / "a", 0.6) / file, place, value)
+    with pytest.raises(InputError, match=f"a/{file}: {message}") as error:
         report(tmp_path)
     assert "\n" not in str(error.value)
 

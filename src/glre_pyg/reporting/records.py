@@ -41,7 +41,8 @@ class Record:
     @property
     def name(self) -> str | None:
         """The name of its row in tables, if it was given one."""
-        return self.config.get("name")
+        name = self.config.get("name")
+        return None if name is None else str(name)
 
     @property
     def seeds(self) -> tuple[object, object]:
@@ -55,6 +56,9 @@ class Record:
         Args:
             split: ``"dev"`` or ``"test"``.
             path: Its place among the scores of the split, as in ``by_distance/>=3/f1``.
+
+        Raises:
+            InputError: If there is something else in its place.
         """
         *place, last = path.split("/")
         found: Any = self.scores.get(split)
@@ -62,6 +66,8 @@ class Record:
             found = found.get(part) if isinstance(found, Mapping) else None
         if not isinstance(found, Mapping) or last not in found or found.get("gold") == 0:
             return None
+        if not isinstance(found[last], int | float) or not 0 <= found[last] <= 1:
+            raise InputError(f"{self.folder / SCORES}: {split}/{path}: '{found[last]}' is not a share")
         return 100 * found[last]
 
 
@@ -113,12 +119,10 @@ def read_record(folder: Path) -> Record:
         InputError: If one of its files is missing or malformed, or it says nothing of its protocol.
     """
     scores, labels = _read_json(folder / SCORES), _read_json(folder / LABELS)
-    config = OmegaConf.to_container(load_config(folder / CONFIG))
-    assert isinstance(config, dict)
     relations = labels.get("relations")
-    if not isinstance(relations, list):
-        raise InputError(f"{folder / LABELS}: relations: not a list")
-    return Record(folder, config, _protocol(scores, folder), scores, tuple(relations))  # type: ignore[arg-type]
+    if not isinstance(relations, list) or not all(isinstance(name, str) for name in relations):
+        raise InputError(f"{folder / LABELS}: relations: not a list of names")
+    return Record(folder, _config(folder), _protocol(scores, folder), scores, tuple(relations))
 
 
 def one_protocol(records: Sequence[Record], *, ignoring: Sequence[str] = ()) -> Protocol:
@@ -140,6 +144,19 @@ def one_protocol(records: Sequence[Record], *, ignoring: Sequence[str] = ()) -> 
     return first.protocol
 
 
+def _config(folder: Path) -> Mapping[str, Any]:
+    """A run's config, in which what a report looks at is of its kind."""
+    found: Any = OmegaConf.to_container(load_config(folder / CONFIG))
+    for name in ("encoder", "training"):
+        if not isinstance(found.get(name) or {}, Mapping):
+            raise InputError(f"{folder / CONFIG}: {name}: not a mapping")
+    training = found.get("training") or {}
+    for name, value in (("seed", found.get("seed")), ("training.seed", training.get("seed"))):
+        if not isinstance(value, str | int | None):
+            raise InputError(f"{folder / CONFIG}: {name}: not a number")
+    return found
+
+
 def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
     found = scores.get("protocol")
     names = {field.name for field in fields(Protocol)}
@@ -149,6 +166,14 @@ def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
             f"{folder / SCORES}: protocol: not known in full, so the run stands in no table "
             f"(missing: {', '.join(missing) or 'none, but there are other fields'})"
         )
+    texts = {name: value for name, value in found.items() if name not in ("files", "ignored")}
+    if found["ignored"] is not None:
+        texts["ignored"] = found["ignored"]
+    files = found["files"]
+    if not isinstance(files, dict) or not all(
+        isinstance(of, str) for of in (*texts.values(), *files.values())
+    ):
+        raise InputError(f"{folder / SCORES}: protocol: not made of texts")
     return Protocol(**found)
 
 
