@@ -97,7 +97,10 @@ def test_columns_of_labels(tmp_path, labels):
     ("files", "message"),
     [
         ({"abstracts": ""}, "abstracts.txt: there are no documents in this file"),
-        ({"abstracts": "A title\n"}, "abstracts.txt:1: the first line is not an identifier in digits"),
+        (
+            {"abstracts": "A title\n"},
+            "abstracts.txt:1: A title: id: the first line is not an identifier in digits",
+        ),
         (
             {"abstracts": "7\na\nb\nc\n"},
             "abstracts.txt:1: 7: text: 3 lines, not a title and an abstract",
@@ -125,7 +128,15 @@ def test_columns_of_labels(tmp_path, labels):
         ),
         (
             {"labels": "h,h,h,h\n10000001,672,D7,1\n"},
-            "labels.csv:2: 10000001: diseaseId: no mention has 'D7'",
+            "labels.csv:2: 10000001: diseaseId: no mention of a disease has 'D7'",
+        ),
+        (
+            {"labels": "10000001,D009369,672,1\n"},
+            "labels.csv:1: 10000001: geneId: no mention of a gene has 'D009369'",
+        ),
+        (
+            {"labels": "10000001,672,D009369,yes\n"},
+            "labels.csv:1: 10000001: label: 'yes' is neither 0 nor 1",
         ),
         ({"labels": "10000001,672\n"}, "labels.csv:1: 10000001: label: a row has 4 columns, this one 2"),
         (
@@ -151,6 +162,19 @@ def test_what_is_refused_is_told_and_left_out(tmp_path):
     documents = read_gda(save(tmp_path, annotations=annotations), refused=told.append)
     assert [document.id for document in documents] == ["10000002", "10000003"]
     assert [str(error)[:28] for error in told] == ["anns.txt:1: 10000001: text: "]
+
+
+@pytest.mark.parametrize("name", ["abstracts.txt", "anns.txt", "labels.csv"])
+def test_a_line_that_is_not_utf_8_costs_its_document_alone(tmp_path, name):
+    save(tmp_path)
+    raw = (tmp_path / name).read_bytes()
+    place = raw.index(b"10000001") + 9
+    (tmp_path / name).write_bytes(raw[:place] + b"\xff" + raw[place:])
+    told: list[InputError] = []
+    documents = read_gda(tmp_path, refused=told.append)
+    assert [document.id for document in documents] == ["10000002", "10000003"]
+    [error] = told
+    assert str(error).split(": ", 1)[1].startswith("10000001: line: byte ")
 
 
 def test_dev_is_what_the_list_leaves(published, tmp_path):

@@ -517,7 +517,8 @@ def test_corpora_import_only_documents_and_each_other(path):
 @pytest.mark.parametrize("path", modules("evaluation/*.py"), ids=lambda path: path.stem)
 def test_evaluation_imports_only_documents_and_itself(path):
     known = ("glre_pyg.document", "glre_pyg.files", "glre_pyg.evaluation")
-    assert not reaches(path, "glre_pyg") - reaches(path, *known)
+    fields = {"glre_pyg.corpora", "glre_pyg.corpora.fields"}  # of JSON, which have errors of their own
+    assert not reaches(path, "glre_pyg") - reaches(path, *known) - fields
 
 
 @pytest.mark.parametrize("path", modules("nn/*.py", "models/*.py"), ids=lambda path: path.stem)

@@ -107,7 +107,10 @@ def test_pool_unlinked():
         (b"Tree Number\tDesc Ui\tTerm\n", "tree.txt: there are no tree numbers in this file"),
         (b"", "tree.txt: there are no tree numbers in this file"),
         (b"head\nC01 D1\n", "tree.txt:2: no Tab between tree number and descriptor in 'C01 D1'"),
-        (b"head\nC01\tD\xff\n", "tree.txt: byte 11 is not UTF-8"),
+        (b"head\nC01\tD\xff\n", "tree.txt:2: byte 6 of the line is not UTF-8"),
+        (b"head\n\tD1\n", "tree.txt:2: '' and 'D1' are not a tree number and a descriptor"),
+        (b"head\nC01\t\tx\n", "tree.txt:2: 'C01' and '' are not a tree number and a descriptor"),
+        (b"head\nC01.\tD1\n", "tree.txt:2: 'C01.' and 'D1' are not a tree number and a descriptor"),
     ],
 )
 def test_errors(tmp_path, content, message):

@@ -207,7 +207,6 @@ def test_one_document_at_a_time(tmp_path):
         ("A b", Mention(0, 1, "T\t", ("1",)), None, "line break or Tab"),
         ("A b", Mention(0, 1, "T", ("1|2",)), None, r"an identifier of mention 'A' holds '\|'"),
         ("A b", Mention(0, 1, "T", ("1",), ("a|b",)), None, "has not one name a part"),
-        ("A b", Mention(0, 1, "T", ("1", "2"), ("a",)), None, "has not one name a part"),
         ("A b", Mention(0, 1, "T", ("1",)), Fact("1", "5", "1"), "cannot hold relation '5'"),
     ],
 )

@@ -253,7 +253,7 @@ def test_a_bad_document_is_told_of_and_the_others_are_read_and_written(tmp_path)
         "in.spacy: document 1: bad: relations[0].head: no mention has 'nobody'",
         "in.spacy: document 3: odd: relations[0]: not a JSON object",
         "in.spacy: document 4: two: a document of this identifier was in the file before",
-        "in.spacy: document 5: foreign: KeyError: 'gaps'",
+        "in.spacy: document 5: foreign: glre_pyg.gaps: missing",
     ]
     wrong = replace(two_sentences(), id="wrong", facts=(Fact("nobody", "causes", "V"),))
     write_spacy([wrong, two_sentences()], tmp_path / "out.spacy", refused=told.append)

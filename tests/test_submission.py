@@ -141,6 +141,18 @@ def test_other_zip_files_are_errors(tmp_path, names, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("size", [1, 200_000])
+def test_no_more_is_unpacked_than_a_submission_has(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("glre_pyg.corpora.submission._LONGEST", 100_000)
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("result.json", "[" + " " * size + "]")
+    if size < 100_000:
+        assert read_submission(tmp_path / "bad.zip") == []
+        return
+    with pytest.raises(InputError, match=r"^bad\.zip: result\.json: longer than 100000 bytes$"):
+        read_submission(tmp_path / "bad.zip")
+
+
 def test_what_is_no_zip_file(tmp_path):
     (tmp_path / "bad.zip").write_text("[]")
     for name in ("bad.zip", "missing.zip"):

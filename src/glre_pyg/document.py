@@ -6,14 +6,16 @@ This is the only thing the readers in :mod:`glre_pyg.corpora` produce and the on
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, pairwise, permutations
+from itertools import chain, combinations, pairwise, permutations
 from operator import attrgetter
 
 Span = tuple[int, int]
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class InputError(ValueError):
@@ -59,7 +61,8 @@ class Mention:
         end: One past the last character.
         type: Entity type as the corpus writes it, ``"Chemical"`` for instance.
         ids: Identifiers of the entities it refers to; empty if the corpus knows none.
-        names: Names of its parts, one for each identifier, where the corpus gives others than the text.
+        names: Names of its parts, one for each identifier, where the corpus gives others than the text; those
+            of parts without identifier follow.
     """
 
     start: int
@@ -125,7 +128,8 @@ class Document:
         sections: Characters ``[start, end)`` of the parts of the text (title and abstract).
 
     Raises:
-        InputError: If a mention leaves the text, cuts a word, or crosses a sentence boundary.
+        InputError: If UTF-8 cannot hold a string, or a mention leaves the text, cuts a word, crosses a
+            sentence boundary, or lacks a name.
     """
 
     id: str
@@ -138,14 +142,30 @@ class Document:
     sections: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_text()
         ends = [0, *(sentence.end for sentence in self.sentences)]
         starts = [*(sentence.start for sentence in self.sentences), len(self.words)]
         if ends != starts or any(start >= end for start, end in pairwise(ends)):
             raise InputError(f"{self.id}: sentences do not hold every word once, in order")
-        if any(left[1] > right[0] for left, right in pairwise(self.words)):
-            raise InputError(f"{self.id}: words overlap or are out of order")
+        edges = [(0, 0), *self.words, (len(self.text), len(self.text))]
+        if any(left[1] > right[0] for left, right in pairwise(edges)):
+            raise InputError(f"{self.id}: words overlap, are out of order or outside the text")
         for mention in self.mentions:
             self._check(mention)
+
+    def _check_text(self) -> None:
+        """Make sure that UTF-8 can hold every string."""
+        mentions = [(mention.type, *mention.ids, *mention.names) for mention in self.mentions]
+        facts = [(fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts]
+        rows = [(self.id,), (self.text,), *mentions, *facts, *self.ignored]
+        try:
+            "".join(chain.from_iterable(rows)).encode("utf-8")
+        except UnicodeEncodeError:  # half of a pair, "\ud83d"
+            names = ["id", "text", *(f"mentions[{number}]" for number in range(len(mentions)))]
+            names += [f"facts[{number}]" for number in range(len(facts))]
+            half = next(number for number, row in enumerate(rows) if _HALF.search("".join(row)))
+            field = names[half] if half < len(names) else f"ignored[{half - len(names)}]"
+            raise InputError(f"{self.id}: {field}: half of a surrogate pair is in it") from None
 
     def _check(self, mention: Mention) -> None:
         if not 0 <= mention.start < mention.end <= len(self.text):
@@ -153,6 +173,11 @@ class Document:
                 f"{self.id}: mention {mention.span} is not inside the text of {len(self.text)} characters"
             )
         name = self.text[mention.start : mention.end]
+        if mention.names and len(mention.names) < len(mention.ids):
+            raise InputError(
+                f"{self.id}: mention '{name}' at {mention.start} has {len(mention.ids)} identifiers and "
+                f"{len(mention.names)} names"
+            )
         start, end = self.word_span(mention)
         if (
             start >= end

@@ -27,17 +27,20 @@ are ``doc._.relations``; see :mod:`glre_pyg.spacy_relations`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from textwrap import shorten
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from glre_pyg.corpora.reading import Place, documents_at
+from glre_pyg.corpora import fields
+from glre_pyg.corpora.reading import Place, documents_at, failing, opened
 from glre_pyg.corpora.writing import formatted
-from glre_pyg.document import Document, InputError, Mention, Refused, Sentence
+from glre_pyg.document import Document, InputError, Mention, Refused, Sentence, printable
+from glre_pyg.document import Span as Characters
 from glre_pyg.files import replacing_file
 from glre_pyg.mentions.documents import document_of
 from glre_pyg.mentions.found import Found
@@ -100,25 +103,41 @@ def read_spacy(
     spacy = _spacy()
     name = Path(path).name
     try:
-        bin_ = spacy.tokens.DocBin().from_disk(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        with opened(path) as file:
+            bin_ = spacy.tokens.DocBin().from_bytes(file.read())
+        vocab = spacy.vocab.Vocab(strings=bin_.strings)
+    except InputError:
+        raise
     except Exception as error:  # of zlib, of msgpack, or of what spaCy looks for in what they give
-        raise InputError(f"{name}: not a DocBin of spaCy: {shorten(str(error), _SHOWN)}") from None
-    docs = enumerate(_docs(bin_, spacy.vocab.Vocab(), name), start=1)
-    yield from documents_at(name, (_place(number, doc, types) for number, doc in docs), refused)
+        raise InputError(f"{name}: not a DocBin of spaCy: {_said(error)}") from None
+    yield from documents_at(
+        name, (_place(bin_, number, vocab, types) for number in range(len(bin_))), refused
+    )
 
 
-def _docs(bin_: DocBin, vocab: Vocab, name: str) -> Iterator[Doc]:
+def _place(bin_: DocBin, number: int, vocab: Vocab, types: Mapping[str, str] | None) -> Place:
+    name = f": document {number + 1}"
     try:
-        yield from bin_.get_docs(vocab)
-    except Exception as error:
-        raise InputError(f"{name}: not a DocBin of spaCy: {shorten(str(error), _SHOWN)}") from None
+        doc = _doc(bin_, number, vocab)
+    except Exception as error:  # of whatever spaCy finds in it
+        wrong = InputError(f"not a Doc of spaCy: {_said(error)}")
+        return Place(name, str(number + 1), failing(wrong))
+    identifier = _id(doc) or str(number + 1)
+    return Place(name, identifier, partial(_parsed, doc, identifier, types))
 
 
-def _place(number: int, doc: Doc, types: Mapping[str, str] | None) -> Place:
-    identifier = _id(doc) or str(number)
-    return Place(f": document {number}", identifier, partial(_parsed, doc, identifier, types))
+def _doc(bin_: DocBin, number: int, vocab: Vocab) -> Doc:
+    """One of the documents of a ``DocBin``, whatever the others are like."""
+    one = copy(bin_)
+    one.strings = set()  # the vocabulary has them
+    for part in ("tokens", "spaces", "cats", "span_groups", "user_data", "flags"):
+        setattr(one, part, getattr(bin_, part)[number : number + 1])
+    (doc,) = one.get_docs(vocab)
+    return doc
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {shorten(printable(str(error)), _SHOWN)}"
 
 
 def _parsed(doc: Doc, identifier: str, types: Mapping[str, str] | None) -> Document:
@@ -127,7 +146,7 @@ def _parsed(doc: Doc, identifier: str, types: Mapping[str, str] | None) -> Docum
     except InputError:
         raise
     except Exception as error:  # what others have put where to_spacy puts something
-        raise InputError(f"{type(error).__name__}: {shorten(str(error), _SHOWN)}") from None
+        raise InputError(f"not what there is to be: {_said(error)}") from None
 
 
 def to_spacy(document: Document, vocab: Vocab) -> Doc:
@@ -199,11 +218,14 @@ def from_spacy(doc: Doc, *, types: Mapping[str, str] | None = None, id: str | No
 def without_facts(doc: Doc, *, types: Mapping[str, str] | None = None, id: str | None = None) -> Document:
     """As :func:`from_spacy`, without facts: ``doc._.relations`` is not looked at."""
     name = id or _id(doc) or one_line(doc.text[: 2 * _SHOWN])[:_SHOWN] or "?"
-    ours = doc.user_data.get(_OURS)
-    if ours is not None:
-        return _held(doc, name, ours, types)
+    try:
+        spans = _inside(doc)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    if _OURS in doc.user_data:
+        return _held(doc, name, doc.user_data[_OURS], types)
     found = []
-    for span in mentions_of(doc):
+    for span in spans:
         text = span.text
         start = span.start_char + len(text) - len(text.lstrip())
         end = span.start_char + len(text.rstrip())
@@ -216,6 +238,18 @@ def without_facts(doc: Doc, *, types: Mapping[str, str] | None = None, id: str |
 def mentions_of(doc: Doc) -> Sequence[Tokens]:
     """What :func:`from_spacy` takes for mentions."""
     return list(doc.spans[MENTIONS]) if MENTIONS in doc.spans else list(doc.ents)
+
+
+def _inside(doc: Doc) -> Sequence[Tokens]:
+    """The mentions, if they are tokens of a ``Doc``: spaCy takes from a file whatever it says."""
+    spans = mentions_of(doc)
+    for number, span in enumerate(spans):
+        if not 0 <= span.start < span.end <= len(doc) or (span.start_char, span.end_char) != (
+            doc[span.start].idx,
+            doc[span.end - 1].idx + len(doc[span.end - 1]),
+        ):
+            raise InputError(f"{MENTIONS}[{number}]: {span.start} to {span.end} are not tokens of the text")
+    return spans
 
 
 def _tokens(document: Document) -> tuple[list[str], list[bool], list[int], list[int]]:
@@ -240,9 +274,13 @@ def _tokens(document: Document) -> tuple[list[str], list[bool], list[int], list[
     return texts, spaces, of_word, gaps
 
 
-def _held(doc: Doc, name: str, ours: Mapping[str, Any], types: Mapping[str, str] | None) -> Document:
+def _held(doc: Doc, name: str, ours: object, types: Mapping[str, str] | None) -> Document:
     """A document of :func:`to_spacy`, with the mentions that the ``Doc`` has now."""
-    gaps = set(ours["gaps"])
+    try:
+        gaps, ignored, sections = _ours(doc, ours)
+        mentions = tuple(_mentions(doc, types))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     words = [token for token in doc if token.i not in gaps]
     firsts = [0, *(token.i + 1 for token in words)]  # of the tokens from the word before to each word
     starts = [
@@ -250,7 +288,6 @@ def _held(doc: Doc, name: str, ours: Mapping[str, Any], types: Mapping[str, str]
         for number, (first, token) in enumerate(zip(firsts, words, strict=False))
         if number == 0 or any(doc[index].is_sent_start for index in range(first, token.i + 1))
     ]
-    mentions = tuple(_mentions(doc, types))
     known = {identifier for mention in mentions for identifier in mention.ids}
     return Document(
         id=name,
@@ -258,37 +295,76 @@ def _held(doc: Doc, name: str, ours: Mapping[str, Any], types: Mapping[str, str]
         words=tuple((token.idx, token.idx + len(token)) for token in words),
         sentences=tuple(Sentence(*bounds) for bounds in pairwise([*starts, len(words)])),
         mentions=mentions,
-        ignored=tuple((head, tail) for head, tail in ours["ignored"] if {head, tail} <= known),
-        sections=tuple((start, end) for start, end in ours["sections"]),
+        ignored=tuple(pair for pair in ignored if known.issuperset(pair)),
+        sections=sections,
     )
+
+
+def _ours(
+    doc: Doc, ours: object
+) -> tuple[Collection[int], tuple[tuple[str, str], ...], tuple[Characters, ...]]:
+    """What :func:`to_spacy` has left: tokens that are no words, ignored pairs, and sections."""
+    record = {key: _listed(value) for key, value in fields.mapping(ours, _OURS).items()}
+    for part in ("gaps", "sections", "ignored"):
+        fields.get(record, part, f"{_OURS}.{part}")
+    gaps = fields.rows(record, "gaps", f"{_OURS}.gaps", fields.integer)
+    for index, gap in enumerate(gaps):
+        if not 0 <= gap < len(doc):
+            raise InputError(f"{_OURS}.gaps[{index}]: {gap} is not one of {len(doc)} tokens")
+    length = len(doc.text)
+    sections = fields.rows(
+        record, "sections", f"{_OURS}.sections", lambda item, path: fields.span(item, path, length)
+    )
+    return set(gaps), fields.rows(record, "ignored", f"{_OURS}.ignored", fields.pair), sections
+
+
+def _listed(value: object) -> object:
+    """A value with lists for the tuples that a ``DocBin`` makes of them."""
+    return [_listed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _mentions(doc: Doc, types: Mapping[str, str] | None) -> Iterator[Mention]:
     """Mentions of :func:`to_spacy`, of which several spans may be one, or those that are there instead."""
     spans = mentions_of(doc)
-    attributes = doc.spans[MENTIONS].attrs if MENTIONS in doc.spans else {}
-    sizes, names = attributes.get("ids", ()), attributes.get("names", ())
+    attributes = (
+        {key: _listed(value) for key, value in doc.spans[MENTIONS].attrs.items()}
+        if MENTIONS in doc.spans
+        else {}
+    )
+    sizes: Sequence[int] = fields.rows(attributes, "ids", f"{MENTIONS}.ids", fields.integer)
+    names = fields.rows(attributes, "names", f"{MENTIONS}.names", _names)
+    if len(sizes) != len(names) or any(size < 0 for size in sizes):
+        raise InputError(
+            f"{MENTIONS}.ids: {len(sizes)} numbers of identifiers for {len(names)} lists of names"
+        )
     identifiers = [span.kb_id_ for span in spans]
     if sum(max(size, 1) for size in sizes) != len(spans):  # someone has changed them
         identifiers = [identifier_of(span) or "" for span in spans]
-        sizes, names = [bool(identifier) for identifier in identifiers], [()] * len(spans)
+        sizes, names = [bool(identifier) for identifier in identifiers], ((),) * len(spans)
     firsts = accumulate((max(size, 1) for size in sizes), initial=0)
-    for number, size, given in zip(firsts, sizes, names, strict=False):
+    for number, size, given in zip(firsts, sizes, names, strict=False):  # firsts has one more
         first, label = spans[number], spans[number].label_
+        for other in range(number + 1, number + size):
+            if (spans[other].start, spans[other].end, spans[other].label_) != (first.start, first.end, label):
+                raise InputError(f"{MENTIONS}[{other}]: not of the same mention as {MENTIONS}[{number}]")
         if types is None or label in types:
             yield Mention(
                 first.start_char,
                 first.end_char,
                 label if types is None else types[label],
                 tuple(identifiers[number : number + size]),
-                tuple(given),
+                given,
             )
+
+
+def _names(item: object, path: str) -> tuple[str, ...]:
+    return fields.rows({"names": item}, "names", path, fields.text)
 
 
 def _id(doc: Doc) -> str | None:
     """What a ``Doc`` is called."""
-    ours: Mapping[str, Any] = doc.user_data.get(_OURS) or doc.user_data
-    named = ours.get("id")
+    ours = doc.user_data.get(_OURS) or doc.user_data
+    named = ours.get("id") if isinstance(ours, Mapping) else None
     return named if isinstance(named, str) and named else None
 
 

@@ -157,6 +157,8 @@ def with_facts(document: Document, doc: Doc, *, strict: bool) -> Document:
     for number, relation in enumerate(relations):
         try:
             fact = _fact(relation, f"relations[{number}]", entities, strict)
+            if fact is not None:
+                fields.check_evidence(fact.evidence, f"relations[{number}].evidence", len(document.sentences))
         except InputError as error:
             raise InputError(f"{document.id}: {error}") from None
         if fact is not None:
@@ -179,7 +181,8 @@ def _fact(item: object, path: str, entities: Mapping[str, Entity], strict: bool)
     head, relation, tail = names.values()
     if probability is None:
         return Fact(head, relation, tail, extra, evidence)
-    if not isinstance(probability, float) or not isinstance(threshold, float):
-        raise InputError(f"{path}.probability: probability and threshold are not two numbers")
-    ends = entities[head], relation, entities[tail]
-    return PredictedFact.between(*ends, probability=probability, threshold=threshold, evidence=evidence)
+    numbers = {
+        "probability": fields.share(probability, f"{path}.probability"),
+        "threshold": fields.share(threshold, f"{path}.threshold"),
+    }
+    return PredictedFact.between(entities[head], relation, entities[tail], **numbers, evidence=evidence)

@@ -11,6 +11,8 @@ import numpy as np
 
 from glre_pyg.document import InputError
 
+_DIGITS = 9  # of a number in a header
+
 
 @dataclass(frozen=True)
 class WordVectors:
@@ -62,6 +64,8 @@ def _rows(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
         file.seek(0)
         yield from _text(path, file, count=0, width=None)
         return
+    if any(len(part) > _DIGITS for part in header) or int(header[1]) < 1:
+        raise InputError(f"{path.name}:1: not a number of vectors and their width")
     count, width = map(int, header)
     start = file.tell()
     read = _text if _is_text(file.readline(), width) else _binary
@@ -105,4 +109,8 @@ def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[t
         raw = file.read(4 * width)
         if len(raw) != 4 * width:
             raise InputError(f"{path.name}: cut short, {number - 1} of {count} vectors")
+        if b"\n" in word.lstrip(b"\n"):
+            raise InputError(f"{path.name}: neither text nor binary, a line breaks in word {number}")
         yield word.lstrip(b"\n").decode("utf-8", "replace"), np.frombuffer(raw, dtype="<f4")
+    if file.read(2).strip(b"\r\n"):
+        raise InputError(f"{path.name}: it goes on after {count} vectors")

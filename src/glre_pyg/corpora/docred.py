@@ -24,7 +24,7 @@ from pathlib import Path
 
 from glre_pyg.corpora import fields
 from glre_pyg.corpora.lossless import check_held
-from glre_pyg.corpora.reading import Place, documents_at, failing
+from glre_pyg.corpora.reading import Place, documents_at, failing, opened
 from glre_pyg.corpora.segment import sentences_of
 from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
@@ -47,8 +47,10 @@ def read_docred(
             is no document at all.
     """
     name = Path(path).name
+    with opened(path) as file:
+        raw = file.read()
     try:
-        records = fields.parse(Path(path).read_bytes())
+        records = fields.parse(raw)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     if not isinstance(records, list) or not records:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import re
 import secrets
 import stat
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -33,7 +35,11 @@ _CHUNK = 1 << 16  # bytes
 _LARGEST = 1 << 30  # bytes of a file whose size is not known, of which none has a hundredth
 _ABANDONED = 300.0  # seconds without a write after which a partial file of a killed process may be taken over
 _HERE = ("127.0.0.1", "::1", "localhost")
-_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zlib.error)  # what damaged archives raise
+UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, zipfile.LargeZipFile),
+)
+"""What damaged archives raise."""
 
 
 class DownloadError(InputError):
@@ -252,7 +258,7 @@ def extract(archive: Path, members: Iterable[Member], folder: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             for member in members:
                 _extract(opened, member, folder / member.name)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, *_UNREADABLE) as error:
+    except UNREADABLE as error:
         raise DownloadError(f"{archive.name}: {error}") from None
 
 
@@ -278,7 +284,7 @@ def gunzip(archive: Path, member: Member, folder: Path) -> None:
     try:
         with gzip.GzipFile(archive) as source:
             _keep(source, member, folder / member.name)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DownloadError(f"{archive.name}: {error}") from None
 
 

@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
-from glre_pyg.corpora.reading import Place, documents_at
+from glre_pyg.corpora.reading import Place, documents_at, opened
 from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence, Span
 from glre_pyg.files import replacing
@@ -62,7 +62,7 @@ def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) ->
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
-    with Path(path).open("rb") as file:
+    with opened(path) as file:
         places = (_place(number, raw) for number, raw in enumerate(file, start=1) if raw.strip())
         yield from documents_at(Path(path).name, places, refused)
 
@@ -158,9 +158,28 @@ def _entity(
         if not layout.bounds[sentence] <= start < end <= layout.bounds[sentence + 1]:
             raise InputError(f"{path}.sentences: words {start} to {end} are not in sentence {sentence}")
         first, last = layout.words[start][0], layout.words[end - 1][1]
+        if not _is_named(name, layout.text[first:last].split(" ")):
+            raise InputError(
+                f"{path}.names: '{name}' is not what words {start} to {end} are, '{layout.text[first:last]}'"
+            )
         given = () if name == layout.text[first:last] else (name,)
         mentions.append(Mention(first, last, kind, (identifier,), given))
     entities[identifier] = (columns, mentions)
+
+
+def _is_named(name: str, words: list[str]) -> bool:
+    """Whether words are the fewest that hold a name, case and white space apart.
+
+    In the published files of CDR they are the name itself, or the last goes on: "5 - HT" at "5 - HT6".
+    """
+    if name == " ".join(words):
+        return True
+    wanted = _solid([name])
+    return wanted in _solid(words) and wanted not in _solid(words[1:]) and wanted not in _solid(words[:-1])
+
+
+def _solid(words: list[str]) -> str:
+    return "".join("".join(words).split()).casefold()
 
 
 def _numbers(column: str, path: str, count: int) -> list[int]:
@@ -186,7 +205,8 @@ def write_eog(
     of their identifiers: **never true pairs first**, so that the order tells nothing of the labels.
 
     The form holds words, not the text between them; entities that are in a pair, no others; no mention
-    without identifier; of a fact neither ``extra`` nor ``evidence``.
+    without identifier; no names but those that the words hold, which parts of a composite mention often are
+    not; of a fact neither ``extra`` nor ``evidence``.
 
     Args:
         documents: What to write.
@@ -253,7 +273,7 @@ def _places(document: Document, identifier: str, words: list[str]) -> list[_Plac
         if identifier in mention.ids:
             start, end = document.word_span(mention)
             given = mention.names[mention.ids.index(identifier)] if mention.names else ""
-            name = given or " ".join(words[start:end])
+            name = given if _is_named(given, words[start:end]) else " ".join(words[start:end])
             found.append(_Place(start, end, document.sentence_of(mention), name))
     return sorted(found, key=lambda place: place[:2])
 
@@ -282,7 +302,3 @@ def _check(document_id: str, words: list[str], columns: list[str]) -> None:
     for column in columns:
         if (not column and column is not columns[1]) or re.search(r"[\t\r\n]", column):
             raise InputError(f"{document_id}: the form cannot hold {column[:80]!r}")
-    for start in range(2, len(columns), len(COLUMNS)):
-        for entity in (columns[start:][_HEAD], columns[start:][_TAIL]):
-            if entity[1].count("|") != entity[3].count(":"):
-                raise InputError(f"{document_id}: the form cannot hold the '|' of a name of {entity[0]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from glre_pyg.document import InputError, Span
@@ -14,17 +14,35 @@ _T = TypeVar("_T")
 def parse(raw: bytes) -> object:
     """What a JSON text in UTF-8 says, with or without a byte order mark."""
     try:
-        return json.loads(raw.decode("utf-8").removeprefix("\ufeff"))
+        return json.loads(raw.decode("utf-8").removeprefix("\ufeff"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise InputError(f"byte {error.start + 1} is not UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
 
 
+class _Doubled(dict[str, object]):
+    """An object in which a field stands twice, of which one would be lost."""
+
+    field: str
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    names = [name for name, _ in pairs]
+    doubled = _Doubled(record)
+    doubled.field = next(name for name in record if names.count(name) > 1)
+    return doubled
+
+
 def mapping(value: object, path: str, known: set[str] | None = None) -> Mapping[str, object]:
-    """An object, without fields other than the known ones."""
+    """An object, with no field twice, and without fields other than the known ones."""
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object")
+    if isinstance(value, _Doubled):
+        raise InputError(f"{path}: field '{value.field}' stands twice")
     unknown = sorted(value.keys() - known) if known is not None else []
     if unknown:
         raise InputError(f"{path}: unknown field '{unknown[0]}'")
@@ -78,6 +96,14 @@ def span(value: object, path: str, length: int, *, empty: bool = True) -> Span:
     return start, end
 
 
+def pair(value: object, path: str) -> tuple[str, str]:
+    """A list of head and tail."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError(f"{path}: not a list of head and tail")
+    head, tail = (text(item, f"{path}[{index}]") for index, item in enumerate(value))
+    return head, tail
+
+
 def items(record: Mapping[str, object], key: str, path: str) -> list[object]:
     """A field that is a list; empty if it is missing."""
     values = record.get(key, [])
@@ -91,3 +117,10 @@ def rows(
 ) -> tuple[_T, ...]:
     """A list of which each item is read; empty if it is missing."""
     return tuple(read(value, f"{path}[{index}]") for index, value in enumerate(items(record, key, path)))
+
+
+def check_evidence(evidence: Iterable[int], path: str, sentences: int) -> None:
+    """Make sure that numbers are those of sentences."""
+    for index, number in enumerate(evidence):
+        if not 0 <= number < sentences:
+            raise InputError(f"{path}[{index}]: {number} is not one of {sentences} sentences")

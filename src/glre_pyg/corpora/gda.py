@@ -31,6 +31,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from glre_pyg.corpora.reading import opened
 from glre_pyg.corpora.segment import Segmenter, segment
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, refuse
 
@@ -39,13 +40,18 @@ ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.c
 RELATION = "GDA"
 
 _UNLINKED = {"", "-1", "None"}
+_DIGITS = re.compile("[0-9]+")
+_TRUE, _FALSE = ("1", "1.0"), ("0", "0.0")
 _ORDER = ["pmid", "geneId", "diseaseId", "label"]
 
 
 class _Line(NamedTuple):
+    """A line; what is wrong with it, by field, is told with its document."""
+
     file: str
     number: int
     columns: list[str]
+    fault: tuple[str, str] | None = None
 
     def error(self, field: str, message: str) -> InputError:
         return InputError(f"{self.file}:{self.number}: {self.columns[0]}: {field}: {message}")
@@ -86,29 +92,32 @@ def read_gda(
 
 def _lines(folder: Path, file: str, separator: str) -> Iterator[_Line]:
     """Lines that are not blank, in columns."""
-    try:
-        with (folder / file).open("rb") as opened:
-            for number, raw in enumerate(opened, start=1):
-                raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-                if raw.strip():
-                    text = raw.decode("utf-8").rstrip("\r\n")
-                    yield _Line(file, number, text.split(separator) if separator else [text])
-    except FileNotFoundError:
-        raise InputError(f"{folder / file}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}:{number}: byte {error.start + 1} of the line is not UTF-8") from None
+    if not (folder / file).is_file():
+        raise InputError(f"{folder / file}: no such file")
+    with opened(folder / file) as lines:
+        for number, raw in enumerate(lines, start=1):
+            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            if raw.strip():
+                fault = None
+                try:
+                    text = raw.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    text = raw.decode("utf-8", "replace")
+                    fault = "line", f"byte {error.start + 1} of the line is not UTF-8"
+                text = text.rstrip("\r\n")
+                yield _Line(file, number, text.split(separator) if separator else [text], fault)
 
 
 def _blocks(folder: Path) -> Iterator[list[_Line]]:
     """The lines of each document of the abstracts: identifier, title and abstract, where there is one."""
     block: list[_Line] = []
     for line in _lines(folder, ABSTRACTS, ""):
-        if line.columns[0].strip().isdecimal():
+        if _DIGITS.fullmatch(line.columns[0].strip()):
             if block:
                 yield block
-            block = [_Line(line.file, line.number, [line.columns[0].strip()])]
+            block = [line._replace(columns=[line.columns[0].strip()])]
         elif not block:
-            raise InputError(f"{line.file}:{line.number}: the first line is not an identifier in digits")
+            block = [line._replace(fault=("id", "the first line is not an identifier in digits"))]
         else:
             block.append(line)
     if block:
@@ -128,14 +137,21 @@ def _labels(folder: Path) -> dict[str, list[_Line]]:
     places = list(range(len(_ORDER)))
     for index, line in enumerate(_lines(folder, LABELS, ",")):
         columns = [column.strip() for column in line.columns]
-        if index == 0 and not columns[0].isdecimal():
+        if index == 0 and not _DIGITS.fullmatch(columns[0]):
+            if line.fault:
+                raise line.error(*line.fault)
             if set(_ORDER) <= set(columns):
                 places = [columns.index(name) for name in _ORDER]
             continue
         if len(columns) <= max(places):
-            raise line.error("label", f"a row has {len(_ORDER)} columns, this one {len(columns)}")
+            fault = "label", f"a row has {len(_ORDER)} columns, this one {len(columns)}"
+            rows.setdefault(columns[0], []).append(line._replace(fault=fault))
+            continue
         ordered = line._replace(columns=[columns[place] for place in places])
-        if ordered.columns[3] in ("1", "1.0"):
+        if ordered.columns[3] not in (*_TRUE, *_FALSE):
+            fault = "label", f"'{ordered.columns[3]}' is neither 0 nor 1"
+            ordered = ordered._replace(fault=line.fault or fault)
+        if ordered.fault or ordered.columns[3] not in _FALSE:
             rows.setdefault(ordered.columns[0], []).append(ordered)
     return rows
 
@@ -144,13 +160,16 @@ def _document(
     block: list[_Line], annotations: list[_Line], labels: list[_Line], segmenter: Segmenter
 ) -> Document:
     head, *texts = block
+    for line in (*block, *annotations, *labels):
+        if line.fault:
+            raise line._replace(columns=head.columns).error(*line.fault)
     if not 1 <= len(texts) <= 2:
         raise head.error("text", f"{len(texts)} lines, not a title and an abstract")
     title, *rest = (line.columns[0].rstrip() for line in texts)
     text = " ".join([title, *rest])
     sections = ((0, len(title)), (len(title) + 1, len(text))) if rest else ((0, len(title)),)
     mentions = tuple(_mention(line, text) for line in annotations)
-    known = {identifier for mention in mentions for identifier in mention.ids}
+    known = {(identifier, mention.type) for mention in mentions for identifier in mention.ids}
     facts = tuple(dict.fromkeys(_fact(line, known) for line in labels))
     words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
     try:
@@ -179,9 +198,9 @@ def _mention(line: _Line, text: str) -> Mention:
     return Mention(start, end, kind, ids, () if name == text[start:end] else (name,) * len(ids))
 
 
-def _fact(line: _Line, known: set[str]) -> Fact:
+def _fact(line: _Line, known: set[tuple[str, str]]) -> Fact:
     _, gene, disease, _ = line.columns
-    for field, identifier in (("geneId", gene), ("diseaseId", disease)):
-        if identifier not in known:
-            raise line.error(field, f"no mention has '{identifier}'")
+    for field, identifier, kind in (("geneId", gene, "Gene"), ("diseaseId", disease, "Disease")):
+        if (identifier, kind) not in known:
+            raise line.error(field, f"no mention of a {kind.lower()} has '{identifier}'")
     return Fact(gene, RELATION, disease)

@@ -8,13 +8,17 @@ is the field's convention, and not the metric of BioCreative.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from glre_pyg.corpora.reading import decoded_lines, opened
 from glre_pyg.document import Document, InputError
 
 UNLINKED = "-1"
+_NAME = re.compile(r"\S+")
+_NUMBER = re.compile(r"[^\s.]+(?:\.[^\s.]+)*")
 
 
 @dataclass(frozen=True)
@@ -32,21 +36,26 @@ class MeshTree:
         """Read a table of tree number, descriptor and term, separated by Tabs, below one header line.
 
         Raises:
-            InputError: If a line has fewer than two columns, is not UTF-8, or there is none.
+            InputError: If a line lacks one of the first two columns, is not UTF-8, or there is none.
         """
         numbers: dict[str, set[str]] = {}
         name = Path(path).name
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}: byte {error.start + 1} is not UTF-8") from None
-        for line_number, line in enumerate(lines[1:], start=2):
-            columns = line.split("\t")
-            if len(columns) < 2:
-                raise InputError(
-                    f"{name}:{line_number}: no Tab between tree number and descriptor in '{line}'"
-                )
-            numbers.setdefault(columns[1].strip(), set()).add(columns[0].strip())
+        with opened(path) as file:
+            for line_number, line in enumerate(decoded_lines(file, name), start=1):
+                number, tab, rest = line.partition("\t")
+                descriptor = rest.split("\t", 1)[0].strip()
+                if line_number == 1 or not line.strip():
+                    continue
+                if not tab:
+                    raise InputError(
+                        f"{name}:{line_number}: no Tab between tree number and descriptor in '{line.strip()}'"
+                    )
+                if not _NUMBER.fullmatch(number.strip()) or not _NAME.fullmatch(descriptor):
+                    raise InputError(
+                        f"{name}:{line_number}: '{number.strip()}' and '{descriptor}' are not a tree number "
+                        "and a descriptor"
+                    )
+                numbers.setdefault(descriptor, set()).add(number.strip())
         if not numbers:
             raise InputError(f"{name}: there are no tree numbers in this file")
         return cls({descriptor: frozenset(of) for descriptor, of in numbers.items()})

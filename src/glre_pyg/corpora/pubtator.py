@@ -22,7 +22,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from glre_pyg.corpora.reading import Place, PlacedError, documents_at
+from glre_pyg.corpora.reading import Place, PlacedError, documents_at, opened
 from glre_pyg.corpora.segment import Segmenter, segment
 from glre_pyg.corpora.writing import formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span
@@ -68,7 +68,7 @@ def read_pubtator(
     Raises:
         InputError: ``file:line: document: what is wrong``; also if the file has no document at all.
     """
-    with Path(path).open("rb") as file:
+    with opened(path) as file:
         places = (_place(block, segmenter, id_separator, unlinked) for block in _blocks(file))
         yield from documents_at(Path(path).name, places, refused)
 

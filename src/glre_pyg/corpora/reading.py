@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from glre_pyg.document import Document, InputError, Refused, printable, refuse
+
+_LONGEST = 100  # characters of an identifier in an error
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that is read.
+
+    Raises:
+        InputError: If it cannot be.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """Lines in UTF-8 with their ends, without a byte order mark.
+
+    Args:
+        file: Lines.
+        name: Name of their file.
+
+    Raises:
+        InputError: ``file:line: what is wrong``.
+    """
+    for number, line in enumerate(file, start=1):
+        start = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
+        try:
+            yield line[start:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            position = start + error.start + 1
+            raise InputError(f"{name}:{number}: byte {position} of the line is not UTF-8") from None
 
 
 class Place(NamedTuple):
@@ -53,7 +91,8 @@ def documents_at(
         except InputError as error:
             where = error.place if isinstance(error, PlacedError) else place.name
             reason = str(error).removeprefix(printable(f"{place.id}: "))
-            refuse(InputError(f"{name}{where}: {place.id or '?'}: {reason}"), refused)
+            known = printable(place.id or "?", longest=_LONGEST)
+            refuse(InputError(f"{name}{where}: {known}: {reason}"), refused)
         else:
             yield document
         seen.add(place.id)

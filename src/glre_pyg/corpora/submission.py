@@ -10,13 +10,15 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from glre_pyg.corpora import fields
+from glre_pyg.corpora.download import UNREADABLE
 from glre_pyg.document import Document, InputError
 from glre_pyg.files import replacing_file
 
 NAME = "result.json"
+_LONGEST = 1 << 28  # bytes of result.json, which for a test split has a hundredth of them
 _KEYS = ("title", "h_idx", "t_idx", "r", "evidence")
 
 
@@ -109,9 +111,14 @@ def read_submission(path: str | os.PathLike[str]) -> object:
             names = file.namelist()
             if names != [NAME]:
                 raise InputError(f"{name}: holds {', '.join(names) or 'nothing'}, and not {NAME} alone")
-            raw = file.read(NAME)
-    except (OSError, BadZipFile) as error:
+            with file.open(NAME) as opened:
+                raw = opened.read(_LONGEST + 1)  # no more, whatever the archive says
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise InputError(f"{name}: not a zip file that can be read: {error}") from None
+    if len(raw) > _LONGEST:
+        raise InputError(f"{name}: {NAME}: longer than {_LONGEST} bytes")
     try:
         return fields.parse(raw)
     except InputError as error:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from glre_pyg.corpora.reading import Place, documents_at
+from glre_pyg.corpora.reading import Place, documents_at, opened
 from glre_pyg.corpora.segment import Segmenter, segment
 from glre_pyg.document import Document, InputError, Refused
 
@@ -24,7 +24,8 @@ def read_text(
     Raises:
         InputError: ``file:line: document: what is wrong``.
     """
-    raw = Path(path).read_bytes()
+    with opened(path) as file:
+        raw = file.read()
     name, stem = (os.fsencode(part).decode("utf-8", "replace") for part in (Path(path).name, Path(path).stem))
 
     def parse() -> Document:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from glre_pyg.corpora import fields
 from glre_pyg.document import Document, InputError
 from glre_pyg.files import write_text
 
@@ -60,14 +61,16 @@ def read_named_facts(path: Path) -> NamedFacts:
         InputError: If it is not such a file.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = fields.parse(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not isinstance(rows, list):
         raise InputError(f"{path}: not a JSON list of [head name, tail name, relation]")
     for index, row in enumerate(rows):
         if not (isinstance(row, list) and len(row) == 3 and all(isinstance(name, str) for name in row)):
             raise InputError(f"{path}: [{index}]: not [head name, tail name, relation]")
+        for place, name in enumerate(row):
+            fields.text(name, f"{path}: [{index}][{place}]")
     return NamedFacts(frozenset((head, tail, relation) for head, tail, relation in rows), path)

@@ -16,11 +16,16 @@ from typing import TypeVar
 
 import numpy as np
 
+from glre_pyg.corpora import fields
 from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.files import replacing
 
 _T = TypeVar("_T")
+_N = TypeVar("_N", int, float)
+_HUGE = 1 << 53  # what float64 counts to
+_FIELDS = {"document", "head", "tail", "probability", "distance", "mentions"}
+_FIELDS |= {"facts", "known", "other_facts", "ignored"}
 
 FLOOR = 1e-3
 """Lower probabilities are not written, unless they exceed the threshold."""
@@ -158,27 +163,18 @@ class _Row:
         Raises:
             InputError: If it is not of the form; the message names the field.
         """
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise InputError("not a JSON object")
-        probability = _field(row, "probability", dict)
-        for name, value in probability.items():
-            if type(value) not in (int, float) or not 0 <= value <= 1:
-                raise InputError(f"probability: {value!r} of '{name}' is not a number from 0 to 1")
+        row = fields.mapping(fields.parse(line), "the line", _FIELDS)
+        probability = fields.mapping(fields.get(row, "probability", "probability"), "probability")
+        shares = [fields.share(value, f"probability of '{name}'") for name, value in probability.items()]
         return cls(
-            pair=(_field(row, "document", str), _field(row, "head", str), _field(row, "tail", str)),
-            probability=dict(
-                zip(_numbers("probability", list(probability), column), probability.values(), strict=True)
-            ),
+            pair=(_name(row, "document"), _name(row, "head"), _name(row, "tail")),
+            probability=dict(zip(_numbers("probability", list(probability), column), shares, strict=True)),
             facts=_numbers("facts", _field(row, "facts", list, []), column),
             known=_numbers("known", _field(row, "known", list, []), column),
-            other_facts=_field(row, "other_facts", int, 0),
+            other_facts=_within(row, "other_facts", int, 0),
             ignored=_field(row, "ignored", bool, False),
-            distance=_field(row, "distance", int),
-            mentions=_field(row, "mentions", float),
+            distance=_within(row, "distance", int),
+            mentions=_within(row, "mentions", float),
         )
 
 
@@ -188,9 +184,21 @@ def _cells(columns: Sequence[Collection[int]]) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.fromiter(chain.from_iterable(columns), int)
 
 
+def _name(row: Mapping[str, object], name: str) -> str:
+    return fields.text(_field(row, name, str), name)
+
+
+def _within(row: Mapping[str, object], name: str, kind: type[_N], default: _N | None = None) -> _N:
+    """A number that is not huge: of sentences or of mentions."""
+    value = _field(row, name, kind, default)
+    if not abs(value) < _HUGE:
+        raise InputError(f"{name}: {value!r} is not a number below {_HUGE}")
+    return value
+
+
 def _field(row: Mapping[str, object], name: str, kind: type[_T], default: _T | None = None) -> _T:
     value = row.get(name, default)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < _HUGE:
         value = float(value)
     if type(value) is not kind:  # not isinstance: true is an int to Python
         raise InputError(f"{name}: " + ("missing" if value is None else f"{value!r} is no {kind.__name__}"))

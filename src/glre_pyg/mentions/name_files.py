@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from glre_pyg.corpora.reading import decoded_lines, opened
 from glre_pyg.document import InputError
 
 COLUMNS = ("name", "id", "type")
@@ -45,8 +46,8 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
     order: tuple[str, ...] = COLUMNS
     none = True
     try:
-        with path.open("rb") as raw:
-            reader = csv.reader(_lines(raw, name), **_FORMS[path.suffix.lower()])
+        with opened(path) as raw:
+            reader = csv.reader(decoded_lines(raw, name), **_FORMS[path.suffix.lower()])
             for fields in reader:
                 columns = [field.strip() for field in fields]
                 if not any(columns):
@@ -63,17 +64,5 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
                 yield NameRow(reader.line_num, **dict(zip(order, columns, strict=True)))
     except csv.Error as error:
         raise InputError(f"{name}:{reader.line_num}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
     if none:
         raise InputError(f"{name}: there are no names in this file")
-
-
-def _lines(raw: Iterable[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(raw, start=1):
-        start = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
-        try:
-            yield line[start:].decode("utf-8")
-        except UnicodeDecodeError as error:
-            position = start + error.start + 1
-            raise InputError(f"{name}:{number}: byte {position} of the line is not UTF-8") from None
