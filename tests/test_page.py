@@ -124,7 +124,7 @@ def hostile():
     end = text.index(" caused")
     mentions = (
         Mention(0, end, HOSTILE, (HOSTILE,)),
-        Mention(text.index("rash"), text.index("rash") + 4, "</mark>", ("R\ud800",)),
+        Mention(text.index("rash"), text.index("rash") + 4, "</mark>", ("R\uffff",)),
     )
     return Document(HOSTILE, text, words, (Sentence(0, len(words)),), mentions)
 
@@ -149,7 +149,7 @@ def test_text_from_documents_cannot_end_the_data(tmp_path):
     head, data, _ = page.scripts
     assert json.loads(head)["model"] == HOSTILE
     assert json.loads(data)["text"] == given.text
-    assert json.loads(data)["entities"][1][0] == "R\ud800"
+    assert json.loads(data)["entities"][1][0] == "R\uffff"
 
 
 def test_offsets_count_as_javascript_counts():
