@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils.checkpoint import checkpoint
 
+from glre_pyg.nn.attention import attend_in_blocks
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.pairs import PairVectors
 
@@ -83,19 +82,17 @@ class ContextAttention(ContextLayer):
         sizes = [sum(group) for group in groups]
         cells = sum(size**2 for size in sizes)
         limit = self.block_cells or cells
-        attend: Callable[..., Tensor] = self._sum
-        if cells > limit and torch.is_grad_enabled():
-            attend = partial(checkpoint, self._sum, use_reentrant=False)
         sums = []
         for group, *inputs in zip(
             groups, *(each.split(sizes) for each in (relation, key, value, document)), strict=True
         ):
             asking, keys, values, documents = inputs
-            mask = documents[:, None] == documents if len(group) > 1 else None
-            rows = max(limit // len(asking), 1)
-            for number, part in enumerate(asking.split(rows)):
-                seen = None if mask is None else mask[number * rows : (number + 1) * rows]
-                sums.append(attend(part, keys, values, seen))
+            of = documents if len(group) > 1 else None
+            if cells > limit:
+                rows = max(limit // len(asking), 1)
+                sums.append(attend_in_blocks(asking, keys, values, of, scale=self.scale, rows=rows))
+            else:
+                sums.append(self._sum(asking, keys, values, None if of is None else of[:, None] == of))
         return torch.cat(sums) if sums else value
 
     def weights(
