@@ -1,12 +1,10 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
+from glre_pyg.corpora.jsonl import read_jsonl
 from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.document import Fact, InputError, Mention, Sentence
 
 RECORD = {
     "id": "5",
@@ -148,37 +146,3 @@ def test_errors_in_files(tmp_path, content, line):
 def test_broken_json_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"^mine.jsonl:1: \?: not JSON: [^\n]+$"):
         list(read_jsonl(save(tmp_path, '{"id": "1",')))
-
-
-TEXT = st.text(max_size=5)
-
-
-@st.composite
-def documents(draw):
-    text = draw(st.text(st.sampled_from('aB. \n\u2028😀é\\"'), max_size=25))
-    mentions = []
-    for start in draw(st.lists(st.integers(0, max(0, len(text) - 1)), max_size=4)):
-        end = draw(st.integers(start + 1, max(start + 1, len(text))))
-        if text[start:end].strip():
-            strings = st.lists(TEXT, max_size=2).map(tuple)
-            mentions.append(Mention(start, end, draw(TEXT), draw(strings), draw(strings)))
-    known = [identifier for mention in mentions for identifier in mention.ids]
-    identifiers = st.sampled_from(known or [""])
-    ignored = tuple(draw(st.lists(st.tuples(identifiers, identifiers), max_size=2))) if known else ()
-    sections = ((0, draw(st.integers(0, len(text)))),) if draw(st.booleans()) else ()
-    words, sentences = segment(text, [mention.span for mention in mentions], sections)
-    if draw(st.booleans()):  # not what the segmenter would do
-        sentences = (Sentence(0, len(words)),) if words else ()
-    evidence = st.lists(st.integers(0, max(0, len(sentences) - 1)), max_size=2).map(tuple)
-    fact = st.builds(Fact, identifiers, TEXT, identifiers, st.lists(TEXT, max_size=2).map(tuple), evidence)
-    facts = tuple(draw(st.lists(fact, max_size=2))) if known else ()
-    return Document(draw(TEXT), text, words, sentences, tuple(mentions), facts, ignored, sections)
-
-
-@given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))
-def test_round_trip(tmp_path_factory, written):
-    path = tmp_path_factory.mktemp("round") / "trip.jsonl"
-    write_jsonl(written, path)
-    assert list(read_jsonl(path)) == written
-    write_jsonl(read_jsonl(path), path)  # onto itself
-    assert list(read_jsonl(path)) == written

@@ -1,11 +1,8 @@
 import os
-import warnings
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from glre_pyg.corpora.pubtator import format_pubtator, read_pubtator, write_pubtator
 from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
@@ -214,54 +211,6 @@ def test_what_the_format_cannot_hold(text, mention, fact, message):
     document = Document("d", text, ((0, 1), (2, 3)), (Sentence(0, 2),), (mention,), (fact,) if fact else ())
     with pytest.raises(InputError, match=f"^d: .*{message}"):
         format_pubtator(document)
-
-
-PLAIN = st.text(
-    st.characters(codec="utf-8", exclude_characters="\t\n\r|", exclude_categories=["Cc"]),
-    min_size=1,
-    max_size=6,
-)
-NAME = PLAIN.filter(lambda name: name.strip() and name not in ("-", "-1") and not name.lstrip("-").isdigit())
-
-
-@st.composite
-def documents(draw):
-    title, abstract = (
-        draw(st.text("aé😀 .|", max_size=12)),
-        draw(st.none() | st.text("bB. ,\x85\u2028|", max_size=20)),
-    )
-    text = title if abstract is None else f"{title} {abstract}"
-    sections = [(0, len(title)), *([] if abstract is None else [(len(title) + 1, len(text))])]
-    mentions = []
-    for start in draw(st.lists(st.integers(0, max(0, len(text) - 1)), max_size=4)):
-        end = draw(st.integers(start + 1, max(start + 1, len(text))))
-        if text[start:end].strip():
-            ids = draw(st.lists(NAME, max_size=3))
-            parts = max(1, len(ids) + draw(st.integers(0, 1)))
-            names = draw(st.just([]) | st.lists(PLAIN, min_size=parts, max_size=parts))
-            mentions.append(Mention(start, end, draw(PLAIN), tuple(ids), tuple(names)))
-    known = [identifier for mention in mentions for identifier in mention.ids]
-    fact = st.builds(
-        Fact,
-        st.sampled_from(known or [""]),
-        NAME,
-        st.sampled_from(known or [""]),
-        st.lists(PLAIN, max_size=2).map(tuple),
-    )
-    facts = draw(st.lists(fact, max_size=3)) if known else []
-    words, sentences = one_word(text, [mention.span for mention in mentions], sections)
-    return Document(
-        draw(NAME), text, words, sentences, tuple(mentions), tuple(facts), sections=tuple(sections)
-    )
-
-
-@given(st.lists(documents(), min_size=1, max_size=3, unique_by=lambda document: document.id))
-def test_round_trip(tmp_path_factory, written):
-    path = tmp_path_factory.mktemp("round") / "trip"
-    write_pubtator(written, path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert list(read_pubtator(path, segmenter=one_word)) == written
 
 
 CORPORA = [

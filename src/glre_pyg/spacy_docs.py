@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from glre_pyg.corpora import fields
 from glre_pyg.corpora.reading import Place, documents_at, failing, opened
-from glre_pyg.corpora.writing import formatted
+from glre_pyg.corpora.writing import check_whole, formatted
 from glre_pyg.document import Document, InputError, Mention, Refused, Sentence, printable
 from glre_pyg.document import Span as Characters
 from glre_pyg.files import replacing_file
@@ -157,7 +157,8 @@ def to_spacy(document: Document, vocab: Vocab) -> Doc:
         vocab: The vocabulary of the pipeline that is to go on with it.
 
     Raises:
-        InputError: If spaCy is not installed, or a fact names an entity that the document does not mention.
+        InputError: If spaCy is not installed, the document names what it does not have, or a mention begins
+            or ends within the text between two words.
     """
     spacy = _spacy()
     add_extension()
@@ -171,8 +172,13 @@ def to_spacy(document: Document, vocab: Vocab) -> Doc:
     )
 
     def tokens(mention: Mention, identifier: str) -> Tokens:
-        start, end = document.word_span(mention)
-        return spacy.tokens.Span(doc, of_word[start], of_word[end - 1] + 1, mention.type, kb_id=identifier)
+        found: Tokens | None = doc.char_span(*mention.span, label=mention.type, kb_id=identifier)
+        if found is None:
+            text = document.text[slice(*mention.span)]
+            raise InputError(
+                f"{document.id}: mention '{text}' at {mention.start} begins or ends at no token of spaCy"
+            )
+        return found
 
     doc.spans[MENTIONS] = [
         tokens(mention, identifier) for mention in document.mentions for identifier in mention.ids or ("",)
@@ -190,6 +196,7 @@ def to_spacy(document: Document, vocab: Vocab) -> Doc:
         "ignored": [list(pair) for pair in document.ignored],
     }
     doc.user_data[KEY] = relations_of(doc, document)
+    check_whole(document)
     return doc
 
 

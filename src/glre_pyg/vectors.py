@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ class WordVectors:
         """Read a vector file; its form is recognised from its first bytes.
 
         Args:
-            path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary.
+            path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary; a byte
+                order mark before it does not count.
             limit: Vectors to read at most; None reads all.
 
         Raises:
@@ -59,9 +61,11 @@ class WordVectors:
 
 
 def _rows(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
+    first = len(BOM_UTF8) if file.read(len(BOM_UTF8)) == BOM_UTF8 else 0
+    file.seek(first)
     header = file.readline().split()
     if len(header) != 2 or not all(part.isdigit() for part in header):
-        file.seek(0)
+        file.seek(first)
         yield from _text(path, file, count=0, width=None)
         return
     if any(len(part) > _DIGITS for part in header) or int(header[1]) < 1:

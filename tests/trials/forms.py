@@ -121,7 +121,7 @@ def _json_id(line: bytes) -> object:
 
 
 def _column_id(line: bytes) -> object:
-    return line.split(b"\t", 1)[0].strip()
+    return line.removeprefix(b"\xef\xbb\xbf").split(b"\t", 1)[0].strip()
 
 
 def _same_records(good: Files, files: Files) -> list[int]:

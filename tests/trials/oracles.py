@@ -235,7 +235,7 @@ def jsonl(files: Files, read: Sequence[Document]) -> None:
 
 
 def eog(files: Files, read: Sequence[Document]) -> None:
-    lines = lines_of(only(files))
+    lines = lines_of(only(files).removeprefix(b"\xef\xbb\xbf"))
     same(len(lines), len(read), "documents")
     for line, document in zip(lines, read, strict=True):
         name, text, *columns = (line[:-1] if line.endswith(b"\r") else line).decode("utf-8").split("\t")
@@ -477,7 +477,7 @@ def errors(files: Files, read: Sequence[str]) -> None:
 
 
 def vectors(files: Files, read: dict[str, list[Any]]) -> None:
-    raw = only(files)
+    raw = only(files).removeprefix(b"\xef\xbb\xbf")
     header = raw.split(b"\n", 1)[0].split()
     if len(header) == 2 and all(part.isdigit() for part in header):
         count, width = map(int, header)

@@ -186,7 +186,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
 
     Raises:
         InputError: If reading the record would not give the same document, naming the first field that
-            differs; also if an entity of a fact has no mention.
+            differs; also if the record could not be read, as of a fact of an entity that has no mention.
     """
     known = [entity.id for entity in document.entities]
     places = list(map(str, range(len(known))))
@@ -207,8 +207,12 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
         "labels": labels,
         "sents": [words[sentence.start : sentence.end] for sentence in document.sentences],
     }
+    try:
+        held = _document(document.id, record, resplit=False)
+    except InputError as error:
+        raise InputError(f"{document.id}: {str(error).removeprefix(f'{document.id}: ')}") from None
     if not lossy:
-        check_held(document, _document(document.id, record, resplit=False), "DocRED's form")
+        check_held(document, held, "DocRED's form")
     return record
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, pairwise, product
+from itertools import accumulate, chain, pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,14 +57,15 @@ def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) ->
     kept.
 
     Args:
-        path: A file in UTF-8.
+        path: A file in UTF-8, with or without a byte order mark.
         refused: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
     with opened(path) as file:
-        places = (_place(number, raw) for number, raw in enumerate(file, start=1) if raw.strip())
+        lines = chain([file.readline().removeprefix(BOM_UTF8)], file)
+        places = (_place(number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
         yield from documents_at(Path(path).name, places, refused)
 
 
@@ -237,6 +239,8 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
     Raises:
         InputError: If the form cannot hold the document.
     """
+    if not document.id.strip() or document.id.startswith("\ufeff"):
+        raise InputError(f"{document.id}: the form cannot hold this identifier")
     words = document.word_texts()
     sentences = [" ".join(words[sentence.start : sentence.end]) for sentence in document.sentences]
     places = {entity.id: _places(document, entity.id, words) for entity in document.entities}
@@ -264,7 +268,15 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
         columns += [*_entity_columns(head, types[head], places[head])]
         columns += [*_entity_columns(tail, types[tail], places[tail])]
     _check(document.id, words, columns)
-    return "\t".join(columns)
+    line = "\t".join(columns)
+    try:
+        held = _document(line.encode("utf-8"))
+    except InputError as error:
+        raise InputError(f"{document.id}: the form cannot hold it: {error}") from None
+    wanted = {(fact.head, fact.relation, fact.tail) for fact in document.facts}
+    if wanted != {(fact.head, fact.relation, fact.tail) for fact in held.facts}:
+        raise InputError(f"{document.id}: the form cannot hold its relations, which are read as others")
+    return line
 
 
 def _places(document: Document, identifier: str, words: list[str]) -> list[_Place]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from glre_pyg.document import InputError, Span
@@ -124,3 +124,9 @@ def check_evidence(evidence: Iterable[int], path: str, sentences: int) -> None:
     for index, number in enumerate(evidence):
         if not 0 <= number < sentences:
             raise InputError(f"{path}[{index}]: {number} is not one of {sentences} sentences")
+
+
+def check_known(identifier: str, path: str, known: Collection[str]) -> None:
+    """Make sure that a mention has an identifier."""
+    if identifier not in known:
+        raise InputError(f"{path}: no mention has '{identifier}'")

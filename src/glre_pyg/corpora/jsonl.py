@@ -29,7 +29,7 @@ from pathlib import Path
 from glre_pyg.corpora import fields
 from glre_pyg.corpora.reading import Place, documents_at, failing, opened
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.corpora.writing import formatted
+from glre_pyg.corpora.writing import check_whole, formatted
 from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Sentence
 from glre_pyg.files import replacing
 from glre_pyg.reasons import PredictedFact
@@ -74,7 +74,13 @@ def write_jsonl(
 
 
 def format_jsonl(document: Document) -> str:
-    """The line of a document."""
+    """The line of a document.
+
+    Raises:
+        InputError: If it could not be read: a fact names what no mention has, or a sentence that is not
+            there.
+    """
+    check_whole(document)
     return json.dumps(_record(document), ensure_ascii=False) + "\n"
 
 
@@ -160,9 +166,8 @@ def _fact(item: object, path: str, known: set[str]) -> Fact:
     head, relation, tail = (
         fields.string(record, key, f"{path}.{key}") for key in ("head", "relation", "tail")
     )
-    for key, identifier in (("head", head), ("tail", tail)):
-        if identifier not in known:
-            raise InputError(f"{path}.{key}: no mention has '{identifier}'")
+    fields.check_known(head, f"{path}.head", known)
+    fields.check_known(tail, f"{path}.tail", known)
     extra = fields.rows(record, "extra", f"{path}.extra", fields.text)
     evidence = fields.rows(record, "evidence", f"{path}.evidence", fields.integer)
     return Fact(head, relation, tail, extra, evidence)
@@ -204,6 +209,5 @@ def _predicted(document: Document, said: Sequence[tuple[float, float] | None]) -
 def _pair(item: object, path: str, known: set[str]) -> tuple[str, str]:
     head, tail = fields.pair(item, path)
     for identifier in (head, tail):
-        if identifier not in known:
-            raise InputError(f"{path}: no mention has '{identifier}'")
+        fields.check_known(identifier, path, known)
     return head, tail

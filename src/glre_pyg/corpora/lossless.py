@@ -38,7 +38,7 @@ def difference(value: object, held: object, path: str = "") -> str | None:
     if is_dataclass(value) and is_dataclass(held):
         for field in fields(value):
             name = f"{path}.{field.name}" if path else field.name
-            found = difference(getattr(value, field.name), getattr(held, field.name), name)
+            found = difference(getattr(value, field.name), getattr(held, field.name, None), name)
             if found is not None:
                 return found
     if isinstance(value, str) and isinstance(held, str):

@@ -18,14 +18,16 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from glre_pyg.corpora.lossless import check_held
 from glre_pyg.corpora.reading import Place, PlacedError, documents_at, opened
-from glre_pyg.corpora.segment import Segmenter, segment
+from glre_pyg.corpora.segment import Segmenter, Segments, segment
 from glre_pyg.corpora.writing import formatted
-from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span, printable
 from glre_pyg.files import replacing
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -243,7 +245,32 @@ def format_pubtator(
     for column in chain.from_iterable(lines):
         if re.search(r"[\t\n]|\r$", column):
             raise InputError(f"{document.id}: PubTator cannot hold the line break or Tab in {column[:80]!r}")
-    return "".join("\t".join(line) + "\n" for line in lines) + "\n"
+    text = "".join("\t".join(line) + "\n" for line in lines) + "\n"
+    _check_read(document, text, id_separator, unlinked, lossy)
+    return text
+
+
+def _check_read(document: Document, text: str, id_separator: str, unlinked: str, lossy: bool) -> None:
+    """Make sure that lines are read as the document that they were written for, as far as they have it."""
+
+    def as_it_was(*_: object) -> Segments:
+        return document.words, document.sentences
+
+    blocks = list(_blocks(BytesIO(text.encode("utf-8"))))
+    if len(blocks) != 1:
+        raise InputError(f"{document.id}: PubTator cannot hold it, lines of it would be blank")
+    try:
+        held = _document(blocks[0], as_it_was, id_separator, unlinked)
+    except InputError as error:
+        reason = str(error).removeprefix(printable(f"{document.id}: "))
+        raise InputError(f"{document.id}: PubTator cannot hold it: {reason}") from None
+    sizes = [(each.id, len(each.mentions), len(each.facts)) for each in (document, held)]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"{document.id}: PubTator cannot hold its identifier, or a line of it")
+    if not lossy:
+        facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
+        wanted = replace(document, facts=facts, ignored=(), sections=held.sections)
+        check_held(wanted, held, "PubTator")
 
 
 def _text_lines(document: Document) -> list[list[str]]:

@@ -26,7 +26,8 @@ def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
     """A row for each fact of documents in DocRED's form.
 
     Raises:
-        InputError: If the entities of a document are not numbered as in DocRED's form.
+        InputError: If the entities of a document are not numbered as in DocRED's form, or a fact names none
+            of them.
     """
     rows: list[dict[str, object]] = []
     for document in documents:
@@ -34,7 +35,10 @@ def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
         for entity in document.entities:
             if entity.id not in place:
                 raise InputError(f"{document.id}: entity '{entity.id}' has no place in a vertexSet")
-        for fact in document.facts:
+        for number, fact in enumerate(document.facts):
+            for key, identifier in (("head", fact.head), ("tail", fact.tail)):
+                if identifier not in place:
+                    raise InputError(f"{document.id}: facts[{number}].{key}: no mention has '{identifier}'")
             values = (document.id, place[fact.head], place[fact.tail], fact.relation, list(fact.evidence))
             rows.append(dict(zip(_KEYS, values, strict=True)))
     return rows
