@@ -220,7 +220,9 @@ def _training(settings: Mapping[str, Any], parts: Parts, num_parameters: int) ->
         if value is not None
     ]
     rows += [
-        (escape(name), escape(str(value))) for name, value in parts.environment.items() if value is not None
+        (escape(name), escape(str(value)))
+        for name, value in parts.environment.items()
+        if value is not None and not isinstance(value, Mapping)
     ]
     table = _table(("setting", "value"), rows)
     return f"{num_parameters:,} parameters. All settings are in `config.yaml`.\n\n{table}"

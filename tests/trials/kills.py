@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 
 from safetensors import safe_open
 
+from glre_pyg.checkpoint import CHECKPOINT
 from glre_pyg.corpora.formats import write_documents
 from glre_pyg.corpora.synthetic import SyntheticCorpus
 
@@ -48,11 +49,11 @@ TIMES = ("seconds", "documents_per_second")
 
 @dataclass(frozen=True)
 class Moment:
-    """When to kill: so many seconds after the beginning of a call of a function, or of the process.
+    """When to kill: so many seconds after the beginning of a call of a function, or of the run.
 
     Args:
         kind: One of :data:`PLACES`.
-        place: ``module:function``; None for the process.
+        place: ``module:function``; None for the run, which begins when its directory has a config.
         call: Which call of it, from 0.
         delay: Seconds.
     """
@@ -63,7 +64,7 @@ class Moment:
     delay: float
 
     def __str__(self) -> str:
-        at = f"call {self.call + 1} of {self.place}" if self.place else "the beginning"
+        at = f"call {self.call + 1} of {self.place}" if self.place else "the run has begun"
         return f"{1000 * self.delay:.0f} ms after {at}"
 
 
@@ -146,6 +147,8 @@ def killed(folder: Path, run: Path, cache: Path, moment: Moment, *more: str) -> 
         code, _ = finished(folder, options_of(run, cache, *more), KILL=at)
         return code == -signal.SIGKILL
     process = started(folder, options_of(run, cache, *more))
+    while not (run / "config.yaml").exists() and process.poll() is None:
+        time.sleep(0.001)
     time.sleep(moment.delay)
     process.kill()
     process.communicate()
@@ -156,12 +159,13 @@ def trial_of_kills(folder: Path, count: int, random: Random) -> int:
     """Kill runs, and say of each how it ended; give the failures."""
     undisturbed = {}
     for name, more in (("trained", []), ("frozen", ["encoder.module.trainable=false"])):
-        calls, begun = folder / f"{name}.json", time.perf_counter()
+        calls = folder / f"{name}.json"
         run, cache = folder / name, folder / f"{name}.cache"
         code, said = finished(folder, options_of(run, cache, *more), CALLS=str(calls))
         if code:
             sys.exit(said)
-        undisturbed[name] = (more, results(run), json.loads(calls.read_text()), time.perf_counter() - begun)
+        begun, ended = ((run / file).stat().st_mtime for file in ("config.yaml", "checksums.json"))
+        undisturbed[name] = (more, results(run), json.loads(calls.read_text()), ended - begun)
     failures, survived = 0, dict.fromkeys(PLACES, 0)
     planned = {
         name: moments(random, calls, seconds, count) for name, (_, _, calls, seconds) in undisturbed.items()
@@ -207,10 +211,14 @@ def trial_of_disks(folder: Path, count: int, random: Random) -> int:
     code, said = finished(folder, options_of(whole, cache))
     if code:
         sys.exit(said)
-    expected, needed = results(whole), sum(path.stat().st_size for path in whole.rglob("*")) // 1024
+    expected = results(whole)
+    needed, more = (
+        sum(path.stat().st_size for path in of.rglob("*")) // 1024 for of in (whole, whole / CHECKPOINT)
+    )
+    needed += more  # while a checkpoint takes the place of another, there are two
     failures = 0
     for number in range(count):
-        kib = random.randint(needed // 10, needed - needed // 10)
+        kib = random.randint(needed // 10, needed - needed // 20)
         copy = folder / f"copy {number}"
         with small_disk(folder / f"disk {number}", kib) as disk:
             code, said = finished(folder, options_of(disk / "run", cache))
