@@ -324,6 +324,18 @@ def test_a_row_that_ends_early_has_no_label(tmp_path):
     assert read_types(path) == ["other", ""]
 
 
+def test_cells_beyond_the_columns_are_empty_or_named(tmp_path):
+    path = labelled(tmp_path / "e.csv", "other")
+    whole = path.read_text()
+    row = ",".join(["d9", *["x"] * 9, "other", ""])
+    path.write_text(f"{whole}{row},,\n")
+    assert read_types(path) == ["other", "other"]
+    path.write_text(f"{whole}{row},more\n")
+    with pytest.raises(InputError) as error:
+        read_types(path)
+    assert str(error.value) == f"{path}: row 3: 13 cells for 11 columns"
+
+
 def test_an_unknown_label_is_named_with_its_row(tmp_path):
     path = labelled(tmp_path / "e.csv", "other", "logic")
     with pytest.raises(InputError) as error:

@@ -192,7 +192,19 @@ def test_errors_name_the_field(tmp_path, record, message):
     assert str(caught.value) == f"dev.json: document 1: {title}{message}"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1,]", "{}", "[]", '{"title": "a"}', "\x00"])
+def test_a_field_that_stands_twice_costs_its_document_alone(tmp_path):
+    """JSON's parser would take the last one, and nobody would know."""
+    text = json.dumps(MINIATURE).replace('"sent_id": 0', '"sent_id": 1, "sent_id": 0', 1)
+    told: list[InputError] = []
+    assert [found.id for found in read_docred(save(tmp_path, text), refused=told.append)] == ["Nothing"]
+    assert [str(error) for error in told] == [
+        "dev.json: document 0: Velorin Bridge: vertexSet[0][0]: field 'sent_id' stands twice"
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "9" * 5_000, "[1e400", "", "{", "[1,]", "{}", "[]", '{"title": "a"}', "\x00"]
+)
 def test_errors_in_files(tmp_path, content):
     with pytest.raises(InputError, match=r"^dev\.json: not (a )?JSON[^\n]+$"):
         list(read_docred(save(tmp_path, content)))

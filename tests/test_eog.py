@@ -71,6 +71,11 @@ def test_miniature(tmp_path):
     assert [entity.id for entity in document.entities] == ["C2", "C1", "D1", "D2"]  # in that of the text
 
 
+def test_a_byte_order_mark_is_no_part_of_the_identifier(tmp_path):
+    marked = list(read_eog(save(tmp_path, b"\xef\xbb\xbf" + line().encode())))
+    assert marked == list(read_eog(save(tmp_path, line())))
+
+
 def test_relation_and_types_are_the_files(tmp_path):
     text = line().replace("1:CID:2", "1:GDA:2").replace("Chemical", "Gene")
     (document,) = read_eog(save(tmp_path, text))

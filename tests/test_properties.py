@@ -202,6 +202,20 @@ def test_no_document_has_half_of_a_surrogate_pair(field):
     assert line.endswith(f": {field}: half of a surrogate pair is in it")
 
 
+@pytest.mark.parametrize(
+    ("words", "ids", "names", "message"),
+    [
+        (((0, 1), (2, 3)), ("1", "2"), ("a",), "mention 'a' at 0 has 2 identifiers and 1 names"),
+        (((0, 1), (2, 4)), ("1",), (), "words overlap, are out of order or outside the text"),
+        (((-1, 1), (2, 3)), ("1",), (), "words overlap, are out of order or outside the text"),
+        (((0, 2), (1, 3)), ("1",), (), "words overlap, are out of order or outside the text"),
+    ],
+)
+def test_what_is_no_document(words, ids, names, message):
+    with pytest.raises(InputError, match=f"^d: {message}$"):
+        Document("d", "a b", words, (Sentence(0, 2),), (Mention(0, 1, "T", ids, names),))
+
+
 # Each form gives back what it took
 
 
@@ -311,7 +325,7 @@ def test_what_a_form_has_held_it_holds_whole(tmp_path_factory, form, document):
     assert list(read_documents(again, form)) == once
 
 
-@pytest.mark.parametrize(("source", "target"), product(WRITTEN, WRITTEN))
+@pytest.mark.parametrize(("source", "target"), list(product(WRITTEN, WRITTEN)))
 @FEW
 @given(st.lists(like_pubtator() | documents(), min_size=1, max_size=2))
 def test_converting_loses_nothing_or_refuses(tmp_path_factory, source, target, written):

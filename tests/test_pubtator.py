@@ -205,6 +205,14 @@ def test_one_document_at_a_time(tmp_path):
         ("A b", Mention(0, 1, "T", ("1|2",)), None, r"an identifier of mention 'A' holds '\|'"),
         ("A b", Mention(0, 1, "T", ("1",), ("a|b",)), None, "has not one name a part"),
         ("A b", Mention(0, 1, "T", ("1",)), Fact("1", "5", "1"), "cannot hold relation '5'"),
+        ("A b", Mention(0, 1, "T", ("-1",)), None, r"cannot hold mentions\[0\].ids: \('-1',\) would be read"),
+        (
+            "A b",
+            Mention(0, 1, "T", ("-1",)),
+            Fact("-1", "r", "-1"),
+            "cannot hold it: no mention has head '-1'",
+        ),
+        ("A b", Mention(0, 1, "T", ("1",)), Fact("2", "r", "1"), "cannot hold it: no mention has head '2'"),
     ],
 )
 def test_what_the_format_cannot_hold(text, mention, fact, message):

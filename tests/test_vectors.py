@@ -53,6 +53,7 @@ FORMATS = {
     "word2vec text": _header(TABLE) + lines(WORDS, TABLE),
     "word2vec text with spaces at line ends": _header(TABLE) + lines(WORDS, TABLE, end=" \n"),
     "word2vec text from Windows": _header(TABLE) + lines(WORDS, TABLE, end="\r\n"),
+    "a byte order mark before word2vec text": b"\xef\xbb\xbf" + _header(TABLE) + lines(WORDS, TABLE),
     "word2vec binary": binary(WORDS, TABLE, newline=False),
     "word2vec binary with line breaks": binary(WORDS, TABLE, newline=True),
 }
@@ -123,6 +124,14 @@ def test_binary_files_may_hold_any_bytes(tmp_path, words, width, data):
         (_header(TABLE) + lines(WORDS[:5], TABLE[:5]), "vectors: cut short, 5 of 7 vectors"),
         (binary(WORDS, TABLE, newline=False)[:-3], "vectors: cut short, 6 of 7 vectors"),
         (binary(WORDS, TABLE, newline=True)[:60], "vectors: cut short, 2 of 7 vectors"),
+        (binary(WORDS, TABLE, newline=False) + b"x", "vectors: it goes on after 7 vectors"),
+        (
+            b"2 4\na " + b"x" * 16 + b"b\nc " + b"x" * 16,
+            "vectors: neither text nor binary, a line breaks in word 2",
+        ),
+        (b"3 0\n", "vectors:1: not a number of vectors and their width"),
+        (b"9" * 5_000 + b" 2\n", "vectors:1: not a number of vectors and their width"),
+        (b"3 " + b"9" * 30 + b"\n", "vectors:1: not a number of vectors and their width"),
         (b"<html>\n<body>not found</body>\n", "vectors:1: not a word and"),
         (b"\n\n", "no word vectors in the file"),
         (lines(WORDS, np.where(TABLE == 0.5, np.nan, TABLE)), "the vector of '1999' is not finite"),
