@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -16,7 +17,7 @@ from glre_pyg.corpora.submission import check_submission, submission_rows, write
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, InputError, printable
+from glre_pyg.document import Document, InputError, Refused, printable
 from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
@@ -28,6 +29,7 @@ from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types,
 from glre_pyg.outputs import Output
 from glre_pyg.pretrained import folder_of
 from glre_pyg.runs import Run, best_device, load, report
+from glre_pyg.skipping import is_strict, read_all
 
 
 def evaluate(config: DictConfig) -> dict[str, object]:
@@ -56,9 +58,8 @@ def submit(config: DictConfig) -> None:
     output = _output(config.output)
     run = load_run(config)
     corpus: Corpus = instantiate(run.config.dataset)
-    corpus.cache = Cache.of(config.cache)
-    read = corpus.prepare(corpus.read(Path(config.input))) if config.input else corpus.documents("test")
-    documents = list(read)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
+    documents = _read(corpus, config.input) if config.input else corpus.documents("test")
     bar = tqdm(documents, unit=" documents", disable=None)
     rows = submission_rows(RelationExtractor(run).stream(bar, chunk=_chunk(config.chunk)))
     check_submission(rows, documents, PROPERTIES)
@@ -155,13 +156,21 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
             raise InputError(f"dataset.{name}: split is {config.split}, and the corpus has no such setting")
         run.config.dataset[name] = value
     corpus: Corpus = instantiate(run.config.dataset)
-    corpus.cache = Cache.of(config.cache)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
     file = config.dataset[config.split]
     if not file and not corpus.is_labelled(config.split):
         raise InputError(f"split: the facts of {corpus.name} {config.split} are not known")
-    own = corpus.prepare(corpus.read(Path(file))) if file else corpus.documents(config.split)
-    documents = list(own)
+    documents = _read(corpus, file) if file else corpus.documents(config.split)
     return run, corpus, documents, run.score(documents, progress=config.split)
+
+
+def _read(corpus: Corpus, file: str) -> list[Document]:
+    """The documents of a file, as the protocol has them."""
+
+    def read(refused: Refused) -> Iterable[Document]:
+        return corpus.prepare(corpus.read(Path(file), refused=refused))
+
+    return read_all(read, file, strict=corpus.strict)[0]
 
 
 def predict(config: DictConfig) -> None:
@@ -187,7 +196,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         InputError: If no split of the corpus can be read.
     """
     corpus: Corpus = instantiate(config.dataset)
-    corpus.cache = Cache.of(config.cache)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.get("strict", True))
     rows: dict[str, dict[str, int | None]] = {}
     unread: list[str] = []
     order: list[str] = []

@@ -11,16 +11,20 @@ def main(config: DictConfig) -> None:
     from pathlib import Path
 
     from glre_pyg.corpora.conversion import convert
+    from glre_pyg.skipping import Skipping, is_strict
 
+    refused = Skipping(is_strict(config.strict))
     written = convert(
         Path(config.input),
         Path(config.output),
         source_form=config.input_form,
         target_form=config.output_form,
         lossy=config.lossy,
+        refused=None if refused.strict else refused,
     )
     counts = f"{written.documents} documents, {written.mentions} mentions, {written.facts} facts"
-    print(f"{config.output}: {counts}")
+    skipped = f"; {refused.count} documents with an error are left out" if refused.count else ""
+    print(f"{config.output}: {counts}{skipped}")
 
 
 if __name__ == "__main__":

@@ -59,11 +59,12 @@ from glre_pyg.runs import (
     report,
     write_parts,
 )
+from glre_pyg.skipping import is_strict
 from glre_pyg.training import Settings, fit, parameter_groups
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
 AUTO = "auto"
-_APART = ("memory", "cache", "training.resume")  # settings that may differ when a run goes on
+_APART = ("memory", "cache", "strict", "training.resume")  # settings that may differ when a run goes on
 
 
 def train(config: DictConfig, folder: Path) -> Run:
@@ -149,7 +150,7 @@ class Experiment:
         self.cache = Cache.of(config.get("cache"))
         self.store = None if self.cache is None else FeatureStore(self.cache)
         self.corpus: Corpus = instantiate(config.dataset)
-        self.corpus.cache = self.cache
+        self.corpus.cache, self.corpus.strict = self.cache, is_strict(config.get("strict", True))
         self.labels = self.corpus.labels
         self.choose = instantiate(config.thresholds.choose)
         self.source = "dev"
@@ -215,6 +216,11 @@ class Experiment:
             ignored=sha256_of(self.known.source) if self.known else None,
             setting=self._setting(),
             threshold=self.source,
+            skipped={
+                split: self.corpus.skipped[path]
+                for split, path in self.corpus.files().items()
+                if path in self.corpus.skipped
+            },
         )
 
     def _setting(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from glre_pyg import processes
 from glre_pyg.cache import contents_of, key_of
 from glre_pyg.datasets import Corpus
-from glre_pyg.document import Document, Fact, InputError
+from glre_pyg.document import Document, Fact, InputError, printable
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extractor import RelationExtractor
 from glre_pyg.features import weights_key
@@ -30,6 +29,7 @@ from glre_pyg.outputs import Output
 from glre_pyg.page.page import write_page
 from glre_pyg.reasons import PredictedFact
 from glre_pyg.runs import Run
+from glre_pyg.skipping import Skipping
 
 Found = tuple[Document, tuple[PredictedFact, ...]]
 """A document as it is, and what is found in it."""
@@ -98,22 +98,6 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
 
 
 @dataclass
-class _Errors:
-    """Counts errors, and says each in a line, or raises the first."""
-
-    strict: bool
-    count: int = 0
-    is_silent: bool = False
-
-    def __call__(self, error: InputError) -> None:
-        if self.strict:
-            raise error
-        self.count += 1
-        if not self.is_silent:
-            tqdm.write(f"error: {error}", file=sys.stderr)
-
-
-@dataclass
 class _Types:
     """Leaves out mentions of types that a run does not know, which it could say nothing of."""
 
@@ -132,11 +116,11 @@ class _Types:
                 document = replace(document, mentions=kept, facts=facts)
             yield document
 
-    def report(self, errors: _Errors) -> None:
+    def report(self, errors: Skipping) -> None:
         """Say what was left out; it is an error if that is all there was."""
         if not self.left:
             return
-        left = ", ".join(f"{count} {name}" for name, count in self.left.most_common())
+        left = ", ".join(f"{count} {printable(name)}" for name, count in self.left.most_common())
         line = (
             f"mentions of types that the run does not know ({', '.join(self.of_run)}) were left out: {left}"
         )
@@ -158,7 +142,7 @@ class _Work:
         self.run, self.config, self.output = run, config, output
         self.corpus: Corpus = instantiate(run.config.dataset)
         self.extractor = RelationExtractor(run)
-        self.refused, self.failed = _Errors(config.strict), _Errors(config.strict)
+        self.refused, self.failed = Skipping(config.strict), Skipping(config.strict)
         self.types = _Types(run.labels.types)
         self.read, self.documents, self.facts = 0, 0, 0
         self.started, self.before = perf_counter(), 0

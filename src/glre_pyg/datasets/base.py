@@ -17,6 +17,7 @@ from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.document import Document, InputError, Refused
 from glre_pyg.evaluation.known import NamedFacts
 from glre_pyg.graph import Labels
+from glre_pyg.skipping import read_all
 
 Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.tables.COLUMNS`."""
@@ -35,6 +36,8 @@ class Corpus(Protocol):
         source: Where they are published.
         labels: What its graphs mean.
         cache: Where documents are kept once they are read; None for nowhere.
+        strict: Whether a document with an error ends the reading; else it is left out.
+        skipped: How many documents of each file were left out.
         pubtator: The form that PubTator has in it; see :mod:`glre_pyg.corpora.formats`.
         local_ids: Whether an identifier of an entity means something in its document only.
     """
@@ -47,6 +50,8 @@ class Corpus(Protocol):
     source: str
     labels: Labels
     cache: Cache | None
+    strict: bool
+    skipped: Mapping[Path, int]
 
     def documents(self, split: str) -> list[Document]:
         """Documents of ``"train"``, ``"dev"`` or ``"test"``, as the protocol has them."""
@@ -103,6 +108,8 @@ class FileCorpus:
     test: str | None
     dev_from_train: int
     cache: Cache | None = field(default=None, init=False, repr=False)
+    strict: bool = field(default=True, init=False, repr=False)
+    skipped: dict[Path, int] = field(default_factory=dict, init=False, repr=False)
     _whole: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
 
     name: ClassVar[str]
@@ -172,10 +179,21 @@ class FileCorpus:
         return None
 
     def _made(self, path: Path) -> list[Document]:
-        return list(self.prepare(self.read(path)))
+        def read(refused: Refused) -> Iterable[Document]:
+            return self.prepare(self.read(path, refused=refused))
+
+        documents, skipped = read_all(read, path.name, strict=self.strict)
+        if skipped:
+            self.skipped[path] = skipped
+        return documents
 
     def _key(self, path: Path) -> str | None:
-        """What the documents of a file follow from; None if it, or the source of the class, is missing."""
+        """What the documents of a file follow from; None if it, or the source of the class, is missing.
+
+        None, too, if some may be skipped: nobody is told of them where documents come out of the cache.
+        """
+        if not self.strict:
+            return None
         code = [getattr(sys.modules[kind.__module__], "__file__", None) for kind in type(self).__mro__[:-1]]
         if not path.exists() or not all(code):
             return None

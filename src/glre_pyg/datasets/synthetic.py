@@ -31,6 +31,8 @@ class Synthetic:
     local_ids: ClassVar[bool] = False
     source = ""
     cache: Cache | None = None  # it takes no longer to generate documents than to read them
+    strict = True
+    skipped: ClassVar[Mapping[Path, int]] = {}
 
     def __init__(self, *, corpus: SyntheticCorpus, sizes: Mapping[str, int], name: str) -> None:
         self.corpus, self.sizes, self.name = corpus, sizes, name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Protocol:
         ignored: Checksum of the file whose facts Ign F1 leaves out; None where there is no such score.
         setting: ``"train"``, or ``"train+dev"``: what the model was trained on.
         threshold: Where the threshold is from.
+        skipped: Documents with an error that were left out, by split.
     """
 
     corpus: str
@@ -27,6 +28,7 @@ class Protocol:
     ignored: str | None
     setting: str
     threshold: str
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def differences(self, other: Protocol) -> list[str]:
         """Names of the fields in which two protocols differ."""
@@ -36,7 +38,9 @@ class Protocol:
     def __str__(self) -> str:
         files = ", ".join(f"{split} {sha256[:8]}" for split, sha256 in self.files.items())
         ignored = f"; Ign without the facts of {self.ignored[:8]}" if self.ignored else ""
+        skipped = ", ".join(f"{count} of {split}" for split, count in self.skipped.items())
         return (
             f"{self.corpus} ({files or 'generated'}), {self.pairs}, trained on {self.setting}, "
             f"dev: {self.dev}, threshold: {self.threshold}{ignored}"
+            f"{f'; skipped: {skipped}' if skipped else ''}"
         )

@@ -17,6 +17,7 @@ SEEDS_AND_PLACES = (
     "cases",
     "cache",
     "memory",
+    "strict",
     "seed",
     "training.seed",
     "training.resume",

@@ -160,13 +160,15 @@ def _config(folder: Path) -> Mapping[str, Any]:
 def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
     found = scores.get("protocol")
     names = {field.name for field in fields(Protocol)}
+    if isinstance(found, dict):
+        found = {"skipped": {}, **found}  # which older runs did not have
     if not isinstance(found, dict) or set(found) != names:
         missing = sorted(names - set(found)) if isinstance(found, dict) else sorted(names)
         raise InputError(
             f"{folder / SCORES}: protocol: not known in full, so the run stands in no table "
             f"(missing: {', '.join(missing) or 'none, but there are other fields'})"
         )
-    texts = {name: value for name, value in found.items() if name not in ("files", "ignored")}
+    texts = {name: value for name, value in found.items() if name not in ("files", "ignored", "skipped")}
     if found["ignored"] is not None:
         texts["ignored"] = found["ignored"]
     files = found["files"]
@@ -174,6 +176,10 @@ def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
         isinstance(of, str) for of in (*texts.values(), *files.values())
     ):
         raise InputError(f"{folder / SCORES}: protocol: not made of texts")
+    if not isinstance(found["skipped"], dict) or not all(
+        isinstance(of, int) for of in found["skipped"].values()
+    ):
+        raise InputError(f"{folder / SCORES}: protocol: skipped: not numbers by split")
     return Protocol(**found)
 
 
