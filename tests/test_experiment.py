@@ -9,9 +9,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 import glre_pyg.experiment
+import glre_pyg.training
 from glre_pyg.config import config_dir
 from glre_pyg.corpora.jsonl import write_jsonl
 from glre_pyg.corpora.synthetic import SyntheticCorpus
@@ -204,3 +206,81 @@ def test_a_run_refuses_to_begin_with_another_model(corpus, tmp_path, change, rea
 def test_dev_comes_from_one_place(corpus):
     with pytest.raises(InstantiationException, match=r"dataset\.dev_from_train: dev has a file of its own"):
         instantiate(composed(*corpus, "dataset.dev_from_train=3").dataset)
+
+
+# Going on with what is in the folder
+
+
+AUTO = "training.resume=auto"
+
+
+def small(*overrides):
+    sizes = ("dataset.sizes.train=12", "dataset.sizes.dev=6", "dataset.sizes.test=6")
+    return composed("cache=false", *sizes, *overrides)
+
+
+def test_a_run_is_not_written_over(tmp_path):
+    train(small("training.epochs=1"), tmp_path / "run")
+    before = (tmp_path / "run/scores.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"has a run in it: training.resume=auto goes on with it, and another "
+    ):
+        train(small("training.epochs=1", "seed=1"), tmp_path / "run")
+    assert (tmp_path / "run/scores.json").read_bytes() == before
+
+
+def test_auto_begins_goes_on_and_leaves_alone(tmp_path, monkeypatch, capsys):
+    whole = train(small(AUTO), tmp_path / "whole")
+    assert not OmegaConf.load(tmp_path / "whole/config.yaml").training.resume
+    with monkeypatch.context() as patch:
+        patch.setattr(glre_pyg.training, "_report", _stops_at(3, glre_pyg.training._report))
+        with pytest.raises(KeyboardInterrupt):
+            train(small(AUTO), tmp_path / "stopped")
+    capsys.readouterr()
+    train(small(AUTO), tmp_path / "stopped")
+    said = capsys.readouterr().out
+    assert "epoch   3" in said
+    assert "epoch   2" not in said
+    for name in ("model.safetensors", "scores.json", "predictions_test.jsonl"):
+        assert (tmp_path / "stopped" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").rglob("*")}
+    again = train(small(AUTO), tmp_path / "whole")
+    assert capsys.readouterr().out == f"{tmp_path / 'whole'}: was finished before, and is left as it is\n"
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").rglob("*")}
+    assert again.threshold == whole.threshold
+
+
+def _stops_at(call, function):
+    calls = []
+
+    def stopping(*args):
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return function(*args)
+
+    return stopping
+
+
+@pytest.mark.parametrize("change", ["seed=1", "training.epochs=2", "layer/local=none"])
+def test_auto_does_not_go_on_with_another_run(tmp_path, change):
+    train(small("training.epochs=1"), tmp_path / "run")
+    with pytest.raises(InputError, match=r"has a run with another .*: name another hydra.run.dir"):
+        train(small("training.epochs=1", AUTO, change), tmp_path / "run")
+
+
+def test_auto_takes_other_means(tmp_path):
+    train(small("training.epochs=1"), tmp_path / "run")
+    train(small("training.epochs=1", AUTO, "memory=4"), tmp_path / "run")
+
+
+def test_a_folder_of_a_run_that_never_began_is_begun(tmp_path):
+    """What lies there of another is not gone on with."""
+    train(small("training.epochs=1", "seed=1"), tmp_path / "run")
+    (tmp_path / "run/config.yaml").unlink()
+    train(small("training.epochs=1", AUTO), tmp_path / "run")
+    train(small("training.epochs=1"), tmp_path / "fresh")
+    name = "model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
+    assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 1

@@ -1,6 +1,8 @@
 """The trials that are commands of their own, in ``tests/trials``."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +38,40 @@ def test_training_takes_no_more_memory_after_2000_steps():
     done = run("memory", "--steps", "2000")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.fullmatch(r"step 200: .* MiB \(median .*\), step 2000: .* times as much .*\n", done.stdout)
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does():
+    done = run("processes", "--counts", "1", "2", "--parts", "training", "use")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:3] for line in lines if line[:3] in ("yes", "NO ")] == ["yes"] * 12
+    assert lines[-1] == "all as it should be"
+
+
+@pytest.mark.trial
+def test_processes_caches_and_sweeps():
+    done = run("processes")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.trial
+def test_kills():
+    done = run("kills", "--kills", "20")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 of 20 kills survived" in done.stdout
+
+
+@pytest.mark.trial
+def test_full_disks():
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("a small disk can be mounted by root alone")
+    done = run("kills", "--kills", "0", "--disks", "6")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 of 6 full disks" in done.stdout
+
+
+@pytest.mark.trial
+def test_a_long_stream():
+    done = run("stream", "--documents", "20000", "--kills", "3")
+    assert done.returncode == 0, done.stdout + done.stderr

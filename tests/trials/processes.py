@@ -194,15 +194,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4], help="processes (1 2 4)")
+    parts = ("training", "use", "cache", "sweep")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what is looked at (all)")
     options = parser.parse_args()
     failures = Failures()
     with TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        compare_training(folder, options.counts, failures)
-        compare_use(folder, options.counts, failures)
-        share_a_cache(folder, failures)
-        sweep(folder, failures)
+        if {"training", "use"} & {*options.parts}:
+            compare_training(folder, options.counts, failures)
+        if "use" in options.parts:
+            compare_use(folder, options.counts, failures)
+        if "cache" in options.parts:
+            share_a_cache(folder, failures)
+        if "sweep" in options.parts:
+            sweep(folder, failures)
     print("all as it should be" if not failures else f"{len(failures)} not as it should be")
     sys.exit(len(failures) > 0)
 
