@@ -334,4 +334,5 @@ def finish(run: Run, folder: Path) -> None:
 
 def best_device() -> torch.device:
     """The device that Accelerate would train on."""
+    processes.state()  # before Accelerate looks for processes itself, which it does on GPUs alone
     return Accelerator().device
