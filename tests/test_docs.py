@@ -48,6 +48,8 @@ EVERYTHING = [*PAGES, ROOT / "README.md"]
 NOT_RUN = {
     ". .venv/": "chooses the environment that the tests run in",
     "python benchmarks/": "takes minutes; test_benchmarks runs them",
+    "python tests/trials/": "takes minutes; test_trials and test_mutants run them",
+    "torchrun": "starts processes; test_trials does so with two",
     "python docs/": "draws a picture of the README anew; test_draw draws",
     "mentions=gliner": "needs a model of the hub; test_mentions has one that does not",
 }

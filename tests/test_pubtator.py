@@ -241,3 +241,23 @@ def test_corpora_byte_for_byte(tmp_path, name, options, mentions, unlinked):
     assert sum(not mention.ids for document in read for mention in document.mentions) == unlinked
     write_pubtator(read, tmp_path / "copy", **options)
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+
+def test_facts_of_the_pooled_entity_are_left_out_where_loss_is_allowed():
+    """BRAN's protocol has mentions without identifier as one entity, "-1", of which a model may find facts."""
+    document = Document(
+        id="1",
+        text="Velorin caused rash",
+        words=((0, 7), (8, 14), (15, 19)),
+        sentences=(Sentence(0, 3),),
+        mentions=(Mention(0, 7, "Chemical", ("-1",)), Mention(15, 19, "Disease", ("D1",))),
+        facts=(Fact("-1", "CID", "D1"), Fact("D1", "CID", "D1")),
+    )
+    with pytest.raises(InputError, match=r"^1: PubTator cannot hold it: no mention has head '-1'"):
+        format_pubtator(document)
+    assert format_pubtator(document, lossy=True).splitlines()[1:] == [
+        "1\t0\t7\tVelorin\tChemical\t-1",
+        "1\t15\t19\trash\tDisease\tD1",
+        "1\tCID\tD1\tD1",
+        "",
+    ]

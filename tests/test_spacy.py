@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zlib
 from dataclasses import replace
 from importlib.metadata import entry_points
 
@@ -554,3 +555,11 @@ def test_spacy_finds_the_component_by_itself(model, tmp_path):
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_a_file_that_unpacks_without_end_is_refused(tmp_path):
+    """A zip bomb: 200 MB of zeros in 200 kB."""
+    (tmp_path / "a.spacy").write_bytes(zlib.compress(bytes(200_000_000), 9))
+    assert (tmp_path / "a.spacy").stat().st_size < 400_000
+    with pytest.raises(InputError, match=r"^a.spacy: not a DocBin of spaCy: .*more than 100 times its size$"):
+        list(read_spacy(tmp_path / "a.spacy"))

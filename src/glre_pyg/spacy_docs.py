@@ -27,6 +27,7 @@ are ``doc._.relations``; see :mod:`glre_pyg.spacy_relations`.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -59,6 +60,8 @@ _OURS = "glre_pyg"
 _ATTRIBUTES = ("ENT_IOB", "ENT_TYPE", "ENT_KB_ID", "SENT_START")
 _NIL = "NIL"  # what spaCy's entity linker says of what it does not know
 _SHOWN = 80  # characters
+_UNPACKED = 100  # times its size that a file may become; text becomes some ten
+_CHUNK = 1 << 24  # bytes
 
 
 def write_spacy(
@@ -104,7 +107,9 @@ def read_spacy(
     name = Path(path).name
     try:
         with opened(path) as file:
-            bin_ = spacy.tokens.DocBin().from_bytes(file.read())
+            raw = file.read()
+        _check_size(raw)
+        bin_ = spacy.tokens.DocBin().from_bytes(raw)
         vocab = spacy.vocab.Vocab(strings=bin_.strings)
     except InputError:
         raise
@@ -113,6 +118,17 @@ def read_spacy(
     yield from documents_at(
         name, (_place(bin_, number, vocab, types) for number in range(len(bin_))), refused
     )
+
+
+def _check_size(raw: bytes) -> None:
+    """Refuse what would be unpacked to more than documents are, before memory is taken for it."""
+    unpacking, most = zlib.decompressobj(), _UNPACKED * len(raw) + _CHUNK
+    part, size = unpacking.decompress(raw, _CHUNK), 0
+    while part:
+        size += len(part)
+        if size > most:
+            raise ValueError(f"it unpacks to more than {_UNPACKED} times its size")
+        part = unpacking.decompress(unpacking.unconsumed_tail, _CHUNK)
 
 
 def _place(bin_: DocBin, number: int, vocab: Vocab, types: Mapping[str, str] | None) -> Place:

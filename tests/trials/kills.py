@@ -18,10 +18,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from shutil import copytree
+from shutil import copytree, rmtree
 from tempfile import TemporaryDirectory
 
 from safetensors import safe_open
@@ -175,7 +175,10 @@ def trial_of_kills(folder: Path, count: int, random: Random) -> int:
         more, expected, _, _ = undisturbed[name]
         moment = next(planned[name])
         run, cache = folder / f"run {number}", folder / f"cache {number}"
-        was_killed = killed(folder, run, cache, moment, *more)
+        while not killed(folder, run, cache, moment, *more):  # it was over before
+            moment = replace(moment, delay=moment.delay / 2)
+            for left in (run, cache):
+                rmtree(left, ignore_errors=True)
         halves = broken(run, cache)
         had = "a checkpoint" if (run / "checkpoint").exists() else "a config" if run.exists() else "nothing"
         code, said = finished(folder, options_of(run, cache, *more))
@@ -187,8 +190,7 @@ def trial_of_kills(folder: Path, count: int, random: Random) -> int:
         outcome = (
             "the same" if is_good else f"FAILED: {[str(half) for half in halves]} {differing} {said[-300:]}"
         )
-        late = "" if was_killed else " (too late, it was over)"
-        print(f"{number + 1}: {name}, {moment.kind}, {moment}{late}: left {had}; {outcome}", flush=True)
+        print(f"{number + 1}: {name}, {moment.kind}, {moment}: left {had}; {outcome}", flush=True)
     kinds = ", ".join(f"{number} {kind}" for kind, number in survived.items() if number)
     print(f"{sum(survived.values())} of {count} kills survived bit for bit: {kinds}")
     return failures

@@ -219,13 +219,16 @@ def format_pubtator(
     Args:
         document: The document.
         id_separator, unlinked: See :func:`read_pubtator`.
-        lossy: Write a space for each line break and Tab of the text, which the format has no place for.
+        lossy: Write a space for each line break and Tab of the text, and leave out facts of an entity that
+            stands for mentions without identifier (BRAN's ``"-1"``): the format has no place for them.
 
     Raises:
         InputError: If the format cannot hold the document.
     """
     if lossy:
-        document = replace(document, text=re.sub(r"[\t\r\n]", " ", document.text))
+        nobody = {unlinked, *_UNLINKED}
+        facts = tuple(fact for fact in document.facts if not nobody & {fact.head, fact.tail})
+        document = replace(document, text=re.sub(r"[\t\r\n]", " ", document.text), facts=facts)
     lines = _text_lines(document)
     for mention in document.mentions:
         name = document.text[mention.start : mention.end]
