@@ -171,6 +171,7 @@ def test_a_state_that_is_no_state_is_one_line(saved):
     folder, _ = saved
     place = folder / CHECKPOINT
     for content in (
+        "{}",
         '{"state": {"map": [["format", 1]]}}',
         '{"state": 3}',
         '{"state": {"map": [], "list": []}}',
@@ -204,7 +205,9 @@ def small_files():
 
 def test_a_full_disk_leaves_the_last_checkpoint(saved, small_files):
     folder, losses = saved
-    with pytest.raises(WriteError, match=rf"^{folder / CHECKPOINT}\.part/{WEIGHTS}: cannot be written: .*large"):
+    with pytest.raises(
+        WriteError, match=rf"^{folder / CHECKPOINT}\.part/{WEIGHTS}: cannot be written: .*large"
+    ):
         Checkpoint(folder, nn.Linear(100, 100), {}, RUN).save()
     assert {path.name for path in folder.iterdir()} == {CHECKPOINT, WEIGHTS}
     _, model, parts = restored(folder)

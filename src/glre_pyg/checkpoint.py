@@ -102,9 +102,9 @@ class Checkpoint:
         if not (place / CHECKSUMS).is_file():
             raise InputError(f"{place}: without {CHECKSUMS}, so not a checkpoint of this version: begin anew")
         verify_files(place, _files(place))
-        saved = read_object(place / STATE)["state"]
+        saved = read_object(place / STATE)
         try:
-            state: dict[str, Any] = _unpacked(saved, load_file(place / TENSORS))
+            state: dict[str, Any] = _unpacked(saved["state"], load_file(place / TENSORS))
             self._check(place, state)
             load_model(self.model, place / WEIGHTS)
             for name, part in self.parts.items():

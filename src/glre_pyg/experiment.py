@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch_geometric
@@ -61,6 +61,8 @@ from glre_pyg.runs import (
 )
 from glre_pyg.skipping import is_strict
 from glre_pyg.training import Settings, fit, parameter_groups
+
+_T = TypeVar("_T")
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
 AUTO = "auto"
@@ -226,8 +228,8 @@ class Experiment:
     def _setting(self) -> str:
         if not self.config.start:
             return self.config.setting
-        before = read_scores(folder_of(self.config.start))["protocol"]
-        return f"{self.config.setting}, after {before['corpus']} ({before['setting']})"
+        before = _of_scores(folder_of(self.config.start), "protocol", dict)
+        return f"{self.config.setting}, after {before.get('corpus')} ({before.get('setting')})"
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
         return Run(
@@ -376,17 +378,18 @@ class Experiment:
         if not isinstance(fixed_by, str):
             raise InputError("fixed_by: setting=train+dev needs a run of setting=train, or a number of folds")
         chosen = folder_of(fixed_by)
-        config, scores = read_config(chosen), read_scores(chosen)
-        if config.setting != TRAIN:
+        config = read_config(chosen)
+        if config.get("setting") != TRAIN:
             raise InputError(f"fixed_by: {fixed_by} was not trained with setting={TRAIN}")
         ours = _comparable(self.config, asdict(self.protocol()))
-        theirs = _comparable(config, scores["protocol"])
+        theirs = _comparable(config, _of_scores(chosen, "protocol", dict))
         for name in sorted(ours.keys() | theirs.keys()):
             if ours.get(name) != theirs.get(name):
                 raise InputError(f"fixed_by: {fixed_by} has another {name}")
         self.source = "a run trained on train alone"
-        threshold = read_threshold(scores["threshold"], self.labels.relations, chosen / SCORES)
-        return scores["best_epoch"], threshold
+        saved = read_scores(chosen).get("threshold")
+        threshold = read_threshold(saved, self.labels.relations, chosen / SCORES)
+        return _of_scores(chosen, "best_epoch", int), threshold
 
     def _cross_validated(self, folds: int) -> tuple[int, Threshold]:
         """The epoch whose predictions on held-out folds are the best together, and their threshold."""
@@ -449,6 +452,14 @@ class Experiment:
             f"{pairs:,} pairs), {len(dev_graphs)} for dev; encoder {self.config.encoder.name}, "
             f"{sum(p.numel() for p in parameters):,} trainable parameters"
         )
+
+
+def _of_scores(folder: Path, name: str, kind: type[_T]) -> _T:
+    """What the scores of a run have under a name."""
+    found = read_scores(folder).get(name)
+    if not isinstance(found, kind):
+        raise InputError(f"{folder / SCORES}: {name}: is missing, or of another kind")
+    return found
 
 
 def _check_names(documents: Sequence[Document]) -> None:
