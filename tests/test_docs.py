@@ -273,6 +273,8 @@ class Shell:
             if "dataset=redocred" in words:
                 meant["dataset.train=FILE"] = "dataset.train=FILE.json"
             words = smaller([meant.get(word, word) for word in words])
+            if "hydra.run.dir=runs/cdr" in words:  # furnished for those who begin below this command
+                shutil.rmtree(self.folder / "runs/cdr")
         for word in words:
             if module == "glre_pyg.errors" and word.startswith("labels="):
                 _label(self.folder / word.removeprefix("labels="))
@@ -316,7 +318,7 @@ def _label(table: Path) -> None:
 def is_not_run(words: list[str]) -> bool:
     """Whether a command is one that is not run; what it names has to be there."""
     if words[0] == "make":
-        targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
     elif words[:2] == ["pip", "install"]:
         extras = re.findall(r"\[([\w,]+)\]", shlex.join(words))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -21,6 +22,7 @@ from glre_pyg.files import (
     sync,
     whole_folder,
     write_json,
+    write_new,
     write_text,
 )
 
@@ -304,3 +306,40 @@ def test_a_part_that_cannot_be_removed_hides_no_error(tmp_path, monkeypatch):
         part.mkdir()  # which unlink does not remove
         raise OSError(errno.EIO, "broken")
     assert not (tmp_path / "file").exists()
+
+
+# A file that is not there yet
+
+
+def test_of_many_that_begin_at_once_one_succeeds(tmp_path):
+    def begin(number):
+        try:
+            write_new(f"{number}", tmp_path / "file")
+        except FileExistsError:
+            return None
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [number for number in pool.map(begin, range(40)) if number is not None]
+    assert len(won) == 1
+    assert (tmp_path / "file").read_text() == f"{won[0]}"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_there_stays(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    write_new("one", tmp_path / "file")
+    with pytest.raises(FileExistsError):
+        write_new("two", tmp_path / "file")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "one"
+
+
+def no_links(*_):
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_a_new_file_that_cannot_be_written_is_one_line(tmp_path):
+    with pytest.raises(WriteError, match=r"missing/file: cannot be written: No such file or directory$"):
+        write_new("one", tmp_path / "missing" / "file")

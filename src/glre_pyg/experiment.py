@@ -34,7 +34,7 @@ from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold, saved_threshold
 from glre_pyg.features import FeatureStore
-from glre_pyg.files import write_json, write_text
+from glre_pyg.files import write_json, write_new
 from glre_pyg.folds import HeldOut, Keep, best_epoch, keep_probabilities, split_into
 from glre_pyg.graph import DocumentGraph
 from glre_pyg.graph_store import graphs_key, kept_graphs
@@ -98,17 +98,23 @@ def train(config: DictConfig, folder: Path) -> Run:
         config.update(means)
         config.training.resume = str(folder)
     else:
-        if processes.from_first(is_begun(folder)):
-            raise InputError(
-                f"{folder}: has a run in it: training.resume={AUTO} goes on with it, and another "
-                "hydra.run.dir begins a new one"
-            )
         config.training.resume = None
         if processes.is_first():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_text(OmegaConf.to_yaml(config, resolve=True), folder / CONFIG)
+            _begin(config, folder)
         processes.wait()
     return Experiment(config, folder).run()
+
+
+def _begin(config: DictConfig, folder: Path) -> None:
+    """Write the config of a new run, if there is none in the folder, nor one that begins at the same time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_new(OmegaConf.to_yaml(config, resolve=True), folder / CONFIG)
+    except FileExistsError:
+        raise InputError(
+            f"{folder}: has a run in it: training.resume={AUTO} goes on with it, and another hydra.run.dir "
+            "begins a new one"
+        ) from None
 
 
 def _check_same(config: DictConfig, folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -64,6 +65,35 @@ def write_text(text: str, path: str | os.PathLike[str], *, encoding: str = "utf-
     """
     with replacing(path, encoding=encoding) as file:
         file.write(text)
+
+
+def write_new(text: str, path: Path) -> None:
+    """Write a text as a file that is not there yet; of several processes at once, one succeeds.
+
+    Raises:
+        FileExistsError: If the file is there.
+        WriteError: If it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        sync(part)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without links
+            if path.exists():
+                raise FileExistsError(path) from None
+            os.replace(part, path)
+        sync(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise WriteError.of(path, error) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_json(value: Mapping[str, Any] | list[Any], path: str | os.PathLike[str]) -> None:
