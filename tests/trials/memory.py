@@ -21,7 +21,7 @@ import psutil
 from hydra import compose, initialize_config_dir
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from glre_pyg.config import config_dir
+from glre_pyg.config import bound_kernels, config_dir
 from glre_pyg.experiment import train
 
 FIRST = 200
@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not AROUND <= options.first < options.steps:
         parser.error(f"--first: from {AROUND} up, and before the last step")
+    bound_kernels()  # as the command does
     watch = Watch(options.first, options.steps)
     with TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         trained(watch, Path(folder))
