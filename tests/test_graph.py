@@ -510,7 +510,12 @@ SAYING = {"csv_table", "jsonl", "rdf"}
 @pytest.mark.parametrize("path", modules("corpora/*.py"), ids=lambda path: path.stem)
 def test_corpora_import_only_documents_and_each_other(path):
     """Of what stands on documents, writers know what models say of them; it is standard library, too."""
-    known = ("document", "files", "corpora", *(("passages", "reasons", "cells") if path.stem in SAYING else ()))
+    known = (
+        "document",
+        "files",
+        "corpora",
+        *(("passages", "reasons", "cells") if path.stem in SAYING else ()),
+    )
     assert not reaches(path, "glre_pyg") - reaches(path, *(f"glre_pyg.{name}" for name in known))
 
 
