@@ -91,7 +91,7 @@ class Checkpoint:
         processes.wait()
 
     def restore(self) -> bool:
-        """Go back to the last checkpoint; False if there is none.
+        """Go back to the last checkpoint; False if there is none. All processes take part.
 
         Raises:
             InputError: If a file of it is missing or not what was written, or it is of another run.
@@ -114,7 +114,7 @@ class Checkpoint:
                 raise
             reason = " ".join(str(error).split())
             raise InputError(f"{place}: is not of this run: {type(error).__name__}: {reason}") from error
-        if (place / BEST).exists():
+        if processes.is_first() and (place / BEST).exists():
             with replacing_file(self.folder / WEIGHTS) as copy:
                 shutil.copyfile(place / BEST, copy)
         _set_random_state(state["random"][processes.index()])

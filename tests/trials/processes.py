@@ -5,14 +5,13 @@
 Trains with 1, 2 and 4 processes (``torchrun``) and one global batch of 8 documents, without dropout, on documents of
 which some have no pair; the last batch of an epoch has one document, so three of four processes have none. Prints
 the losses, and how far losses, weights and dev's probabilities are from those of one process; counts what is
-evaluated and predicted; lets two runs build one cache at once; and lets a sweep go on that was killed, with the
-launcher of joblib. The exit code is 1 if something is not as it should be.
+evaluated and predicted; kills a run of two processes, which goes on; lets two runs build one cache at once; and lets
+a sweep go on that was killed, with the launcher of joblib. The exit code is 1 if something is not as it should be.
 """
 
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 from safetensors.numpy import load_file
 
 from glre_pyg.corpora.formats import read_documents, write_documents
@@ -62,7 +62,6 @@ def started(folder: Path, processes: int, command: str, options: Sequence[str]) 
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, **ENVIRONMENT},
-        start_new_session=True,  # so that what it has started can be killed with it
     )
 
 
@@ -147,6 +146,34 @@ def compare_use(folder: Path, counts: Sequence[int], failures: Failures) -> None
     failures.check(all(of == scores[1] for of in scores.values()), f"evaluate: {scores[1][0].strip()}")
 
 
+def kill_and_go_on(folder: Path, failures: Failures) -> None:
+    """A run of two processes that is killed behind its first checkpoint, and goes on."""
+    options = [*OPTIONS, "training.batch_size=4", "training.epochs=6", "training.resume=auto"]
+    run(folder, 2, "train", *options, f"hydra.run.dir={folder / 'undisturbed'}")
+    place = folder / "killed"
+    process = started(folder, 2, "train", [*options, f"hydra.run.dir={place}"])
+    while not (place / "checkpoint").exists():
+        if process.poll() is not None:
+            sys.exit(process.communicate()[0])
+        time.sleep(0.05)
+    kill(process)
+    epochs = len((place / "log.jsonl").read_text().splitlines())
+    run(folder, 2, "train", *options, f"hydra.run.dir={place}")
+    names = ("model.safetensors", "scores.json", "predictions_test.jsonl")
+    same = all((place / name).read_bytes() == (folder / "undisturbed" / name).read_bytes() for name in names)
+    failures.check(
+        same, f"2 processes, killed in epoch {epochs + 1} of 6, end bit for bit as undisturbed ones"
+    )
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process and what it has started; torchrun has its workers begin sessions of their own."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    for each in (process, *below):
+        each.kill()
+    process.communicate()
+
+
 def share_a_cache(folder: Path, failures: Failures) -> None:
     """Two runs that build one cache at once."""
     options = [*OPTIONS, f"cache={folder / 'cache'}", "encoder.module.trainable=false", "training.epochs=1"]
@@ -176,8 +203,7 @@ def sweep(folder: Path, failures: Failures) -> None:
         if process.poll() is not None:
             sys.exit(process.communicate()[0])
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     done = {path.parent.name: path.stat().st_mtime_ns for path in place.glob("*/checksums.json")}
     said = run(folder, 1, "train", *options)
     finished = sorted(path.parent.name for path in place.glob("*/scores.json"))
@@ -194,7 +220,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4], help="processes (1 2 4)")
-    parts = ("training", "use", "cache", "sweep")
+    parts = ("training", "use", "kill", "cache", "sweep")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what is looked at (all)")
     options = parser.parse_args()
     failures = Failures()
@@ -205,6 +231,8 @@ def main() -> None:
             compare_training(folder, options.counts, failures)
         if "use" in options.parts:
             compare_use(folder, options.counts, failures)
+        if "kill" in options.parts:
+            kill_and_go_on(folder, failures)
         if "cache" in options.parts:
             share_a_cache(folder, failures)
         if "sweep" in options.parts:

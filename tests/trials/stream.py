@@ -4,8 +4,9 @@
 
 Trains a tiny model, generates documents, and has ``predict`` work on them. It is killed (SIGKILL) at random moments in
 the first half and started again with the same command; the second half is one stretch, over which its memory is
-looked at, from its document 8,000 on. In the end every document stands in the output once, in order, with the facts that a run that was
-not killed finds in a sample. The exit code is 1 if not, or if memory has grown by more than 5 %.
+looked at, from its document 8,000 on. In the end every document stands in the output once, in order, with the
+facts that a run that was not killed finds in a sample. The exit code is 1 if not, or if memory has grown by more
+than 5 %.
 """
 
 import argparse
