@@ -156,9 +156,11 @@ def documents(draw):
     cuts = sorted({0, len(tokens), *draw(st.lists(st.integers(0, len(tokens)), max_size=2))})
     sentences = tuple(map(Sentence, cuts, cuts[1:]))
     within = st.sampled_from(words) if words else st.nothing()
-    mentions = draw(
-        st.lists(st.builds(lambda *rest: Mention(*rest[0], *rest[1:]), within, text(), names, names))
-    )
+
+    def mention(span, kind, ids, given):
+        return Mention(*span, kind, ids, given if len(given) >= len(ids) else ())
+
+    mentions = draw(st.lists(st.builds(mention, within, text(), names, names)))
     facts = st.builds(Fact, text(), text(), text(), names, st.lists(st.integers(), max_size=2).map(tuple))
     pair = st.tuples(text(), text())
     return Document(

@@ -58,7 +58,7 @@ def submit(config: DictConfig) -> None:
     output = _output(config.output)
     run = load_run(config)
     corpus: Corpus = instantiate(run.config.dataset)
-    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.get("strict", True))
     documents = _read(corpus, config.input) if config.input else corpus.documents("test")
     bar = tqdm(documents, unit=" documents", disable=None)
     rows = submission_rows(RelationExtractor(run).stream(bar, chunk=_chunk(config.chunk)))
@@ -156,7 +156,7 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
             raise InputError(f"dataset.{name}: split is {config.split}, and the corpus has no such setting")
         run.config.dataset[name] = value
     corpus: Corpus = instantiate(run.config.dataset)
-    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.get("strict", True))
     file = config.dataset[config.split]
     if not file and not corpus.is_labelled(config.split):
         raise InputError(f"split: the facts of {corpus.name} {config.split} are not known")
