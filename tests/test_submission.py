@@ -167,7 +167,7 @@ class Corpus:
         assert split == "test"
         return DOCUMENTS
 
-    def read(self, path):
+    def read(self, path, *, refused=None):
         assert path == Path("other.json")
         return iter([SECOND])
 
