@@ -30,10 +30,10 @@ train: $(STAMP) ## train GLRE on the bundled synthetic corpus (ARGS=...: more Hy
 	$(PY) -m glre_pyg.train dataset=synthetic $(ARGS)
 
 test: $(STAMP) ## run the tests (ARGS=...: pytest's options)
-	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(STAMP) ## the same, and the trials that take minutes each: mutants, kills, processes, long runs
-	$(PY) -m pytest -n auto --dist loadfile -m '' $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m '' $(ARGS)
 
 lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 	$(PY) -m ruff check .

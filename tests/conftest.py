@@ -16,3 +16,10 @@ settings.load_profile("glre_pyg")
 
 _CACHE = tempfile.TemporaryDirectory(prefix="glre_pyg-")  # in place of the user's; removed with this process
 os.environ["GLRE_CACHE"] = _CACHE.name
+
+_LONG = ("test_notebooks", "test_docs", "test_encoder", "test_commands")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take minutes come first: as the last ones, they would run while the other processes wait."""
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
