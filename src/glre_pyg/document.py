@@ -41,6 +41,15 @@ def printable(text: str, *, longest: int = 1000) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def shown(text: str) -> str:
+    """As much of a text as a line has room for that says what is wrong with it.
+
+    >>> shown("aspirin"), len(shown("aspirin " * 100))
+    ('aspirin', 61)
+    """
+    return printable(text, longest=60)
+
+
 Refused = Callable[[InputError], None]
 """Is told of a document that cannot be read or worked on; what takes one goes on with the others."""
 

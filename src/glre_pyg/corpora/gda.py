@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 from glre_pyg.corpora.reading import opened
 from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, Fact, InputError, Mention, Refused, refuse
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, refuse, shown
 
 ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.csv")
 """The files of a folder."""
@@ -191,7 +191,9 @@ def _mention(line: _Line, text: str) -> Mention:
             "end", f"{start} to {end} of mention '{name}' is not in a text of {len(text)} characters"
         )
     if text[start:end].casefold() != name.casefold():
-        raise line.error("text", f"mention '{name}' is not at {start} to {end}, there is '{text[start:end]}'")
+        raise line.error(
+            "text", f"mention '{name}' is not at {start} to {end}, there is '{shown(text[start:end])}'"
+        )
     if not kind:
         raise line.error("type", f"mention '{name}' has none")
     ids = tuple(part for part in identifiers.strip().split("|") if part not in _UNLINKED)

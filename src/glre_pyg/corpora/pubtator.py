@@ -27,7 +27,7 @@ from glre_pyg.corpora.lossless import check_held
 from glre_pyg.corpora.reading import Place, PlacedError, documents_at, opened
 from glre_pyg.corpora.segment import Segmenter, Segments, segment
 from glre_pyg.corpora.writing import formatted
-from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span, printable
+from glre_pyg.document import Document, Fact, InputError, Mention, Refused, Span, printable, shown
 from glre_pyg.files import replacing
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -103,7 +103,9 @@ def _document(block: list[_Line], segmenter: Segmenter, id_separator: str, unlin
     for line, content in list(zip(block, texts, strict=True))[len(sections) :]:
         row = _Row(line, content.split("\t"))
         if row.columns[0] != document_id:
-            raise line.error(f"a line of document '{row.columns[0]}'; is a blank line missing before it?")
+            raise line.error(
+                f"a line of document '{shown(row.columns[0])}'; is a blank line missing before it?"
+            )
         if len(row.columns) > 1 and _INTEGER.fullmatch(row.columns[1]):
             mentions.append(_mention(row, text, id_separator, unlinked))
         else:
@@ -147,7 +149,7 @@ def _mention(row: _Row, text: str, id_separator: str, unlinked: str) -> Mention:
     if end > len(text):
         raise line.error(f"mention '{name}' ends after the text")
     if text[start:end] != name:
-        raise line.error(f"mention '{name}' is not at {start} to {end}, there is '{text[start:end]}'")
+        raise line.error(f"mention '{name}' is not at {start} to {end}, there is '{shown(text[start:end])}'")
     if not name.strip():
         raise line.error(f"mention '{name}' at {start} to {end} is white space")
     parts = identifiers.split(id_separator)
