@@ -85,12 +85,21 @@ def _as_one_of_many(shared: bool) -> Iterator[bool]:
         os.environ.setdefault(
             "TORCH_CPP_LOG_LEVEL", "ERROR"
         )  # else each says that it looks after all weights
-        with _quiet() if number else nullcontext():
-            yield True
-        import torch.distributed
+        try:
+            with _quiet() if number else nullcontext():
+                yield True
+        except SystemExit:  # with which some commands end well, too
+            _part()
+            raise
+        _part()
 
-        if torch.distributed.is_initialized():  # else a process may end while another still speaks to it
-            torch.distributed.destroy_process_group()
+
+def _part() -> None:
+    """Leave the other processes in order; without, some abort as they end."""
+    import torch.distributed
+
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
