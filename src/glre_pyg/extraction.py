@@ -156,7 +156,8 @@ class _Work:
             namespaces=self.config.rdf.namespaces,
             local_ids=self.corpus.local_ids and not self.config.mentions,
         )
-        file = GrowingFile(self.output.path, key=work_key(self.run, self.config), header=form.header)
+        key = work_key(self.run, self.config) if processes.is_first() else None
+        file = GrowingFile(self.output.path, key=key, header=form.header)
         documents = self._prepared()
         if self.config.resume and processes.is_first():
             self._go_on(file, documents)
@@ -178,7 +179,7 @@ class _Work:
         except (InputError, KeyboardInterrupt):
             if (done := file.kept()) is not None:
                 print(f"{file.part}: {done['documents']} documents; the same command goes on behind them")
-            else:
+            elif processes.is_first():
                 file.discard()
             raise
         if self.documents and processes.is_first():
