@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -17,7 +16,7 @@ from glre_pyg.corpora.submission import check_submission, submission_rows, write
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, InputError, Refused, printable
+from glre_pyg.document import Document, InputError, printable
 from glre_pyg.evaluation.leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
@@ -166,11 +165,7 @@ def scored(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs
 
 def _read(corpus: Corpus, file: str) -> list[Document]:
     """The documents of a file, as the protocol has them."""
-
-    def read(refused: Refused) -> Iterable[Document]:
-        return corpus.prepare(corpus.read(Path(file), refused=refused))
-
-    return read_all(read, file, strict=corpus.strict)[0]
+    return read_all(corpus, Path(file), name=file)[0]
 
 
 def predict(config: DictConfig) -> None:

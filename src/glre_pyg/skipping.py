@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -34,18 +36,30 @@ class Skipping:
             tqdm.write(f"error: {error}", file=sys.stderr)
 
 
-def read_all(
-    read: Callable[[Refused], Iterable[Document]], name: str, *, strict: bool
-) -> tuple[list[Document], int]:
+class Reads(Protocol):
+    """A corpus, as far as it reads files; see :class:`~glre_pyg.datasets.base.Corpus`."""
+
+    strict: bool
+
+    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+        """Documents of a file, as they are."""
+        ...
+
+    def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
+        """Documents as the corpus has them."""
+        ...
+
+
+def read_all(corpus: Reads, path: Path, *, name: str) -> tuple[list[Document], int]:
     """All documents of a file that can be read, and how many cannot; one line says how many, if any.
 
     Args:
-        read: Reads the file.
-        name: Its name.
-        strict: Whether one that cannot be read is raised.
+        corpus: Reads and prepares them; where it is strict, one that cannot be read is raised.
+        path: The file.
+        name: What the line calls it.
     """
-    refused = Skipping(strict)
-    documents = list(read(refused))
+    refused = Skipping(corpus.strict)
+    documents = list(corpus.prepare(corpus.read(path, refused=refused)))
     if refused.count:
         print(f"{name}: {refused.count} documents with an error are left out, {len(documents)} are read")
     return documents, refused.count

@@ -179,10 +179,7 @@ class FileCorpus:
         return None
 
     def _made(self, path: Path) -> list[Document]:
-        def read(refused: Refused) -> Iterable[Document]:
-            return self.prepare(self.read(path, refused=refused))
-
-        documents, skipped = read_all(read, path.name, strict=self.strict)
+        documents, skipped = read_all(self, path, name=path.name)
         if skipped:
             self.skipped[path] = skipped
         return documents
