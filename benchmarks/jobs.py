@@ -20,13 +20,13 @@ from invented import LABELS, WORDS, invented_document
 from shares import shares
 from workload import ENCODERS, Workload, configure, make_pieces
 
-from glre_pyg.cache import Cache
+from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.datasets import Corpus
-from glre_pyg.document import InputError
-from glre_pyg.features import FeatureStore
-from glre_pyg.graph import DocumentGraph, word_counts
-from glre_pyg.inference import encode_once
-from glre_pyg.training import LengthSampler
+from glre_pyg.runs.encoder_cache import FeatureStore
+from glre_pyg.runs.prediction import encode_once
+from glre_pyg.training.loop import LengthSampler
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.exceptions import InputError
 
 
 def environment(*, device: str, threads: int) -> Record:

@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig
 from torch_geometric.data import Batch
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 TIMES = 5
 
@@ -29,9 +29,9 @@ def main(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from glre_pyg.commands import load_run
-    from glre_pyg.extraction import extract
-    from glre_pyg.features import by_length
-    from glre_pyg.outputs import Output
+    from glre_pyg.extraction.outputs import Output
+    from glre_pyg.extraction.pipeline import extract
+    from glre_pyg.runs.encoder_cache import by_length
 
     run = load_run(config)
     corpus = instantiate(run.config.dataset)

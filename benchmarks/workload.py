@@ -20,13 +20,13 @@ from torch.profiler import record_function
 from torch_geometric.data import Batch
 from transformers import AutoConfig
 
-from glre_pyg.config import config_dir
-from glre_pyg.cost import fit_prediction, fit_training, free
-from glre_pyg.document import InputError
-from glre_pyg.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.tokenizer import Pieces, Subwords
 from glre_pyg.models.base import RelationModel
-from glre_pyg.pieces import Pieces, Subwords
-from glre_pyg.training import parameter_groups
+from glre_pyg.runs.memory import fit_prediction, fit_training, free
+from glre_pyg.training.loop import parameter_groups
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 
 @dataclass(frozen=True)

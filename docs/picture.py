@@ -11,8 +11,8 @@ from matplotlib import pyplot
 from PIL import Image
 
 from glre_pyg import build_graph
-from glre_pyg.corpora.pubtator import read_pubtator
-from glre_pyg.draw import draw
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.reporting.drawing import draw
 
 HERE = Path(__file__).parent
 

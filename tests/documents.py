@@ -7,8 +7,9 @@ from random import Random
 import torch
 from torch_geometric.data import Batch
 
-from glre_pyg.document import Document, Fact, Mention, Sentence
-from glre_pyg.graph import Labels
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.graph import Labels
+from glre_pyg.data.tokenizer import Subwords, Vocabulary
 from glre_pyg.models.glre import GLRE
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
@@ -19,7 +20,6 @@ from glre_pyg.nn.loss import BinaryCrossEntropy
 from glre_pyg.nn.nodes import NodeEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal
-from glre_pyg.pieces import Subwords, Vocabulary
 
 LABELS = Labels(relations=("causes", "treats"), types=("Chemical", "Disease", "Gene"), pair_types=None)
 ONE_WAY = Labels(LABELS.relations, LABELS.types, (("Chemical", "Disease"),))

@@ -5,9 +5,9 @@ import re
 from dataclasses import replace
 
 from documents import LABELS, VOCABULARY, random_documents
-from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Document, Fact, Mention
-from glre_pyg.graph import Labels
+from glre_pyg.data.document import Document, Fact, Mention
+from glre_pyg.data.graph import Labels
+from glre_pyg.data.segmentation import segment
 
 PAIR_TYPES = (("Chemical", "Disease"),)
 ODD_LABELS = Labels(LABELS.relations, LABELS.types, PAIR_TYPES)

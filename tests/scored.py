@@ -4,7 +4,7 @@ import numpy as np
 
 from documents import LABELS
 from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.inference import score_pairs
+from glre_pyg.runs.prediction import score_pairs
 
 
 def scored_pairs(

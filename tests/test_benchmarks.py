@@ -11,8 +11,8 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
-from glre_pyg.corpora.download import DownloadError
-from glre_pyg.document import InputError
+from glre_pyg.utils.download import DownloadError
+from glre_pyg.utils.exceptions import InputError
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 

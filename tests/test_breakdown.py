@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from documents import LABELS, document, random_documents
+from glre_pyg.data.graph import Labels
 from glre_pyg.evaluation.breakdown import (
     DISTANCES,
     MENTIONS,
@@ -17,7 +18,6 @@ from glre_pyg.evaluation.breakdown import (
     by_sentence,
 )
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.graph import Labels
 from scored import random_pairs, scored, scored_pairs
 
 FOUR = document(

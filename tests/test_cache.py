@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-import glre_pyg.experiment
+import glre_pyg.training.experiment
 from checkpoints import checkpoint
 from documents import (
     LABELS,
@@ -31,23 +31,24 @@ from documents import (
     subwords,
     transformer,
 )
-from glre_pyg.cache import Cache, contents_of, key_of
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.download import cache_folder
-from glre_pyg.corpora.jsonl import write_jsonl
-from glre_pyg.corpora.pubtator import write_pubtator
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.tokenizer import Subwords
 from glre_pyg.datasets import CDR, Files, base
+from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.datasets.prepared import kept_documents, packed, unpacked
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
-from glre_pyg.experiment import train
-from glre_pyg.features import FeatureStore, document_key, encoded, encoder_key
-from glre_pyg.graph_store import graphs_key, read_graphs, write_graphs
-from glre_pyg.inference import encode_once, predict
+from glre_pyg.formats.jsonl import write_jsonl
+from glre_pyg.formats.pubtator import write_pubtator
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.recurrent import BiLSTM
-from glre_pyg.pieces import Subwords
-from glre_pyg.runs import load
+from glre_pyg.runs.encoder_cache import FeatureStore, document_key, encoded, encoder_key
+from glre_pyg.runs.graph_cache import graphs_key, read_graphs, write_graphs
+from glre_pyg.runs.prediction import encode_once, predict
+from glre_pyg.runs.run import load
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cache import Cache, contents_of, key_of
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.download import cache_folder
+from glre_pyg.utils.exceptions import InputError
 
 DOCUMENTS = random_documents(9)
 
@@ -423,7 +424,7 @@ def test_prediction_reads_and_adds_nothing(cache, encoder, pieces):
 
 
 def test_files_are_bounded(cache, encoder, pieces, monkeypatch):
-    monkeypatch.setattr("glre_pyg.features._BYTES", 1)
+    monkeypatch.setattr("glre_pyg.runs.encoder_cache._BYTES", 1)
     graphs = graphs_of(pieces)
     assert attach(cache, encoder, graphs) == len(DOCUMENTS)
     assert len(files(cache, ".safetensors")) == len(DOCUMENTS)
@@ -549,8 +550,8 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from documents import LABELS, random_documents, subwords, transformer
-from glre_pyg.cache import Cache
-from glre_pyg.features import FeatureStore
+from glre_pyg.utils.cache import Cache
+from glre_pyg.runs.encoder_cache import FeatureStore
 torch.manual_seed(0)
 documents = random_documents(40)
 pieces = subwords(documents)
@@ -733,4 +734,4 @@ def test_cross_validation_is_the_same_with_and_without_a_cache(mine, tmp_path):
 
 def test_the_tests_do_not_use_the_users_cache():
     assert not cache_folder().is_relative_to(Path.home() / ".cache")
-    assert glre_pyg.experiment.Cache.of(None).folder == cache_folder()
+    assert glre_pyg.training.experiment.Cache.of(None).folder == cache_folder()

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from documents import LABELS, document, random_documents
-from glre_pyg.cases import hardest_cases, write_cases
-from glre_pyg.document import Fact, InputError
+from glre_pyg.data.document import Fact
+from glre_pyg.data.paths import connection
 from glre_pyg.evaluation.breakdown import by_sentence
-from glre_pyg.explain import MentionWeight, PairWeight, Reasons
-from glre_pyg.inference import score_pairs
-from glre_pyg.markdown import escape
-from glre_pyg.mistakes import (
+from glre_pyg.extraction.explainer import MentionWeight, PairWeight, Reasons
+from glre_pyg.reporting.case_studies import hardest_cases, write_cases
+from glre_pyg.reporting.error_analysis import (
     COLUMNS,
     TYPES,
     format_shares,
@@ -31,7 +30,9 @@ from glre_pyg.mistakes import (
     read_types,
     write_mistakes,
 )
-from glre_pyg.passages import connection
+from glre_pyg.runs.prediction import score_pairs
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.markdown import escape
 from test_cells import is_formula
 
 
@@ -388,7 +389,7 @@ def test_shares_are_of_what_is_labelled():
 
 
 def test_counting_labels_needs_no_torch():
-    code = "import sys, glre_pyg.mistakes; assert 'torch' not in sys.modules"
+    code = "import sys, glre_pyg.reporting.error_analysis; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from glre_pyg.checkpoint import BEST, CHECKPOINT, STATE, TENSORS, Checkpoint
-from glre_pyg.document import InputError
-from glre_pyg.files import WriteError
-from glre_pyg.parts import WEIGHTS
+from glre_pyg.runs.artifacts import WEIGHTS
+from glre_pyg.training.checkpoint import BEST, CHECKPOINT, STATE, TENSORS, Checkpoint
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import WriteError
 
 RUN = {"seed": 3, "documents": "7"}
 
@@ -166,7 +166,7 @@ def test_nothing_is_unpickled(saved, monkeypatch):
 
 def test_a_state_that_is_no_state_is_one_line(saved):
     """Even where someone has put in the right checksums."""
-    from glre_pyg.checksums import CHECKSUMS, write_checksums
+    from glre_pyg.runs.checksums import CHECKSUMS, write_checksums
 
     folder, _ = saved
     place = folder / CHECKPOINT

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from glre_pyg.corpora.formats import read_documents, write_documents
-from glre_pyg.corpora.pubtator import read_pubtator
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.formats.pubtator import read_pubtator
 
 TIMES = ("seconds", "documents_per_second")
 TINY = [

@@ -10,12 +10,12 @@ from omegaconf import OmegaConf
 
 from checkpoints import checkpoint
 from documents import random_documents
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.docred import write_docred
-from glre_pyg.corpora.pubtator import write_pubtator
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.experiment import train
-from glre_pyg.runs import load, read_scores
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.docred_json import write_docred
+from glre_pyg.formats.pubtator import write_pubtator
+from glre_pyg.runs.run import load, read_scores
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
 
 CONF = Path(config_dir())
 GROUPS = (

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from documents import random_document, random_documents
-from glre_pyg.corpora.conversion import Converted, convert
-from glre_pyg.corpora.docred import read_docred, write_docred
-from glre_pyg.corpora.formats import FORMS, form_of, read_documents, write_documents
-from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
-from glre_pyg.corpora.lossless import difference
-from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
-from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.segmentation import segment
+from glre_pyg.formats.conversion import Converted, convert
+from glre_pyg.formats.detection import FORMS, form_of, read_documents, write_documents
+from glre_pyg.formats.docred_json import read_docred, write_docred
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.formats.lossless import difference
+from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
+from glre_pyg.utils.exceptions import InputError
 
 BIORED = """\
 5|t|Velmorine and ostamide.

@@ -9,11 +9,11 @@ from omegaconf import OmegaConf
 
 from documents import document
 from glre_pyg.commands import stats
-from glre_pyg.corpora.eog import write_eog
 from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
-from glre_pyg.datasets.files import labels_of
-from glre_pyg.document import InputError
-from glre_pyg.evaluation.tables import count, differences, format_table
+from glre_pyg.datasets.user_files import labels_of
+from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
+from glre_pyg.formats.eog_data import write_eog
+from glre_pyg.utils.exceptions import InputError
 
 GIVEN = {"root": None, "train": None, "dev": None, "test": None, "dev_from_train": 0}
 

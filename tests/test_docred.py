@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from documents import document, random_document
-from glre_pyg.corpora.docred import format_docred, read_docred, write_docred
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.formats.docred_json import format_docred, read_docred, write_docred
+from glre_pyg.utils.exceptions import InputError
 
 MINIATURE = [
     {

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from documents import LABELS, ONE_WAY, document, empty, random_document
-from glre_pyg.corpora.docred import read_docred
+from glre_pyg.data.document import Fact
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.docred import ReDocRED
-from glre_pyg.document import Fact
-from glre_pyg.evaluation.known import named_facts
+from glre_pyg.evaluation.known_facts import named_facts
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.graph import Labels
-from glre_pyg.inference import score_pairs
+from glre_pyg.formats.docred_json import read_docred
+from glre_pyg.runs.prediction import score_pairs
 from scored import scored_pairs
 
 SOURCE = Path("train")

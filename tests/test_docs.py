@@ -29,12 +29,12 @@ import yaml
 
 from checkpoints import checkpoint
 from documents import random_documents
-from glre_pyg.corpora.docred import write_docred
-from glre_pyg.corpora.eog import write_eog
-from glre_pyg.corpora.formats import write_documents
-from glre_pyg.corpora.pubtator import write_pubtator
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.document import Document
+from glre_pyg.data.document import Document
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import write_documents
+from glre_pyg.formats.docred_json import write_docred
+from glre_pyg.formats.eog_data import write_eog
+from glre_pyg.formats.pubtator import write_pubtator
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -154,7 +154,7 @@ def shell(data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Runs commands in an empty folder, and leaves no trace in this process."""
     monkeypatch.setenv("GLRE_DATA", str(data))
     monkeypatch.chdir(tmp_path)
-    found = import_module("glre_pyg.pieces")
+    found = import_module("glre_pyg.data.tokenizer")
     monkeypatch.setattr(
         found, "find_pretrained", lambda name, *_: name if Path(name).is_dir() else str(encoder)
     )
@@ -173,7 +173,7 @@ def run(data: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLRE_DATA", str(data))
         patch.chdir(folder)
-        patch.setattr("glre_pyg.pieces.find_pretrained", lambda *_: str(encoder))
+        patch.setattr("glre_pyg.data.tokenizer.find_pretrained", lambda *_: str(encoder))
         patch.setattr(sys, "argv", ["train", *smaller(["dataset=cdr", "hydra.run.dir=RUN"])])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora import download
-from glre_pyg.corpora.download import DownloadError, Member, RemoteFile, extract, fetch, gunzip
-from glre_pyg.document import InputError
+from glre_pyg.utils import download
+from glre_pyg.utils.download import DownloadError, Member, RemoteFile, extract, fetch, gunzip
+from glre_pyg.utils.exceptions import InputError
 from local_server import serve, sha256, zipped
 
 CONTENT = bytes(range(256)) * 1_000

@@ -11,7 +11,7 @@ from torch_geometric.data import Batch
 
 from documents import document, empty, odd_documents, random_documents, two_sentences
 from glre_pyg import EDGE_TYPES, NODE_TYPES, build_graph
-from glre_pyg.draw import draw
+from glre_pyg.reporting.drawing import draw
 
 LONG = document(
     ["hydroxychloroquine sulfate tablets and rash"] * 3,

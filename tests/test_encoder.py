@@ -18,12 +18,12 @@ from transformers.utils import logging
 
 from checkpoints import FAMILIES, TEXT, checkpoint
 from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords, transformer
-from glre_pyg.config import config_dir
-from glre_pyg.document import InputError
-from glre_pyg.graph import word_counts
-from glre_pyg.inference import encode_once
+from glre_pyg.data.graph import word_counts
+from glre_pyg.data.tokenizer import Subwords
 from glre_pyg.nn.encoder import TransformerEncoder, compile_with
-from glre_pyg.pieces import Subwords
+from glre_pyg.runs.prediction import encode_once
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 CONFIGS = sorted(path.stem for path in Path(config_dir(), "encoder").glob("*.yaml"))
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from glre_pyg import environment
-from glre_pyg.config import config_dir
-from glre_pyg.environment import commit_of, made_with
-from glre_pyg.experiment import train
+from glre_pyg.runs.environment import commit_of, made_with
+from glre_pyg.runs.run import environment
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
 
 SMALL = [
     *("encoder=tiny", "training.epochs=2", "model.nodes.hidden_channels=16", "cache=false"),

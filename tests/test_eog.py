@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora.eog import COLUMNS, format_eog, read_eog, write_eog
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.formats.eog_data import COLUMNS, format_eog, read_eog, write_eog
+from glre_pyg.utils.exceptions import InputError
 
 TYPES = [("Chemical", "Disease")]
 TEXT = "Ostamide and velorin caused rash .|Rash came after velorin , not deep cough ."

@@ -12,16 +12,16 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-import glre_pyg.experiment
-import glre_pyg.training
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.jsonl import write_jsonl
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.document import InputError
+import glre_pyg.training.experiment
+import glre_pyg.training.loop
+from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.thresholds import one_threshold
-from glre_pyg.experiment import train
-from glre_pyg.inference import score_pairs
-from glre_pyg.runs import load, read_scores
+from glre_pyg.formats.jsonl import write_jsonl
+from glre_pyg.runs.prediction import score_pairs
+from glre_pyg.runs.run import load, read_scores
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 SIZES = {"train": 8, "dev": 4, "test": 4}
 SMALL = ["encoder=tiny", "training.epochs=3", "model.nodes.hidden_channels=16", "training.batch_size=4"]
@@ -45,13 +45,13 @@ def corpus(tmp_path):
 def fitted(monkeypatch):
     """What every call of ``fit`` learns from, and when it stops."""
     calls = []
-    fit = glre_pyg.experiment.fit
+    fit = glre_pyg.training.experiment.fit
 
     def recording(model, graphs, *arguments, **options):
         calls.append(({graph.id for graph in graphs}, options["last_epoch"]))
         return fit(model, graphs, *arguments, **options)
 
-    monkeypatch.setattr(glre_pyg.experiment, "fit", recording)
+    monkeypatch.setattr(glre_pyg.training.experiment, "fit", recording)
     return calls
 
 
@@ -81,7 +81,7 @@ def test_train_learns_from_train_and_chooses_on_dev(corpus, tmp_path, fitted):
     assert fitted == [(ids("train"), None)]
     documents = list(SyntheticCorpus().generate("dev", SIZES["dev"]))
     graphs = run.graphs(documents)
-    found = glre_pyg.experiment.predict(run.model, graphs, batch_size=16)
+    found = glre_pyg.training.experiment.predict(run.model, graphs, batch_size=16)
     assert run.threshold == one_threshold(score_pairs(documents, graphs, found, run.labels))
 
 
@@ -233,7 +233,7 @@ def test_auto_begins_goes_on_and_leaves_alone(tmp_path, monkeypatch, capsys):
     whole = train(small(AUTO), tmp_path / "whole")
     assert not OmegaConf.load(tmp_path / "whole/config.yaml").training.resume
     with monkeypatch.context() as patch:
-        patch.setattr(glre_pyg.training, "_report", _stops_at(3, glre_pyg.training._report))
+        patch.setattr(glre_pyg.training.loop, "_report", _stops_at(3, glre_pyg.training.loop._report))
         with pytest.raises(KeyboardInterrupt):
             train(small(AUTO), tmp_path / "stopped")
     capsys.readouterr()

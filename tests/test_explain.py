@@ -20,15 +20,15 @@ from documents import (
     subwords,
     two_sentences,
 )
-from glre_pyg.document import InputError
-from glre_pyg.explain import MentionWeight, PairWeight, reasons
-from glre_pyg.graph import EDGE_TYPES, Labels
-from glre_pyg.inference import predict
+from glre_pyg.data.graph import EDGE_TYPES, Labels
+from glre_pyg.data.paths import connection, marked, passages
+from glre_pyg.extraction.explainer import MentionWeight, PairWeight, reasons
 from glre_pyg.nn.context import ContextAttention
 from glre_pyg.nn.local import LocalAttention
 from glre_pyg.nn.nodes import Nodes
 from glre_pyg.nn.pairs import PairVectors, Part
-from glre_pyg.passages import connection, marked, passages
+from glre_pyg.runs.prediction import predict
+from glre_pyg.utils.exceptions import InputError
 from test_model import relabelled
 
 DOCUMENTS = [two_sentences(), *random_documents(5)]

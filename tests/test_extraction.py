@@ -17,15 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from documents import LABELS, glre, random_documents, subwords
 from glre_pyg.commands import predict
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.formats import read_documents, write_documents
+from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
-from glre_pyg.document import Document, InputError
-from glre_pyg.extraction import check_settings, extract
-from glre_pyg.extractor import RelationExtractor
-from glre_pyg.growing import GrowingFile
-from glre_pyg.outputs import Output
-from glre_pyg.runs import Run
+from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.extraction.outputs import Output
+from glre_pyg.extraction.pipeline import check_settings, extract
+from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.runs.run import Run
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.resumable_writer import GrowingFile
 
 TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
 NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\tDisease\n"
@@ -127,7 +128,7 @@ def test_marked_mentions_are_taken_as_they_are(run, here, ending):
     given = documents()
     extracted_name = f"in.{ending}"
     if ending == "spacy":
-        from glre_pyg.spacy_docs import write_spacy
+        from glre_pyg.formats.spacy_docs import write_spacy
 
         write_spacy(given, here / extracted_name)
     else:

@@ -10,11 +10,12 @@ from omegaconf import OmegaConf
 
 from documents import LABELS, document, glre, no_entity, no_pair, random_documents, subwords, two_sentences
 from glre_pyg import RelationExtractor
-from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
-from glre_pyg.document import Document, InputError, Sentence
-from glre_pyg.explain import explain
-from glre_pyg.omission import omissions, without_sentence
-from glre_pyg.runs import Run
+from glre_pyg.data.document import Document, Sentence
+from glre_pyg.extraction.explainer import explain
+from glre_pyg.extraction.sentence_ablation import omissions, without_sentence
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.runs.run import Run
+from glre_pyg.utils.exceptions import InputError
 
 DOCUMENTS = [two_sentences(), no_pair(), no_entity(), *random_documents(6)]
 
@@ -237,7 +238,7 @@ def test_a_document_without_memory_for_reasons_is_given_without(run, monkeypatch
     def fail(*_, **__):
         raise InputError("too large")
 
-    monkeypatch.setattr("glre_pyg.extractor.explain", fail)
+    monkeypatch.setattr("glre_pyg.extraction.extractor.explain", fail)
     told: list[InputError] = []
     found = list(RelationExtractor(run).found(DOCUMENTS[:1], reasons=True, refused=told.append))
     assert found[0][1]

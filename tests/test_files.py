@@ -11,9 +11,9 @@ from contextlib import suppress
 
 import pytest
 
-from glre_pyg import files
-from glre_pyg.document import InputError
-from glre_pyg.files import (
+from glre_pyg.utils import files
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import (
     WriteError,
     put,
     replacing,
@@ -217,7 +217,7 @@ def test_a_file_that_grows_too_large_leaves_what_was_there(tmp_path):
     write_text("old", tmp_path / "file")
     code = """
         import resource, signal, sys
-        from glre_pyg.files import WriteError, write_text
+        from glre_pyg.utils.files import WriteError, write_text
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         try:
@@ -242,7 +242,7 @@ def run(code, *arguments):
 KILLED = """
     import os, sys
     from pathlib import Path
-    from glre_pyg.files import replacing_folder, write_text
+    from glre_pyg.utils.files import replacing_folder, write_text
 
     def fill(folder, text):
         (folder / "a").write_text(text)

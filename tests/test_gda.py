@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora.eog import read_eog, write_eog
-from glre_pyg.corpora.gda import read_gda
+from glre_pyg.data.document import Fact, Mention
 from glre_pyg.datasets import GDA
-from glre_pyg.document import Fact, InputError, Mention
+from glre_pyg.formats.eog_data import read_eog, write_eog
+from glre_pyg.formats.renet import read_gda
+from glre_pyg.utils.exceptions import InputError
 
 ABSTRACTS = """\
 10000001

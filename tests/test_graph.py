@@ -30,8 +30,8 @@ from documents import (
     two_sentences,
 )
 from glre_pyg import EDGE_TYPES, NODE_TYPES, Fact, Mention, build_graph
-from glre_pyg.document import InputError
-from glre_pyg.graph import documents_of_pairs, word_counts
+from glre_pyg.data.graph import documents_of_pairs, word_counts
+from glre_pyg.utils.exceptions import InputError
 
 SOURCE = Path(glre_pyg.__file__).parent
 SHAPES = {"mention": {"span", "type"}, "entity": {"type", "id"}, "sentence": {"span"}}
@@ -521,15 +521,18 @@ def test_corpora_import_only_documents_and_each_other(path):
 
 @pytest.mark.parametrize("path", modules("evaluation/*.py"), ids=lambda path: path.stem)
 def test_evaluation_imports_only_documents_and_itself(path):
-    known = ("glre_pyg.document", "glre_pyg.files", "glre_pyg.evaluation")
-    fields = {"glre_pyg.corpora", "glre_pyg.corpora.fields"}  # of JSON, which have errors of their own
+    known = ("glre_pyg.data.document", "glre_pyg.utils.files", "glre_pyg.evaluation")
+    fields = {"glre_pyg.utils.json_fields"}  # of JSON, which have errors of their own
     assert not reaches(path, "glre_pyg") - reaches(path, *known) - fields
 
 
 @pytest.mark.parametrize("path", modules("nn/*.py", "models/*.py"), ids=lambda path: path.stem)
 def test_layers_and_models_know_neither_documents_nor_datasets(path):
     known = [f"glre_pyg.{name}" for name in ("graph", "pieces", "nn", "models", "pretrained", "departures")]
-    error = {"glre_pyg.document", "glre_pyg.document.InputError"}  # all that they may take from there
+    error = {
+        "glre_pyg.data.document",
+        "glre_pyg.utils.exceptions.InputError",
+    }  # all that they may take from there
     assert not reaches(path, "glre_pyg") - reaches(path, *known) - error
 
 

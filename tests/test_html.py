@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from documents import document, empty, odd_documents, random_documents, two_sentences
-from glre_pyg.document import Fact, Mention
-from glre_pyg.html import document_html, fact_html, reasons_html
-from glre_pyg.passages import Step, connection
-from glre_pyg.reasons import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.document import Fact, Mention
+from glre_pyg.data.explanation import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.paths import Step, connection
+from glre_pyg.reporting.notebook_html import document_html, fact_html, reasons_html
 
 VOID = {"br"}
 
@@ -384,7 +384,7 @@ def test_a_notebook_shows_it():
 
 
 def test_needs_no_torch():
-    code = "import sys, glre_pyg.html; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, glre_pyg.reporting.notebook_html; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
-from glre_pyg.corpora.pubtator import read_pubtator
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.datasets.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.utils.exceptions import InputError
 
 TREE = """Tree Number\tDesc Ui\tTerm
 C01\tD1\tPain

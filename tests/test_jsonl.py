@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from glre_pyg.corpora.jsonl import read_jsonl
-from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Fact, Mention, Sentence
+from glre_pyg.data.segmentation import segment
+from glre_pyg.formats.jsonl import read_jsonl
+from glre_pyg.utils.exceptions import InputError
 
 RECORD = {
     "id": "5",

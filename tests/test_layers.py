@@ -14,7 +14,9 @@ from torch_geometric.data import Batch
 from torch_geometric.nn import RGCNConv
 
 from documents import LABELS, ONE_WAY, batch_of, odd_documents, random_documents, random_nodes, vocabulary
-from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
+from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
+from glre_pyg.data.tokenizer import Vocabulary
+from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
 from glre_pyg.nn.distance import DistanceEmbedding
@@ -24,8 +26,6 @@ from glre_pyg.nn.nodes import NodeEncoder, Nodes, mean_of_spans
 from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal, RGCNLayer, reverse, undirected
-from glre_pyg.pieces import Vocabulary
-from glre_pyg.vectors import WordVectors
 
 close = torch.testing.assert_close
 

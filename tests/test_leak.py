@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents import document
-from glre_pyg.corpora.eog import read_eog
-from glre_pyg.document import Document
-from glre_pyg.evaluation.leak import MARGIN, index_only_f1, order_report
+from glre_pyg.data.document import Document
+from glre_pyg.evaluation.label_leak import MARGIN, index_only_f1, order_report
+from glre_pyg.formats.eog_data import read_eog
 
 PAIRS = [("Chemical", "Disease")]
 

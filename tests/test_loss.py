@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from glre_pyg.document import InputError
-from glre_pyg.graph import IGNORED
+from glre_pyg.data.graph import IGNORED
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.loss import AdaptiveThreshold, BinaryCrossEntropy, RelationLoss
+from glre_pyg.utils.exceptions import InputError
 
 close = torch.testing.assert_close
 LABELS = torch.tensor([[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 0], [-1, 1, -1], [1, 1, 1]]).float()

@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from glre_pyg.document import Document, Fact, InputError
+from glre_pyg.data.document import Document, Fact
 from glre_pyg.mentions.documents import document_of, with_mentions
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.grouping import grouped
 from glre_pyg.mentions.names import name_key
+from glre_pyg.utils.exceptions import InputError
 
 
 def marked(text):

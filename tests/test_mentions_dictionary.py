@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from glre_pyg.document import InputError
 from glre_pyg.mentions.dictionary import Dictionary
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.names import acronym, spelled, stem
+from glre_pyg.utils.exceptions import InputError
 
 
 def found(names, text):

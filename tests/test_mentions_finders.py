@@ -10,13 +10,13 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from glre_pyg.config import config_dir
-from glre_pyg.document import InputError
 from glre_pyg.mentions.dictionary import Dictionary
 from glre_pyg.mentions.documents import document_of
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.gliner_finder import GlinerFinder
 from glre_pyg.mentions.spacy_finder import SpacyFinder
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
 PATTERNS = [

@@ -28,8 +28,8 @@ from documents import (
     two_sentences,
     vocabulary,
 )
-from glre_pyg.graph import documents_of_pairs
-from glre_pyg.inference import encode_once, predict, score_pairs
+from glre_pyg.data.graph import documents_of_pairs
+from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 
 LAYERS = list(product(["rgcn", "none"], ["attention", "none"], ["attention", "none"]))
 every_combination = pytest.mark.parametrize(("global_layer", "local_layer", "context_layer"), LAYERS)

@@ -22,16 +22,16 @@ from torch_geometric.data import Batch
 from checkpoints import checkpoint
 from documents import batch_of, by_name, glre, relabelled, subwords, vocabulary
 from glre_pyg.commands import evaluate
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.formats import read_documents, write_documents
-from glre_pyg.document import Document
-from glre_pyg.experiment import train
-from glre_pyg.extraction import check_settings, extract
-from glre_pyg.extractor import RelationExtractor
-from glre_pyg.graph import DocumentGraph, word_counts
-from glre_pyg.outputs import ENDINGS, Output
-from glre_pyg.runs import Run
-from glre_pyg.spacy_docs import read_spacy
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.extraction.outputs import ENDINGS, Output
+from glre_pyg.extraction.pipeline import check_settings, extract
+from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.formats.spacy_docs import read_spacy
+from glre_pyg.runs.run import Run
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
 from odd import ODD_LABELS, few, held_out, left_out, many_entities, odd_corpus, ordinary, write_lines
 
 WINDOW = ["encoder.pieces.max_length=48", "encoder.pieces.overlap=8"]

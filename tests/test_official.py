@@ -10,12 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora import official
-from glre_pyg.corpora.download import DownloadError, RemoteFile
-from glre_pyg.corpora.official import BIORED, CDR, DOCRED, DWIE, GDA, MESH_TREE, REDOCRED, OfficialFile, find
 from glre_pyg.datasets import CDR as CDRCorpus
 from glre_pyg.datasets import DWIE as DWIECorpus
 from glre_pyg.datasets import BioRED, DocRED, ReDocRED
+from glre_pyg.datasets import official_files as official
+from glre_pyg.datasets.official_files import (
+    BIORED,
+    CDR,
+    DOCRED,
+    DWIE,
+    GDA,
+    MESH_TREE,
+    REDOCRED,
+    OfficialFile,
+    find,
+)
+from glre_pyg.utils.download import DownloadError, RemoteFile
 from local_server import serve, sha256, zipped
 
 TABLE = [
@@ -446,7 +456,7 @@ def test_nothing_is_downloaded_on_import(tmp_path):
         "import socket, sys\n"
         "def refuse(*args, **kwargs): raise AssertionError('a connection')\n"
         "socket.socket.connect = refuse\n"
-        "import glre_pyg.corpora.official\n"
+        "import glre_pyg.datasets.official_files\n"
     )
     subprocess.run(
         [sys.executable, "-c", code], check=True, env={**os.environ, "GLRE_CACHE": str(tmp_path / "cache")}

@@ -8,11 +8,12 @@ from itertools import pairwise
 import pytest
 
 from documents import apart, document, odd_documents, random_documents, two_sentences
-from glre_pyg.corpora.csv_table import COLUMNS, cell, write_csv
-from glre_pyg.corpora.rdf import write_ntriples
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
-from glre_pyg.passages import sentences_for
-from glre_pyg.reasons import PredictedFact
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.data.paths import sentences_for
+from glre_pyg.formats.csv_facts import COLUMNS, cell, write_csv
+from glre_pyg.formats.rdf import write_ntriples
+from glre_pyg.utils.exceptions import InputError
 
 BASE = "https://example.org/glre/"
 ODD = [

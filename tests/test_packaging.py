@@ -141,7 +141,7 @@ def test_wheel_and_sdist_hold_every_module_and_config(dist):
 
 @pytest.mark.slow
 def test_installed_wheel_finds_its_configs(elsewhere):
-    printed = elsewhere("python", "-c", "from glre_pyg.config import config_dir; print(config_dir())")
+    printed = elsewhere("python", "-c", "from glre_pyg.utils.cli import config_dir; print(config_dir())")
     where = Path(printed.strip())
     assert where.parts[-3:] == ("site-packages", "glre_pyg", "conf")
     assert (where / "train.yaml").is_file()

@@ -12,11 +12,11 @@ import pytest
 from browser import chromium, prefer, resize  # noqa: F401
 from documents import document, odd_documents, random_documents, two_sentences
 from glre_pyg import EDGE_TYPES, build_graph
-from glre_pyg.document import Document, Fact, Mention, Sentence
-from glre_pyg.page.data import document_data
-from glre_pyg.page.page import write_page
-from glre_pyg.passages import connection
-from glre_pyg.reasons import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.explanation import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.paths import connection
+from glre_pyg.formats.page import write_page
+from glre_pyg.formats.page_data import document_data
 
 RELATIONS = ("causes", "treats")
 HOSTILE = (
@@ -133,7 +133,9 @@ def hostile():
 
 
 def test_it_is_written_without_torch():
-    code = "import sys, glre_pyg.page.page as p; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = (
+        "import sys, glre_pyg.formats.page as p; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -18,9 +18,9 @@ from transformers.utils import import_utils
 
 from checkpoints import FAMILIES, TEXT, checkpoint
 from documents import LABELS, document, empty
-from glre_pyg.config import config_dir
-from glre_pyg.document import InputError
-from glre_pyg.pieces import Subwords, find_pretrained, num_positions, windows
+from glre_pyg.data.tokenizer import Subwords, find_pretrained, num_positions, windows
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 NOTHING = ["\u200b", "\x07"]
 HARD = [
@@ -111,7 +111,7 @@ def test_pieces_do_not_depend_on_what_was_seen_before(folder, monkeypatch):
     assert all(
         torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )
-    monkeypatch.setattr("glre_pyg.pieces._REMEMBERED", 3)  # words are forgotten again and again
+    monkeypatch.setattr("glre_pyg.data.tokenizer._REMEMBERED", 3)  # words are forgotten again and again
     assert all(
         torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )

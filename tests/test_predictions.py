@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from documents import LABELS, random_documents
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.breakdown import all_scores
-from glre_pyg.evaluation.known import NamedFacts, named_facts, read_named_facts
+from glre_pyg.evaluation.known_facts import NamedFacts, named_facts, read_named_facts
 from glre_pyg.evaluation.predictions import FLOOR, read_predictions, write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.thresholds import one_threshold, threshold_by_relation
+from glre_pyg.utils.exceptions import InputError
 from scored import random_pairs, scored, scored_pairs
 
 

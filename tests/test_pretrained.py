@@ -25,20 +25,20 @@ from safetensors.torch import save_file
 
 from documents import LABELS, glre, odd_documents, random_documents, subwords
 from glre_pyg import GLRE
-from glre_pyg.card import model_card
-from glre_pyg.checksums import CHECKSUMS, verify
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.jsonl import write_jsonl
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.departures import departures
-from glre_pyg.document import InputError
-from glre_pyg.experiment import train
-from glre_pyg.inference import score_pairs
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.models.base import RelationModel
-from glre_pyg.parts import without_places
-from glre_pyg.pretrained import folder_of
-from glre_pyg.runs import load, report
-from glre_pyg.trust import check_config
+from glre_pyg.runs.artifacts import without_places
+from glre_pyg.runs.checksums import CHECKSUMS, verify
+from glre_pyg.runs.departures import departures
+from glre_pyg.runs.hub import folder_of
+from glre_pyg.runs.model_card import model_card
+from glre_pyg.runs.prediction import score_pairs
+from glre_pyg.runs.run import load, report
+from glre_pyg.runs.trust import check_config
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 from hub_server import Repository, serve_hub
 
 SIZES = {"train": 4, "dev": 3, "test": 3}
@@ -300,7 +300,7 @@ def test_a_model_without_parts_says_what_to_do(hub, tmp_path):
         refusal(bare.generate_model_card),
     ):
         assert line.startswith("GLRE: cannot be saved without tokenizer, labels and scores")
-        assert "glre_pyg.experiment.train" in line
+        assert "glre_pyg.training.experiment.train" in line
     assert not (tmp_path / "model").exists()
     assert not hub.asked
 
@@ -446,7 +446,9 @@ def test_a_missing_file_is_one_line(name, saved):
         ),
         (lambda config: config["model"]["nodes"].update(hidden_channels=12), "not the weights of the model"),
         (
-            lambda config: config["encoder"]["pieces"].update(_target_="glre_pyg.pieces.Vocabulary.build"),
+            lambda config: config["encoder"]["pieces"].update(
+                _target_="glre_pyg.data.tokenizer.Vocabulary.build"
+            ),
             "encoder",
         ),
         (lambda config: config["model"].update(_target_="glre_pyg.models.glre.GRLE"), "GRLE"),
@@ -496,11 +498,11 @@ def test_nothing_is_unpickled(saved, tmp_path):
         *("os.system", "builtins.eval", "subprocess.Popen", "pickle.loads", "functools.partial"),
         *("torch.load", "torch.hub.load", "torch.os.system", "torch.nn.functional.relu", "torch.jit.load"),
         *(
-            "glre_pyg.runs.os.system",
+            "glre_pyg.runs.run.os.system",
             "glre_pyg.nn.encoder.re.compile",
-            "glre_pyg.pieces.importlib.import_module",
+            "glre_pyg.data.tokenizer.importlib.import_module",
         ),
-        *("glre_pyg.experiment.train", "glre_pyg.runs.load", "glre_pyg.corpora.download.fetch"),
+        *("glre_pyg.training.experiment.train", "glre_pyg.runs.run.load", "glre_pyg.utils.download.fetch"),
         *("glre_pyg.models.glre.GLRE.from_pretrained", "glre_pyg.models.glre.GLRE.save_pretrained"),
         *("glre_pyg.datasets.prepared.kept_documents", "glre_pyg.evaluation.thresholds.Path"),
         *(
@@ -528,7 +530,9 @@ def test_a_config_calls_nothing_of_others(target, deep, saved, tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize("target", ["glre_pyg.pieces.Subwords.build", "glre_pyg.pieces.Vocabulary.build"])
+@pytest.mark.parametrize(
+    "target", ["glre_pyg.data.tokenizer.Subwords.build", "glre_pyg.data.tokenizer.Vocabulary.build"]
+)
 def test_what_reads_files_is_named_where_pieces_are_built_alone(target, saved):
     """It would fetch any model of the hub, or read any file, while a model is made."""
     call = {"_target_": target, "words": [], "name": "me/model", "max_length": 8, "overlap": 0}

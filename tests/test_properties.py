@@ -13,28 +13,29 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from glre_pyg.cells import unquoted
-from glre_pyg.corpora.conversion import convert
-from glre_pyg.corpora.csv_table import COLUMNS, write_csv
-from glre_pyg.corpora.docred import read_docred, write_docred
-from glre_pyg.corpora.eog import read_eog, write_eog
-from glre_pyg.corpora.formats import FORMS, read_documents, write_documents
-from glre_pyg.corpora.gda import read_gda
-from glre_pyg.corpora.hypernyms import MeshTree
-from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
-from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
-from glre_pyg.corpora.rdf import write_ntriples
-from glre_pyg.corpora.segment import segment
-from glre_pyg.corpora.submission import read_submission, submission_rows, write_submission
-from glre_pyg.corpora.text import read_text
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
-from glre_pyg.evaluation.known import NamedFacts, read_named_facts, write_named_facts
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.data.segmentation import segment
+from glre_pyg.data.word_vectors import WordVectors
+from glre_pyg.datasets.hypernyms import MeshTree
+from glre_pyg.evaluation.known_facts import NamedFacts, read_named_facts, write_named_facts
 from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.formats.conversion import convert
+from glre_pyg.formats.csv_facts import COLUMNS, write_csv
+from glre_pyg.formats.detection import FORMS, read_documents, write_documents
+from glre_pyg.formats.docred_json import read_docred, write_docred
+from glre_pyg.formats.eog_data import read_eog, write_eog
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
+from glre_pyg.formats.rdf import write_ntriples
+from glre_pyg.formats.renet import read_gda
+from glre_pyg.formats.spacy_docs import read_spacy, write_spacy
+from glre_pyg.formats.submission import read_submission, submission_rows, write_submission
+from glre_pyg.formats.text import read_text
 from glre_pyg.mentions.name_files import name_rows
-from glre_pyg.mistakes import read_types
-from glre_pyg.reasons import PredictedFact
-from glre_pyg.spacy_docs import read_spacy, write_spacy
-from glre_pyg.vectors import WordVectors
+from glre_pyg.reporting.error_analysis import read_types
+from glre_pyg.utils.cells import unquoted
+from glre_pyg.utils.exceptions import InputError
 
 settings.register_profile(
     "files", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

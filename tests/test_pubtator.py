@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from glre_pyg.corpora.pubtator import format_pubtator, read_pubtator, write_pubtator
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
+from glre_pyg.utils.exceptions import InputError
 
 MINIATURE = """\
 12345|t|Velmorine-induced tremor 😀 and chill.

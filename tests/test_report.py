@@ -19,19 +19,19 @@ import yaml
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 
-from glre_pyg.cells import unquoted
-from glre_pyg.config import config_dir
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores
-from glre_pyg.reporting.compare import compare_runs
-from glre_pyg.reporting.layout import Layout
-from glre_pyg.reporting.records import find_runs
-from glre_pyg.reporting.report import FIELDS, Report
-from glre_pyg.reporting.sweep import SweepReport
+from glre_pyg.reporting.run_comparison import compare_runs
+from glre_pyg.reporting.run_records import find_runs
+from glre_pyg.reporting.run_report import FIELDS, Report
+from glre_pyg.reporting.sweep_report import SweepReport
+from glre_pyg.reporting.table_layout import Layout
 from glre_pyg.reporting.tables import RULE, Difference
+from glre_pyg.utils.cells import unquoted
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 from test_cells import is_formula
 
 TABLES = sorted(path.stem for path in Path(config_dir(), "table").glob("*.yaml"))
@@ -593,9 +593,7 @@ def test_the_command_prints_what_it_writes_and_needs_no_torch(tmp_path):
     assert out.strip() == (tmp_path / "report/report.md").read_text().strip()
     plain, _ = command("glre_pyg.report", "runs=[runs/glre_0,'runs/*_1']", cwd=tmp_path)
     assert [line["runs"] for line in cells(plain)] == ["2", "1"]
-    code = (
-        "import sys, glre_pyg.reporting.report as r, glre_pyg.reporting.sweep; print('torch' in sys.modules)"
-    )
+    code = "import sys, glre_pyg.reporting.run_report as r, glre_pyg.reporting.sweep_report; print('torch' in sys.modules)"
     assert command("timeit", "-n1", "-r1", code, cwd=tmp_path)[0].startswith("False")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "runs"]
 
@@ -679,7 +677,7 @@ def test_a_sweep_ends_with_its_report(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / f"sweep/{seed}", 0.6 + seed / 10, seed=seed)
     (tmp_path / "app.py").write_text(APP)
-    callback = "+hydra.callbacks.report._target_=glre_pyg.reporting.sweep.SweepReport"
+    callback = "+hydra.callbacks.report._target_=glre_pyg.reporting.sweep_report.SweepReport"
     arguments = ["app.py", "-m", "+seed=0,1", callback, "hydra.output_subdir=null", "hydra.sweep.dir=sweep"]
     warnings = {
         **os.environ,

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents import LABELS, ONE_WAY, apart, document, empty, one_sentence, random_documents, two_sentences
-from glre_pyg.document import Document, InputError
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import Labels
 from glre_pyg.evaluation.scores import Scores, joined
-from glre_pyg.graph import Labels
-from glre_pyg.inference import score_pairs
+from glre_pyg.runs.prediction import score_pairs
+from glre_pyg.utils.exceptions import InputError
 from scored import random_pairs, scored, scored_pairs
 
 UNDIRECTED = Labels(LABELS.relations, LABELS.types, None, directed=False)

@@ -17,13 +17,13 @@ from hydra.utils import instantiate
 
 from checkpoints import checkpoint
 from documents import two_sentences
-from glre_pyg.cache import Cache
-from glre_pyg.config import config_dir
+from glre_pyg.data.tokenizer import Subwords
 from glre_pyg.datasets.prepared import kept_documents
-from glre_pyg.document import InputError
-from glre_pyg.graph_store import kept_graphs
-from glre_pyg.nn.pretrained import build_transformer
-from glre_pyg.pieces import Subwords
+from glre_pyg.nn.transformer import build_transformer
+from glre_pyg.runs.graph_cache import kept_graphs
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 from local_server import sha256
 
 ROOT = Path(__file__).parents[1]
@@ -161,7 +161,7 @@ def test_bytes_of_a_pipeline_are_the_files_of_a_model(content, tmp_path, monkeyp
     pytest.importorskip("spacy")
     import srsly
 
-    from glre_pyg.spacy_component import make
+    from glre_pyg.extraction.spacy_component import make
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     options = {"threshold": None, "types": None, "batch_size": None, "memory": None}
@@ -250,7 +250,7 @@ def test_sources_allow_no_code_of_models():
 
 
 def test_scripts_of_the_page_make_no_html_of_text():
-    for path in (ROOT / "src/glre_pyg/page").glob("*.js"):
+    for path in (ROOT / "src/glre_pyg/formats/page_assets").glob("*.js"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|\bFunction\(", text

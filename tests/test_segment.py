@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glre_pyg.corpora import segment as segmentation
-from glre_pyg.corpora.segment import segment
-from glre_pyg.document import Document, Mention, Sentence
+from glre_pyg.data import segmentation
+from glre_pyg.data.document import Document, Mention, Sentence
+from glre_pyg.data.segmentation import segment
 
 ALPHABET = "aBé中😀à́ .?!,;:-()[]'\"0 12\n\r\t∯☉ȸ♨i.v.e.g"
 

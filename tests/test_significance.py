@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import Scores
 from glre_pyg.evaluation.significance import compare, f1_interval, paired_test
+from glre_pyg.utils.exceptions import InputError
 from scored import random_pairs
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -14,13 +14,14 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from documents import odd_documents, random_documents, two_sentences
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.document import Document, Fact, InputError, Mention, Sentence
-from glre_pyg.experiment import train
-from glre_pyg.extractor import RelationExtractor
-from glre_pyg.reasons import PredictedFact
-from glre_pyg.spacy_docs import from_spacy, read_spacy, to_spacy, write_spacy
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.formats.spacy_docs import from_spacy, read_spacy, to_spacy, write_spacy
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 from test_output import predicted
 
 spacy = pytest.importorskip("spacy")
@@ -282,7 +283,7 @@ def model(tmp_path_factory):
 
 
 def with_relations(model, **config):
-    import glre_pyg.spacy_component  # noqa: F401, as spaCy imports it by its entry point
+    import glre_pyg.extraction.spacy_component  # noqa: F401, as spaCy imports it by its entry point
 
     nlp = pipeline()
     nlp.add_pipe("glre", config={"model": str(model), "threshold": 0.0, **config})
@@ -389,7 +390,7 @@ def test_processes_give_what_one_gives(nlp):
 
 
 def test_a_document_with_mentions_of_ours_keeps_them(model):
-    import glre_pyg.spacy_component  # noqa: F401
+    import glre_pyg.extraction.spacy_component  # noqa: F401
 
     nlp = spacy.blank("en")
     nlp.add_pipe("glre", config={"model": str(model), "threshold": 0.0})

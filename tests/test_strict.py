@@ -7,12 +7,13 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from glre_pyg import commands, experiment
-from glre_pyg.config import config_dir
-from glre_pyg.corpora.conversion import Converted, convert
-from glre_pyg.corpora.formats import read_documents, write_documents
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.document import InputError
+from glre_pyg import commands
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.conversion import Converted, convert
+from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.training.loop import experiment
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
 
 SIZES = {"train": 6, "dev": 4, "test": 5}
 OPTIONS = [
@@ -77,8 +78,8 @@ def test_training_and_evaluation_say_what_they_leave_out(here, capsys):
 
 
 def test_runs_that_left_out_others_are_of_another_protocol(here):
-    from glre_pyg.reporting.layout import Layout
-    from glre_pyg.reporting.report import Report
+    from glre_pyg.reporting.run_report import Report
+    from glre_pyg.reporting.table_layout import Layout
 
     experiment.train(settings("train", *OPTIONS, "strict=false"), here / "runs/a")
     lines = (here / "test.jsonl").read_text().splitlines()

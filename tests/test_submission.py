@@ -12,15 +12,16 @@ from omegaconf import OmegaConf
 
 from documents import document
 from glre_pyg.commands import submit
-from glre_pyg.corpora.docred import write_docred
-from glre_pyg.corpora.submission import (
+from glre_pyg.data.document import Fact
+from glre_pyg.datasets.wikidata import PROPERTIES
+from glre_pyg.formats.docred_json import write_docred
+from glre_pyg.formats.submission import (
     check_submission,
     read_submission,
     submission_rows,
     write_submission,
 )
-from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Fact, InputError
+from glre_pyg.utils.exceptions import InputError
 
 FIRST = document(
     ["Velorin Bridge is in Lumafia .", "Ada Querine built it in 1907 ."],
@@ -143,7 +144,7 @@ def test_other_zip_files_are_errors(tmp_path, names, message):
 
 @pytest.mark.parametrize("size", [1, 200_000])
 def test_no_more_is_unpacked_than_a_submission_has(tmp_path, monkeypatch, size):
-    monkeypatch.setattr("glre_pyg.corpora.submission._LONGEST", 100_000)
+    monkeypatch.setattr("glre_pyg.formats.submission._LONGEST", 100_000)
     with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("result.json", "[" + " " * size + "]")
     if size < 100_000:

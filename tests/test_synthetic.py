@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from glre_pyg.corpora.invented import FILLERS, NAMES, TEMPLATES, name, number_of_names
-from glre_pyg.corpora.pubtator import read_pubtator, write_pubtator
-from glre_pyg.corpora.segment import segment
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.data.segmentation import segment
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.datasets.generator_text import FILLERS, NAMES, TEMPLATES, name, number_of_names
+from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
 
 CONF = Path(__file__).parents[1] / "conf" / "dataset"
 KINDS = ("synthetic", "synthetic_bridge", "synthetic_pairing", "synthetic_topic")
@@ -187,7 +187,7 @@ def _digest(corpus):
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_is_the_same_in_every_process(seed):
     code = (
-        "import hashlib; from glre_pyg.corpora.synthetic import SyntheticCorpus;"
+        "import hashlib; from glre_pyg.datasets.generator import SyntheticCorpus;"
         "documents = list(SyntheticCorpus(aliases=0.5).generate('dev', 20));"
         "print(hashlib.sha256(repr(documents).encode()).hexdigest())"
     )

@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from torch import nn
 from torch_geometric.loader import DataLoader
 
-import glre_pyg.files
-import glre_pyg.training
+import glre_pyg.training.loop
+import glre_pyg.utils.files
 from documents import LABELS, document, glre, random_documents, subwords, transformer
-from glre_pyg.batches import LengthSampler, share_of
-from glre_pyg.checkpoint import Checkpoint
-from glre_pyg.epochs import TrainingError
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.training import CHECKPOINT, LOG, WEIGHTS, Settings, fit, parameter_groups
+from glre_pyg.training.checkpoint import Checkpoint
+from glre_pyg.training.epochs import TrainingError
+from glre_pyg.training.loop import CHECKPOINT, LOG, WEIGHTS, Settings, fit, parameter_groups
+from glre_pyg.training.sampler import LengthSampler, share_of
 
 DOCUMENTS = random_documents(7)
 SETTINGS = {
@@ -73,7 +73,7 @@ class Dev:
 
 
 def train(folder, model, graphs, evaluate, *, optimizer=None, last_epoch=None, **options):
-    """Run ``fit`` as ``glre_pyg.runs`` does."""
+    """Run ``fit`` as ``glre_pyg.runs.run`` does."""
     settings = Settings(**SETTINGS | options)
     folder.mkdir(exist_ok=True)
     forget()
@@ -487,7 +487,7 @@ def test_resumed_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, uninter
             patch.setattr(Path, "rename", _renames_and_stops(Path.rename, 2))
         else:
             kind = Stopped
-            stop_in(patch, Checkpoint if where == "save" else glre_pyg.training, where, 3)
+            stop_in(patch, Checkpoint if where == "save" else glre_pyg.training.loop, where, 3)
         with pytest.raises(kind):
             train(tmp_path, model, graphs, dev, **options)
     lines = len((tmp_path / LOG).read_text().splitlines())

@@ -13,12 +13,12 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from documents import LABELS, batch_of, document, empty, random_documents, subwords
-from glre_pyg.document import InputError
-from glre_pyg.graph import word_counts
+from glre_pyg.data.graph import word_counts
+from glre_pyg.data.tokenizer import Vocabulary
+from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
 from glre_pyg.nn.recurrent import BiLSTM, _packing
-from glre_pyg.pieces import Vocabulary
-from glre_pyg.vectors import WordVectors
+from glre_pyg.utils.exceptions import InputError
 
 WORDS = [",", "the", "naïve", "1999", "日本", "nan", "The"]
 TABLE = np.arange(28, dtype=np.float32).reshape(7, 4) / 8 - 1

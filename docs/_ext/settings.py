@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from sphinx.application import Sphinx
 
-from glre_pyg.config import config_dir
+from glre_pyg.utils.cli import config_dir
 
 PLACE = "<!-- settings -->"
 COMMANDS = (

@@ -1,7 +1,7 @@
 """Document-level relation extraction on graphs: GLRE (EMNLP 2020) on PyTorch Geometric.
 
-The names below are imported when they are first used, so that ``glre_pyg.document`` and the readers in
-``glre_pyg.corpora`` load without torch, and the graph without transformers or Hydra.
+The names below are imported when they are first used, so that ``glre_pyg.data.document`` and the readers in
+``glre_pyg.formats`` load without torch, and the graph without transformers or Hydra.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from glre_pyg.document import Document, Entity, Fact, Mention, Sentence
-    from glre_pyg.extractor import RelationExtractor
-    from glre_pyg.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence
+    from glre_pyg.data.explanation import PredictedFact
+    from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.extraction.extractor import RelationExtractor
     from glre_pyg.mentions.dictionary import Dictionary
     from glre_pyg.mentions.documents import document_of, with_mentions
     from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
-    from glre_pyg.reasons import PredictedFact
 
 _HOME = {
     "Dictionary": "mentions.dictionary",
-    "Document": "document",
-    "DocumentGraph": "graph",
-    "EDGE_TYPES": "graph",
-    "Entity": "document",
-    "Fact": "document",
+    "Document": "data.document",
+    "DocumentGraph": "data.graph",
+    "EDGE_TYPES": "data.graph",
+    "Entity": "data.document",
+    "Fact": "data.document",
     "GLRE": "models.glre",
-    "Mention": "document",
-    "NODE_TYPES": "graph",
-    "PredictedFact": "reasons",
-    "RelationExtractor": "extractor",
+    "Mention": "data.document",
+    "NODE_TYPES": "data.graph",
+    "PredictedFact": "data.explanation",
+    "RelationExtractor": "extraction.extractor",
     "RelationModel": "models.base",
-    "Sentence": "document",
-    "build_graph": "graph",
+    "Sentence": "data.document",
+    "build_graph": "data.graph",
     "document_of": "mentions.documents",
     "with_mentions": "mentions.documents",
 }

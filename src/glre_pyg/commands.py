@@ -9,26 +9,33 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from glre_pyg import processes
-from glre_pyg.cache import Cache
-from glre_pyg.cases import write_case_study
-from glre_pyg.corpora.submission import check_submission, submission_rows, write_submission
+from glre_pyg.data.document import Document
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.base import SPLITS
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, InputError, printable
-from glre_pyg.evaluation.leak import order_report
+from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
+from glre_pyg.evaluation.label_leak import order_report
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.evaluation.tables import count, differences, format_table
-from glre_pyg.extraction import check_settings, extract
-from glre_pyg.extractor import RelationExtractor
-from glre_pyg.files import write_json
-from glre_pyg.mistakes import check_output, format_shares, mistakes, read_types, write_mistakes
-from glre_pyg.outputs import Output
-from glre_pyg.pretrained import folder_of
-from glre_pyg.runs import Run, best_device, load, report
-from glre_pyg.skipping import is_strict, read_all
+from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.extraction.outputs import Output
+from glre_pyg.extraction.pipeline import check_settings, extract
+from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
+from glre_pyg.reporting.case_studies import write_case_study
+from glre_pyg.reporting.error_analysis import (
+    check_output,
+    format_shares,
+    mistakes,
+    read_types,
+    write_mistakes,
+)
+from glre_pyg.runs.hub import folder_of
+from glre_pyg.runs.run import Run, best_device, load, report
+from glre_pyg.utils import distributed as processes
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.error_handler import is_strict, read_all
+from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.files import write_json
 
 
 def evaluate(config: DictConfig) -> dict[str, object]:
@@ -169,7 +176,7 @@ def _read(corpus: Corpus, file: str) -> list[Document]:
 
 
 def predict(config: DictConfig) -> None:
-    """Write documents with the facts that a run finds in them; see :mod:`glre_pyg.extraction`.
+    """Write documents with the facts that a run finds in them; see :mod:`glre_pyg.extraction.pipeline`.
 
     Raises:
         InputError: If the run cannot be read, or a setting is wrong.
@@ -184,8 +191,8 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     """Print and return the counts of a corpus by split (Table 1).
 
     Below stands each count that is not the published one and, for splits with labels, how well the order of
-    entities alone predicts them: see :mod:`glre_pyg.evaluation.leak`. A split that cannot be read is named in
-    one line.
+    entities alone predicts them: see :mod:`glre_pyg.evaluation.label_leak`. A split that cannot be read is
+    named in one line.
 
     Raises:
         InputError: If no split of the corpus can be read.

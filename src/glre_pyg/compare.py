@@ -2,14 +2,14 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 
 @command("compare")
 def main(config: DictConfig) -> None:
     """Print the F1 of two runs, their difference, and how likely it is by chance."""
-    from glre_pyg.reporting.compare import compare_runs
-    from glre_pyg.reporting.records import as_places
+    from glre_pyg.reporting.run_comparison import compare_runs
+    from glre_pyg.reporting.run_records import as_places
 
     compare_runs(as_places(config.runs), split=config.split, filtered=config.filtered)
 

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 
 @command("convert")
@@ -10,8 +10,8 @@ def main(config: DictConfig) -> None:
     """Write the documents of a file in another form."""
     from pathlib import Path
 
-    from glre_pyg.corpora.conversion import convert
-    from glre_pyg.skipping import Skipping, is_strict
+    from glre_pyg.formats.conversion import convert
+    from glre_pyg.utils.error_handler import Skipping, is_strict
 
     refused = Skipping(is_strict(config.strict))
     written = convert(

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 
 @command("report")
@@ -12,9 +12,9 @@ def main(config: DictConfig) -> None:
 
     from omegaconf import OmegaConf
 
-    from glre_pyg.reporting.layout import Layout
-    from glre_pyg.reporting.records import as_places
-    from glre_pyg.reporting.report import Report
+    from glre_pyg.reporting.run_records import as_places
+    from glre_pyg.reporting.run_report import Report
+    from glre_pyg.reporting.table_layout import Layout
 
     layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
     report = Report.of(as_places(config.runs), layout, config.split)

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 
 @command("stats")

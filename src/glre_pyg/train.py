@@ -5,13 +5,13 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from glre_pyg.config import command
+from glre_pyg.utils.cli import command
 
 
 @command("train", shared=True)
 def main(config: DictConfig) -> None:
     """Train as the config says."""
-    from glre_pyg.experiment import train
+    from glre_pyg.training.experiment import train
 
     train(config, Path(HydraConfig.get().runtime.output_dir))
 

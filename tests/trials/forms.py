@@ -20,22 +20,23 @@ from miniatures import Files
 from mutations import Mutation
 from oracles import Oracle
 
-from glre_pyg.corpora.docred import read_docred
-from glre_pyg.corpora.eog import read_eog
-from glre_pyg.corpora.gda import read_gda
-from glre_pyg.corpora.hypernyms import MeshTree
-from glre_pyg.corpora.jsonl import read_jsonl
-from glre_pyg.corpora.pubtator import read_pubtator
-from glre_pyg.corpora.segment import Segmenter
-from glre_pyg.corpora.submission import read_submission
-from glre_pyg.corpora.text import read_text
-from glre_pyg.document import Document, Refused, Sentence
-from glre_pyg.evaluation.known import read_named_facts
+from glre_pyg.data.document import Document, Sentence
+from glre_pyg.data.segmentation import Segmenter
+from glre_pyg.data.word_vectors import WordVectors
+from glre_pyg.datasets.hypernyms import MeshTree
+from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.formats.docred_json import read_docred
+from glre_pyg.formats.eog_data import read_eog
+from glre_pyg.formats.jsonl import read_jsonl
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.renet import read_gda
+from glre_pyg.formats.spacy_docs import read_spacy, write_spacy
+from glre_pyg.formats.submission import read_submission
+from glre_pyg.formats.text import read_text
 from glre_pyg.mentions.name_files import name_rows
-from glre_pyg.mistakes import read_types
-from glre_pyg.spacy_docs import read_spacy, write_spacy
-from glre_pyg.vectors import WordVectors
+from glre_pyg.reporting.error_analysis import read_types
+from glre_pyg.utils.exceptions import Refused
 
 Read = Callable[[Path, Segmenter, Refused | None], Any]
 """What a folder's file says; the segmenter and what is told of refused documents are for readers of documents."""

@@ -26,9 +26,9 @@ from tempfile import TemporaryDirectory
 
 from safetensors import safe_open
 
-from glre_pyg.checkpoint import CHECKPOINT
-from glre_pyg.corpora.formats import write_documents
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import write_documents
+from glre_pyg.training.checkpoint import CHECKPOINT
 
 HERE = Path(__file__).resolve().parent
 SIZES = {"train": 24, "dev": 12, "test": 12}
@@ -38,10 +38,10 @@ OPTIONS = [
     *("training.epochs=4", "training.batch_size=4", "training.ema=0.9", "eval_batch_size=4"),
 ]
 PLACES = {
-    "in a step": ["glre_pyg.epochs:Epochs._step"],
-    "saving": ["glre_pyg.checkpoint:Checkpoint._write", "glre_pyg.training:_save_weights"],
-    "evaluating": ["glre_pyg.experiment:predict", "glre_pyg.runs:predict"],
-    "caching": ["glre_pyg.cache:Cache.keep"],
+    "in a step": ["glre_pyg.training.epochs:Epochs._step"],
+    "saving": ["glre_pyg.training.checkpoint:Checkpoint._write", "glre_pyg.training.loop:_save_weights"],
+    "evaluating": ["glre_pyg.training.experiment:predict", "glre_pyg.runs.run:predict"],
+    "caching": ["glre_pyg.utils.cache:Cache.keep"],
     "anywhere": [],
 }
 TIMES = ("seconds", "documents_per_second")

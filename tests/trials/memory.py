@@ -21,8 +21,8 @@ import psutil
 from hydra import compose, initialize_config_dir
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from glre_pyg.config import bound_kernels, config_dir
-from glre_pyg.experiment import train
+from glre_pyg.training.experiment import train
+from glre_pyg.utils.cli import bound_kernels, config_dir
 
 FIRST = 200
 AROUND = 25  # steps before and after

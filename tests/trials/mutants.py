@@ -29,8 +29,9 @@ import oracles
 from forms import FORMS, Form, plain, spacy_form
 from miniatures import Files
 
-from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, InputError
+from glre_pyg.data.document import Document
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.utils.exceptions import InputError
 
 SECONDS = 10.0
 """A reader that takes longer hangs."""

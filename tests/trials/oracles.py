@@ -15,9 +15,9 @@ from typing import Any
 
 from miniatures import Files, starts_of
 
-from glre_pyg.corpora.jsonl import read_jsonl, write_jsonl
-from glre_pyg.document import Document, Fact, Mention
-from glre_pyg.reasons import PredictedFact
+from glre_pyg.data.document import Document, Fact, Mention
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 
 Oracle = Callable[[Files, Any], None]
 

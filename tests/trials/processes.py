@@ -23,9 +23,9 @@ import numpy as np
 import psutil
 from safetensors.numpy import load_file
 
-from glre_pyg.corpora.formats import read_documents, write_documents
-from glre_pyg.corpora.synthetic import SyntheticCorpus
-from glre_pyg.document import Document, Sentence
+from glre_pyg.data.document import Document, Sentence
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import read_documents, write_documents
 
 TOLERANCE = {"loss": 1e-5, "weights": 1e-4, "probabilities": 1e-4}
 """Of losses, relative; of weights and probabilities, absolute. Sums are made in another order, in fp32."""

@@ -25,8 +25,8 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from glre_pyg.corpora.jsonl import format_jsonl
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.jsonl import format_jsonl
 
 GROWTH = 0.05
 SAMPLE = 2_000

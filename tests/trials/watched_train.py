@@ -44,10 +44,10 @@ def watch(place: str, seconds: dict[str, list[float]]) -> None:
 
 def main() -> None:
     """Train."""
-    import glre_pyg.experiment
+    import glre_pyg.training.experiment
     from glre_pyg.train import main as train
 
-    assert glre_pyg.experiment
+    assert glre_pyg.training.experiment
     seconds: dict[str, list[float]] = defaultdict(list)
     for place in (place for places in PLACES.values() for place in places):
         watch(place, seconds)

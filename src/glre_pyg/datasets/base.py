@@ -11,16 +11,17 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar, Protocol
 
-from glre_pyg.cache import Cache, contents_of, key_of
-from glre_pyg.corpora.formats import form_of, read_documents
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.prepared import FORMAT, kept_documents
-from glre_pyg.document import Document, InputError, Refused
-from glre_pyg.evaluation.known import NamedFacts
-from glre_pyg.graph import Labels
-from glre_pyg.skipping import read_all
+from glre_pyg.evaluation.known_facts import NamedFacts
+from glre_pyg.formats.detection import form_of, read_documents
+from glre_pyg.utils.cache import Cache, contents_of, key_of
+from glre_pyg.utils.error_handler import read_all
+from glre_pyg.utils.exceptions import InputError, Refused
 
 Counts = Mapping[str, Mapping[str, int]]
-"""Published counts: split, then column of :data:`glre_pyg.evaluation.tables.COLUMNS`."""
+"""Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
 
 
 SPLITS = ("train", "dev", "test")
@@ -38,7 +39,7 @@ class Corpus(Protocol):
         cache: Where documents are kept once they are read; None for nowhere.
         strict: Whether a document with an error ends the reading; else it is left out.
         skipped: How many documents of each file were left out.
-        pubtator: The form that PubTator has in it; see :mod:`glre_pyg.corpora.formats`.
+        pubtator: The form that PubTator has in it; see :mod:`glre_pyg.formats.detection`.
         local_ids: Whether an identifier of an entity means something in its document only.
     """
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.corpora.official import BIORED, find
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.graph import Labels
+from glre_pyg.datasets.official_files import BIORED, find
 
 _CHEMICAL, _DISEASE, _GENE, _VARIANT = (
     "ChemicalEntity",

@@ -8,12 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.corpora.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
-from glre_pyg.corpora.official import CDR as FILES
-from glre_pyg.corpora.official import find, mesh_tree
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import FileCorpus
-from glre_pyg.document import Document, InputError
-from glre_pyg.graph import Labels
+from glre_pyg.datasets.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
+from glre_pyg.datasets.official_files import CDR as FILES
+from glre_pyg.datasets.official_files import find, mesh_tree
+from glre_pyg.utils.exceptions import InputError
 
 CHEMICAL_DISEASE = Labels(
     relations=("CID",), types=("Chemical", "Disease"), pair_types=(("Chemical", "Disease"),)

@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.corpora.docred import read_docred
-from glre_pyg.corpora.formats import read_documents
-from glre_pyg.corpora.official import DOCRED, REDOCRED, OfficialFile, find
-from glre_pyg.corpora.official import DWIE as DWIE_FILES
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.datasets.files import labels_of
+from glre_pyg.datasets.official_files import DOCRED, REDOCRED, OfficialFile, find
+from glre_pyg.datasets.official_files import DWIE as DWIE_FILES
+from glre_pyg.datasets.user_files import labels_of
 from glre_pyg.datasets.wikidata import PROPERTIES
-from glre_pyg.document import Document, Refused
-from glre_pyg.evaluation.known import NamedFacts, named_facts, read_named_facts
-from glre_pyg.graph import Labels
+from glre_pyg.evaluation.known_facts import NamedFacts, named_facts, read_named_facts
+from glre_pyg.formats.detection import read_documents
+from glre_pyg.formats.docred_json import read_docred
+from glre_pyg.utils.exceptions import Refused
 
 
 @dataclass(kw_only=True, eq=False)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
 from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
-from glre_pyg.document import InputError
-from glre_pyg.graph import Labels
+from glre_pyg.utils.exceptions import InputError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -19,7 +19,7 @@ class EoG(FileCorpus):
 
     Its words and sentences are the GENIA tools', which this project does not run; the pairs and labels are
     those of :class:`~glre_pyg.datasets.cdr.CDR` under its protocol ``"eog"``. The order of the pairs in the
-    published files tells the labels: see :mod:`glre_pyg.evaluation.leak`.
+    published files tells the labels: see :mod:`glre_pyg.evaluation.label_leak`.
 
     Args:
         root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`. ``root`` is

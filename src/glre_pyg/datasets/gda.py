@@ -8,13 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.corpora.formats import read_documents
-from glre_pyg.corpora.gda import FILES, RELATION, read_gda
-from glre_pyg.corpora.official import GDA as OFFICIAL
-from glre_pyg.corpora.official import find
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import SPLITS, FileCorpus
-from glre_pyg.document import Document, InputError, Refused
-from glre_pyg.graph import Labels
+from glre_pyg.datasets.official_files import GDA as OFFICIAL
+from glre_pyg.datasets.official_files import find
+from glre_pyg.formats.detection import read_documents
+from glre_pyg.formats.renet import FILES, RELATION, read_gda
+from glre_pyg.utils.exceptions import InputError, Refused
 
 
 @dataclass(kw_only=True, eq=False)
@@ -27,7 +28,7 @@ class GDA(FileCorpus):
     Args:
         root: Folder with ``training_data`` and ``testing_data``; None looks into ``$GLRE_DATA/GDA``, then
             into the cache, then downloads.
-        train, dev, test: Folders in place of these (see :mod:`glre_pyg.corpora.gda`), or files of another
+        train, dev, test: Folders in place of these (see :mod:`glre_pyg.formats.renet`), or files of another
             form: ``.data`` is EoG's.
         train_ids: File of the documents of the training folder that are trained on, one identifier a line;
             its others are dev.

@@ -1,7 +1,7 @@
 """Documents as a corpus prepares them, kept on disk so that files are parsed once.
 
 A line holds a document as a JSON list, in which words and sentences are numbers in a row. It is read without
-the checks of :mod:`glre_pyg.corpora.jsonl`, by nobody but who wrote it.
+the checks of :mod:`glre_pyg.formats.jsonl`, by nobody but who wrote it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from glre_pyg.cache import Cache
-from glre_pyg.document import Document, Fact, Mention, Sentence
+from glre_pyg.data.document import Document, Fact, Mention, Sentence
+from glre_pyg.utils.cache import Cache
 
 FORMAT = 1  # to be raised with each change of the two functions below
 

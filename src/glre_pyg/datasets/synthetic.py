@@ -7,16 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.cache import Cache
-from glre_pyg.corpora.formats import read_documents
-from glre_pyg.corpora.synthetic import SyntheticCorpus
+from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Counts
 from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
-from glre_pyg.document import Document, Refused
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import read_documents
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.exceptions import Refused
 
 
 class Synthetic:
-    """Generated documents of invented drugs and diseases; see :mod:`glre_pyg.corpora.synthetic`.
+    """Generated documents of invented drugs and diseases; see :mod:`glre_pyg.datasets.generator`.
 
     Args:
         corpus: The generator.

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from glre_pyg.corpora import fields
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.files import replacing
+from glre_pyg.utils import json_fields as fields
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import replacing
 
 _T = TypeVar("_T")
 _N = TypeVar("_N", int, float)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.utils.exceptions import InputError
 
 Interval = tuple[float, float]
 

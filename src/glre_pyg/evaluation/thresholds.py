@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.utils.exceptions import InputError
 
 
 def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:

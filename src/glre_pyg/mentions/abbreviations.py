@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from glre_pyg.document import Span
+from glre_pyg.data.document import Span
 from glre_pyg.mentions.names import acronym
 
 # The paper's limits: a short form of 2 to 10 characters and at most two words, a long form of at most

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
-from glre_pyg.document import InputError
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.mentions.names import acronym, spelled, stem
+from glre_pyg.utils.exceptions import InputError
 
 _EXACT_LENGTH = 2  # "As", arsenic, is not "as"
 
@@ -59,8 +59,8 @@ class _NameError(InputError):
 class Dictionary:
     """Finds the names of a dictionary, the longest ones from left to right.
 
-    A name is found where it begins and ends at words, as :mod:`glre_pyg.corpora.segment` cuts them: "cat" in
-    "cat-like", but not in "catalogue". Case, white space, hyphens and the English plural of the last word
+    A name is found where it begins and ends at words, as :mod:`glre_pyg.data.segmentation` cuts them: "cat"
+    in "cat-like", but not in "catalogue". Case, white space, hyphens and the English plural of the last word
     make no difference (:mod:`glre_pyg.mentions.names`). In acronyms, and in names of one or two characters,
     case does: "CAT" is not found in "cat", nor "AIDS" in "aids"; acronyms of two capitals and more may have
     an "s", "CATs". Of names that fit the same words, the one spelled most like the text counts; if several

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from glre_pyg.corpora.segment import Segmenter, segment
-from glre_pyg.document import Document, InputError, Refused, Span, refuse
-from glre_pyg.mentions.found import Finder, Found, check_spans
+from glre_pyg.data.document import Document, Span
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.mentions.finder import Finder, Found, check_spans
 from glre_pyg.mentions.grouping import grouped
+from glre_pyg.utils.exceptions import InputError, Refused, refuse
 
 
 def with_mentions(

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Protocol
 
-from glre_pyg.corpora.segment import sentences_of, words_of
-from glre_pyg.document import InputError, Span
-from glre_pyg.mentions.found import Found
+from glre_pyg.data.document import Span
+from glre_pyg.data.segmentation import sentences_of, words_of
+from glre_pyg.mentions.finder import Found
+from glre_pyg.utils.exceptions import InputError
 
 
 class Gliner(Protocol):

@@ -7,10 +7,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from glre_pyg.corpora.segment import words_of
-from glre_pyg.document import Mention, Span
+from glre_pyg.data.document import Mention, Span
+from glre_pyg.data.segmentation import words_of
 from glre_pyg.mentions.abbreviations import abbreviations_in
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.names import acronym, name_key
 
 _Name = tuple[str, str]  # a name as all its spellings have it, and a type

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glre_pyg.corpora.reading import decoded_lines, opened
-from glre_pyg.document import InputError
+from glre_pyg.formats.reading import decoded_lines, opened
+from glre_pyg.utils.exceptions import InputError
 
 COLUMNS = ("name", "id", "type")
 _FORMS: dict[str, dict[str, Any]] = {

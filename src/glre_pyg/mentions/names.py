@@ -1,15 +1,15 @@
 """Names as they are compared: which spellings of a name are one.
 
 White space between words, hyphens within them, typographic variants and the English plural make no
-difference. Words are those of :mod:`glre_pyg.corpora.segment`.
+difference. Words are those of :mod:`glre_pyg.data.segmentation`.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-from glre_pyg.corpora.segment import words_of
-from glre_pyg.document import Span
+from glre_pyg.data.document import Span
+from glre_pyg.data.segmentation import words_of
 
 _HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2212")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032", "'"))

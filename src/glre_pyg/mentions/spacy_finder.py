@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from glre_pyg.document import InputError
-from glre_pyg.mentions.found import Found
+from glre_pyg.mentions.finder import Found
+from glre_pyg.utils.exceptions import InputError
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from glre_pyg.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.pretrained import Pretrained
+from glre_pyg.runs.hub import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairNumbers:
-    """Numbers that a model makes of pairs, by which :mod:`glre_pyg.cost` knows the memory it needs.
+    """Numbers that a model makes of pairs, by which :mod:`glre_pyg.runs.memory` knows the memory it needs.
 
     Args:
         kept: For each pair, as long as a batch is worked on.

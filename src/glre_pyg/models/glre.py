@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from glre_pyg.departures import departures
-from glre_pyg.graph import DocumentGraph, documents_of_pairs
+from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
+from glre_pyg.data.tokenizer import Pieces
 from glre_pyg.models.base import PairNumbers, RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextLayer
@@ -17,7 +17,7 @@ from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
 from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
-from glre_pyg.pieces import Pieces
+from glre_pyg.runs.departures import departures
 
 
 class GLRE(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glre_pyg.document import InputError
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.pairs import Part
+from glre_pyg.utils.exceptions import InputError
 
 
 class DistanceEmbedding(Layer):

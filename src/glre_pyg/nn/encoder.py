@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import cumsum
 
-from glre_pyg.document import InputError
-from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.data.tokenizer import Subwords, Vocabulary
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
-from glre_pyg.nn.pretrained import build_transformer, checkpoint_gradients
-from glre_pyg.pieces import Subwords, Vocabulary
+from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
+from glre_pyg.utils.exceptions import InputError
 
 
 class TransformerEncoder(Layer):
@@ -23,7 +23,7 @@ class TransformerEncoder(Layer):
     .. math:: H = [h_1, \dots, h_k] = \mathrm{BERT}([w_1, \dots, w_k])
 
     Paper: a long document is encoded "sequentially in form of short paragraphs". Here: in overlapping
-    windows (:func:`glre_pyg.pieces.windows`); a word in several windows gets the mean of its vectors.
+    windows (:func:`glre_pyg.data.tokenizer.windows`); a word in several windows gets the mean of its vectors.
 
     Args:
         pieces: The pieces that the graphs carry; says which model it is, and where its weights are.

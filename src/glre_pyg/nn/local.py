@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import cumsum, segment, softmax
 
-from glre_pyg.document import InputError
-from glre_pyg.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import Nodes
 from glre_pyg.nn.pairs import Part
+from glre_pyg.utils.exceptions import InputError
 
 Drawn = tuple[Tensor, Tensor, Tensor]
 """Pairs [I], mentions [I], and the weight of each mention in each head of attention [I, z]."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from glre_pyg.document import InputError
-from glre_pyg.graph import IGNORED
+from glre_pyg.data.graph import IGNORED
+from glre_pyg.utils.exceptions import InputError
 
 
 class RelationLoss(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 from torch_geometric.utils import cumsum, scatter
 
-from glre_pyg.graph import NODE_TYPES, DocumentGraph
+from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
 from glre_pyg.nn.layer import Layer
 
 

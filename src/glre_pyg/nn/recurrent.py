@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from glre_pyg.graph import DocumentGraph, word_counts
+from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.data.tokenizer import Pieces
 from glre_pyg.nn.layer import Layer
-from glre_pyg.pieces import Pieces
 
 
 class BiLSTM(Layer):

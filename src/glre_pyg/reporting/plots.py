@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glre_pyg.document import printable
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
-from glre_pyg.files import replacing_file
 from glre_pyg.reporting.tables import Row, Section
+from glre_pyg.utils.exceptions import printable
+from glre_pyg.utils.files import replacing_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from glre_pyg.document import InputError
 from glre_pyg.evaluation.protocol import Protocol
-from glre_pyg.reporting.grouping import Group, group
-from glre_pyg.reporting.layout import Layout
-from glre_pyg.reporting.records import Record, one_protocol
+from glre_pyg.reporting.run_groups import Group, group
+from glre_pyg.reporting.run_records import Record, one_protocol
 from glre_pyg.reporting.summary import Summary, difference_error
+from glre_pyg.reporting.table_layout import Layout
+from glre_pyg.utils.exceptions import InputError
 
 RULE = (
     "A finding of the paper (the sign of its difference) holds or not where our difference exceeds twice its "

@@ -1,0 +1,1 @@
+"""The document, its graph, and what turns its words into ids."""

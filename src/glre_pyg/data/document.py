@@ -1,0 +1,235 @@
+"""The document: text, words, sentences, mentions and facts, as a corpus gives them.
+
+This is the only thing the readers in :mod:`glre_pyg.formats` produce and the only thing
+:func:`glre_pyg.data.graph.build_graph` needs. Character offsets count Unicode code points.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, combinations, pairwise, permutations
+from operator import attrgetter
+
+from glre_pyg.utils.exceptions import InputError
+
+Span = tuple[int, int]
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One stretch of text that names one entity, several (a composite mention), or an unknown one.
+
+    Args:
+        start: First character.
+        end: One past the last character.
+        type: Entity type as the corpus writes it, ``"Chemical"`` for instance.
+        ids: Identifiers of the entities it refers to; empty if the corpus knows none.
+        names: Names of its parts, one for each identifier, where the corpus gives others than the text; those
+            of parts without identifier follow.
+    """
+
+    start: int
+    end: int
+    type: str
+    ids: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def span(self) -> Span:
+        """Characters ``[start, end)``."""
+        return self.start, self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Words ``[start, end)`` of the document."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """All mentions of one identifier; its type is that of the first of them."""
+
+    id: str
+    type: str
+    mentions: tuple[Mention, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A relation that holds between two entities, named by their identifiers.
+
+    Args:
+        head: Identifier of the head entity.
+        relation: Name of the relation.
+        tail: Identifier of the tail entity.
+        extra: Further columns of the corpus, BioRED's novelty for instance, kept as they are.
+        evidence: Sentences that the corpus gives as evidence, by number.
+    """
+
+    head: str
+    relation: str
+    tail: str
+    extra: tuple[str, ...] = ()
+    evidence: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its words, sentences, mentions and facts.
+
+    Args:
+        id: The corpus's name of the document.
+        text: The whole text.
+        words: Characters ``[start, end)`` of every word, in order and without overlap.
+        sentences: Sentences, which together hold every word once, in order.
+        mentions: Mentions in the order of the corpus, duplicates included.
+        facts: Facts in the order of the corpus; empty where they are unknown.
+        ignored: Pairs (head, tail) of identifiers that the corpus leaves out of loss and score.
+        sections: Characters ``[start, end)`` of the parts of the text (title and abstract).
+
+    Raises:
+        InputError: If UTF-8 cannot hold a string, or a mention leaves the text, cuts a word, crosses a
+            sentence boundary, or lacks a name.
+    """
+
+    id: str
+    text: str
+    words: tuple[Span, ...]
+    sentences: tuple[Sentence, ...]
+    mentions: tuple[Mention, ...]
+    facts: tuple[Fact, ...] = ()
+    ignored: tuple[tuple[str, str], ...] = ()
+    sections: tuple[Span, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._check_text()
+        ends = [0, *(sentence.end for sentence in self.sentences)]
+        starts = [*(sentence.start for sentence in self.sentences), len(self.words)]
+        if ends != starts or any(start >= end for start, end in pairwise(ends)):
+            raise InputError(f"{self.id}: sentences do not hold every word once, in order")
+        edges = [(0, 0), *self.words, (len(self.text), len(self.text))]
+        if any(left[1] > right[0] for left, right in pairwise(edges)):
+            raise InputError(f"{self.id}: words overlap, are out of order or outside the text")
+        for mention in self.mentions:
+            self._check(mention)
+
+    def _check_text(self) -> None:
+        """Make sure that UTF-8 can hold every string."""
+        mentions = [(mention.type, *mention.ids, *mention.names) for mention in self.mentions]
+        facts = [(fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts]
+        rows = [(self.id,), (self.text,), *mentions, *facts, *self.ignored]
+        try:
+            "".join(chain.from_iterable(rows)).encode("utf-8")
+        except UnicodeEncodeError:  # half of a pair, "\ud83d"
+            names = ["id", "text", *(f"mentions[{number}]" for number in range(len(mentions)))]
+            names += [f"facts[{number}]" for number in range(len(facts))]
+            half = next(number for number, row in enumerate(rows) if _HALF.search("".join(row)))
+            field = names[half] if half < len(names) else f"ignored[{half - len(names)}]"
+            raise InputError(f"{self.id}: {field}: half of a surrogate pair is in it") from None
+
+    def _check(self, mention: Mention) -> None:
+        if not 0 <= mention.start < mention.end <= len(self.text):
+            raise InputError(
+                f"{self.id}: mention {mention.span} is not inside the text of {len(self.text)} characters"
+            )
+        name = self.text[mention.start : mention.end]
+        if mention.names and len(mention.names) < len(mention.ids):
+            raise InputError(
+                f"{self.id}: mention '{name}' at {mention.start} has {len(mention.ids)} identifiers and "
+                f"{len(mention.names)} names"
+            )
+        start, end = self.word_span(mention)
+        if (
+            start >= end
+            or self.words[start][0] < mention.start
+            or (end < len(self.words) and self.words[end][0] < mention.end)
+            or self.words[end - 1][1] > mention.end
+            or (start and self.words[start - 1][1] > mention.start)
+        ):
+            raise InputError(
+                f"{self.id}: mention '{name}' at {mention.start} does not begin and end at words"
+            )
+        if self.sentence_of(mention) != bisect_left(self._sentence_ends, end):
+            raise InputError(f"{self.id}: mention '{name}' at {mention.start} crosses a sentence boundary")
+
+    @cached_property
+    def entities(self) -> tuple[Entity, ...]:
+        """Entities, numbered by the offset of their first mention; never by anything that knows the facts.
+
+        Entities that begin with the same composite mention are numbered by their identifiers: the order of a
+        file may know the facts. A mention counts once for each of its identifiers; mentions without one
+        belong to no entity.
+        """
+        mentions: dict[str, dict[Span, Mention]] = {}
+        for mention in sorted(self.mentions, key=attrgetter("start", "end")):
+            for identifier in mention.ids:
+                mentions.setdefault(identifier, {}).setdefault(mention.span, mention)
+        return tuple(
+            Entity(identifier, next(iter(of.values())).type, tuple(of.values()))
+            for identifier, of in sorted(mentions.items(), key=lambda item: (next(iter(item[1])), item[0]))
+        )
+
+    def pairs(
+        self, types: Collection[tuple[str, str]] | None = None, *, directed: bool = True
+    ) -> list[tuple[int, int]]:
+        """Candidate pairs (head, tail) of :attr:`entities`, ascending.
+
+        Args:
+            types: (head type, tail type) of candidate pairs; None for all.
+            directed: Whether (a, b) and (b, a) are two pairs; else a is the one that is mentioned first, and
+                the two types of a pair may stand in either order.
+        """
+        allowed = None if types is None else {tuple(pair) for pair in types}
+        if allowed is not None and not directed:
+            allowed |= {(tail, head) for head, tail in allowed}
+        kinds = [entity.type for entity in self.entities]
+        pairs = (permutations if directed else combinations)(range(len(kinds)), 2)
+        if allowed is None:
+            return list(pairs)
+        return [(head, tail) for head, tail in pairs if (kinds[head], kinds[tail]) in allowed]
+
+    def names(self, entity: Entity) -> frozenset[str]:
+        """The names that an entity is mentioned by, as the corpus gives them, else as the text has them."""
+        # Of all mentions: an entity has a span once, though two names may stand for it.
+        return frozenset(
+            self.name(entity.id, mention) for mention in self.mentions if entity.id in mention.ids
+        )
+
+    def name(self, identifier: str, mention: Mention) -> str:
+        """What a mention calls an entity: as the corpus gives it, else as the text has it."""
+        given = mention.names and mention.names[mention.ids.index(identifier)]
+        return given or self.text[mention.start : mention.end]
+
+    def word_span(self, mention: Mention) -> Span:
+        """Words ``[start, end)`` that the mention covers."""
+        return bisect_left(self._word_starts, mention.start), bisect_left(self._word_starts, mention.end)
+
+    def sentence_of(self, mention: Mention) -> int:
+        """Index of the sentence that the mention is in."""
+        return bisect_left(self._sentence_ends, self.word_span(mention)[0] + 1)
+
+    def word_texts(self) -> list[str]:
+        """The words as strings."""
+        return [self.text[start:end] for start, end in self.words]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from glre_pyg.reporting.notebook_html import document_html
+
+        return document_html(self)
+
+    @cached_property
+    def _word_starts(self) -> list[int]:
+        return [start for start, _ in self.words]
+
+    @cached_property
+    def _sentence_ends(self) -> list[int]:
+        return [sentence.end for sentence in self.sentences]

@@ -1,0 +1,246 @@
+"""Section 3.2: the heterogeneous graph of a document, and how graphs are batched.
+
+Sizes, here and everywhere: **B** documents, **W** words, **T** encoder pieces, **M** mentions,
+**E** entities, **S** sentences, **P** candidate pairs, **R** relations, **d** channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from glre_pyg.data.document import Document
+from glre_pyg.utils.exceptions import InputError
+
+NODE_TYPES = ("mention", "entity", "sentence")
+EDGE_TYPES = (
+    ("mention", "co_occurs", "mention"),
+    ("mention", "refers_to", "entity"),
+    ("mention", "in", "sentence"),
+    ("entity", "in", "sentence"),
+    ("sentence", "with", "sentence"),
+)
+IGNORED = -1.0
+"""Value in ``pair_label`` of a pair that takes no part in the loss."""
+
+
+class DocumentGraph(HeteroData):
+    """A :class:`~torch_geometric.data.HeteroData` that knows how its word and entity indices are batched."""
+
+    def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if key == "pair_index":
+            return self["entity"].num_nodes
+        if key in ("span", "word_index"):
+            return len(self.words)
+        if key == "window_index":
+            return int(value[-1]) + 1 if len(value) else 0
+        return super().__inc__(key, value, *args, **kwargs)
+
+    def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if key == "pair_index":
+            return 1
+        if key in ("span", "word_index", "window_index"):
+            return 0
+        return super().__cat_dim__(key, value, *args, **kwargs)
+
+
+def build_graph(
+    document: Document,
+    *,
+    relations: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
+    pair_types: Collection[tuple[str, str]] | None = None,
+    directed: bool = True,
+) -> DocumentGraph:
+    """The graph of one document: three kinds of node, five kinds of edge (Section 3.2).
+
+    There are no edges between entities: they are what is predicted. Edges within one node type are stored
+    in both directions, edges across types once. All five edge stores exist in every graph, empty if need be.
+    Entities are numbered by the offset of their first mention, mentions by their entity, then by offset.
+
+    Args:
+        document: The document.
+        relations: The columns of ``pair_label``; by default the document's own relations, sorted.
+        types: The entity types that ``mention.type`` and ``entity.type`` index; by default the document's
+            own, sorted. Give both for graphs that are batched together.
+        pair_types: The (head type, tail type) of candidate pairs; by default every ordered pair of entities.
+        directed: Whether (a, b) and (b, a) are two candidates; else head is the one mentioned first, and a
+            fact may name the two in either order.
+
+    Returns:
+        Graph with ``mention.span`` [M, 2] and ``sentence.span`` [S, 2] in words, ``mention.type`` [M],
+        ``entity.type`` [E], ``entity.id`` (E strings), an ``edge_index`` for each of
+        :data:`EDGE_TYPES`, ``pair_index`` [2, P] (entities), ``pair_label`` [P, R] (0, 1, or -1
+        for the pairs that are ``document.ignored``),
+        ``pair_distance`` [P] (words from the tail's first mention to the head's), ``words`` (W strings)
+        and ``id``.
+
+    Raises:
+        InputError: If the document has a relation or an entity type that is not among those given.
+
+    Example:
+        >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
+        >>> document = Document(
+        ...     id="1",
+        ...     text="Aspirin helps. It caused asthma.",
+        ...     words=((0, 7), (8, 13), (13, 14), (15, 17), (18, 24), (25, 31), (31, 32)),
+        ...     sentences=(Sentence(0, 3), Sentence(3, 7)),
+        ...     mentions=(Mention(0, 7, "Chemical", ("D1",)), Mention(25, 31, "Disease", ("D2",))),
+        ...     facts=(Fact("D1", "CID", "D2"),),
+        ... )
+        >>> graph = build_graph(document, pair_types=[("Chemical", "Disease")])
+        >>> graph.node_types
+        ['mention', 'entity', 'sentence']
+        >>> len(graph.edge_types)
+        5
+        >>> graph["mention", "in", "sentence"].edge_index.tolist()
+        [[0, 1], [0, 1]]
+        >>> graph.pair_index.tolist(), graph.pair_label.tolist(), graph.pair_distance.tolist()
+        ([[0], [1]], [[1.0]], [-5])
+    """
+    entities = document.entities
+    mentions = [mention for entity in entities for mention in entity.mentions]
+    relations = sorted({fact.relation for fact in document.facts}) if relations is None else relations
+    types = sorted({mention.type for mention in mentions}) if types is None else types
+
+    sizes = np.array([len(entity.mentions) for entity in entities], dtype=np.int64)
+    mention_span = _rows([document.word_span(mention) for mention in mentions])
+    sentence_span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
+    count = len(sentence_span)
+    number = np.arange(len(mentions))
+    of_entity = np.arange(len(entities)).repeat(sizes)
+    of_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
+    once = np.unique(of_entity * count + of_sentence)  # an entity is in a sentence once
+    pairs = _rows(document.pairs(pair_types, directed=directed)).T
+    first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in the order of the text
+
+    return DocumentGraph(
+        {
+            "id": document.id,
+            "words": document.word_texts(),
+            "pair_index": _tensor(pairs),
+            "pair_label": _labels(document, pairs, relations, directed),
+            "pair_distance": _tensor(first[pairs[0]] - first[pairs[1]]),
+            "mention": {
+                "num_nodes": len(mentions),
+                "span": _tensor(mention_span),
+                "type": _index(document, types, [mention.type for mention in mentions]),
+            },
+            "entity": {
+                "num_nodes": len(entities),
+                "type": _index(document, types, [entity.type for entity in entities]),
+                "id": [entity.id for entity in entities],
+            },
+            "sentence": {"num_nodes": count, "span": _tensor(sentence_span)},
+            ("mention", "co_occurs", "mention"): {"edge_index": _others(of_sentence[:, None] == of_sentence)},
+            ("mention", "refers_to", "entity"): {"edge_index": _edges(number, of_entity)},
+            ("mention", "in", "sentence"): {"edge_index": _edges(number, of_sentence)},
+            ("entity", "in", "sentence"): {"edge_index": _edges(*divmod(once, max(count, 1)))},
+            ("sentence", "with", "sentence"): {"edge_index": _others(np.ones((count, count), dtype=bool))},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the columns and numbers of a corpus's graphs mean.
+
+    Args:
+        relations: Columns of ``pair_label``.
+        types: Entity types that ``mention.type`` and ``entity.type`` index.
+        pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
+        directed: Whether (a, b) and (b, a) are two pairs.
+    """
+
+    relations: tuple[str, ...]
+    types: tuple[str, ...]
+    pair_types: tuple[tuple[str, str], ...] | None
+    directed: bool = True
+
+    def graph(self, document: Document) -> DocumentGraph:
+        """Graph of a document with its labels."""
+        return build_graph(
+            document,
+            relations=self.relations,
+            types=self.types,
+            pair_types=self.pair_types,
+            directed=self.directed,
+        )
+
+    def candidates(self, document: Document) -> list[tuple[str, str]]:
+        """Identifiers of the candidate pairs of a document."""
+        ids = [entity.id for entity in document.entities]
+        return [
+            (ids[head], ids[tail]) for head, tail in document.pairs(self.pair_types, directed=self.directed)
+        ]
+
+    def blind_graph(self, document: Document) -> DocumentGraph:
+        """Graph of a document as if it had no facts: what a model sees when it is not trained."""
+        return self.graph(replace(document, facts=(), ignored=()))
+
+
+def word_counts(batch: DocumentGraph) -> list[int]:
+    """Words of each document of a batch (or of one graph); known on the host, so no device is waited for."""
+    words = batch.words
+    return list(map(len, words)) if words and isinstance(words[0], list) else [len(words)]
+
+
+def documents_of_pairs(batch: DocumentGraph) -> Tensor:
+    """Document of each pair of a batch [P], ascending; zeros for one graph."""
+    head = batch.pair_index[0]
+    return batch["entity"].batch[head] if "batch" in batch["entity"] else torch.zeros_like(head)
+
+
+def _rows(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _edges(source: np.ndarray, target: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.stack([source, target]))
+
+
+def _others(same: np.ndarray) -> Tensor:
+    np.fill_diagonal(same, False)
+    return _edges(*same.nonzero())
+
+
+def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor:
+    number = {name: index for index, name in enumerate(types)}
+    for name in names:
+        if name not in number:
+            raise InputError(f"{document.id}: entity type '{name}' is not one of {', '.join(types)}")
+    return torch.tensor([number[name] for name in names], dtype=torch.long)
+
+
+def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:
+    number = {entity.id: index for index, entity in enumerate(document.entities)}
+    column = {name: index for index, name in enumerate(relations)}
+    row = np.full((len(number) + 1, len(number) + 1), -1)  # of each pair; the last is for unknown entities
+    row[pairs[0], pairs[1]] = np.arange(pairs.shape[1])
+    if not directed:
+        row = np.maximum(row, row.T)
+    labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
+    for fact in document.facts:
+        if fact.relation not in column:
+            raise InputError(
+                f"{document.id}: relation '{fact.relation}' is not one of {', '.join(relations) or 'none'}"
+            )
+        pair = row[number.get(fact.head, -1), number.get(fact.tail, -1)]
+        if pair >= 0:
+            labels[pair, column[fact.relation]] = 1.0
+    for head, tail in document.ignored:  # even if there is a fact of the pair
+        pair = row[number.get(head, -1), number.get(tail, -1)]
+        if pair >= 0:
+            labels[pair] = IGNORED
+    return torch.from_numpy(labels)

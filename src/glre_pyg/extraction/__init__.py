@@ -1,0 +1,1 @@
+"""From texts and documents to relations, with the reasons for them."""

@@ -1,0 +1,210 @@
+"""Reasons of a model: what the layers of Sections 3.3 and 3.4 drew on, and how the text joins a pair.
+
+Attention weights say what a layer averaged, not what the answer hinges on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+
+from glre_pyg.data.document import Document, Span
+from glre_pyg.data.explanation import MentionWeight, PairWeight, Reasons
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.paths import connection, entity_of, name_of
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.context import ContextAttention
+from glre_pyg.nn.local import Drawn, LocalAttention
+from glre_pyg.runs.prediction import predict
+
+if TYPE_CHECKING:
+    from glre_pyg.runs.run import Run
+
+
+_ROWS = 256  # contexts that are looked at together
+
+
+def explain(
+    run: Run, document: Document, pairs: Sequence[tuple[str, str]], *, strongest: int | None = None
+) -> list[Reasons]:
+    """Reasons of a run for pairs of a document; its facts are not looked at.
+
+    Args:
+        run: The run.
+        document: The document, as the run's corpus prepares it.
+        pairs: (head, tail) identifiers.
+        strongest: How many pairs of the context to give; None gives all.
+
+    Raises:
+        InputError: If the document does not mention an entity.
+    """
+    [graph] = run.graphs([document])
+    return reasons(
+        run.model,
+        graph,
+        document,
+        pairs,
+        directed=run.labels.directed,
+        strongest=strongest,
+        memory=run.memory,
+    )
+
+
+def reasons(
+    model: RelationModel,
+    graph: DocumentGraph,
+    document: Document,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    directed: bool = True,
+    strongest: int | None = None,
+    memory: int | None = None,
+) -> list[Reasons]:
+    """Reasons of a model for pairs of a document. The model runs once.
+
+    Args:
+        model: Any model; its :class:`~glre_pyg.nn.local.LocalAttention` and
+            :class:`~glre_pyg.nn.context.ContextAttention` are found by their type. Of several, weights are
+            averaged.
+        graph: Graph of the document, with pieces.
+        document: The document.
+        pairs: (head, tail) identifiers.
+        directed: Whether (a, b) and (b, a) are two pairs; else either order may be asked for.
+        strongest: See :func:`explain`.
+        memory: Bytes that may be used; None for no limit.
+
+    Raises:
+        InputError: If the document does not mention an entity, or needs more memory.
+    """
+    ids: list[str] = graph["entity"].id
+    candidates = [(ids[head], ids[tail]) for head, tail in graph.pair_index.t().tolist()]
+    row_of = {pair: row for row, pair in enumerate(candidates)}
+    if not directed:
+        row_of = {(tail, head): row for (head, tail), row in row_of.items()} | row_of
+    local, asked = _run(model, graph, memory)
+    context = _context(asked, sorted({row_of[pair] for pair in pairs if pair in row_of}), strongest)
+    spans: list[tuple[int, int]] = [(start, end) for start, end in graph["mention"].span.tolist()]
+
+    def drawn(side: int, row: int | None, identifier: str) -> tuple[MentionWeight, ...] | None:
+        if local is None or row is None:
+            return None
+        pair, mention, weight = local[side]
+        mine = pair == row
+        weights = zip(mention[mine].tolist(), weight[mine].tolist(), strict=True)
+        return _mention_weights(document, identifier, {spans[number]: value for number, value in weights})
+
+    def of(head: str, tail: str) -> Reasons:
+        row = row_of.get((head, tail))
+        sides = (0, 1) if row is None or candidates[row] == (head, tail) else (1, 0)
+        itself, others = (None, None) if row is None else context.get(row, (None, None))
+        return Reasons(
+            head=head,
+            tail=tail,
+            head_mentions=drawn(sides[0], row, head),
+            tail_mentions=drawn(sides[1], row, tail),
+            context=None
+            if others is None
+            else tuple(PairWeight(*candidates[other], weight) for other, weight in others),
+            context_itself=itself,
+            path=connection(document, head, tail),
+        )
+
+    return [of(head, tail) for head, tail in pairs]
+
+
+def _mention_weights(
+    document: Document, identifier: str, weights: Mapping[Span, float]
+) -> tuple[MentionWeight, ...]:
+    """Weights by the words of mentions, as reasons."""
+    entity = entity_of(document, identifier)
+    return tuple(
+        MentionWeight(
+            mention,
+            name_of(document, entity, mention),
+            document.sentence_of(mention),
+            weights[document.word_span(mention)],
+        )
+        for mention in entity.mentions
+    )
+
+
+def _run(
+    model: RelationModel, graph: DocumentGraph, memory: int | None
+) -> tuple[list[Drawn] | None, list[_Call]]:
+    """Weights [I] of the mentions of heads and of tails, and what each context layer was given."""
+    with _noted(model, LocalAttention, _local_weights) as local, _noted(model, ContextAttention) as context:
+        predict(model, [graph], batch_size=1, device=next(model.parameters()).device, memory=memory)
+    sides = None
+    if local:
+        layers = [[_joined(blocks) for blocks in zip(*calls, strict=True)] for calls in local.values()]
+        sides = [
+            (*same[0][:2], torch.stack([weights.mean(-1) for *_, weights in same]).mean(0))
+            for same in zip(*layers, strict=True)
+        ]
+    return sides, [call for [call] in context.values()]
+
+
+@torch.inference_mode()
+def _context(
+    calls: Sequence[_Call], rows: Sequence[int], strongest: int | None
+) -> dict[int, tuple[float, list[tuple[int, float]]]]:
+    """By row: the weight of a pair in its own context, and those of others, strongest first.
+
+    A few rows are worked on at a time: all would be a table of pairs by pairs.
+    """
+    found: dict[int, tuple[float, list[tuple[int, float]]]] = {}
+    if not calls:
+        return found
+    device = calls[0].arguments[0].device
+    for part in torch.tensor(rows, dtype=torch.long, device=device).split(_ROWS):
+        weights = torch.stack([call.layer.weights(*call.arguments, rows=part) for call in calls]).mean(0)
+        own = weights.gather(1, part[:, None]).squeeze(1).tolist()
+        weights, order = weights.scatter(1, part[:, None], -1.0).sort(descending=True, stable=True)
+        count = weights.size(1) - 1 if strongest is None else min(strongest, weights.size(1) - 1)
+        for row, itself, others, values in zip(
+            part.tolist(), own, order[:, :count].tolist(), weights[:, :count].tolist(), strict=True
+        ):
+            found[row] = itself, list(zip(others, values, strict=True))
+    return found
+
+
+def _joined(blocks: Sequence[Drawn]) -> Drawn:
+    """What one layer drew on in all blocks of pairs."""
+    pair, mention, weight = (torch.cat(tensors) for tensors in zip(*blocks, strict=True))
+    return pair, mention, weight
+
+
+class _Call(NamedTuple):
+    """A layer and what it was given."""
+
+    layer: Any
+    arguments: tuple[Any, ...]
+
+
+def _local_weights(call: _Call) -> Any:
+    return call.layer.weights(*call.arguments)
+
+
+@contextmanager
+def _noted(
+    model: nn.Module,
+    kind: type[LocalAttention | ContextAttention],
+    note: Callable[[_Call], Any] = lambda call: call,
+) -> Iterator[Mapping[nn.Module, list[Any]]]:
+    """What is noted of every call of each layer of one kind as the model runs."""
+    found: dict[nn.Module, list[Any]] = {}
+
+    def hook(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        found.setdefault(layer, []).append(note(_Call(layer, arguments)))
+
+    layers = [layer for layer in model.modules() if isinstance(layer, kind)]
+    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,112 @@
+"""From one form of file to another, with nothing lost unless that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from glre_pyg.data.document import Document
+from glre_pyg.formats.detection import form_of, read_documents, write_documents
+from glre_pyg.formats.lossless import check_held
+from glre_pyg.formats.writing import check_place
+from glre_pyg.utils.exceptions import InputError, Refused, refuse
+from glre_pyg.utils.files import put
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written."""
+
+    documents: int
+    mentions: int
+    facts: int
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    source_form: str | None = None,
+    target_form: str | None = None,
+    lossy: bool = False,
+    refused: Refused | None = None,
+) -> Converted:
+    """Write the documents of a file in another form.
+
+    What has been written is read again and compared, document by document, before the file appears: the two
+    files hold equal documents. Words and sentences count too: PubTator, whose text is cut into words when it
+    is read, holds a document only if it would be cut in the same way.
+
+    Args:
+        source: The file to read.
+        target: The file to write; may be the same.
+        source_form, target_form: Forms, where the names do not tell (:mod:`glre_pyg.formats.detection`).
+        lossy: Leave out what the form of `target` cannot hold.
+        refused: Is told of documents that cannot be read, or not be held at all, which are left out; None
+            raises.
+
+    Raises:
+        InputError: If a document cannot be read, or held by the form; then there is no new file.
+    """
+    form = form_of(target, target_form)
+    check_place(target)
+    passing = _Passing(refused)
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        written = Path(folder, target.name)
+        try:
+            documents = passing.seen(read_documents(source, source_form, refused=refused))
+            write_documents(documents, written, form, lossy=True, refused=passing if refused else None)
+            if not lossy:
+                again = read_documents(source, source_form, refused=_pass_over if refused else None)
+                pairs = zip(passing.kept(again), read_documents(written, form), strict=True)
+                for document, held in pairs:
+                    _check(document, held, form)
+        except InputError as error:
+            if str(error).startswith((f"{source.name}:", f"{source}:")):
+                raise
+            reread = f"{form} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
+            raise InputError(f"{source.name}: {reread}{error}") from None
+        put(written, target)
+    return passing.converted()
+
+
+def _check(document: Document, held: Document, form: str) -> None:
+    try:
+        check_held(document, held, form)
+    except InputError as error:
+        raise InputError(f"{error}; lossy=true leaves out what it cannot hold") from None
+
+
+class _Passing:
+    """Documents on their way; it is told of those that could not be written: the last that was seen."""
+
+    def __init__(self, refused: Refused | None) -> None:
+        self.refused = refused
+        self.sizes: list[tuple[int, int]] = []  # mentions and facts
+        self.left: set[int] = set()
+
+    def seen(self, documents: Iterable[Document]) -> Iterator[Document]:
+        for document in documents:
+            self.sizes.append((len(document.mentions), len(document.facts)))
+            yield document
+
+    def __call__(self, error: InputError) -> None:
+        self.left.add(len(self.sizes) - 1)
+        refuse(error, self.refused)
+
+    def kept(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Of one item for each document, those of the documents that were written."""
+        return (item for number, item in enumerate(items) if number not in self.left)
+
+    def converted(self) -> Converted:
+        sizes = list(self.kept(self.sizes))
+        return Converted(len(sizes), sum(mentions for mentions, _ in sizes), sum(facts for _, facts in sizes))
+
+
+def _pass_over(error: InputError) -> None:
+    """Of documents that cannot be read it has been told when they were read first."""

@@ -1,0 +1,106 @@
+"""Facts as a table that a spreadsheet opens: comma-separated values, a row a fact.
+
+The columns are ``document``, then of ``head`` and ``tail`` the identifier, the first name and the type, with
+``relation`` between them; ``probability`` and ``threshold``, empty where facts are not predicted; the
+``sentences`` to read, counted from 1; and their ``text``, in which ``[...]`` stands for sentences between.
+
+The file is UTF-8 with a byte order mark, without which spreadsheets take it for another encoding. Text that
+they would run as a formula is quoted (:mod:`glre_pyg.utils.cells`); numbers are written as numbers. A
+spreadsheet may still take a name for a date (SEPT2): to keep such names, import the columns as text.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from io import StringIO
+from itertools import pairwise
+
+from glre_pyg.data.document import Document, Fact
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_for
+from glre_pyg.formats.writing import formatted
+from glre_pyg.utils.cells import quoted
+from glre_pyg.utils.exceptions import Refused
+from glre_pyg.utils.files import replacing
+
+COLUMNS = (
+    "document",
+    "head",
+    "head_name",
+    "head_type",
+    "relation",
+    "tail",
+    "tail_name",
+    "tail_type",
+    "probability",
+    "threshold",
+    "sentences",
+    "text",
+)
+HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
+"""What the file begins with."""
+_CELL = 32_767  # characters that a spreadsheet's cell holds
+
+
+def write_csv(
+    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+) -> None:
+    """Write a row for each fact of documents; the file appears when it is complete.
+
+    Args:
+        documents: Documents; one is in memory at a time.
+        path: The file.
+        refused: Is told of documents that cannot be written, which are left out; None raises.
+
+    Raises:
+        InputError: If a fact names an entity that its document does not mention.
+    """
+    with replacing(path) as file:
+        file.write(HEADER)
+        file.writelines(formatted(documents, format_csv, refused))
+
+
+def format_csv(document: Document) -> str:
+    """The rows of a document, with their ends.
+
+    Raises:
+        InputError: If a fact names an entity that the document does not mention.
+    """
+    rows = StringIO(newline="")
+    csv.writer(rows).writerows(_row(document, fact) for fact in document.facts)
+    return rows.getvalue()
+
+
+def cell(text: str) -> str:
+    """A text as a cell that no spreadsheet runs as a formula, cut where a cell would be too long."""
+    safe = quoted(text)
+    return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
+
+
+def _row(document: Document, fact: Fact) -> Iterator[str]:
+    yield cell(document.id)
+    yield from _entity(document, fact.head)
+    yield cell(fact.relation)
+    yield from _entity(document, fact.tail)
+    if isinstance(fact, PredictedFact):
+        yield from (f"{fact.probability:.6f}", f"{fact.threshold:.6f}")
+    else:
+        yield from ("", "")
+    sentences = sentences_for(document, fact.head, fact.tail)
+    yield " ".join(f"S{number + 1}" for number in sentences)
+    yield cell(_text(document, sentences))
+
+
+def _entity(document: Document, identifier: str) -> tuple[str, ...]:
+    entity = entity_of(document, identifier)
+    return cell(entity.id), cell(names_of(document, entity)[0]), cell(entity.type)
+
+
+def _text(document: Document, sentences: Sequence[int]) -> str:
+    """Sentences in a row, with a mark where others are between."""
+    gaps = ["", *(" " if after == before + 1 else " [...] " for before, after in pairwise(sentences))]
+    texts = map(partial(sentence_text, document), sentences)
+    return "".join(gap + text for gap, text in zip(gaps, texts, strict=True))

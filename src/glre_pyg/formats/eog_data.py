@@ -1,0 +1,317 @@
+"""The ``.data`` files of EoG (Christopoulou et al., 2019): to documents and back.
+
+One document a line, columns separated by Tabs: its identifier; its text, words joined by spaces and sentences
+by ``|``; then 17 columns for each candidate pair (:data:`COLUMNS`). GLRE's released code, ATLOP and DocuNet
+read CDR and GDA in this form. The text of a document is its words with a space between any two.
+
+Candidates are named pair by pair, so the file says nothing of entities that are in no pair.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from codecs import BOM_UTF8
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from itertools import accumulate, chain, pairwise, product
+from pathlib import Path
+from typing import NamedTuple
+
+from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
+from glre_pyg.formats.reading import Place, documents_at, opened
+from glre_pyg.formats.writing import formatted
+from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.files import replacing
+
+_ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
+COLUMNS = (
+    "label",  # 1:CID:2 (the relation), 1:NR:2 (none) or not_include (out of loss and score)
+    "direction",  # L2R if the head's first mention comes first, else R2L
+    "cross",  # NON-CROSS if a sentence holds both, else CROSS
+    "nearest[0]",  # start-end in words of the two nearest mentions: in the order of the text if L2R,
+    "nearest[1]",  # else the later one first; so neither column is always the head's
+    *(f"head.{name}" for name in _ENTITY),  # names joined by |, starts, ends (exclusive) and sentences by :
+    *(f"tail.{name}" for name in _ENTITY),
+)
+"""The columns of a candidate pair."""
+
+_HEAD, _TAIL = slice(5, 11), slice(11, 17)
+_LABEL = re.compile(r"1:([^:]+):2")
+_NONE, _IGNORED = "NR", "not_include"
+
+
+class _Layout(NamedTuple):
+    """Where things are in the text: words as characters, sentences as words."""
+
+    text: str
+    words: tuple[Span, ...]
+    bounds: tuple[int, ...]
+
+
+def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) -> Iterator[Document]:
+    """Read documents one at a time.
+
+    Mentions stand in the order in which the file's pairs name their entities; **in the published CDR files
+    that order tells the labels**, because the filter wrote the true pairs first. ``Document.entities``, which
+    all else uses, goes by the text. Direction, cross and nearest mentions follow from the rest and are not
+    kept.
+
+    Args:
+        path: A file in UTF-8, with or without a byte order mark.
+        refused: Is told of documents with an error, which are left out; None raises.
+
+    Raises:
+        InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
+    """
+    with opened(path) as file:
+        lines = chain([file.readline().removeprefix(BOM_UTF8)], file)
+        places = (_place(number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
+        yield from documents_at(Path(path).name, places, refused)
+
+
+def _place(number: int, raw: bytes) -> Place:
+    document_id = raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
+    return Place(f":{number}", document_id, partial(_document, raw))
+
+
+def _columns(raw: bytes) -> list[str]:
+    try:
+        columns = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise InputError(f"byte {error.start + 1} of the line is not UTF-8") from None
+    if len(columns) < 2 or (len(columns) - 2) % len(COLUMNS):
+        raise InputError(
+            f"a line has an identifier, a text and {len(COLUMNS)} columns a pair, this one "
+            f"{len(columns)} columns"
+        )
+    return columns
+
+
+def _document(raw: bytes) -> Document:
+    columns = _columns(raw)
+    layout = _layout(columns[1])
+    entities: dict[str, tuple[list[str], list[Mention]]] = {}
+    labels: dict[tuple[str, str], list[str]] = {}
+    for number, start in enumerate(range(2, len(columns), len(COLUMNS))):
+        row = columns[start : start + len(COLUMNS)]
+        path = f"pair[{number}]"
+        label, pair = _label(row, path), (row[_HEAD][0], row[_TAIL][0])
+        for side, part in (("head", _HEAD), ("tail", _TAIL)):
+            _entity(row[part], f"{path}.{side}", layout, entities)
+        before = labels.setdefault(pair, [])
+        if label in before or (before and {label, *before} & {_NONE, _IGNORED}):
+            raise InputError(f"{path}.label: {pair[0]} and {pair[1]} were a pair before, as '{before[-1]}'")
+        before.append(label)
+    kept = [(pair, label) for pair, of in labels.items() for label in of]
+    return Document(
+        columns[0],
+        layout.text,
+        layout.words,
+        tuple(Sentence(*bound) for bound in pairwise(layout.bounds)),
+        tuple(mention for _, mentions in entities.values() for mention in mentions),
+        tuple(Fact(head, label, tail) for (head, tail), label in kept if label not in (_NONE, _IGNORED)),
+        tuple(pair for pair, label in kept if label == _IGNORED),
+    )
+
+
+def _layout(text: str) -> _Layout:
+    sentences = [sentence.split(" ") for sentence in text.split("|")] if text else []
+    words = [word for sentence in sentences for word in sentence]
+    if "" in words:
+        raise InputError(f"text: word {words.index('')} is empty")
+    starts = accumulate((len(word) + 1 for word in words), initial=0)
+    spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=False))
+    return _Layout(" ".join(words), spans, tuple(accumulate(map(len, sentences), initial=0)))
+
+
+def _label(row: list[str], path: str) -> str:
+    label = _LABEL.fullmatch(row[0])
+    if label is None and row[0] != _IGNORED:
+        raise InputError(f"{path}.label: '{row[0]}' is neither '1:relation:2' nor '{_IGNORED}'")
+    for column, allowed in ((1, ("L2R", "R2L")), (2, ("CROSS", "NON-CROSS"))):
+        if row[column] not in allowed:
+            raise InputError(f"{path}.{COLUMNS[column]}: '{row[column]}' is not one of {', '.join(allowed)}")
+    return label[1] if label else _IGNORED
+
+
+def _entity(
+    columns: list[str], path: str, layout: _Layout, entities: dict[str, tuple[list[str], list[Mention]]]
+) -> None:
+    """Add an entity with its mentions, or check that it is the one that was there before."""
+    identifier, joined, kind = columns[:3]
+    if not identifier:
+        raise InputError(f"{path}.id: empty")
+    if identifier in entities:
+        for field, now, then in zip(_ENTITY, columns, entities[identifier][0], strict=True):
+            if now != then:
+                raise InputError(f"{path}.{field}: '{now}', but '{then}' in an earlier pair of {identifier}")
+        return
+    names = joined.split("|")
+    places = [
+        _numbers(column, f"{path}.{field}", len(names))
+        for field, column in zip(_ENTITY[3:], columns[3:], strict=True)
+    ]
+    mentions = []
+    for name, start, end, sentence in zip(names, *places, strict=True):
+        if not 0 <= start < end <= len(layout.words):
+            raise InputError(f"{path}.ends: words {start} to {end} are not in a text of {len(layout.words)}")
+        if not 0 <= sentence < len(layout.bounds) - 1:
+            raise InputError(f"{path}.sentences: {sentence} is not one of {len(layout.bounds) - 1}")
+        if not layout.bounds[sentence] <= start < end <= layout.bounds[sentence + 1]:
+            raise InputError(f"{path}.sentences: words {start} to {end} are not in sentence {sentence}")
+        first, last = layout.words[start][0], layout.words[end - 1][1]
+        if not _is_named(name, layout.text[first:last].split(" ")):
+            raise InputError(
+                f"{path}.names: '{name}' is not what words {start} to {end} are, '{layout.text[first:last]}'"
+            )
+        given = () if name == layout.text[first:last] else (name,)
+        mentions.append(Mention(first, last, kind, (identifier,), given))
+    entities[identifier] = (columns, mentions)
+
+
+def _is_named(name: str, words: list[str]) -> bool:
+    """Whether words are the fewest that hold a name, case and white space apart.
+
+    In the published files of CDR they are the name itself, or the last goes on: "5 - HT" at "5 - HT6".
+    """
+    if name == " ".join(words):
+        return True
+    wanted = _solid([name])
+    return wanted in _solid(words) and wanted not in _solid(words[1:]) and wanted not in _solid(words[:-1])
+
+
+def _solid(words: list[str]) -> str:
+    return "".join("".join(words).split()).casefold()
+
+
+def _numbers(column: str, path: str, count: int) -> list[int]:
+    values = column.split(":")
+    for value in values:
+        if not re.fullmatch("[0-9]{1,9}", value):
+            raise InputError(f"{path}: '{value}' is not a number")
+    if len(values) != count:
+        raise InputError(f"{path}: {len(values)} for {count} names")
+    return [int(value) for value in values]
+
+
+def write_eog(
+    documents: Iterable[Document],
+    path: str | os.PathLike[str],
+    *,
+    pair_types: Collection[tuple[str, str]] = (("Chemical", "Disease"),),
+    refused: Refused | None = None,
+) -> None:
+    """Write documents as :func:`read_eog` reads them; the file appears when it is complete.
+
+    Pairs stand in the order of their entities' first mentions, and where two begin and end together in that
+    of their identifiers: **never true pairs first**, so that the order tells nothing of the labels.
+
+    The form holds words, not the text between them; entities that are in a pair, no others; no mention
+    without identifier; no names but those that the words hold, which parts of a composite mention often are
+    not; of a fact neither ``extra`` nor ``evidence``.
+
+    Args:
+        documents: What to write.
+        path: Where to.
+        pair_types: (head type, tail type) of candidate pairs.
+        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+
+    Raises:
+        InputError: If the form cannot hold a document.
+    """
+    with replacing(path) as file:
+        for line in formatted(documents, partial(format_eog, pair_types=pair_types), refused):
+            file.write(line + "\n")
+
+
+class _Place(NamedTuple):
+    """A mention: words ``[start, end)``, the sentence it is in, and its name."""
+
+    start: int
+    end: int
+    sentence: int
+    name: str
+
+
+def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> str:
+    """The line of a document, without its end.
+
+    Raises:
+        InputError: If the form cannot hold the document.
+    """
+    if not document.id.strip() or document.id.startswith("\ufeff"):
+        raise InputError(f"{document.id}: the form cannot hold this identifier")
+    words = document.word_texts()
+    sentences = [" ".join(words[sentence.start : sentence.end]) for sentence in document.sentences]
+    places = {entity.id: _places(document, entity.id, words) for entity in document.entities}
+    types = {entity.id: entity.type for entity in document.entities}
+    order = sorted(places, key=lambda identifier: (places[identifier][0][:2], identifier))
+    pairs = [
+        (head, tail)
+        for head, tail in product(order, order)
+        if head != tail and (types[head], types[tail]) in set(pair_types)
+    ]
+    labels = dict.fromkeys(pairs, f"1:{_NONE}:2")
+    labels |= dict.fromkeys(document.ignored, _IGNORED)
+    for fact in document.facts:
+        if labels.get((fact.head, fact.tail)) != f"1:{_NONE}:2":
+            raise InputError(
+                f"{document.id}: fact {fact.head} {fact.relation} {fact.tail}: "
+                "no candidate pair, left out, or the second fact of one pair"
+            )
+        labels[fact.head, fact.tail] = f"1:{fact.relation}:2"
+    if unknown := labels.keys() - set(pairs):
+        raise InputError(f"{document.id}: ignored: {' and '.join(min(unknown))} are no candidate pair")
+    columns = [document.id, "|".join(sentences)]
+    for head, tail in pairs:
+        columns += [labels[head, tail], *_relative(places[head], places[tail])]
+        columns += [*_entity_columns(head, types[head], places[head])]
+        columns += [*_entity_columns(tail, types[tail], places[tail])]
+    _check(document.id, words, columns)
+    line = "\t".join(columns)
+    try:
+        held = _document(line.encode("utf-8"))
+    except InputError as error:
+        raise InputError(f"{document.id}: the form cannot hold it: {error}") from None
+    wanted = {(fact.head, fact.relation, fact.tail) for fact in document.facts}
+    if wanted != {(fact.head, fact.relation, fact.tail) for fact in held.facts}:
+        raise InputError(f"{document.id}: the form cannot hold its relations, which are read as others")
+    return line
+
+
+def _places(document: Document, identifier: str, words: list[str]) -> list[_Place]:
+    found = []
+    for mention in document.mentions:
+        if identifier in mention.ids:
+            start, end = document.word_span(mention)
+            given = mention.names[mention.ids.index(identifier)] if mention.names else ""
+            name = given if _is_named(given, words[start:end]) else " ".join(words[start:end])
+            found.append(_Place(start, end, document.sentence_of(mention), name))
+    return sorted(found, key=lambda place: place[:2])
+
+
+def _relative(heads: list[_Place], tails: list[_Place]) -> tuple[str, ...]:
+    """Direction, cross, and the spans of the two mentions with the fewest words between them."""
+    direction = "L2R" if heads[0][:2] <= tails[0][:2] else "R2L"
+    together = {place.sentence for place in heads} & {place.sentence for place in tails}
+    nearest = min(
+        product(heads, tails), key=lambda two: max(two[0].start, two[1].start) - min(two[0].end, two[1].end)
+    )
+    spans = sorted((place.start, place.end) for place in nearest)
+    ordered = spans if direction == "L2R" else spans[::-1]
+    return direction, "NON-CROSS" if together else "CROSS", *(f"{start}-{end}" for start, end in ordered)
+
+
+def _entity_columns(identifier: str, kind: str, places: list[_Place]) -> tuple[str, ...]:
+    starts, ends, sentences = (":".join(str(place[field]) for place in places) for field in range(3))
+    return identifier, "|".join(place.name for place in places), kind, starts, ends, sentences
+
+
+def _check(document_id: str, words: list[str], columns: list[str]) -> None:
+    for word in words:
+        if not word or re.search(r"[ |]", word):
+            raise InputError(f"{document_id}: the form cannot hold the word {word!r}")
+    for column in columns:
+        if (not column and column is not columns[1]) or re.search(r"[\t\r\n]", column):
+            raise InputError(f"{document_id}: the form cannot hold {column[:80]!r}")

@@ -1,0 +1,58 @@
+"""Whether a form holds a document: what is read back from it is compared with what was written."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+
+from glre_pyg.data.document import Document
+from glre_pyg.utils.exceptions import InputError
+
+_BEFORE, _SHOWN = 10, 40  # characters shown before the first that differs, and of each text
+
+
+def check_held(document: Document, held: Document, form: str) -> None:
+    """Check that a document has been held without loss.
+
+    Args:
+        document: The document that was written.
+        held: What was read back.
+        form: Name of the form.
+
+    Raises:
+        InputError: ``document: form cannot hold field: value would be read back as value``, for the first
+            field that differs.
+    """
+    found = difference(document, held)
+    if found is not None:
+        raise InputError(f"{document.id}: {form} cannot hold {found}")
+
+
+def difference(value: object, held: object, path: str = "") -> str | None:
+    """Where two documents, or parts of them, differ first; None if they are equal.
+
+    >>> from glre_pyg.data.document import Fact
+    >>> difference(Fact("C1", "CID", "D1", evidence=(2,)), Fact("C1", "CID", "D1"))
+    'evidence: (2,) would be read back as ()'
+    """
+    if value == held:
+        return None
+    if is_dataclass(value) and is_dataclass(held):
+        for field in fields(value):
+            name = f"{path}.{field.name}" if path else field.name
+            found = difference(getattr(value, field.name), getattr(held, field.name, None), name)
+            if found is not None:
+                return found
+    if isinstance(value, str) and isinstance(held, str):
+        other = (index for index in range(len(value)) if value[index] != held[index : index + 1])
+        start = max(0, next(other, len(value)) - _BEFORE)
+        value, held = value[start : start + _SHOWN], held[start : start + _SHOWN]
+    if isinstance(value, tuple) and isinstance(held, tuple):
+        if len(value) == len(held):
+            if len(value) > 1 and sorted(map(repr, value)) == sorted(map(repr, held)):
+                return f"the order of {path}"
+            pairs = zip(value, held, strict=True)
+            index = next(index for index, (one, other) in enumerate(pairs) if one != other)
+            return difference(value[index], held[index], f"{path}[{index}]")
+        if max(len(value), len(held)) > 3:
+            return f"{path}: {len(value)} would be read back as {len(held)}"
+    return f"{path}: {value!r} would be read back as {held!r}"

@@ -1,0 +1,169 @@
+"""Facts as RDF, in N-Triples: for triple stores, SPARQL, and to be joined with other vocabularies.
+
+Each fact that holds is a triple of head, relation and tail. Each fact, and each candidate that is written
+though its probability is not above the threshold, is described by an ``rdf:Statement``, too, which names the
+document (``prov:wasDerivedFrom``) and, of what a model predicts, ``probability`` and ``threshold``
+(``xsd:double``). Entities have their type (``rdf:type``), identifier (``dcterms:identifier``) and names
+(``rdfs:label``); relations, types and documents have a name each. IRIs are percent-encoded, below ``base``:
+
+=============================  ==============================================================
+``entity/D001241``             an entity; elsewhere if ``namespaces`` says so
+``relation/CID``               a relation
+``type/Chemical``              an entity type
+``document/1``                 a document
+``statement/1/D001241/CID/…``  a fact of one document
+``term/probability``           ``probability`` and ``threshold``
+=============================  ==============================================================
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
+    >>> document = Document(
+    ...     id="1",
+    ...     text="Aspirin caused asthma",
+    ...     words=((0, 7), (8, 14), (15, 21)),
+    ...     sentences=(Sentence(0, 3),),
+    ...     mentions=(Mention(0, 7, "Chemical", ("D001241",)), Mention(15, 21, "Disease", ("D001249",))),
+    ...     facts=(Fact("D001241", "CID", "D001249"),),
+    ... )
+    >>> mesh = {"(Chemical|Disease)/[CD][0-9]+": "http://id.nlm.nih.gov/mesh/"}
+    >>> with TemporaryDirectory() as folder:                                    # doctest: +SKIP
+    ...     write_ntriples([document], Path(folder, "facts.nt"), namespaces=mesh)
+    ...     print(Path(folder, "facts.nt").read_text().splitlines()[2])
+    <http://id.nlm.nih.gov/mesh/D001241> <http://www.w3.org/2000/01/rdf-schema#label> "Aspirin" .
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
+from urllib.parse import quote
+
+from glre_pyg.data.document import Document
+from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.data.paths import entity_of, names_of
+from glre_pyg.formats.writing import formatted
+from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.files import replacing
+
+_IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
+
+
+def write_ntriples(
+    documents: Iterable[Document],
+    path: str | os.PathLike[str],
+    *,
+    base: str = "https://example.org/glre/",
+    namespaces: Mapping[str, str] | None = None,
+    local_ids: bool = False,
+    refused: Refused | None = None,
+) -> None:
+    """Write the facts of documents as N-Triples; the file appears when it is complete.
+
+    Args:
+        documents: Documents; one is in memory at a time. What several of them say of one entity is written
+            with each, which is the same to RDF.
+        path: The file.
+        base: What IRIs begin with, as far as the last ``/`` or ``#``.
+        namespaces: What IRIs of entities begin with in place of ``base``, by a regular expression for the
+            whole of ``type/identifier``; the first that matches counts.
+        local_ids: Whether an identifier means an entity of its document only, as DocRED does by places
+            in it; names of entities then have that of the document.
+        refused: Is told of documents that cannot be written, which are left out; None raises.
+
+    Raises:
+        InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
+            an entity that its document does not mention.
+    """
+    form = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
+    with replacing(path) as file:
+        file.writelines(formatted(documents, form, refused))
+
+
+def ntriples(
+    *, base: str, namespaces: Mapping[str, str] | None, local_ids: bool
+) -> Callable[[Document], str]:
+    """What gives the lines of a document, with their ends; see :func:`write_ntriples`."""
+    return _Triples(_rdflib(), base, namespaces or {}, local_ids)
+
+
+def _rdflib() -> ModuleType:
+    try:
+        import rdflib
+    except ImportError:
+        raise InputError("RDF needs rdflib, which is not installed: pip install 'glre_pyg[rdf]'") from None
+    return rdflib
+
+
+class _Triples:
+    """The triples of a document, as lines."""
+
+    def __init__(self, rdflib: ModuleType, base: str, namespaces: Mapping[str, str], are_local: bool) -> None:
+        for iri in (base, *namespaces.values()):
+            if not _IRI.fullmatch(iri):
+                raise InputError(f"RDF: '{iri}' does not begin an IRI, as 'https://example.org/' does")
+        self._rdflib, self._are_local = rdflib, are_local
+        self._base = base
+        self._namespaces = {_pattern(pattern): start for pattern, start in namespaces.items()}
+
+    def __call__(self, document: Document) -> str:
+        graph = self._rdflib.Graph()
+        for triple in self._triples(document):
+            graph.add(triple)
+        # Each line once, in an order that does not change from one writing to the next.
+        return "".join(f"{line}\n" for line in sorted(graph.serialize(format="nt").split("\n")) if line)
+
+    def _triples(self, document: Document) -> Iterator[tuple[object, object, object]]:
+        rdf, rdfs, prov, xsd = (getattr(self._rdflib, name) for name in ("RDF", "RDFS", "PROV", "XSD"))
+        literal: Callable[..., object] = self._rdflib.Literal
+        source = self._iri("document", document.id)
+        if document.facts:
+            yield source, rdfs.label, literal(document.id)
+        for fact in document.facts:
+            head, tail = self._entity(document, fact.head), self._entity(document, fact.tail)
+            relation = self._iri("relation", fact.relation)
+            statement = self._iri("statement", document.id, fact.head, fact.relation, fact.tail)
+            yield relation, rdfs.label, literal(fact.relation)
+            yield statement, rdf.type, rdf.Statement
+            yield statement, rdf.subject, head
+            yield statement, rdf.predicate, relation
+            yield statement, rdf.object, tail
+            yield statement, prov.wasDerivedFrom, source
+            if isinstance(fact, PredictedFact):
+                for name, value in (("probability", fact.probability), ("threshold", fact.threshold)):
+                    yield statement, self._iri("term", name), literal(value, datatype=xsd.double)
+            if not isinstance(fact, PredictedFact) or fact.is_predicted:
+                yield head, relation, tail
+        for identifier in {name for fact in document.facts for name in (fact.head, fact.tail)}:
+            yield from self._described(document, identifier)
+
+    def _described(self, document: Document, identifier: str) -> Iterator[tuple[object, object, object]]:
+        rdf, rdfs, terms = (getattr(self._rdflib, name) for name in ("RDF", "RDFS", "DCTERMS"))
+        literal: Callable[..., object] = self._rdflib.Literal
+        entity, node = entity_of(document, identifier), self._entity(document, identifier)
+        kind = self._iri("type", entity.type)
+        yield node, rdf.type, kind
+        yield kind, rdfs.label, literal(entity.type)
+        yield node, terms.identifier, literal(identifier)
+        for name in names_of(document, entity):
+            yield node, rdfs.label, literal(name)
+
+    def _entity(self, document: Document, identifier: str) -> object:
+        name = f"{entity_of(document, identifier).type}/{identifier}"
+        starts = (start for pattern, start in self._namespaces.items() if pattern.fullmatch(name))
+        start = next(starts, None)
+        if start is not None:
+            return self._rdflib.URIRef(start + quote(identifier, safe=""))
+        return self._iri("entity", *([document.id] if self._are_local else []), identifier)
+
+    def _iri(self, *parts: str) -> object:
+        return self._rdflib.URIRef(self._base + "/".join(quote(part, safe="") for part in parts))
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"RDF: '{pattern}' is not a regular expression: {error}") from None

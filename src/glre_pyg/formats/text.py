@@ -1,0 +1,65 @@
+"""Plain text, a document a file: without mentions, which :mod:`glre_pyg.mentions` finds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from glre_pyg.data.document import Document
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.reading import Place, documents_at, opened
+from glre_pyg.utils.exceptions import InputError, Refused
+
+
+def read_text(
+    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
+) -> Iterator[Document]:
+    """Read the document of a file; its identifier is the file's name without the ending.
+
+    Args:
+        path: A file in UTF-8, with or without a byte order mark.
+        segmenter: Makes words and sentences.
+        refused: Is told of a file with an error; None raises.
+
+    Raises:
+        InputError: ``file:line: document: what is wrong``.
+    """
+    with opened(path) as file:
+        raw = file.read()
+    name, stem = (os.fsencode(part).decode("utf-8", "replace") for part in (Path(path).name, Path(path).stem))
+
+    def parse() -> Document:
+        return text_document(stem, decoded(raw), segmenter=segmenter)
+
+    yield from documents_at(name, [Place("", stem, parse)], refused)
+
+
+def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment) -> Document:
+    """A text as a document without mentions.
+
+    Args:
+        identifier: Identifier of the document.
+        text: Its text.
+        segmenter: Makes words and sentences.
+
+    Raises:
+        InputError: If it is empty.
+    """
+    if not text.strip():
+        raise InputError(f"{identifier}: there is no text")
+    return Document(identifier, text, *segmenter(text, (), ()), ())
+
+
+def decoded(raw: bytes) -> str:
+    """A text in UTF-8, without byte order mark and without white space at its end.
+
+    Raises:
+        InputError: If it is not UTF-8; the message names the line.
+    """
+    try:
+        return raw.decode("utf-8").removeprefix("\ufeff").rstrip()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start)
+        byte = error.start - (raw.rfind(b"\n", 0, error.start) + 1)
+        raise InputError(f"line {line + 1}: byte {byte + 1} is not UTF-8") from None

@@ -1,0 +1,118 @@
+"""Transformers as Hugging Face has them: loaded in silence, with their settings and without unused parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from textwrap import shorten
+
+import torch
+from huggingface_hub.utils import enable_progress_bars
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from glre_pyg.data.tokenizer import Subwords
+from glre_pyg.utils.exceptions import InputError
+
+
+def build_transformer(
+    pieces: Subwords, *, dropout: float | None, attention_dropout: float | None
+) -> PreTrainedModel:
+    """The model that pieces are for, in float32: with its weights if they say where those are, else random.
+
+    Args:
+        pieces: The pieces.
+        dropout: Dropout of the hidden states; None keeps what the configuration says.
+        attention_dropout: Dropout of the attention weights, likewise.
+
+    Raises:
+        InputError: If weights are missing or cannot be read, or the model knows no dropout and one is given.
+    """
+    settings = _settings(pieces.config, _DROPOUTS, dropout)
+    settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
+    if pieces.source is None:
+        pieces.config.update(settings)
+        transformer = AutoModel.from_config(pieces.config, dtype=torch.float32, trust_remote_code=False)
+    else:
+        transformer = _load(pieces.source, pieces.config, settings)
+    for part in _UNUSED & set(dir(transformer)):
+        setattr(transformer, part, None)
+    return transformer
+
+
+def checkpoint_gradients(transformer: PreTrainedModel) -> None:
+    """Let training compute activations a second time instead of keeping them.
+
+    Raises:
+        InputError: If the model cannot.
+    """
+    # The newer of two names; the older one warns where there are both.
+    enable = getattr(
+        transformer, "activation_checkpointing_enable", transformer.gradient_checkpointing_enable
+    )
+    try:
+        enable({"use_reentrant": False})
+    except ValueError:
+        kind = transformer.config.model_type
+        raise InputError(f"encoder: a model of type {kind} has no gradient checkpointing") from None
+    if getattr(transformer.config, "use_cache", False):
+        transformer.config.use_cache = False  # which an encoder has no use for, and which would warn
+    transformer.disable_input_require_grads()  # which only reentrant checkpoints need
+
+
+def _settings(config: PretrainedConfig, names: set[str], value: float | None) -> dict[str, float]:
+    if value is None:
+        return {}
+    known = names & set(vars(config))
+    if not known:
+        raise InputError(f"encoder: no such dropout is known in a model of type {config.model_type}")
+    return dict.fromkeys(known, value)
+
+
+def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> PreTrainedModel:
+    own = deepcopy(config)
+    own.update(settings)
+    try:
+        with _quiet():
+            model, report = AutoModel.from_pretrained(
+                source,
+                config=own,
+                dtype=torch.float32,
+                output_loading_info=True,
+                trust_remote_code=False,
+                weights_only=True,
+            )
+    except OSError as error:
+        raise InputError(f"encoder: no weights in '{source}': {str(error).splitlines()[0]}") from error
+    except Exception as error:  # files can be wrong in any way
+        kind = type(error).__name__
+        why = "a pickle of more than tensors" if kind == "UnpicklingError" else f"{kind}: {error}"
+        raise InputError(f"encoder: the weights in '{source}' cannot be read: {shorten(why, 300)}") from error
+    missing = sorted(name for name in report["missing_keys"] if name.split(".")[0] not in _UNUSED)
+    if missing:
+        raise InputError(f"encoder: '{source}' has no {missing[0]} and lacks {len(missing)} weights in all")
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar and its table of the weights that a checkpoint has too many of."""
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    if bars:
+        enable_progress_bars()  # those of downloads, which the line before hides as well
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+# The names in BERT and most of its kin come first, then those in XLNet, DistilBERT and ModernBERT.
+_DROPOUTS = {"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}
+_ATTENTION_DROPOUTS = {"attention_probs_dropout_prob", "attention_dropout"}
+_UNUSED = {"pooler", "mask_emb"}
+"""Parts of a transformer that words do not come from; without them, every parameter gets a gradient."""

@@ -1,0 +1,279 @@
+"""Documents, facts and reasons as notebooks show them: HTML with inline styles, for light and dark pages.
+
+Standard library only. A mention brings its own background and dark text with it, so that it reads on any
+page; all other text keeps the page's colours. Every text from a document is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+
+from glre_pyg.data.document import Document, Entity, Fact, Mention, Span
+from glre_pyg.data.explanation import MentionWeight, Omission, PredictedFact, Reasons
+from glre_pyg.data.paths import Step, name_of, names_of
+
+_TEXT = 6000  # characters of text that are shown, up to the end of a sentence
+_FACTS = 25
+_ROWS = 8  # mentions, pairs or sentences of one list of reasons
+_INK = "#111111"
+_LINE = "#595959"  # seen beside every fill, and beside white and black pages
+_FILLS = (  # Paul Tol's "light": told apart with every kind of colour vision, and fit for black text
+    "#77aadd",
+    "#ee8866",
+    "#eedd88",
+    "#ffaabb",
+    "#99ddff",
+    "#44bb99",
+    "#bbcc33",
+    "#aaaa00",
+)
+_UNKNOWN = "#dddddd"  # mentions that refer to no known entity
+_LINES = ("solid", "dashed", "dotted", "double")
+_CELL = (
+    "text-align:left;vertical-align:top;white-space:normal;padding:2px 10px 2px 0;"
+    "border:0;border-bottom:1px solid #8888"
+)
+_TABLE = "border-collapse:collapse;margin-top:8px;color:inherit;font-size:inherit"
+_SMALL = "font-size:smaller"
+_NUMBER = "font-size:70%;font-weight:bold;line-height:1;vertical-align:baseline;user-select:none"
+
+
+def document_html(document: Document, *, text: int = _TEXT, facts: int = _FACTS) -> str:
+    """A document: its text with sentences numbered and entities marked, and a table of its facts.
+
+    An entity has one number throughout, behind each of its mentions, with a colour and a kind of underline;
+    of a composite mention, colour and underline are those of its first entity.
+
+    Args:
+        document: The document.
+        text: Characters to show at most, up to the end of a sentence; of the first sentence, of a word.
+        facts: Facts to show at most.
+    """
+    numbers = {entity.id: number for number, entity in enumerate(document.entities, start=1)}
+    words, end = _cut(document, text)
+    shown = "".join(_marked(document, numbers, words, end))
+    parts = [
+        _tag("div", _summary(document), "margin-bottom:6px"),
+        _tag("div", shown, "white-space:pre-wrap;line-height:1.9;max-width:60em"),
+    ]
+    if left := len(document.words) - words:
+        parts.append(_more(left, "word"))
+    if document.facts:
+        parts.append(_facts(document, numbers, facts))
+    return _tag("div", "".join(parts))
+
+
+def fact_html(fact: PredictedFact) -> str:
+    """A predicted fact with its reasons, by identifiers: a fact alone does not hold its document."""
+    rows = [("fact", escape(f"{fact.head} {fact.relation} {fact.tail}")), ("probability", _verdict(fact))]
+    if fact.reasons:
+        rows += _reasons(fact.reasons)
+    if fact.omissions:
+        rows.append(("sentences left out", _listed(map(_omitted, fact.omissions))))
+    return _table(rows)
+
+
+def reasons_html(reasons: Reasons) -> str:
+    """Reasons for a pair: the path that joins it, and what the layers drew on."""
+    return _table([("pair", escape(f"{reasons.head}, {reasons.tail}")), *_reasons(reasons)])
+
+
+def _cut(document: Document, most: int) -> tuple[int, int]:
+    """How many words are shown, and where the text that is shown ends."""
+    ends = [sentence.end for sentence in document.sentences]
+    if len(document.text) <= most or not ends:
+        return len(document.words), len(document.text)
+    fit = [end for end in ends if document.words[end - 1][1] <= most]
+    words = fit[-1] if fit else max(sum(end <= most for _, end in document.words[: ends[0]]), 1)
+    return words, document.words[words - 1][1]
+
+
+def _summary(document: Document) -> str:
+    counts = {
+        "sentence": len(document.sentences),
+        "mention": len(document.mentions),
+        "entity": len(document.entities),
+        "fact": len(document.facts),
+    }
+    texts = [_count(number, noun) for noun, number in counts.items()]
+    return f"<b>{escape(document.id)}</b>: {', '.join(texts)}"
+
+
+def _marked(document: Document, numbers: dict[str, int], words: int, end: int) -> Iterator[str]:
+    """The text up to ``end`` in HTML; mentions that cross each other are cut in two."""
+    mentions = [mention for mention in document.mentions if mention.end <= end]
+    groups: dict[Span, list[Mention]] = {}
+    for mention in sorted(mentions, key=lambda each: (each.start, -each.end)):
+        groups.setdefault(mention.span, []).append(mention)
+    starts = {
+        document.words[sentence.start][0]: number
+        for number, sentence in enumerate(document.sentences, start=1)
+        if sentence.start < words
+    }
+    places = sorted({0, end, *starts, *(place for span in groups for place in span)})
+    opening = iter([*groups, (end, end)])
+    following = next(opening)
+    opened: list[Span] = []
+    for place, stop in zip(places, [*places[1:], end], strict=True):
+        closed: list[Span] = []
+        while any(span[1] == place for span in opened):
+            closed.append(opened.pop())
+            if closed[-1][1] == place:
+                yield _mention_end(groups[closed[-1]], numbers)
+            yield "</mark>"
+        for span in reversed(closed):
+            if span[1] > place:
+                opened.append(span)
+                yield _mention_start(groups[span], numbers)
+        if place in starts:
+            yield _tag("sup", f"{starts[place]}", f"{_NUMBER};margin-right:3px")
+        while following[0] == place < following[1]:
+            opened.append(following)
+            yield _mention_start(groups[following], numbers)
+            following = next(opening)
+        yield escape(document.text[place:stop])
+
+
+def _mention_start(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
+    ids = _ids(mentions)
+    says = [f"{mention.type} {', '.join(mention.ids) or 'without identifier'}" for mention in mentions]
+    title = escape("; ".join(dict.fromkeys(says)))
+    return f'<mark style="{_look(numbers[ids[0]] if ids else None)}" title="{title}">'
+
+
+def _mention_end(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
+    return _numbered(sorted(numbers[identifier] for identifier in _ids(mentions)))
+
+
+def _ids(mentions: Sequence[Mention]) -> list[str]:
+    return list(dict.fromkeys(identifier for mention in mentions for identifier in mention.ids))
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return _tag("sub", ",".join(map(str, numbers)) or "?", f"{_NUMBER};margin-left:2px")
+
+
+def _look(number: int | None) -> str:
+    """The style of an entity's mentions; 32 entities have 32 styles, and neighbours another underline."""
+    index = 0 if number is None else number - 1
+    fill = _UNKNOWN if number is None else _FILLS[index % len(_FILLS)]
+    line = _LINES[(index + index // len(_FILLS)) % len(_LINES)]
+    return (
+        f"background:{fill};color:{_INK};padding:0 2px;border-radius:2px;"
+        f"border-bottom:3px {'none' if number is None else line} {_LINE}"
+    )
+
+
+def _facts(document: Document, numbers: dict[str, int], most: int) -> str:
+    entities = {entity.id: entity for entity in document.entities}
+    predicted = any(isinstance(fact, PredictedFact) for fact in document.facts)
+    heads = ["head", "relation", "tail", *(["probability", "why"] if predicted else ["evidence", "note"])]
+    rows = []
+    for fact in document.facts[:most]:
+        ends = [_chip(document, entities.get(name), name, numbers) for name in (fact.head, fact.tail)]
+        last = [_verdict(fact), _why(fact)] if isinstance(fact, PredictedFact) else _given(fact)
+        rows.append([ends[0], escape(fact.relation), ends[1], *last])
+    kept = [column for column in range(len(heads)) if column < 3 or any(row[column] for row in rows)]
+    rows = [[row[column] for column in kept] for row in rows]
+    header = "".join(f'<th scope="col" style="{_CELL}">{heads[column]}</th>' for column in kept)
+    body = "".join(_row(row) for row in rows)
+    table = _tag("table", f"<tr>{header}</tr>{body}", _TABLE)
+    left = len(document.facts) - len(rows)
+    return table + (_more(left, "fact") if left else "")
+
+
+def _chip(document: Document, entity: Entity | None, name: str, numbers: dict[str, int]) -> str:
+    """An entity by its first name; by its identifier where the document does not mention it."""
+    if entity is None:
+        return escape(name)
+    first = escape(name_of(document, entity, entity.mentions[0]))
+    title = escape(f"{entity.type} {entity.id}: {', '.join(names_of(document, entity))}")
+    number = numbers[entity.id]
+    return f'<mark style="{_look(number)}" title="{title}">{first}{_numbered([number])}</mark>'
+
+
+def _given(fact: Fact) -> list[str]:
+    evidence = ", ".join(f"{sentence + 1}" for sentence in fact.evidence)
+    return [f"sentences {evidence}" if evidence else "", escape(", ".join(fact.extra))]
+
+
+def _verdict(fact: PredictedFact) -> str:
+    sign, word = (">", "") if fact.is_predicted else ("≤", ": not a fact")
+    return escape(f"{fact.probability:.3f} {sign} {fact.threshold:.3f}{word}")
+
+
+def _why(fact: PredictedFact) -> str:
+    """The path, and what the pair hangs on: the sentences it needs, and the one that speaks most for it."""
+    lines = [escape(_path(fact.reasons.path))] if fact.reasons else []
+    omissions = fact.omissions or ()
+    if needed := [omission for omission in omissions if omission.change is None]:
+        numbers = ", ".join(f"{omission.sentence + 1}" for omission in needed[:_ROWS])
+        lines.append(f"no pair without {'sentence' if len(needed) == 1 else 'any of'} {numbers}")
+    telling = next((omission for omission in omissions if (omission.change or 0) < 0), None)
+    if telling is not None:
+        lines.append(_omitted(telling))
+    return "<br>".join(lines)
+
+
+def _path(path: Sequence[Step]) -> str:
+    return " → ".join(step.name if step.kind == "entity" else f"sentence {step.number + 1}" for step in path)
+
+
+def _omitted(omission: Omission) -> str:
+    without = f"without sentence {omission.sentence + 1}"
+    if omission.change is None or omission.probability is None:
+        return f"{without}: no pair"
+    return f"{without}: {omission.probability:.3f} ({omission.change:+.3f})".replace("-", "−")
+
+
+def _reasons(reasons: Reasons) -> list[tuple[str, str]]:
+    rows = [("path", escape(_path(reasons.path)))]
+    for title, mentions in (("head", reasons.head_mentions), ("tail", reasons.tail_mentions)):
+        if mentions is not None:
+            rows.append((f"{title}: local attention", _listed(map(_weighed, mentions))))
+    if reasons.context is not None:
+        others = (f"{pair.weight:.3f} {escape(f'{pair.head}, {pair.tail}')}" for pair in reasons.context)
+        rows.append(
+            ("context attention", _listed([f"{reasons.context_itself:.3f} the pair itself", *others]))
+        )
+    return rows
+
+
+def _weighed(mention: MentionWeight) -> str:
+    return f"{mention.weight:.3f} {escape(mention.name)}, sentence {mention.sentence + 1}"
+
+
+def _listed(items: Iterable[str]) -> str:
+    texts = list(items)
+    left = len(texts) - _ROWS
+    return "<br>".join(texts[:_ROWS]) + (f"<br>… {left} more" if left > 0 else "")
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    body = "".join(
+        f'<tr><th scope="row" style="{_CELL}">{head}</th>{_cell(text)}</tr>' for head, text in rows
+    )
+    return _tag("table", body, _TABLE)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(map(_cell, cells))}</tr>"
+
+
+def _cell(content: str) -> str:
+    return _tag("td", content, _CELL)
+
+
+def _more(number: int, noun: str) -> str:
+    return _tag("div", f"… {_count(number, noun, 'more ')}", _SMALL)
+
+
+def _count(number: int, noun: str, more: str = "") -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {more}{noun if number == 1 else plural}"
+
+
+def _tag(name: str, content: str, style: str = "") -> str:
+    """An element; its content is HTML already."""
+    return f'<{name} style="{style}">{content}</{name}>' if style else f"<{name}>{content}</{name}>"

@@ -1,0 +1,83 @@
+"""What a run was made with: versions, code, data and machine; nothing that says whose machine it was."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+import torch
+
+from glre_pyg.utils import distributed as processes
+from glre_pyg.utils.cache import contents_of
+
+_PACKAGES = (
+    *("glre_pyg", "torch", "torch-geometric", "torch-scatter", "transformers", "tokenizers", "accelerate"),
+    *("safetensors", "hydra-core", "numpy", "scipy", "pysbd"),
+)
+
+
+def made_with(data: Mapping[str, str]) -> dict[str, object]:
+    """What a run is made with, as JSON has it.
+
+    Args:
+        data: Checksum (sha256) of the file of each split, or of what generates them.
+    """
+    package = Path(__file__).resolve().parent
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "commit": commit_of(package),
+        "code": contents_of(*sorted(package.rglob("*.py"))),
+        "data": dict(data),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": ", ".join(gpus) or None,
+        "cuda": torch.version.cuda,
+        "processes": processes.count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def commit_of(place: Path) -> str | None:
+    """The git commit of the checkout that a folder is in, read from its files; None if it is in none."""
+    root = next((folder for folder in (place, *place.parents) if (folder / ".git").exists()), None)
+    if root is None:
+        return None
+    try:
+        git = root / ".git"
+        if git.is_file():  # a worktree
+            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref:"):
+            return head
+        name = head.removeprefix("ref:").strip()
+        common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+        if (common / name).exists():
+            return (common / name).read_text().strip()
+        rows = (line.split() for line in (common / "packed-refs").read_text().splitlines())
+        return next((row[0] for row in rows if row[1:] == [name]), None)
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str | None:
+    """Name of the processor, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)

@@ -1,0 +1,1 @@
+"""Helpers without a meaning of their own: files, processes, caches, downloads."""
