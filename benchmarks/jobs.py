@@ -18,7 +18,7 @@ from common import GIB, Record, limit_memory, spread
 from hydra.utils import instantiate
 from invented import LABELS, WORDS, invented_document
 from shares import shares
-from workload import ENCODERS, Workload, configure, make_pieces
+from workload import ENCODERS, Workload, configure, make_tokenizer
 
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.datasets import Corpus
@@ -178,12 +178,12 @@ def graph_building(
     words = [document.word_texts() for document in documents]
     rates: dict[str, list[float]] = {"graphs": [], "pieces": []}
     for _ in range(repeats + 1):
-        pieces, _ = make_pieces(choice, config, words)
+        tokenizer, _ = make_tokenizer(choice, config, words)
         fresh = [replace(document) for document in documents]
         started = time.perf_counter()
         graphs = [corpus.labels.graph(document) for document in fresh]
         built = time.perf_counter()
-        graphs = [pieces(graph) for graph in graphs]
+        graphs = [tokenizer(graph) for graph in graphs]
         rates["graphs"].append(len(documents) / (built - started))
         rates["pieces"].append(len(documents) / (time.perf_counter() - built))
     return {
@@ -296,10 +296,10 @@ def point(
     documents = [
         invented_document(words, entities, mentions, seed=seed * 1000 + n) for n in range(batch_size)
     ]
-    pieces, weights = make_pieces(choice, config, [WORDS.split()])
-    work = Workload(config, pieces, len(LABELS.relations), device=device, precision=precision, seed=seed)
+    tokenizer, weights = make_tokenizer(choice, config, [WORDS.split()])
+    work = Workload(config, tokenizer, len(LABELS.relations), device=device, precision=precision, seed=seed)
     training = mode == "train"
-    first = [pieces(LABELS.graph(small))]
+    first = [tokenizer(LABELS.graph(small))]
 
     def step(batches: Sequence[Sequence[DocumentGraph]]) -> None:
         for batch in batches:
@@ -312,7 +312,7 @@ def point(
     step([first])
     baseline = work.peak_of(lambda: step([first]))["peak_mib"]
     started = time.perf_counter()
-    graphs = [pieces(LABELS.graph(document)) for document in documents]
+    graphs = [tokenizer(LABELS.graph(document)) for document in documents]
     built = time.perf_counter() - started
     batches = work.fit(graphs, training=training, gib=budget_gib)
     limited = device == "cpu" and limit_memory(int(budget_gib * GIB))
@@ -349,10 +349,10 @@ def _set_up(
     corpus: Corpus = instantiate(config.dataset)
     documents = corpus.documents(split)[:limit]
     words = (document.word_texts() for document in documents)
-    pieces, weights = make_pieces(ENCODERS[encoder], config, words)
-    graphs = [pieces(corpus.labels.graph(document)) for document in documents]
+    tokenizer, weights = make_tokenizer(ENCODERS[encoder], config, words)
+    graphs = [tokenizer(corpus.labels.graph(document)) for document in documents]
     work = Workload(
-        config, pieces, len(corpus.labels.relations), device=device, precision=precision, seed=seed
+        config, tokenizer, len(corpus.labels.relations), device=device, precision=precision, seed=seed
     )
     return corpus, graphs, weights, work
 

@@ -21,7 +21,7 @@ from torch_geometric.data import Batch
 from transformers import AutoConfig
 
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.data.tokenizer import Pieces, Subwords
+from glre_pyg.data.tokenizer import SubwordTokenizer, Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.memory import fit_prediction, fit_training, free
 from glre_pyg.training.loop import parameter_groups
@@ -68,20 +68,24 @@ def configure(overrides: Iterable[str]) -> DictConfig:
         return compose("train", overrides=list(overrides))
 
 
-def make_pieces(choice: EncoderChoice, config: DictConfig, words: Iterable[list[str]]) -> tuple[Pieces, str]:
+def make_tokenizer(
+    choice: EncoderChoice, config: DictConfig, words: Iterable[list[str]]
+) -> tuple[Tokenizer, str]:
     """The pieces of an encoder, and whether its weights are pretrained or random."""
     words = list(words)
     try:
-        pieces = instantiate(config.encoder.pieces)(words)
+        tokenizer = instantiate(config.encoder.tokenizer)(words)
     except InputError:
         if not choice.stand_in:
             raise
         shape: dict[str, str | int | float] = {"model_type": "bert", **choice.stand_in}
-        pieces = Subwords.train(words, vocab_size=30_522, config=shape, max_length=512, overlap=64)
+        tokenizer = SubwordTokenizer.train(words, vocab_size=30_522, config=shape, max_length=512, overlap=64)
     if choice.always:
-        pieces.config = AutoConfig.for_model("bert", **choice.stand_in, vocab_size=len(pieces.tokenizer))
-        pieces.source = None
-    return pieces, "random" if getattr(pieces, "source", None) is None else "pretrained"
+        tokenizer.config = AutoConfig.for_model(
+            "bert", **choice.stand_in, vocab_size=len(tokenizer.tokenizer)
+        )
+        tokenizer.source = None
+    return tokenizer, "random" if getattr(tokenizer, "source", None) is None else "pretrained"
 
 
 class Workload:
@@ -89,7 +93,7 @@ class Workload:
 
     Args:
         config: The composed config.
-        pieces: Pieces of its encoder.
+        tokenizer: Pieces of its encoder.
         relations: Number of relations.
         device: ``"cpu"`` or ``"cuda"``.
         precision: As Accelerate's mixed precision.
@@ -97,10 +101,17 @@ class Workload:
     """
 
     def __init__(
-        self, config: DictConfig, pieces: Pieces, relations: int, *, device: str, precision: str, seed: int
+        self,
+        config: DictConfig,
+        tokenizer: Tokenizer,
+        relations: int,
+        *,
+        device: str,
+        precision: str,
+        seed: int,
     ) -> None:
         set_seed(seed)
-        model: RelationModel = instantiate(config.model)(pieces, relations)
+        model: RelationModel = instantiate(config.model)(tokenizer, relations)
         options = config.optimizer
         groups = parameter_groups(
             model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups

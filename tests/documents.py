@@ -9,7 +9,7 @@ from torch_geometric.data import Batch
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.graph import Labels
-from glre_pyg.data.tokenizer import Subwords, Vocabulary
+from glre_pyg.data.tokenizer import SubwordTokenizer, WordTokenizer
 from glre_pyg.models.glre import GLRE
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
@@ -140,9 +140,9 @@ def random_documents(count, **options):
     return [random_document(seed, **options) for seed in range(count)]
 
 
-def batch_of(documents, pieces=lambda graph: graph, labels=LABELS):
+def batch_of(documents, tokenizer=lambda graph: graph, labels=LABELS):
     """One batch of the graphs of documents."""
-    return Batch.from_data_list([pieces(labels.graph(each)) for each in documents])
+    return Batch.from_data_list([tokenizer(labels.graph(each)) for each in documents])
 
 
 def by_name(logits, graph):
@@ -189,7 +189,7 @@ def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
 def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
     """Pieces for a random BERT of one narrow layer."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    return Subwords.train(
+    return SubwordTokenizer.train(
         [each.word_texts() for each in documents],
         vocab_size=vocab_size,
         config={"model_type": "bert", **sizes, **config},
@@ -201,7 +201,7 @@ def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
 def vocabulary(documents):
     """Pieces for the encoder without BERT."""
     words = [each.word_texts() for each in documents]
-    return Vocabulary.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
+    return WordTokenizer.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
 
 
 def transformer(*, dropout=0.0, pooling="mean", trainable=True):
@@ -226,7 +226,7 @@ def bilstm(*, dropout=0.0):
 
 
 def glre(
-    pieces,
+    tokenizer,
     *,
     encoder=None,
     global_layer="rgcn",
@@ -252,9 +252,13 @@ def glre(
         "context": partial(ContextAttention, diagonal=False, scaled=False),
     }
     if encoder is None:
-        encoder = transformer(dropout=dropout) if isinstance(pieces, Subwords) else bilstm(dropout=dropout)
+        encoder = (
+            transformer(dropout=dropout)
+            if isinstance(tokenizer, SubwordTokenizer)
+            else bilstm(dropout=dropout)
+        )
     return GLRE(
-        pieces,
+        tokenizer,
         len(LABELS.relations),
         encoder=encoder,
         nodes=partial(NodeEncoder, hidden_channels=16, type_channels=4),

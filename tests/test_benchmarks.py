@@ -98,11 +98,11 @@ def test_scaling(tmp_path, benchmarks):
         assert point["memory"]["peak_mib"] >= point["memory"]["baseline_mib"] / 2
     for axis in ("words", "entities"):
         sizes = [each["size"] for each in found["points"] if (each["axis"], each["mode"]) == (axis, "train")]
-        pieces = [
+        tokenizer = [
             each["pieces"] for each in found["points"] if (each["axis"], each["mode"]) == (axis, "train")
         ]
         assert len(set(sizes)) == 2
-        assert pieces[0] < pieces[1] if axis == "words" else pieces[0] == pieces[1]
+        assert tokenizer[0] < tokenizer[1] if axis == "words" else tokenizer[0] == tokenizer[1]
     assert {(fit["measure"], fit["against"]) for fit in found["fits"]} >= {
         ("time", "words"),
         ("memory", "pairs"),
@@ -126,7 +126,7 @@ def test_a_point_without_room_is_recorded(tmp_path):
 def test_what_is_no_mistake(benchmarks):
     from common import is_refusal
 
-    refused = [
+    on_error = [
         MemoryError(),
         InputError("too large"),
         DownloadError("not found"),
@@ -135,7 +135,7 @@ def test_what_is_no_mistake(benchmarks):
         ),
         torch.OutOfMemoryError("CUDA out of memory"),
     ]
-    assert all(is_refusal(error) for error in refused)
+    assert all(is_refusal(error) for error in on_error)
     assert not is_refusal(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
@@ -281,16 +281,16 @@ def test_padding_is_what_the_transformer_gets(benchmarks):
     from documents import batch_of, document, subwords, transformer
 
     documents = [document(["velorin eased it ."]), document(["velorin eased it . fevers"] * 2)]
-    pieces = subwords(documents)
-    encoder = transformer()(pieces)
+    tokenizer = subwords(documents)
+    encoder = transformer()(tokenizer)
     seen = []
     encoder.transformer.register_forward_pre_hook(
         lambda _, __, options: seen.append(options["attention_mask"].float().mean()), with_kwargs=True
     )
-    encoder(batch_of(documents, pieces))
+    encoder(batch_of(documents, tokenizer))
     share = Workload.padding(
         SimpleNamespace(model=SimpleNamespace(encoder=encoder)),
-        [[pieces(graph) for graph in batch_of(documents).to_data_list()]],
+        [[tokenizer(graph) for graph in batch_of(documents).to_data_list()]],
     )
     assert share == pytest.approx(1 - float(seen[0]))
     assert share > 0

@@ -32,7 +32,7 @@ from documents import (
     transformer,
 )
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.data.tokenizer import Subwords
+from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.datasets import CDR, Files, base
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.datasets.prepared import kept_documents, packed, unpacked
@@ -41,7 +41,6 @@ from glre_pyg.formats.pubtator import write_pubtator
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.runs.encoder_cache import FeatureStore, document_key, encoded, encoder_key
-from glre_pyg.runs.graph_cache import graphs_key, read_graphs, write_graphs
 from glre_pyg.runs.prediction import encode_once, predict
 from glre_pyg.runs.run import load
 from glre_pyg.training.experiment import train
@@ -313,40 +312,6 @@ def same_graphs(found, expected):
                     assert held == value
 
 
-@pytest.mark.parametrize("blind", [False, True])
-def test_graphs_are_kept_whole(tmp_path, blind):
-    some = [*odd_documents(), *DOCUMENTS, replace(DOCUMENTS[0], ignored=(("E0", "E1"),))]
-    pieces = subwords(some)
-    graphs = [pieces((LABELS.blind_graph if blind else LABELS.graph)(each)) for each in some]
-    write_graphs(graphs, tmp_path / "graphs")
-    same_graphs(read_graphs(tmp_path / "graphs"), graphs)
-
-
-def test_graphs_without_pairs_are_kept(tmp_path):
-    graph = subwords(DOCUMENTS)(LABELS.graph(empty()))
-    write_graphs([graph], tmp_path / "graphs")
-    same_graphs(read_graphs(tmp_path / "graphs"), [graph])
-
-
-def test_every_part_of_the_key_of_graphs_counts():
-    parts = {
-        "source": "a",
-        "names": ["x", "y"],
-        "labels": {"relations": ["r"]},
-        "pieces": "p",
-        "blind": False,
-    }
-    others = {
-        "source": "b",
-        "names": ["y", "x"],
-        "labels": {"relations": ["s"]},
-        "pieces": "q",
-        "blind": True,
-    }
-    keys = {graphs_key(**{**parts, name: value}) for name, value in others.items()}
-    assert len({graphs_key(**parts), *keys}) == 6
-
-
 # Word vectors of a frozen encoder
 
 
@@ -362,18 +327,18 @@ class Counting:
 
 
 @pytest.fixture
-def pieces():
+def tokenizer():
     return subwords(DOCUMENTS)
 
 
 @pytest.fixture
-def encoder(pieces):
+def encoder(tokenizer):
     torch.manual_seed(0)
-    return transformer(trainable=False)(pieces)
+    return transformer(trainable=False)(tokenizer)
 
 
-def graphs_of(pieces, some=DOCUMENTS):
-    return [pieces(LABELS.blind_graph(each)) for each in some]
+def graphs_of(tokenizer, some=DOCUMENTS):
+    return [tokenizer(LABELS.blind_graph(each)) for each in some]
 
 
 def attach(cache, encoder, graphs, **options):
@@ -382,60 +347,60 @@ def attach(cache, encoder, graphs, **options):
     return counting.documents
 
 
-def test_vectors_are_computed_once_and_bit_for_bit(cache, encoder, pieces):
+def test_vectors_are_computed_once_and_bit_for_bit(cache, encoder, tokenizer):
     expected = {}
-    graphs = graphs_of(pieces)
+    graphs = graphs_of(tokenizer)
     for index, features in encoded(encoder, graphs, batch_size=4, device="cpu"):
         expected[index] = features
     for documents in (len(DOCUMENTS), 0):
-        graphs = graphs_of(pieces)
+        graphs = graphs_of(tokenizer)
         assert attach(cache, encoder, graphs) == documents
         for index, graph in enumerate(graphs):
             assert torch.equal(graph.features, expected[index])
             assert graph.features.dtype == torch.float32
 
 
-def test_what_is_missing_is_encoded_and_no_more(cache, encoder, pieces):
-    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+def test_what_is_missing_is_encoded_and_no_more(cache, encoder, tokenizer):
+    assert attach(cache, encoder, graphs_of(tokenizer, DOCUMENTS[:4])) == 4
     twice = [*DOCUMENTS, *DOCUMENTS[3:6]]
-    graphs = graphs_of(pieces, twice)
+    graphs = graphs_of(tokenizer, twice)
     assert attach(cache, encoder, graphs) == 5
     for one, other in zip(graphs[-3:], graphs[3:6], strict=True):
         assert torch.equal(one.features, other.features)
-    assert attach(cache, encoder, graphs_of(pieces, twice)) == 0
+    assert attach(cache, encoder, graphs_of(tokenizer, twice)) == 0
 
 
-def test_one_store_finds_what_another_has_written(cache, encoder, pieces):
+def test_one_store_finds_what_another_has_written(cache, encoder, tokenizer):
     store = FeatureStore(cache)
-    store.attach(encoder, graphs_of(pieces, DOCUMENTS[:4]), batch_size=4, device="cpu")
-    attach(cache, encoder, graphs_of(pieces))
+    store.attach(encoder, graphs_of(tokenizer, DOCUMENTS[:4]), batch_size=4, device="cpu")
+    attach(cache, encoder, graphs_of(tokenizer))
     counting = Counting(encoder)
-    store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+    store.attach(encoder, graphs_of(tokenizer), batch_size=4, device="cpu")
     assert counting.documents == 0
 
 
-def test_prediction_reads_and_adds_nothing(cache, encoder, pieces):
-    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+def test_prediction_reads_and_adds_nothing(cache, encoder, tokenizer):
+    assert attach(cache, encoder, graphs_of(tokenizer, DOCUMENTS[:4])) == 4
     held = files(cache, ".safetensors")
-    graphs = graphs_of(pieces)
+    graphs = graphs_of(tokenizer)
     assert attach(cache, encoder, graphs, add=False) == 5
     assert all(len(graph.features) == len(graph.words) for graph in graphs)
     assert files(cache, ".safetensors") == held
 
 
-def test_files_are_bounded(cache, encoder, pieces, monkeypatch):
+def test_files_are_bounded(cache, encoder, tokenizer, monkeypatch):
     monkeypatch.setattr("glre_pyg.runs.encoder_cache._BYTES", 1)
-    graphs = graphs_of(pieces)
+    graphs = graphs_of(tokenizer)
     assert attach(cache, encoder, graphs) == len(DOCUMENTS)
     assert len(files(cache, ".safetensors")) == len(DOCUMENTS)
-    plain = graphs_of(pieces)
+    plain = graphs_of(tokenizer)
     encode_once(torch.nn.ModuleList([encoder]), plain, batch_size=4, device="cpu")
     assert all(torch.equal(one.features, other.features) for one, other in zip(graphs, plain, strict=True))
 
 
-def test_vectors_are_mapped_into_memory(cache, encoder, pieces):
-    attach(cache, encoder, graphs_of(pieces))
-    graphs = graphs_of(pieces)
+def test_vectors_are_mapped_into_memory(cache, encoder, tokenizer):
+    attach(cache, encoder, graphs_of(tokenizer))
+    graphs = graphs_of(tokenizer)
     attach(cache, encoder, graphs)
     storages = {graph.features.untyped_storage().data_ptr() for graph in graphs}
     assert len(storages) == 1  # of the file, not of each graph
@@ -444,26 +409,26 @@ def test_vectors_are_mapped_into_memory(cache, encoder, pieces):
         assert path.name in Path("/proc/self/maps").read_text()
 
 
-def test_gradients_do_not_reach_the_file(cache, encoder, pieces):
-    graphs = graphs_of(pieces)
+def test_gradients_do_not_reach_the_file(cache, encoder, tokenizer):
+    graphs = graphs_of(tokenizer)
     attach(cache, encoder, graphs)
     before = graphs[0].features.clone()
     graphs[0].features.zero_()  # the map is private
-    again = graphs_of(pieces)
+    again = graphs_of(tokenizer)
     assert attach(cache, encoder, again) == 0
     assert torch.equal(again[0].features, before)
 
 
-def test_a_word_or_a_window_of_another_document_misses(encoder, pieces):
+def test_a_word_or_a_window_of_another_document_misses(encoder, tokenizer):
     long = document([" ".join(["velorin caused rash ."] * 20)])
     keys = {
-        document_key(pieces(LABELS.blind_graph(each)))
+        document_key(tokenizer(LABELS.blind_graph(each)))
         for each in (DOCUMENTS[0], DOCUMENTS[1], document(["velorin ."]), document(["ostamide ."]), long)
     }
-    narrow = Subwords(pieces.tokenizer, pieces.config, max_length=24, overlap=8, source=None)
+    narrow = SubwordTokenizer(tokenizer.tokenizer, tokenizer.config, max_length=24, overlap=8, source=None)
     assert document_key(narrow(LABELS.blind_graph(long))) not in keys
     assert len(keys) == 5
-    assert document_key(pieces(LABELS.graph(DOCUMENTS[0]))) in keys  # facts are not encoded
+    assert document_key(tokenizer(LABELS.graph(DOCUMENTS[0]))) in keys  # facts are not encoded
 
 
 def change_weights(encoder):
@@ -484,62 +449,62 @@ def change_tokens(encoder):
 
 
 @pytest.mark.parametrize("change", [change_weights, change_config, change_pooling, change_tokens])
-def test_another_encoder_misses(cache, encoder, pieces, change):
+def test_another_encoder_misses(cache, encoder, tokenizer, change):
     store = FeatureStore(cache)
     key = encoder_key(encoder)
-    store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+    store.attach(encoder, graphs_of(tokenizer), batch_size=4, device="cpu")
     change(encoder)
     assert encoder_key(encoder) != key
     if change is change_weights:  # weights are looked at anew by the same store, too
         counting = Counting(encoder)
-        store.attach(encoder, graphs_of(pieces), batch_size=4, device="cpu")
+        store.attach(encoder, graphs_of(tokenizer), batch_size=4, device="cpu")
         assert counting.documents == len(DOCUMENTS)
-    assert attach(cache, encoder, graphs_of(pieces)) == (0 if change is change_weights else len(DOCUMENTS))
+    assert attach(cache, encoder, graphs_of(tokenizer)) == (0 if change is change_weights else len(DOCUMENTS))
 
 
-def test_the_same_encoder_from_elsewhere_is_the_same(encoder, pieces, tmp_path):
+def test_the_same_encoder_from_elsewhere_is_the_same(encoder, tokenizer, tmp_path):
     tmp_path.joinpath("pieces").mkdir()
-    pieces.save(tmp_path / "pieces")
-    other = transformer(trainable=False, dropout=0.3)(Subwords.load(tmp_path / "pieces"))
+    tokenizer.save(tmp_path / "pieces")
+    other = transformer(trainable=False, dropout=0.3)(SubwordTokenizer.load(tmp_path / "pieces"))
     other.load_state_dict(encoder.state_dict())
     assert encoder_key(other) == encoder_key(encoder)
 
 
 @pytest.mark.parametrize("place", [3, 200, -1])
-def test_broken_vectors_are_named_and_built_again(cache, encoder, pieces, capsys, place):
-    graphs = graphs_of(pieces)
+def test_broken_vectors_are_named_and_built_again(cache, encoder, tokenizer, capsys, place):
+    graphs = graphs_of(tokenizer)
     attach(cache, encoder, graphs)
     expected = [graph.features.clone() for graph in graphs]
     [path] = files(cache, ".safetensors")
     flip(path, place)
     capsys.readouterr()
-    again = graphs_of(pieces)
+    again = graphs_of(tokenizer)
     assert attach(cache, encoder, again) == len(DOCUMENTS)
     assert capsys.readouterr().out.count(f"cache: {path}: is not what was written there") == 1
     assert all(torch.equal(graph.features, one) for graph, one in zip(again, expected, strict=True))
-    assert attach(cache, encoder, graphs_of(pieces)) == 0
+    assert attach(cache, encoder, graphs_of(tokenizer)) == 0
 
 
-def test_half_a_file_is_ignored(cache, encoder, pieces):
-    attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4]))
+def test_half_a_file_is_ignored(cache, encoder, tokenizer):
+    attach(cache, encoder, graphs_of(tokenizer, DOCUMENTS[:4]))
     [path] = files(cache, ".safetensors")
     half = path.with_name("features.1-a.part")
     half.write_bytes(path.read_bytes()[:-100])
     path.unlink()
-    assert attach(cache, encoder, graphs_of(pieces, DOCUMENTS[:4])) == 4
+    assert attach(cache, encoder, graphs_of(tokenizer, DOCUMENTS[:4])) == 4
 
 
-def test_without_a_place_to_write_the_run_goes_on(encoder, pieces, tmp_path, capsys):
+def test_without_a_place_to_write_the_run_goes_on(encoder, tokenizer, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    graphs = graphs_of(pieces)
+    graphs = graphs_of(tokenizer)
     attach(Cache(tmp_path / "file"), encoder, graphs)
     assert all(len(graph.features) == len(graph.words) for graph in graphs)
     assert "nothing can be kept there" in capsys.readouterr().out
 
 
-def test_an_encoder_that_is_trained_is_never_kept(cache, pieces):
-    model = glre(pieces, encoder=transformer(trainable=True))
-    graphs = graphs_of(pieces)
+def test_an_encoder_that_is_trained_is_never_kept(cache, tokenizer):
+    model = glre(tokenizer, encoder=transformer(trainable=True))
+    graphs = graphs_of(tokenizer)
     encode_once(model, graphs, batch_size=4, device="cpu", store=FeatureStore(cache))
     assert not any("features" in graph for graph in graphs)
     assert not cache.folder.exists()
@@ -564,11 +529,11 @@ torch.save([graph.features.clone() for graph in graphs], sys.argv[2])
 """
 
 
-def test_a_frozen_encoder_below_a_lstm_is_kept(cache, pieces):
+def test_a_frozen_encoder_below_a_lstm_is_kept(cache, tokenizer):
     encoder = partial(BiLSTM, base=transformer(trainable=False), hidden_channels=8, num_layers=1, dropout=0.0)
-    model = glre(pieces, encoder=encoder).eval()
+    model = glre(tokenizer, encoder=encoder).eval()
     for documents in (len(DOCUMENTS), 0):
-        graphs = graphs_of(pieces)
+        graphs = graphs_of(tokenizer)
         expected = predict(model, graphs, batch_size=4)
         counting = Counting(model.encoder.base)
         encode_once(model, graphs, batch_size=4, device="cpu", store=FeatureStore(cache))
@@ -582,7 +547,7 @@ def test_a_frozen_encoder_below_a_lstm_is_kept(cache, pieces):
 @pytest.mark.slow
 def test_two_processes_build_one_cache(cache, tmp_path):
     script = _BUILD.format(tests=str(Path(__file__).parent))
-    processes = [
+    distributed = [
         subprocess.Popen(
             [sys.executable, "-c", script, cache.folder, tmp_path / f"{number}.pt"],
             stdin=subprocess.PIPE,
@@ -592,12 +557,12 @@ def test_two_processes_build_one_cache(cache, tmp_path):
         )
         for number in range(2)
     ]
-    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
-    for process in processes:
+    assert [process.stdout.readline() for process in distributed] == ["ready\n"] * 2
+    for process in distributed:
         process.stdin.write("\n")
         process.stdin.flush()
-    out = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    out = [process.communicate(timeout=120)[0] for process in distributed]
+    assert [process.returncode for process in distributed] == [0, 0]
     assert "".join(out).count("encoded 40 documents") == 1
     assert len(files(cache, ".safetensors")) == 1
     first, second = (torch.load(tmp_path / f"{number}.pt") for number in range(2))
@@ -654,7 +619,7 @@ def made(monkeypatch):
         return wrapped
 
     monkeypatch.setattr(base, "read_documents", counting("parsed", base.read_documents))
-    monkeypatch.setattr(Subwords, "__call__", counting("built", Subwords.__call__))
+    monkeypatch.setattr(SubwordTokenizer, "__call__", counting("built", SubwordTokenizer.__call__))
     encode = TransformerEncoder._encode
     monkeypatch.setattr(TransformerEncoder, "_encode", counting("encoded", encode))
     return counts
@@ -704,8 +669,13 @@ def test_evaluation_encodes_nothing_that_training_has_encoded(mine, tmp_path, ma
 def test_folds_and_seeds_encode_once(mine, tmp_path, made):
     bert = checkpoint("bert_cased", tmp_path / "bert")
     overrides = [
-        *("encoder=hf", f"encoder.pieces.name={bert}", "encoder.module.trainable=false"),
-        *("encoder.pieces.max_length=64", "encoder.pieces.overlap=8", "setting=train+dev", "fixed_by=3"),
+        *("encoder=hf", f"encoder.tokenizer.name={bert}", "encoder.module.trainable=false"),
+        *(
+            "encoder.tokenizer.max_length=64",
+            "encoder.tokenizer.overlap=8",
+            "setting=train+dev",
+            "fixed_by=3",
+        ),
     ]
     for seed, batches in ((0, 2), (1, 0)):  # train and dev together, then test
         config = composed(*mine, *overrides, f"cache={tmp_path}/cache", f"seed={seed}")

@@ -152,12 +152,12 @@ def test_nothing_is_unpickled(saved, monkeypatch):
 
     folder, _ = saved
 
-    def refuse(*args, **options):
+    def handle_error(*args, **options):
         raise AssertionError("unpickled")
 
-    monkeypatch.setattr(torch, "load", refuse)
-    monkeypatch.setattr(pickle, "Unpickler", refuse)
-    monkeypatch.setattr(pickle, "loads", refuse)
+    monkeypatch.setattr(torch, "load", handle_error)
+    monkeypatch.setattr(pickle, "Unpickler", handle_error)
+    monkeypatch.setattr(pickle, "loads", handle_error)
     assert restored(folder)[0]
     assert json.loads((folder / CHECKPOINT / STATE).read_text())
     assert load_file(folder / CHECKPOINT / TENSORS)

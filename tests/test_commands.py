@@ -251,7 +251,7 @@ def test_help_is_a_page(command, tmp_path):
             "nowhere/CDR_TrainingSet.PubTator.txt: there is no such file; get it",
         ),
         ("train", ["dataset=cdr", "dataset.protocol=odd"], "dataset.protocol: 'odd' is not one of"),
-        ("train", ["encoder=hf", "encoder.pieces.name=nowhere"], "encoder: no model 'nowhere'"),
+        ("train", ["encoder=hf", "encoder.tokenizer.name=nowhere"], "encoder: no model 'nowhere'"),
         ("train", ["training.resume=nowhere"], "nowhere: not a run directory"),
         (
             "stats",

@@ -54,7 +54,7 @@ def composed(*overrides: str):
 def test_every_option_composes(group, option):
     config = composed(f"{group}={option}")
     missing = OmegaConf.missing_keys(config)
-    assert all(key.startswith(("dataset.", "encoder.pieces.name")) for key in missing)
+    assert all(key.startswith(("dataset.", "encoder.tokenizer.name")) for key in missing)
     if not missing:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
@@ -149,9 +149,9 @@ def docred(tmp_path):
 @pytest.mark.filterwarnings("ignore:.*sha256")
 def test_every_experiment_trains_a_step(experiment, cdr, docred, tmp_path):
     config = composed(f"experiment={experiment}", "training.epochs=1")
-    if "name" in config.encoder.pieces:
+    if "name" in config.encoder.tokenizer:
         folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
-        config.encoder.pieces.update({"name": str(folder), "max_length": 128, "overlap": 16})
+        config.encoder.tokenizer.update({"name": str(folder), "max_length": 128, "overlap": 16})
     if "sizes" in config.dataset:
         config.dataset.sizes = {"train": 6, "dev": 3, "test": 3}
     else:

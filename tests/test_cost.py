@@ -24,14 +24,14 @@ from documents import (
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.runs.memory import GIB, Sizes, fit_prediction, fit_training, free, of_documents, of_learning
 from glre_pyg.runs.prediction import predict
-from glre_pyg.runs.run import memory as cost
+from glre_pyg.runs import memory as cost
 from glre_pyg.utils.exceptions import InputError
 
 DOCUMENTS = [*odd_documents(), *random_documents(6)]
 
 
 @pytest.fixture(scope="module")
-def pieces():
+def tokenizer():
     return subwords(DOCUMENTS)
 
 
@@ -75,21 +75,21 @@ def of_document(model, sizes, *, training):
     return need
 
 
-def graphs_of(documents, pieces, labels=LABELS):
-    return [pieces(labels.graph(document)) for document in documents]
+def graphs_of(documents, tokenizer, labels=LABELS):
+    return [tokenizer(labels.graph(document)) for document in documents]
 
 
-def test_there_are_no_blocks_where_there_is_memory(pieces):
-    model, graphs = glre(pieces), graphs_of(DOCUMENTS, pieces)
+def test_there_are_no_blocks_where_there_is_memory(tokenizer):
+    model, graphs = glre(tokenizer), graphs_of(DOCUMENTS, tokenizer)
     needed = fit_training(model, graphs, batch_size=4, memory=GIB)
     assert model.blocks == (None, None)
     parts = [of_document(model, Sizes.of(graph), training=True) for graph in graphs]
     assert needed == of_learning(model) + sum(sorted(part.at_once for part in parts)[-4:])
 
 
-def test_blocks_follow_from_memory(pieces, monkeypatch):
+def test_blocks_follow_from_memory(tokenizer, monkeypatch):
     monkeypatch.setattr(cost, "LEAST", 1000)
-    model, graphs = glre(pieces), graphs_of([large_document(400, 30, 2)], pieces)
+    model, graphs = glre(tokenizer), graphs_of([large_document(400, 30, 2)], tokenizer)
     need = of_document(model, Sizes.of(graphs[0]), training=True)
     sizes = []
     for share in (0.4, 0.2, 0.1):
@@ -102,10 +102,10 @@ def test_blocks_follow_from_memory(pieces, monkeypatch):
     assert 0 < least_cells < cells < most_cells < (30 * 29) ** 2
 
 
-def test_blocks_are_for_the_document_with_most_pairs_too(pieces):
+def test_blocks_are_for_the_document_with_most_pairs_too(tokenizer):
     """The document that needs most in small blocks is not the one that needs most at once."""
-    model = glre(pieces)
-    graphs = graphs_of([large_document(9000, 2, 2, name="long"), large_document(300, 60, 1)], pieces)
+    model = glre(tokenizer)
+    graphs = graphs_of([large_document(9000, 2, 2, name="long"), large_document(300, 60, 1)], tokenizer)
     long, dense = (of_document(model, Sizes.of(graph), training=True) for graph in graphs)
     assert long.in_blocks > dense.in_blocks
     assert long.at_once < dense.at_once
@@ -115,18 +115,18 @@ def test_blocks_are_for_the_document_with_most_pairs_too(pieces):
 
 
 @pytest.mark.parametrize("fit", [fit_training, fit_prediction])
-def test_a_document_that_is_too_large_is_named_before_anything_is_computed(pieces, fit):
-    model = glre(pieces)
-    graphs = graphs_of([DOCUMENTS[0], large_document(3000, 40, 1)], pieces)
+def test_a_document_that_is_too_large_is_named_before_anything_is_computed(tokenizer, fit):
+    model = glre(tokenizer)
+    graphs = graphs_of([DOCUMENTS[0], large_document(3000, 40, 1)], tokenizer)
     what = "train on" if fit is fit_training else "predict"
     with pytest.raises(InputError, match=rf"^large: [\d,]+ pieces and 1,560 pairs need about .* to {what}"):
         fit(model, graphs, batch_size=1, memory=of_learning(model) + 10**6)
 
 
-def test_a_batch_that_is_too_large_is_said(pieces, monkeypatch):
+def test_a_batch_that_is_too_large_is_said(tokenizer, monkeypatch):
     monkeypatch.setattr(cost, "LEAST", 1000)
-    model = glre(pieces)
-    graphs = graphs_of([large_document(400, 8, 2, name=f"d{number}") for number in range(8)], pieces)
+    model = glre(tokenizer)
+    graphs = graphs_of([large_document(400, 8, 2, name=f"d{number}") for number in range(8)], tokenizer)
     need = of_document(model, Sizes.of(graphs[0]), training=True).in_blocks
     memory = of_learning(model) + 3 * need
     with pytest.raises(
@@ -137,13 +137,13 @@ def test_a_batch_that_is_too_large_is_said(pieces, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_prediction_is_cut_into_batches_that_fit(pieces, batch_size, monkeypatch):
+def test_prediction_is_cut_into_batches_that_fit(tokenizer, batch_size, monkeypatch):
     monkeypatch.setattr(cost, "LEAST", 1000)
-    model = glre(pieces)
+    model = glre(tokenizer)
     documents = [
         large_document(words, 6, 2, name=str(words)) for words in (40, 400, 60, 80, 200, 300, 45, 55)
     ]
-    graphs = graphs_of([*documents, *DOCUMENTS], pieces)
+    graphs = graphs_of([*documents, *DOCUMENTS], tokenizer)
     needs = [of_document(model, Sizes.of(graph), training=False) for graph in graphs]
     memory = max(need.in_blocks for need in needs) + 1000
     batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
@@ -157,14 +157,14 @@ def test_prediction_is_cut_into_batches_that_fit(pieces, batch_size, monkeypatch
     assert [len(batch) for batch in whole] == [len(graphs)]
 
 
-def test_documents_without_pairs_or_words_fit(pieces):
-    model, graphs = glre(pieces), graphs_of(odd_documents(), pieces)
+def test_documents_without_pairs_or_words_fit(tokenizer):
+    model, graphs = glre(tokenizer), graphs_of(odd_documents(), tokenizer)
     assert fit_training(model, graphs, batch_size=2, memory=GIB) > 0
     assert fit_prediction(model, [], batch_size=2, memory=GIB) == []
 
 
-def test_features_that_are_there_need_no_encoder(pieces):
-    model, [graph] = glre(pieces), graphs_of([large_document(400, 2, 2)], pieces)
+def test_features_that_are_there_need_no_encoder(tokenizer):
+    model, [graph] = glre(tokenizer), graphs_of([large_document(400, 2, 2)], tokenizer)
     before = of_document(model, Sizes.of(graph), training=True).kept
     graph.features = torch.zeros(400, 16)
     assert of_document(model, Sizes.of(graph), training=True).kept < before / 2
@@ -172,17 +172,17 @@ def test_features_that_are_there_need_no_encoder(pieces):
 
 def test_checkpointed_gradients_need_less():
     document = large_document(2000, 2, 2)
-    pieces = subwords([document], num_hidden_layers=4)
-    [graph] = graphs_of([document], pieces)
+    tokenizer = subwords([document], num_hidden_layers=4)
+    [graph] = graphs_of([document], tokenizer)
     needs = []
     for checkpointing in (False, True):
-        model = glre(pieces, encoder=partial(transformer(), gradient_checkpointing=checkpointing))
+        model = glre(tokenizer, encoder=partial(transformer(), gradient_checkpointing=checkpointing))
         needs.append(of_document(model, Sizes.of(graph), training=True).kept)
     assert needs[1] < needs[0]
 
 
-def test_sizes_are_those_of_the_document(pieces):
-    [graph] = graphs_of([large_document(400, 5, 3)], pieces)
+def test_sizes_are_those_of_the_document(tokenizer):
+    [graph] = graphs_of([large_document(400, 5, 3)], tokenizer)
     sizes = Sizes.of(graph)
     windows = int(graph.window_index.max()) + 1
     assert sizes.tokens == len(graph.input_ids) + 2 * windows
@@ -204,8 +204,8 @@ def test_memory_is_a_number(gib):
         free(gib, "cpu")
 
 
-def test_an_error_leaves_the_model_as_it_was(pieces):
-    model, graphs = glre(pieces).train(), graphs_of([large_document(3000, 40, 1)], pieces)
+def test_an_error_leaves_the_model_as_it_was(tokenizer):
+    model, graphs = glre(tokenizer).train(), graphs_of([large_document(3000, 40, 1)], tokenizer)
     model.set_blocks(5, 6)
     with pytest.raises(InputError):
         predict(model, graphs, batch_size=1, memory=10**6)
@@ -213,8 +213,8 @@ def test_an_error_leaves_the_model_as_it_was(pieces):
     assert model.blocks == (5, 6)
 
 
-def test_timing_an_epoch_leaves_everything_as_it_was(pieces):
-    model, graphs = glre(pieces, dropout=0.3).eval(), graphs_of(DOCUMENTS, pieces)
+def test_timing_an_epoch_leaves_everything_as_it_was(tokenizer):
+    model, graphs = glre(tokenizer, dropout=0.3).eval(), graphs_of(DOCUMENTS, tokenizer)
     before = torch.get_rng_state()
     weights = {name: each.clone() for name, each in model.state_dict().items()}
     assert cost.seconds_of_epoch(model, graphs, batch_size=4, device="cpu", autocast=nullcontext) > 0
@@ -242,9 +242,9 @@ def estimate_and_run(training):
     import psutil
 
     document = large_document(6000, 70, 3)
-    pieces = subwords([document], hidden_size=128, intermediate_size=512)
-    model = glre(pieces).train(training)
-    batch = batch_of([document], pieces)
+    tokenizer = subwords([document], hidden_size=128, intermediate_size=512)
+    model = glre(tokenizer).train(training)
+    batch = batch_of([document], tokenizer)
     memory = 450 * 2**20
     if training:
         needed = fit_training(model, [batch[0]], batch_size=1, memory=memory) - of_learning(model)

@@ -197,7 +197,7 @@ def test_a_field_that_stands_twice_costs_its_document_alone(tmp_path):
     """JSON's parser would take the last one, and nobody would know."""
     text = json.dumps(MINIATURE).replace('"sent_id": 0', '"sent_id": 1, "sent_id": 0', 1)
     told: list[InputError] = []
-    assert [found.id for found in read_docred(save(tmp_path, text), refused=told.append)] == ["Nothing"]
+    assert [found.id for found in read_docred(save(tmp_path, text), on_error=told.append)] == ["Nothing"]
     assert [str(error) for error in told] == [
         "dev.json: document 0: Velorin Bridge: vertexSet[0][0]: field 'sent_id' stands twice"
     ]

@@ -19,7 +19,7 @@ from transformers.utils import logging
 from checkpoints import FAMILIES, TEXT, checkpoint
 from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords, transformer
 from glre_pyg.data.graph import word_counts
-from glre_pyg.data.tokenizer import Subwords
+from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.nn.encoder import TransformerEncoder, compile_with
 from glre_pyg.runs.prediction import encode_once
 from glre_pyg.utils.cli import config_dir
@@ -34,12 +34,12 @@ def folder(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pieces(folder):
-    return Subwords.build([], name=str(folder), max_length=40, overlap=6)
+def tokenizer(folder):
+    return SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6)
 
 
 def encoder(
-    pieces,
+    tokenizer,
     *,
     pooling="mean",
     trainable=True,
@@ -53,7 +53,7 @@ def encoder(
     compile=None,
 ):
     return TransformerEncoder(
-        pieces,
+        tokenizer,
         pooling=pooling,
         trainable=trainable,
         dropout=dropout,
@@ -96,11 +96,11 @@ def by_hand(folder, graph, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_a_batch_is_what_the_model_gives_by_hand(folder, pieces, pooling):
-    batch = batch_of(documents(), pieces)
+def test_a_batch_is_what_the_model_gives_by_hand(folder, tokenizer, pooling):
+    batch = batch_of(documents(), tokenizer)
     with torch.no_grad():
-        words = encoder(pieces, pooling=pooling)(batch)
-    assert words.shape == (sum(word_counts(batch)), pieces.config.hidden_size)
+        words = encoder(tokenizer, pooling=pooling)(batch)
+    assert words.shape == (sum(word_counts(batch)), tokenizer.config.hidden_size)
     assert [int(graph.window_index[-1]) + 1 for graph in batch.to_data_list() if graph.words][1] >= 3
     for graph, rows in zip(batch.to_data_list(), words.split(word_counts(batch)), strict=True):
         if graph.words:
@@ -108,69 +108,69 @@ def test_a_batch_is_what_the_model_gives_by_hand(folder, pieces, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_a_batch_is_its_documents_one_by_one(pieces, pooling):
-    model = encoder(pieces, pooling=pooling)
+def test_a_batch_is_its_documents_one_by_one(tokenizer, pooling):
+    model = encoder(tokenizer, pooling=pooling)
     with torch.no_grad():
-        together = model(batch_of(documents(), pieces))
-        alone = [model(pieces(LABELS.graph(each))) for each in documents()]
-        backwards = model(batch_of(documents()[::-1], pieces))
+        together = model(batch_of(documents(), tokenizer))
+        alone = [model(tokenizer(LABELS.graph(each))) for each in documents()]
+        backwards = model(batch_of(documents()[::-1], tokenizer))
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
     sizes = [len(each.words) for each in documents()]
     torch.testing.assert_close(torch.cat(backwards.split(sizes[::-1])[::-1]), together, atol=1e-5, rtol=0)
 
 
-def test_mean_and_first_differ_where_a_word_has_several_pieces(pieces):
-    graph = pieces(LABELS.graph(document(["asthma may hepatotoxicity"])))
+def test_mean_and_first_differ_where_a_word_has_several_pieces(tokenizer):
+    graph = tokenizer(LABELS.graph(document(["asthma may hepatotoxicity"])))
     with torch.no_grad():
-        mean, first = encoder(pieces)(graph), encoder(pieces, pooling="first")(graph)
+        mean, first = encoder(tokenizer)(graph), encoder(tokenizer, pooling="first")(graph)
     several = torch.bincount(graph.word_index) > 1
     assert several.any()
     assert torch.equal((mean != first).any(-1), several)
 
 
-def test_every_parameter_gets_a_gradient(pieces):
-    model = encoder(pieces).train()
-    model(batch_of(documents(), pieces)).square().sum().backward()
+def test_every_parameter_gets_a_gradient(tokenizer):
+    model = encoder(tokenizer).train()
+    model(batch_of(documents(), tokenizer)).square().sum().backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
 
 
-def test_nothing_to_encode(pieces):
-    words = encoder(pieces)(batch_of([empty(), empty()], pieces))
-    assert words.shape == (0, pieces.config.hidden_size)
+def test_nothing_to_encode(tokenizer):
+    words = encoder(tokenizer)(batch_of([empty(), empty()], tokenizer))
+    assert words.shape == (0, tokenizer.config.hidden_size)
     assert words.dtype == torch.float32
 
 
-def test_frozen(pieces):
-    model = encoder(pieces, trainable=False, dropout=0.5)
+def test_frozen(tokenizer):
+    model = encoder(tokenizer, trainable=False, dropout=0.5)
     model.train()
     assert model.training
     assert not any(module.training for module in model.transformer.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
-    batch = batch_of(documents(), pieces)
+    batch = batch_of(documents(), tokenizer)
     words = model(batch)
     assert not words.requires_grad
     assert torch.equal(words, model(batch))
     assert torch.equal(words, model.eval()(batch))
 
 
-def test_dropout(pieces):
-    batch = batch_of(documents(), pieces)
+def test_dropout(tokenizer):
+    batch = batch_of(documents(), tokenizer)
     torch.manual_seed(0)
-    attention = {} if pieces.config.model_type == "xlnet" else {"attention_dropout": 0.0}
-    none = encoder(pieces, dropout=0.0, **attention)
+    attention = {} if tokenizer.config.model_type == "xlnet" else {"attention_dropout": 0.0}
+    none = encoder(tokenizer, dropout=0.0, **attention)
     assert torch.equal(none.train()(batch), none.eval()(batch))
-    much = encoder(pieces, dropout=0.5)
+    much = encoder(tokenizer, dropout=0.5)
     torch.testing.assert_close(much(batch), none(batch))
     assert (much.train()(batch) - much.eval()(batch)).abs().mean() > 0.05
 
 
-def test_masked_pieces_in_training_only(pieces):
-    if pieces.tokenizer.mask_token_id is None:
+def test_masked_pieces_in_training_only(tokenizer):
+    if tokenizer.tokenizer.mask_token_id is None:
         with pytest.raises(InputError, match="mask_rate needs a tokenizer with a mask token"):
-            encoder(pieces, mask_rate=0.5)
+            encoder(tokenizer, mask_rate=0.5)
         return
-    batch = batch_of(documents(), pieces)
-    model = encoder(pieces, dropout=0.0, mask_rate=1.0)
+    batch = batch_of(documents(), tokenizer)
+    model = encoder(tokenizer, dropout=0.0, mask_rate=1.0)
     seen = []
     model.transformer.register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs["input_ids"]), with_kwargs=True
@@ -181,14 +181,16 @@ def test_masked_pieces_in_training_only(pieces):
         model(batch)
     plain, all_hidden, half = seen
     content = torch.isin(plain, batch.input_ids)
-    assert (all_hidden[content] == pieces.mask_id).all()
+    assert (all_hidden[content] == tokenizer.mask_id).all()
     assert torch.equal(all_hidden[~content], plain[~content])
     changed = (half != plain).float().sum() / len(batch.input_ids)
     assert 0.3 < changed < 0.7
 
 
-def test_dropout_of_a_model_that_has_none(pieces):
-    odd = Subwords(pieces.tokenizer, AutoConfig.for_model("t5"), max_length=40, overlap=6, source=None)
+def test_dropout_of_a_model_that_has_none(tokenizer):
+    odd = SubwordTokenizer(
+        tokenizer.tokenizer, AutoConfig.for_model("t5"), max_length=40, overlap=6, source=None
+    )
     with pytest.raises(InputError, match="encoder: no such dropout is known in a model of type t5"):
         encoder(odd, dropout=0.1)
 
@@ -198,27 +200,27 @@ def test_dropout_of_a_model_that_has_none(pieces):
 
 def test_without_pretrained_weights():
     many = random_documents(3)
-    pieces = subwords(many)
+    tokenizer = subwords(many)
     torch.manual_seed(1)
-    first = encoder(pieces)
+    first = encoder(tokenizer)
     torch.manual_seed(1)
-    second = encoder(pieces)
-    assert pieces.source is None
+    second = encoder(tokenizer)
+    assert tokenizer.source is None
     assert first.out_channels == 16
-    batch = batch_of(many, pieces)
+    batch = batch_of(many, tokenizer)
     assert torch.equal(first(batch), second(batch))
-    assert not torch.allclose(first(batch), encoder(pieces)(batch))
+    assert not torch.allclose(first(batch), encoder(tokenizer)(batch))
 
 
-def test_a_saved_encoder_is_the_same_on_loading(folder, pieces, tmp_path):
+def test_a_saved_encoder_is_the_same_on_loading(folder, tokenizer, tmp_path):
     """As a run does: the pieces' folder says the shape, the weights come from the model's own file."""
-    pieces.save(tmp_path)
-    loaded = Subwords.load(tmp_path)
-    first, second = encoder(pieces), encoder(loaded)
+    tokenizer.save(tmp_path)
+    loaded = SubwordTokenizer.load(tmp_path)
+    first, second = encoder(tokenizer), encoder(loaded)
     second.load_state_dict(first.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(
-            second(batch_of(documents(), loaded)), first(batch_of(documents(), pieces)), atol=1e-6, rtol=0
+            second(batch_of(documents(), loaded)), first(batch_of(documents(), tokenizer)), atol=1e-6, rtol=0
         )
 
 
@@ -228,20 +230,20 @@ def test_weights_are_float32_whatever_the_checkpoint_says(tmp_path):
     assert (
         load_file(folder / "model.safetensors")["encoder.layer.0.output.dense.weight"].dtype == torch.float16
     )
-    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
-    pieces.save(tmp_path)
-    for model in (encoder(pieces), encoder(Subwords.load(tmp_path))):
+    tokenizer = SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6)
+    tokenizer.save(tmp_path)
+    for model in (encoder(tokenizer), encoder(SubwordTokenizer.load(tmp_path))):
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 def test_loading_says_nothing(tmp_path, capfd, caplog):
     folder = checkpoint("bert_cased", tmp_path)
     AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(folder)  # has a head, and lacks the pooler
-    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
+    tokenizer = SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6)
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
     capfd.readouterr()
     caplog.clear()
-    encoder(pieces)
+    encoder(tokenizer)
     assert capfd.readouterr() == ("", "")
     assert caplog.text == ""
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
@@ -251,14 +253,14 @@ def test_loading_says_nothing(tmp_path, capfd, caplog):
 
 
 def test_settings_of_logging_are_restored_on_an_error(tmp_path):
-    pieces = Subwords.build(
+    tokenizer = SubwordTokenizer.build(
         [], name=str(checkpoint("bert_cased", tmp_path, weights=False)), max_length=40, overlap=6
     )
     before = logging.is_progress_bar_enabled(), logging.get_verbosity()
     with pytest.raises(
         InputError, match=r"^encoder: no weights in '.*: Error no file named model\.safetensors"
     ):
-        encoder(pieces)
+        encoder(tokenizer)
     assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
 
 
@@ -267,23 +269,23 @@ def test_missing_weights_are_refused(tmp_path):
     weights = load_file(folder / "model.safetensors")
     kept = {name: value for name, value in weights.items() if "layer.1.attention" not in name}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    pieces = Subwords.build([], name=str(folder), max_length=40, overlap=6)
+    tokenizer = SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6)
     with pytest.raises(InputError, match=r"has no encoder.layer.1.attention\S* and lacks 10 weights in all"):
-        encoder(pieces)
+        encoder(tokenizer)
 
 
 # Features instead of encoding
 
 
-def test_features_stand_in_for_encoding(pieces):
-    batch = batch_of(documents(), pieces)
+def test_features_stand_in_for_encoding(tokenizer):
+    batch = batch_of(documents(), tokenizer)
     batch.features = torch.randn(sum(word_counts(batch)), 3)
-    assert encoder(pieces)(batch) is batch.features
+    assert encoder(tokenizer)(batch) is batch.features
 
 
-def test_encode_once(pieces):
-    graphs = [pieces(LABELS.graph(each)) for each in documents()]
-    model = nn.ModuleDict({"encoder": encoder(pieces, trainable=False)})
+def test_encode_once(tokenizer):
+    graphs = [tokenizer(LABELS.graph(each)) for each in documents()]
+    model = nn.ModuleDict({"encoder": encoder(tokenizer, trainable=False)})
     expected = model["encoder"](Batch.from_data_list(graphs))
     encode_once(model, graphs, batch_size=2, device="cpu")
     assert [len(graph.features) for graph in graphs] == [len(each.words) for each in documents()]
@@ -296,9 +298,9 @@ def test_encode_once(pieces):
     ).sum().backward()  # a graph alone can be trained on
 
 
-def test_an_encoder_that_is_trained_is_not_encoded_once(pieces):
-    graph = pieces(LABELS.graph(documents()[0]))
-    encode_once(nn.ModuleDict({"encoder": encoder(pieces)}), [graph], batch_size=2, device="cpu")
+def test_an_encoder_that_is_trained_is_not_encoded_once(tokenizer):
+    graph = tokenizer(LABELS.graph(documents()[0]))
+    encode_once(nn.ModuleDict({"encoder": encoder(tokenizer)}), [graph], batch_size=2, device="cpu")
     assert "features" not in graph
 
 
@@ -324,9 +326,9 @@ def gradients(model, batch, seed=0):
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 @pytest.mark.parametrize(("tokens", "groups"), [(1, 6), (60, 4), (100, 3), (10_000, 1)])
-def test_groups_of_windows_are_encoded_as_all_at_once(pieces, pooling, tokens, groups):
-    batch = batch_of(documents(), pieces)
-    whole, parts = encoder(pieces, pooling=pooling), encoder(pieces, pooling=pooling, max_tokens=tokens)
+def test_groups_of_windows_are_encoded_as_all_at_once(tokenizer, pooling, tokens, groups):
+    batch = batch_of(documents(), tokenizer)
+    whole, parts = encoder(tokenizer, pooling=pooling), encoder(tokenizer, pooling=pooling, max_tokens=tokens)
     expected, expected_gradients = gradients(whole, batch)
     seen = seen_by(parts)
     found, found_gradients = gradients(parts, batch)
@@ -343,9 +345,9 @@ def test_groups_of_windows_are_encoded_as_all_at_once(pieces, pooling, tokens, g
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.1])
-def test_little_of_the_input_is_padding(pieces, share):
-    batch = batch_of(documents(), pieces)
-    model, plain = encoder(pieces, max_padding=share), encoder(pieces)
+def test_little_of_the_input_is_padding(tokenizer, share):
+    batch = batch_of(documents(), tokenizer)
+    model, plain = encoder(tokenizer, max_padding=share), encoder(tokenizer)
     before, after = seen_by(plain), seen_by(model)
     with torch.no_grad():
         torch.testing.assert_close(model(batch), plain(batch), atol=1e-5, rtol=0)
@@ -356,20 +358,20 @@ def test_little_of_the_input_is_padding(pieces, share):
     assert padding(before) > 0.1 >= share >= padding(after)
 
 
-def test_attention_is_fused_where_the_model_can(pieces):
-    able = pieces.config.model_type not in ("xlnet", "deberta-v2")
-    assert encoder(pieces).transformer.config._attn_implementation == ("sdpa" if able else "eager")
+def test_attention_is_fused_where_the_model_can(tokenizer):
+    able = tokenizer.config.model_type not in ("xlnet", "deberta-v2")
+    assert encoder(tokenizer).transformer.config._attn_implementation == ("sdpa" if able else "eager")
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_gradient_checkpoints_change_nothing_but_how_often_a_layer_runs(pieces, dropout):
-    if pieces.config.model_type in ("xlnet", "albert"):
+def test_gradient_checkpoints_change_nothing_but_how_often_a_layer_runs(tokenizer, dropout):
+    if tokenizer.config.model_type in ("xlnet", "albert"):
         with pytest.raises(InputError, match=r"of type (xlnet|albert) has no gradient checkpointing$"):
-            encoder(pieces, gradient_checkpointing=True)
+            encoder(tokenizer, gradient_checkpointing=True)
         return
-    batch = batch_of(documents(), pieces)
-    plain = encoder(pieces, dropout=dropout).train()
-    model = encoder(pieces, dropout=dropout, gradient_checkpointing=True).train()
+    batch = batch_of(documents(), tokenizer)
+    plain = encoder(tokenizer, dropout=dropout).train()
+    model = encoder(tokenizer, dropout=dropout, gradient_checkpointing=True).train()
     runs = [_runs_of_a_layer(plain), _runs_of_a_layer(model)]
     expected, found = gradients(plain, batch), gradients(model, batch)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
@@ -400,13 +402,13 @@ class Counting:
         return graph.forward
 
 
-def sized_batches(pieces):
+def sized_batches(tokenizer):
     """Batches of 1 to 7 windows, of many lengths, with and without padding."""
     many = [document(TEXT[:count], name=str(count)) for count in (1, 2, 3, 4)]
     many += [document([word] * 3) for word in ("asthma", "velorin")]
     for size in (2, 1, 3, 5, 6):
         for first in range(0, 6, 2):
-            yield batch_of((many[first:] + many)[:size], pieces)
+            yield batch_of((many[first:] + many)[:size], tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -414,18 +416,18 @@ def sized_batches(pieces):
     [("bert_cased", False), ("bert_cased", True), ("modernbert", False), ("deberta", False)],
 )
 def test_compiled_once_whatever_the_sizes(family, checkpointing, tmp_path):
-    pieces = Subwords.build([], name=str(checkpoint(family, tmp_path)), max_length=40, overlap=6)
+    tokenizer = SubwordTokenizer.build([], name=str(checkpoint(family, tmp_path)), max_length=40, overlap=6)
     torch._dynamo.reset()
     backend = Counting()
-    plain = encoder(pieces, max_padding=0.1)
-    model = encoder(pieces, max_padding=0.1, gradient_checkpointing=checkpointing, compile=backend)
+    plain = encoder(tokenizer, max_padding=0.1)
+    model = encoder(tokenizer, max_padding=0.1, gradient_checkpointing=checkpointing, compile=backend)
     assert model.state_dict().keys() == plain.state_dict().keys()
     for training in (True, False):
         plain.train(training)
         model.train(training)
         shapes, before = seen_by(plain), backend.graphs
         with torch.inference_mode(not training):
-            for batch in sized_batches(pieces):
+            for batch in sized_batches(tokenizer):
                 torch.manual_seed(0)
                 expected = plain(batch)
                 torch.manual_seed(0)
@@ -438,11 +440,11 @@ def test_compiled_once_whatever_the_sizes(family, checkpointing, tmp_path):
 def test_a_copy_of_a_compiled_encoder_is_compiled_too():
     """As the moving average of the weights is."""
     many = random_documents(3)
-    pieces = subwords(many)
+    tokenizer = subwords(many)
     torch._dynamo.reset()
     backend = Counting()
-    model = encoder(pieces, compile=backend)
-    batch = batch_of(many, pieces)
+    model = encoder(tokenizer, compile=backend)
+    batch = batch_of(many, tokenizer)
     words = model(batch)
     copy = deepcopy(model)
     copy.transformer.embeddings.word_embeddings.weight.data.zero_()
@@ -454,15 +456,15 @@ def test_a_copy_of_a_compiled_encoder_is_compiled_too():
 
 def test_compiling_can_be_switched_off():
     many = random_documents(2)
-    pieces = subwords(many)
+    tokenizer = subwords(many)
     backend = Counting()
-    model = nn.ModuleDict({"encoder": encoder(pieces, compile=backend)})
+    model = nn.ModuleDict({"encoder": encoder(tokenizer, compile=backend)})
     compile_with(model, None)
-    model["encoder"](batch_of(many, pieces))
+    model["encoder"](batch_of(many, tokenizer))
     assert backend.graphs == 0
     compile_with(model, "nonsense")
     with pytest.raises(InputError, match=r"^encoder: compile=nonsense: Invalid backend") as error:
-        model["encoder"](batch_of(many, pieces))
+        model["encoder"](batch_of(many, tokenizer))
     assert "\n" not in str(error.value)
 
 
@@ -474,11 +476,11 @@ def test_inductor(monkeypatch, tmp_path):
     torch._dynamo.reset()
     counters.clear()
     many = random_documents(8)
-    pieces = subwords(many)
-    plain, model = encoder(pieces), encoder(pieces, compile="inductor")
+    tokenizer = subwords(many)
+    plain, model = encoder(tokenizer), encoder(tokenizer, compile="inductor")
     model.load_state_dict(plain.state_dict())
     for size in (3, 5, 1, 8, 2):
-        batch = batch_of(many[:size], pieces)
+        batch = batch_of(many[:size], tokenizer)
         expected, expected_gradients = gradients(plain, batch)
         found, found_gradients = gradients(model, batch)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
@@ -504,9 +506,9 @@ PRECISIONS = [
 
 
 @pytest.mark.parametrize(("device", "dtype", "tolerance"), PRECISIONS)
-def test_words_in_half_precision(pieces, device, dtype, tolerance):
+def test_words_in_half_precision(tokenizer, device, dtype, tolerance):
     """Words have a length of about 1 in each channel; they are wrong by the tolerance at most, and float32."""
-    full, found = half(encoder(pieces), batch_of(documents(), pieces), device, dtype)
+    full, found = half(encoder(tokenizer), batch_of(documents(), tokenizer), device, dtype)
     assert found.dtype == torch.float32
     assert not torch.equal(found, full)
     torch.testing.assert_close(found, full, atol=tolerance, rtol=0)
@@ -541,17 +543,17 @@ def test_configs(name, roomy, monkeypatch):
             "from_pretrained",
             lambda place, load=load, **options: asked.append(str(place)) or load(roomy, **options),
         )
-    overrides = [f"encoder={name}", *(["encoder.pieces.name=any/name"] if name == "hf" else [])]
+    overrides = [f"encoder={name}", *(["encoder.tokenizer.name=any/name"] if name == "hf" else [])]
     with initialize_config_dir(config_dir(), version_base="1.3"):
         config = compose("train", overrides=overrides).encoder
     assert set(config) == {"name", "lr", "pieces", "module"}
     assert config.name == name
-    pieces = instantiate(config.pieces)(line.split() for line in TEXT * 2)
-    model = instantiate(config.module)(pieces)
-    batch = batch_of(documents(), pieces)
+    tokenizer = instantiate(config.tokenizer)(line.split() for line in TEXT * 2)
+    model = instantiate(config.module)(tokenizer)
+    batch = batch_of(documents(), tokenizer)
     assert model(batch).shape == (sum(word_counts(batch)), model.out_channels)
-    if "name" in config.pieces and "package" not in config.pieces:
-        assert config.pieces.name in asked
+    if "name" in config.tokenizer and "package" not in config.tokenizer:
+        assert config.tokenizer.name in asked
     assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)
 
 

@@ -174,7 +174,7 @@ def test_errors(tmp_path, content, message):
 def test_what_is_refused_is_told_and_left_out(tmp_path):
     path = save(tmp_path, line(changed(0, "cross", "x")) + line(name="78"))
     told: list[InputError] = []
-    assert [document.id for document in read_eog(path, refused=told.append)] == ["78"]
+    assert [document.id for document in read_eog(path, on_error=told.append)] == ["78"]
     [error] = told
     assert str(error).startswith("mini.data:1: 77: pair[0].cross: 'x' is not one of")
 

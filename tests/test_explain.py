@@ -41,7 +41,7 @@ def seeded():
 
 
 @pytest.fixture(scope="module")
-def pieces():
+def tokenizer():
     return subwords(DOCUMENTS)
 
 
@@ -49,8 +49,8 @@ def pairs_of(each, labels=LABELS):
     return labels.candidates(each)
 
 
-def of_model(model, pieces, each, labels=LABELS, **options):
-    graph = pieces(labels.blind_graph(each))
+def of_model(model, tokenizer, each, labels=LABELS, **options):
+    graph = tokenizer(labels.blind_graph(each))
     return reasons(model, graph, each, pairs_of(each, labels), directed=labels.directed, **options)
 
 
@@ -98,10 +98,10 @@ def test_context_weights_times_pairs_are_what_the_layer_gives(diagonal, scaled):
 # Reasons
 
 
-def test_weights_of_an_entity_and_of_all_pairs_sum_to_one(pieces):
-    model = glre(pieces)
+def test_weights_of_an_entity_and_of_all_pairs_sum_to_one(tokenizer):
+    model = glre(tokenizer)
     for each in DOCUMENTS:
-        found = of_model(model, pieces, each)
+        found = of_model(model, tokenizer, each)
         assert [(reason.head, reason.tail) for reason in found] == pairs_of(each)
         for reason in found:
             entities = {entity.id: entity for entity in each.entities}
@@ -118,7 +118,7 @@ def test_weights_of_an_entity_and_of_all_pairs_sum_to_one(pieces):
             assert weights == sorted(weights, reverse=True)
 
 
-def test_reasons_are_what_the_layers_were_given(pieces):
+def test_reasons_are_what_the_layers_were_given(tokenizer):
     """The model's own layers, replaced by ones that write down their inputs, lead to the same weights."""
 
     class Written(nn.Module):
@@ -133,12 +133,12 @@ def test_reasons_are_what_the_layers_were_given(pieces):
         def inputs(self, relation):
             return self.inner[0].inputs(relation)
 
-    model, each = glre(pieces).eval(), DOCUMENTS[2]
-    found = of_model(model, pieces, each)
+    model, each = glre(tokenizer).eval(), DOCUMENTS[2]
+    found = of_model(model, tokenizer, each)
     local, context = model.local_layer, model.context_layer
     model.local_layer, model.context_layer = Written(local), Written(context)
     with torch.inference_mode():
-        model(pieces(LABELS.blind_graph(each)))
+        model(tokenizer(LABELS.blind_graph(each)))
         heads, tails = local.weights(*model.local_layer.given)
         table = context.weights(*model.context_layer.given)
     candidates = pairs_of(each)
@@ -151,11 +151,11 @@ def test_reasons_are_what_the_layers_were_given(pieces):
             assert of.weight == pytest.approx(table[row, column].item(), abs=1e-5)
 
 
-def test_reasons_do_not_depend_on_the_blocks_of_pairs(pieces):
-    model, each = glre(pieces), DOCUMENTS[3]
-    whole = of_model(model, pieces, each)
+def test_reasons_do_not_depend_on_the_blocks_of_pairs(tokenizer):
+    model, each = glre(tokenizer), DOCUMENTS[3]
+    whole = of_model(model, tokenizer, each)
     model.set_blocks(3, 3)
-    for one, other in zip(whole, of_model(model, pieces, each), strict=True):
+    for one, other in zip(whole, of_model(model, tokenizer, each), strict=True):
         assert weights_of(one) == pytest.approx(weights_of(other), abs=1e-5)
 
 
@@ -166,8 +166,8 @@ def weights_of(reason):
     return {**context, **dict(enumerate(mentions))}
 
 
-def test_asking_leaves_the_model_as_it_was(pieces):
-    model, graph = glre(pieces, dropout=0.3).train(), pieces(LABELS.blind_graph(DOCUMENTS[1]))
+def test_asking_leaves_the_model_as_it_was(tokenizer):
+    model, graph = glre(tokenizer, dropout=0.3).train(), tokenizer(LABELS.blind_graph(DOCUMENTS[1]))
     [before] = predict(model, [graph], batch_size=1)
     reasons(model, graph, DOCUMENTS[1], pairs_of(DOCUMENTS[1]))
     assert model.training
@@ -178,26 +178,26 @@ def test_asking_leaves_the_model_as_it_was(pieces):
 @pytest.mark.parametrize(
     ("local", "context"), [("none", "attention"), ("attention", "none"), ("none", "none")]
 )
-def test_a_layer_that_is_not_there_gives_no_reasons(pieces, local, context):
-    model = glre(pieces, local_layer=local, context_layer=context)
-    for reason in of_model(model, pieces, DOCUMENTS[0]):
+def test_a_layer_that_is_not_there_gives_no_reasons(tokenizer, local, context):
+    model = glre(tokenizer, local_layer=local, context_layer=context)
+    for reason in of_model(model, tokenizer, DOCUMENTS[0]):
         assert (reason.head_mentions is None) == (reason.tail_mentions is None) == (local == "none")
         assert (reason.context is None) == (reason.context_itself is None) == (context == "none")
         assert reason.path[0].kind == reason.path[-1].kind == "entity"
 
 
-def test_the_strongest_pairs_come_first(pieces):
-    model, each = glre(pieces), DOCUMENTS[3]
+def test_the_strongest_pairs_come_first(tokenizer):
+    model, each = glre(tokenizer), DOCUMENTS[3]
     for few, every in zip(
-        of_model(model, pieces, each, strongest=2), of_model(model, pieces, each), strict=True
+        of_model(model, tokenizer, each, strongest=2), of_model(model, tokenizer, each), strict=True
     ):
         assert few.context == every.context[:2]
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-def test_renumbering_entities_permutes_the_reasons(pieces, number):
-    model, each = glre(pieces), DOCUMENTS[number]
-    graph = pieces(LABELS.blind_graph(each))
+def test_renumbering_entities_permutes_the_reasons(tokenizer, number):
+    model, each = glre(tokenizer), DOCUMENTS[number]
+    graph = tokenizer(LABELS.blind_graph(each))
     other = relabelled(graph, *(torch.randperm(graph[name].num_nodes) for name in ("entity", "mention")))
     for one, two in zip(
         reasons(model, graph, each, pairs_of(each)), reasons(model, other, each, pairs_of(each)), strict=True
@@ -211,7 +211,7 @@ def test_renumbering_entities_permutes_the_reasons(pieces, number):
 
 
 @pytest.mark.parametrize("number", range(1, 6))
-def test_other_identifiers_and_mentions_in_another_order_make_no_difference(pieces, number):
+def test_other_identifiers_and_mentions_in_another_order_make_no_difference(tokenizer, number):
     each, random = DOCUMENTS[number], Random(number)
     new = {entity.id: f"N{random.random()}" for entity in each.entities}
     mentions = [
@@ -219,10 +219,10 @@ def test_other_identifiers_and_mentions_in_another_order_make_no_difference(piec
         for mention in each.mentions
     ]
     random.shuffle(mentions)
-    model, other = glre(pieces), replace(each, mentions=tuple(mentions), facts=())
+    model, other = glre(tokenizer), replace(each, mentions=tuple(mentions), facts=())
     pairs = pairs_of(each)
-    found = reasons(model, pieces(LABELS.blind_graph(each)), each, pairs)
-    graph = pieces(LABELS.blind_graph(other))
+    found = reasons(model, tokenizer(LABELS.blind_graph(each)), each, pairs)
+    graph = tokenizer(LABELS.blind_graph(other))
     again = reasons(model, graph, other, [(new[head], new[tail]) for head, tail in pairs])
     for one, two in zip(found, again, strict=True):
         assert (new[one.head], new[one.tail]) == (two.head, two.tail)
@@ -234,10 +234,10 @@ def test_other_identifiers_and_mentions_in_another_order_make_no_difference(piec
             assert of.weight == pytest.approx(weights[new[of.head], new[of.tail]], abs=1e-5)
 
 
-def test_a_pair_without_direction_may_be_asked_either_way(pieces):
+def test_a_pair_without_direction_may_be_asked_either_way(tokenizer):
     labels = Labels(LABELS.relations, LABELS.types, None, directed=False)
-    model, each = glre(pieces), DOCUMENTS[1]
-    graph, pair = pieces(labels.blind_graph(each)), labels.candidates(each)[0]
+    model, each = glre(tokenizer), DOCUMENTS[1]
+    graph, pair = tokenizer(labels.blind_graph(each)), labels.candidates(each)[0]
     [one] = reasons(model, graph, each, [pair], directed=False)
     [other] = reasons(model, graph, each, [pair[::-1]], directed=False)
     assert (one.head_mentions, one.tail_mentions) == (other.tail_mentions, other.head_mentions)
@@ -245,19 +245,19 @@ def test_a_pair_without_direction_may_be_asked_either_way(pieces):
     assert (other.head, other.path[0].name) == (one.tail, one.path[-1].name)
 
 
-def test_a_pair_that_is_no_candidate_has_a_path_only(pieces):
-    graph = pieces(ONE_WAY.blind_graph(DOCUMENTS[0]))
-    [candidate, reverse] = reasons(glre(pieces), graph, DOCUMENTS[0], [("V", "R"), ("R", "V")])
+def test_a_pair_that_is_no_candidate_has_a_path_only(tokenizer):
+    graph = tokenizer(ONE_WAY.blind_graph(DOCUMENTS[0]))
+    [candidate, reverse] = reasons(glre(tokenizer), graph, DOCUMENTS[0], [("V", "R"), ("R", "V")])
     assert candidate.head_mentions == (MentionWeight(DOCUMENTS[0].mentions[0], "velorin", 0, 1.0),)
     assert candidate.context == (PairWeight("O", "R", pytest.approx(1 - candidate.context_itself)),)
     assert (reverse.head_mentions, reverse.tail_mentions, reverse.context) == (None, None, None)
     assert reverse.path == candidate.path[::-1]
 
 
-def test_an_entity_that_is_not_there_is_named(pieces):
-    graph = pieces(LABELS.blind_graph(DOCUMENTS[0]))
+def test_an_entity_that_is_not_there_is_named(tokenizer):
+    graph = tokenizer(LABELS.blind_graph(DOCUMENTS[0]))
     with pytest.raises(InputError, match="two: there is no entity 'X'"):
-        reasons(glre(pieces), graph, DOCUMENTS[0], [("V", "X")])
+        reasons(glre(tokenizer), graph, DOCUMENTS[0], [("V", "X")])
 
 
 # Paths

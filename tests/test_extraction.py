@@ -35,7 +35,7 @@ NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\
 @pytest.fixture(scope="module")
 def run() -> Run:
     torch.manual_seed(0)
-    pieces = subwords(random_documents(6))
+    tokenizer = subwords(random_documents(6))
     dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
     dataset |= {
         "train": None,
@@ -46,7 +46,7 @@ def run() -> Run:
     }
     dataset |= {"types": list(LABELS.types), "pair_types": None}
     config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
-    return Run(glre(pieces).eval(), pieces, LABELS, 0.0, config, None)
+    return Run(glre(tokenizer).eval(), tokenizer, LABELS, 0.0, config, None)
 
 
 class Places(Files):

@@ -23,9 +23,9 @@ DOCUMENTS = [two_sentences(), no_pair(), no_entity(), *random_documents(6)]
 @pytest.fixture(scope="module")
 def run() -> Run:
     torch.manual_seed(0)
-    pieces = subwords(DOCUMENTS)
-    model = glre(pieces).eval()
-    return Run(model, pieces, LABELS, 0.5, OmegaConf.create({"eval_batch_size": 4}), None)
+    tokenizer = subwords(DOCUMENTS)
+    model = glre(tokenizer).eval()
+    return Run(model, tokenizer, LABELS, 0.5, OmegaConf.create({"eval_batch_size": 4}), None)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_document_that_cannot_be_worked_on_is_told_of(extractor):
     with pytest.raises(InputError, match="bad: entity type 'Planet'"):
         extractor([bad])
     told: list[InputError] = []
-    found = list(extractor.stream([DOCUMENTS[0], bad, DOCUMENTS[3]], refused=told.append))
+    found = list(extractor.stream([DOCUMENTS[0], bad, DOCUMENTS[3]], on_error=told.append))
     assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[3].id]
     assert [str(error).split(":")[0] for error in told] == ["bad"]
 
@@ -240,7 +240,7 @@ def test_a_document_without_memory_for_reasons_is_given_without(run, monkeypatch
 
     monkeypatch.setattr("glre_pyg.extraction.extractor.explain", fail)
     told: list[InputError] = []
-    found = list(RelationExtractor(run).found(DOCUMENTS[:1], reasons=True, refused=told.append))
+    found = list(RelationExtractor(run).found(DOCUMENTS[:1], reasons=True, on_error=told.append))
     assert found[0][1]
     assert all(fact.reasons is None for fact in found[0][1])
     assert list(map(str, told)) == ["two: no reasons: too large"]

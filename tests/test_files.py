@@ -200,12 +200,12 @@ def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path
 
 @pytest.mark.parametrize("step", ["rename", "replace"])
 def test_a_folder_that_cannot_be_put_is_put_back(step, tmp_path, monkeypatch):
-    def refused(source, target):
+    def on_error(source, target):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
     write_folder(tmp_path / "folder", "old")
     with monkeypatch.context() as patched:
-        patched.setattr(os, step, refused)
+        patched.setattr(os, step, on_error)
         with pytest.raises(WriteError, match="Permission denied"):
             write_folder(tmp_path / "folder", "new")
     assert contents(tmp_path / "folder") == filled("old")

@@ -160,7 +160,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_what_is_refused_is_told_and_left_out(tmp_path):
     annotations = "10000001\t1\t5\tGEN1\tGene\t1\n"
     told: list[InputError] = []
-    documents = read_gda(save(tmp_path, annotations=annotations), refused=told.append)
+    documents = read_gda(save(tmp_path, annotations=annotations), on_error=told.append)
     assert [document.id for document in documents] == ["10000002", "10000003"]
     assert [str(error)[:28] for error in told] == ["anns.txt:1: 10000001: text: "]
 
@@ -172,7 +172,7 @@ def test_a_line_that_is_not_utf_8_costs_its_document_alone(tmp_path, name):
     place = raw.index(b"10000001") + 9
     (tmp_path / name).write_bytes(raw[:place] + b"\xff" + raw[place:])
     told: list[InputError] = []
-    documents = read_gda(tmp_path, refused=told.append)
+    documents = read_gda(tmp_path, on_error=told.append)
     assert [document.id for document in documents] == ["10000002", "10000003"]
     [error] = told
     assert str(error).split(": ", 1)[1].startswith("10000001: line: byte ")

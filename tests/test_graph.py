@@ -343,8 +343,8 @@ def test_batched_indices_point_where_they_did():
     assert spans == [g.words[start:end] for g in graphs for start, end in g["mention"].span.tolist()]
     spans = [words[start:end] for start, end in batch["sentence"].span.tolist()]
     assert spans == [g.words[start:end] for g in graphs for start, end in g["sentence"].span.tolist()]
-    pieces = [words[index] for index in batch.word_index.tolist()]
-    assert pieces == [g.words[index] for g in graphs for index in g.word_index.tolist()]
+    tokenizer = [words[index] for index in batch.word_index.tolist()]
+    assert tokenizer == [g.words[index] for g in graphs for index in g.word_index.tolist()]
     pairs = [(names[head], names[tail]) for head, tail in batch.pair_index.t().tolist()]
     ids = [
         (g["entity"].id[head], g["entity"].id[tail])

@@ -15,7 +15,7 @@ from torch_geometric.nn import RGCNConv
 
 from documents import LABELS, ONE_WAY, batch_of, odd_documents, random_documents, random_nodes, vocabulary
 from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
-from glre_pyg.data.tokenizer import Vocabulary
+from glre_pyg.data.tokenizer import WordTokenizer
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
@@ -601,15 +601,15 @@ def test_classifier_is_a_feed_forward_network(num_hidden, has_context):
 
 def test_bilstm_reads_each_document_alone():
     documents = [*odd_documents(), *random_documents(3)]
-    pieces = vocabulary(documents)
+    tokenizer = vocabulary(documents)
     layer = BiLSTM(
-        pieces,
-        base=lambda pieces: WordEmbedding(pieces, channels=6, trainable=True),
+        tokenizer,
+        base=lambda tokenizer: WordEmbedding(tokenizer, channels=6, trainable=True),
         hidden_channels=5,
         num_layers=2,
         dropout=0.5,
     ).eval()
-    graphs = [pieces(LABELS.graph(each)) for each in documents]
+    graphs = [tokenizer(LABELS.graph(each)) for each in documents]
     together = layer(Batch.from_data_list(graphs))
     assert together.shape == (sum(len(each.words) for each in documents), layer.out_channels)
     close(together, torch.cat([layer(Batch.from_data_list([graph])) for graph in graphs]))
@@ -628,14 +628,14 @@ def test_bilstm_reads_each_document_alone():
 @pytest.mark.parametrize("trainable", [False, True])
 def test_word_embedding_begins_with_the_vectors_of_the_file(trainable):
     table = np.arange(6, dtype=np.float32).reshape(2, 3)
-    pieces = Vocabulary(
+    tokenizer = WordTokenizer(
         ["rash", "velorin", "ostamide"], lowercase=True, vectors=WordVectors(["rash", "velorin"], table)
     )
-    layer = WordEmbedding(pieces, channels=100, trainable=trainable)
+    layer = WordEmbedding(tokenizer, channels=100, trainable=trainable)
     assert layer.out_channels == 3
     close(layer.table.weight[1:3].detach(), torch.from_numpy(table).double())
     assert layer.table.weight.shape == (4, 3)
     assert layer.table.weight.requires_grad == trainable
-    graph = pieces(LABELS.graph(odd_documents()[3]))
+    graph = tokenizer(LABELS.graph(odd_documents()[3]))
     assert graph.input_ids.tolist() == [2, 0, 1, 0]
     close(layer(graph), layer.table.weight[graph.input_ids])

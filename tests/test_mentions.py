@@ -251,7 +251,7 @@ def test_a_bad_document_is_told_of_and_the_others_go_on():
         plain(name, text) for name, text in [("x", "a b rash"), ("y", "a rash ! b"), ("z", "a b rash")]
     ]
     errors = []
-    assert [d.id for d in with_mentions(documents, Words(2), refused=errors.append)] == ["x", "z"]
+    assert [d.id for d in with_mentions(documents, Words(2), on_error=errors.append)] == ["x", "z"]
     assert [str(error) for error in errors] == [
         "y: mentions 'rash' at 2 to 6 and 'sh ! b' at 4 to 10 overlap, and neither is inside the other"
     ]

@@ -58,10 +58,10 @@ def by_document(logits, batch):
 @both_encoders
 @pytest.mark.parametrize("layers", [LAYERS[0], LAYERS[-1]], ids="-".join)
 def test_relabelling_entities_and_mentions_permutes_the_logits(learn, layers):
-    pieces = learn(DOCUMENTS)
-    model = glre(pieces, global_layer=layers[0], local_layer=layers[1], context_layer=layers[2]).eval()
+    tokenizer = learn(DOCUMENTS)
+    model = glre(tokenizer, global_layer=layers[0], local_layer=layers[1], context_layer=layers[2]).eval()
     for each in DOCUMENTS[5:]:
-        graph = pieces(LABELS.graph(each))
+        graph = tokenizer(LABELS.graph(each))
         entity, mention = (torch.randperm(graph[name].num_nodes) for name in ("entity", "mention"))
         other = relabelled(graph, entity, mention)
         assert other.validate(raise_on_error=True)
@@ -73,13 +73,13 @@ def test_relabelling_entities_and_mentions_permutes_the_logits(learn, layers):
 
 @both_encoders
 def test_a_batch_of_documents_is_the_documents(learn):
-    pieces = learn(DOCUMENTS)
-    model = glre(pieces).eval()
-    batch = batch_of(DOCUMENTS, pieces)
+    tokenizer = learn(DOCUMENTS)
+    model = glre(tokenizer).eval()
+    batch = batch_of(DOCUMENTS, tokenizer)
     logits = model(batch)
     assert logits.shape == (batch.pair_index.size(1), 2)
     for each, rows in zip(DOCUMENTS, by_document(logits, batch), strict=True):
-        graph = pieces(LABELS.graph(each))
+        graph = tokenizer(LABELS.graph(each))
         close(model(Batch.from_data_list([graph])), rows)
         close(model(graph), rows)
 
@@ -96,27 +96,27 @@ def test_a_batch_of_documents_is_the_documents(learn):
     ids=["empty", "without pairs", "long", "several"],
 )
 def test_logits_do_not_depend_on_the_company(learn, companions):
-    pieces = learn([*DOCUMENTS, *companions])
-    model = glre(pieces).eval()
+    tokenizer = learn([*DOCUMENTS, *companions])
+    model = glre(tokenizer).eval()
     for each in (two_sentences(), random_document(1)):
-        alone = model(batch_of([each], pieces))
+        alone = model(batch_of([each], tokenizer))
         for documents in ([each, *companions], [*companions, each], [companions[0], each, *companions]):
-            batch = batch_of(documents, pieces)
+            batch = batch_of(documents, tokenizer)
             close(by_document(model(batch), batch)[documents.index(each)], alone)
 
 
 @both_encoders
 def test_logits_do_not_depend_on_facts(learn):
-    pieces = learn(DOCUMENTS)
-    model = glre(pieces).eval()
-    logits = model(batch_of(DOCUMENTS, pieces))
+    tokenizer = learn(DOCUMENTS)
+    model = glre(tokenizer).eval()
+    logits = model(batch_of(DOCUMENTS, tokenizer))
     without = [replace(each, facts=()) for each in DOCUMENTS]
     assert any(each.facts for each in DOCUMENTS)
-    assert torch.equal(model(batch_of(without, pieces)), logits)
+    assert torch.equal(model(batch_of(without, tokenizer)), logits)
     assert torch.equal(
-        model(Batch.from_data_list([pieces(LABELS.blind_graph(each)) for each in DOCUMENTS])), logits
+        model(Batch.from_data_list([tokenizer(LABELS.blind_graph(each)) for each in DOCUMENTS])), logits
     )
-    ignored = [pieces(LABELS.graph(each)) for each in DOCUMENTS]
+    ignored = [tokenizer(LABELS.graph(each)) for each in DOCUMENTS]
     for graph in ignored:
         graph.pair_label.fill_(-1)
     assert torch.equal(model(Batch.from_data_list(ignored)), logits)
@@ -124,8 +124,8 @@ def test_logits_do_not_depend_on_facts(learn):
 
 def test_logits_depend_on_everything_else():
     """Without this the tests above would hold of a constant."""
-    pieces = subwords(DOCUMENTS)
-    model, graph = glre(pieces).eval(), pieces(LABELS.graph(two_sentences()))
+    tokenizer = subwords(DOCUMENTS)
+    model, graph = glre(tokenizer).eval(), tokenizer(LABELS.graph(two_sentences()))
     logits = model(graph)
     changes = {
         "input_ids": graph.input_ids.flip(0),
@@ -151,11 +151,15 @@ def test_logits_depend_on_everything_else():
 @pytest.mark.parametrize("query", ["global", "initial"])
 def test_every_parameter_gets_a_gradient(learn, query, global_layer, local_layer, context_layer):
     documents = random_documents(6)
-    pieces = learn(documents)
+    tokenizer = learn(documents)
     model = glre(
-        pieces, global_layer=global_layer, local_layer=local_layer, context_layer=context_layer, query=query
+        tokenizer,
+        global_layer=global_layer,
+        local_layer=local_layer,
+        context_layer=context_layer,
+        query=query,
     )
-    batch = batch_of(documents, pieces)
+    batch = batch_of(documents, tokenizer)
     model.loss(model(batch), batch.pair_label).backward()
     without = {name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-8}
     # The softmax cancels what is added to every logit, so a bias of the keys can learn nothing.
@@ -167,19 +171,19 @@ def test_every_parameter_gets_a_gradient(learn, query, global_layer, local_layer
 
 
 def test_frozen_transformer_gets_no_gradient_and_no_dropout():
-    pieces = subwords(DOCUMENTS, hidden_dropout_prob=0.5)
-    model = glre(pieces, encoder=transformer(trainable=False, dropout=0.5))
-    batch = batch_of(DOCUMENTS, pieces)
+    tokenizer = subwords(DOCUMENTS, hidden_dropout_prob=0.5)
+    model = glre(tokenizer, encoder=transformer(trainable=False, dropout=0.5))
+    batch = batch_of(DOCUMENTS, tokenizer)
     assert torch.equal(model.encoder(batch), model.encoder(batch))
     model.loss(model(batch), batch.pair_label).backward()
     assert all(p.grad is None and not p.requires_grad for p in model.encoder.parameters())
-    trained = glre(pieces, encoder=transformer(dropout=0.5))
+    trained = glre(tokenizer, encoder=transformer(dropout=0.5))
     assert not torch.equal(trained.encoder(batch), trained.encoder(batch))
 
 
 def test_dropout_is_off_in_evaluation():
-    pieces = subwords(DOCUMENTS)
-    model, batch = glre(pieces, dropout=0.5), batch_of(DOCUMENTS, pieces)
+    tokenizer = subwords(DOCUMENTS)
+    model, batch = glre(tokenizer, dropout=0.5), batch_of(DOCUMENTS, tokenizer)
     assert not torch.equal(model(batch), model(batch))
     model.eval()
     assert torch.equal(model(batch), model(batch))
@@ -192,9 +196,9 @@ def test_dropout_is_off_in_evaluation():
     [[no_pair(), no_entity(), empty()], [no_pair()], [no_entity()], [empty()], [empty(), empty()]],
 )
 def test_batch_without_any_pair(learn, documents, global_layer, local_layer, context_layer):
-    pieces = learn(DOCUMENTS)
-    model = glre(pieces, global_layer=global_layer, local_layer=local_layer, context_layer=context_layer)
-    batch = batch_of(documents, pieces)
+    tokenizer = learn(DOCUMENTS)
+    model = glre(tokenizer, global_layer=global_layer, local_layer=local_layer, context_layer=context_layer)
+    batch = batch_of(documents, tokenizer)
     logits = model(batch)
     assert logits.shape == (0, 2)
     loss = model.loss(logits, batch.pair_label)
@@ -203,7 +207,7 @@ def test_batch_without_any_pair(learn, documents, global_layer, local_layer, con
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert gradients
     assert all(gradient.eq(0).all() for gradient in gradients)
-    close(model(pieces(LABELS.graph(documents[0]))), logits)
+    close(model(tokenizer(LABELS.graph(documents[0]))), logits)
 
 
 # Learning
@@ -212,9 +216,9 @@ def test_batch_without_any_pair(learn, documents, global_layer, local_layer, con
 @pytest.mark.parametrize(("learn", "na_column"), [(subwords, False), (subwords, True), (vocabulary, False)])
 def test_four_documents_are_memorised(learn, na_column):
     documents = random_documents(4, entities=(3, 4), composites=0.0)
-    pieces = learn(documents)
-    model = glre(pieces, na_column=na_column)
-    batch = batch_of(documents, pieces)
+    tokenizer = learn(documents)
+    model = glre(tokenizer, na_column=na_column)
+    batch = batch_of(documents, tokenizer)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for _ in range(400):
         optimizer.zero_grad()
@@ -224,7 +228,7 @@ def test_four_documents_are_memorised(learn, na_column):
         loss.backward()
         optimizer.step()
     assert loss < 0.01
-    graphs = [pieces(LABELS.blind_graph(each)) for each in documents]
+    graphs = [tokenizer(LABELS.blind_graph(each)) for each in documents]
     found = predict(model, graphs, batch_size=3)
     pairs = score_pairs(documents, graphs, found, LABELS)
     assert pairs.score(0.5, filtered=True).f1 == 1
@@ -241,15 +245,15 @@ def long_document():
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 def test_each_word_is_the_mean_over_the_windows_it_is_in(pooling):
     long = long_document()
-    pieces = subwords([long], max_length=16, overlap=4, vocab_size=75)
-    encoder = transformer(pooling=pooling)(pieces).eval()
-    graph = pieces(LABELS.graph(long))
+    tokenizer = subwords([long], max_length=16, overlap=4, vocab_size=75)
+    encoder = transformer(pooling=pooling)(tokenizer).eval()
+    graph = tokenizer(LABELS.graph(long))
     assert graph.window_index.max() >= 4
     assert sorted(set(graph.word_index.tolist())) == list(range(len(long.words)))
     assert len(set(zip(graph.window_index.tolist(), graph.word_index.tolist(), strict=True))) < len(
         graph.word_index
     )
-    cls, sep = pieces.tokenizer.cls_token_id, pieces.tokenizer.sep_token_id
+    cls, sep = tokenizer.tokenizer.cls_token_id, tokenizer.tokenizer.sep_token_id
     vectors = [[] for _ in long.words]
     for window in range(int(graph.window_index.max()) + 1):
         inside = graph.window_index == window
@@ -260,24 +264,24 @@ def test_each_word_is_the_mean_over_the_windows_it_is_in(pooling):
         for word in words.unique().tolist():
             mine = hidden[words == word]
             vectors[word].append((len(mine), mine.mean(0) if pooling == "mean" else mine[0]))
-    whole = [number for number, of in enumerate(vectors) if len({pieces for pieces, _ in of}) == 1]
+    whole = [number for number, of in enumerate(vectors) if len({tokenizer for tokenizer, _ in of}) == 1]
     assert len(whole) > 50  # a window this small may begin inside a word
     assert max(len(vectors[word]) for word in whole) > 1
     expected = torch.stack(
         [sum(vector for _, vector in vectors[word]) / len(vectors[word]) for word in whole]
     )
     close(encoder(graph)[whole], expected)
-    batch = batch_of([no_pair(), long, empty(), two_sentences()], pieces)
+    batch = batch_of([no_pair(), long, empty(), two_sentences()], tokenizer)
     start = len(no_pair().words)
     close(encoder(batch)[start : start + len(long.words)][whole], expected)
 
 
 def test_word_longer_than_a_window_keeps_all_its_pieces():
     long = document(["the xyxyxyxyxyxyxyxyxyxyxyxyxyxy rash", "followed"])
-    pieces = subwords(DOCUMENTS, max_length=12, overlap=3)
-    encoder = transformer(pooling="mean")(pieces).eval()
-    pieces.tokenizer.backend_tokenizer.model.max_input_chars_per_word = 100
-    graph = pieces(LABELS.graph(long))
+    tokenizer = subwords(DOCUMENTS, max_length=12, overlap=3)
+    encoder = transformer(pooling="mean")(tokenizer).eval()
+    tokenizer.tokenizer.backend_tokenizer.model.max_input_chars_per_word = 100
+    graph = tokenizer(LABELS.graph(long))
     inside = graph.word_index == 1
     assert graph.window_index[inside].unique().numel() > 1
     hidden, cell = encoder._encode(graph.input_ids, graph.window_index)
@@ -287,10 +291,10 @@ def test_word_longer_than_a_window_keeps_all_its_pieces():
 
 def test_short_document_is_encoded_at_once():
     each = two_sentences()
-    pieces = subwords(DOCUMENTS)
-    encoder = transformer(pooling="mean")(pieces).eval()
-    graph = pieces(LABELS.graph(each))
-    tokens = pieces.tokenizer(graph.words, is_split_into_words=True, return_tensors="pt")
+    tokenizer = subwords(DOCUMENTS)
+    encoder = transformer(pooling="mean")(tokenizer).eval()
+    graph = tokenizer(LABELS.graph(each))
+    tokens = tokenizer.tokenizer(graph.words, is_split_into_words=True, return_tensors="pt")
     hidden = encoder.transformer(**tokens).last_hidden_state[0, 1:-1]
     expected = scatter(hidden, torch.tensor(tokens.word_ids()[1:-1]), reduce="mean")
     close(encoder(graph), expected)
@@ -298,21 +302,21 @@ def test_short_document_is_encoded_at_once():
 
 def test_word_that_the_tokenizer_drops_keeps_its_place():
     odd = document(["velorin \u0007 caused \u200b rash ."], [(0, 1, "Chemical", "V"), (4, 5, "Disease", "R")])
-    pieces = subwords([*DOCUMENTS, odd])
-    graph = pieces(LABELS.graph(odd))
+    tokenizer = subwords([*DOCUMENTS, odd])
+    graph = tokenizer(LABELS.graph(odd))
     assert sorted(set(graph.word_index.tolist())) == list(range(6))
-    unknown = pieces.tokenizer.unk_token_id
+    unknown = tokenizer.tokenizer.unk_token_id
     dropped = [w for w in range(6) if graph.input_ids[graph.word_index == w].tolist() == [unknown]]
     assert dropped == [1, 3]
-    assert glre(pieces).encoder(graph).shape == (6, 16)
+    assert glre(tokenizer).encoder(graph).shape == (6, 16)
 
 
 def test_windows_do_not_leak_into_the_model():
     long = long_document()
-    pieces = subwords([long], max_length=16, overlap=5, vocab_size=150)
-    model = glre(pieces).eval()
-    alone = model(batch_of([long], pieces))
-    batch = batch_of([two_sentences(), long], pieces)
+    tokenizer = subwords([long], max_length=16, overlap=5, vocab_size=150)
+    model = glre(tokenizer).eval()
+    alone = model(batch_of([long], tokenizer))
+    batch = batch_of([two_sentences(), long], tokenizer)
     close(by_document(model(batch), batch)[1], alone)
 
 
@@ -321,9 +325,9 @@ def test_windows_do_not_leak_into_the_model():
 
 @every_combination
 def test_half_precision_is_close_to_full(global_layer, local_layer, context_layer):
-    pieces = subwords(DOCUMENTS)
-    model = glre(pieces, global_layer=global_layer, local_layer=local_layer, context_layer=context_layer)
-    batch = batch_of(DOCUMENTS, pieces)
+    tokenizer = subwords(DOCUMENTS)
+    model = glre(tokenizer, global_layer=global_layer, local_layer=local_layer, context_layer=context_layer)
+    batch = batch_of(DOCUMENTS, tokenizer)
     full = model(batch)
     with torch.autocast("cpu", torch.bfloat16):
         half = model(batch)
@@ -337,12 +341,12 @@ def test_half_precision_is_close_to_full(global_layer, local_layer, context_laye
 @both_encoders
 @every_combination
 def test_weights_survive_safetensors(tmp_path, learn, global_layer, local_layer, context_layer):
-    pieces = learn(DOCUMENTS)
+    tokenizer = learn(DOCUMENTS)
     layers = {"global_layer": global_layer, "local_layer": local_layer, "context_layer": context_layer}
     batch, one, other = (
-        batch_of(DOCUMENTS, pieces),
-        glre(pieces, **layers).eval(),
-        glre(pieces, **layers).eval(),
+        batch_of(DOCUMENTS, tokenizer),
+        glre(tokenizer, **layers).eval(),
+        glre(tokenizer, **layers).eval(),
     )
     expected = one(batch)
     assert not torch.equal(other(batch), expected)
@@ -353,10 +357,10 @@ def test_weights_survive_safetensors(tmp_path, learn, global_layer, local_layer,
 
 def test_query_asks_with_entities_before_or_after_convolution():
     """What the R-GCN does changes the local representations of one model and not of the other."""
-    pieces = subwords(DOCUMENTS)
-    batch = batch_of(DOCUMENTS, pieces)
+    tokenizer = subwords(DOCUMENTS)
+    batch = batch_of(DOCUMENTS, tokenizer)
     for query, changes in (("global", True), ("initial", False)):
-        model, seen = glre(pieces, query=query).eval(), []
+        model, seen = glre(tokenizer, query=query).eval(), []
         model.local_layer.register_forward_hook(
             lambda module, given, out, seen=seen: seen.append(out[0].dense())
         )
@@ -369,10 +373,10 @@ def test_query_asks_with_entities_before_or_after_convolution():
 
 def test_both_distances_of_a_pair_count():
     """Eq. 6: the head's side has the distance to the tail, the tail's side the opposite one."""
-    pieces = subwords(DOCUMENTS)
-    model, seen = glre(pieces).eval(), []
+    tokenizer = subwords(DOCUMENTS)
+    model, seen = glre(tokenizer).eval(), []
     model.context_layer.register_forward_hook(lambda module, given, out: seen.append(given[0]))
-    batch = batch_of(DOCUMENTS, pieces)
+    batch = batch_of(DOCUMENTS, tokenizer)
     model(batch)
     relation = seen[0].unflatten(-1, (2, -1))  # [P, 2, 36]
     close(relation[:, 0, -4:], model.distance(batch.pair_distance))
@@ -387,9 +391,9 @@ def test_both_distances_of_a_pair_count():
 
 
 def test_predictions_come_in_the_order_of_the_graphs():
-    pieces = subwords(DOCUMENTS)
-    model = glre(pieces, na_column=True, dropout=0.5)
-    graphs = [pieces(LABELS.blind_graph(each)) for each in DOCUMENTS]
+    tokenizer = subwords(DOCUMENTS)
+    model = glre(tokenizer, na_column=True, dropout=0.5)
+    graphs = [tokenizer(LABELS.blind_graph(each)) for each in DOCUMENTS]
     found = predict(model, graphs, batch_size=5)
     assert model.training
     model.eval()
@@ -401,9 +405,9 @@ def test_predictions_come_in_the_order_of_the_graphs():
 
 
 def test_features_of_a_frozen_encoder_stand_for_it():
-    pieces = subwords(DOCUMENTS, hidden_dropout_prob=0.5)
-    model = glre(pieces, encoder=transformer(trainable=False, dropout=None))
-    graphs = [pieces(LABELS.graph(each)) for each in DOCUMENTS]
+    tokenizer = subwords(DOCUMENTS, hidden_dropout_prob=0.5)
+    model = glre(tokenizer, encoder=transformer(trainable=False, dropout=None))
+    graphs = [tokenizer(LABELS.graph(each)) for each in DOCUMENTS]
     expected = model(Batch.from_data_list(graphs))
     encode_once(model, graphs, batch_size=5, device="cpu")
     assert [graph.features.shape for graph in graphs] == [(len(each.words), 16) for each in DOCUMENTS]
@@ -416,7 +420,7 @@ def test_features_of_a_frozen_encoder_stand_for_it():
 
 
 def test_a_trainable_encoder_is_not_cached():
-    pieces = subwords(DOCUMENTS)
-    graph = pieces(LABELS.graph(two_sentences()))
-    encode_once(glre(pieces), [graph], batch_size=1, device="cpu")
+    tokenizer = subwords(DOCUMENTS)
+    graph = tokenizer(LABELS.graph(two_sentences()))
+    encode_once(glre(tokenizer), [graph], batch_size=1, device="cpu")
     assert "features" not in graph

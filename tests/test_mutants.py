@@ -37,8 +37,8 @@ def test_10000_mutants_of_each_form(capsys):
 def documents_changed(read, change):
     """A reader that makes a mistake."""
 
-    def wrong(folder, segmenter, refused):
-        return [change(document) for document in read(folder, segmenter, refused)]
+    def wrong(folder, segmenter, on_error):
+        return [change(document) for document in read(folder, segmenter, on_error)]
 
     return wrong
 
@@ -113,23 +113,23 @@ def test_a_reader_that_raises_hangs_or_tells_too_little_is_caught(monkeypatch):
     good = form_of("eog")
     before = outcomes(good)
 
-    def raising(folder, segmenter, refused):
+    def raising(folder, segmenter, on_error):
         if b"\0" in (folder / "mini.data").read_bytes():
             raise IndexError
-        return good.read(folder, segmenter, refused)
+        return good.read(folder, segmenter, on_error)
 
     assert outcomes(replace(good, read=raising), 200)["traceback"] > 0
 
-    def endless(folder, segmenter, refused):
+    def endless(folder, segmenter, on_error):
         while b"\0" in (folder / "mini.data").read_bytes():
             pass
-        return good.read(folder, segmenter, refused)
+        return good.read(folder, segmenter, on_error)
 
     monkeypatch.setattr(mutants, "SECONDS", 0.1)
     assert outcomes(replace(good, read=endless), 100)["hang"] > 0
     assert outcomes(replace(good, message=r"mini\.data:\d+: 77: .+"))["wrong"] > 0
 
-    def losing(folder, segmenter, refused):
+    def losing(folder, segmenter, on_error):
         """Gives up at the first bad document."""
         return list(good.read(folder, segmenter, None))
 

@@ -34,10 +34,10 @@ from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
 from odd import ODD_LABELS, few, held_out, left_out, many_entities, odd_corpus, ordinary, write_lines
 
-WINDOW = ["encoder.pieces.max_length=48", "encoder.pieces.overlap=8"]
+WINDOW = ["encoder.tokenizer.max_length=48", "encoder.tokenizer.overlap=8"]
 FAMILIES = ("roberta", "albert")
 ENCODERS = {
-    "tiny": ["encoder=tiny", "encoder.pieces.config.hidden_size=16", *WINDOW],
+    "tiny": ["encoder=tiny", "encoder.tokenizer.config.hidden_size=16", *WINDOW],
     "bilstm_small": ["encoder=bilstm_small", "encoder.module.hidden_channels=8"],
     **{family: ["encoder=hf", "encoder.lr=1e-3", *WINDOW] for family in FAMILIES},
 }
@@ -66,7 +66,7 @@ def config(command: str, *overrides: str):
 def trained(encoder: str, folder: Path, *overrides: str, ending: str = "jsonl") -> Run:
     """Train on the files in a folder, all of their documents in one batch."""
     files = [f"dataset.{split}={folder}/{split}.{ending}" for split in ("train", "dev", "test")]
-    own = [f"encoder.pieces.name={checkpoint(encoder, folder / encoder)}"] if encoder in FAMILIES else []
+    own = [f"encoder.tokenizer.name={checkpoint(encoder, folder / encoder)}"] if encoder in FAMILIES else []
     size = len(held_out())
     batch = [f"training.batch_size={size}", f"eval_batch_size={size}"]
     pairs = "dataset.pair_types=[[Chemical,Disease]]"
@@ -109,7 +109,7 @@ def test_training_ends_with_finite_weights(odd):
 
 def test_every_parameter_gets_a_gradient(odd):
     model = odd.run.model.train()
-    batch = batch_of(odd_corpus(), odd.run.pieces, ODD_LABELS)
+    batch = batch_of(odd_corpus(), odd.run.tokenizer, ODD_LABELS)
     model.loss(model(batch), batch.pair_label).backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     model.eval().zero_grad()
@@ -131,11 +131,11 @@ def test_every_word_has_a_finite_vector(odd):
 
 
 def test_words_that_the_tokenizer_drops_become_its_unknown_token(tiny):
-    pieces, graph = tiny.run.pieces, {graph.id: graph for graph in tiny.graphs}["zero width"]
-    dropped = [number for number, word in enumerate(graph.words) if not pieces.tokenizer.tokenize(word)]
+    tokenizer, graph = tiny.run.tokenizer, {graph.id: graph for graph in tiny.graphs}["zero width"]
+    dropped = [number for number, word in enumerate(graph.words) if not tokenizer.tokenizer.tokenize(word)]
     assert len(dropped) == 4
     for number in dropped:
-        assert graph.input_ids[graph.word_index == number].tolist() == [pieces.unknown_id]
+        assert graph.input_ids[graph.word_index == number].tolist() == [tokenizer.unknown_id]
 
 
 def test_a_mention_is_longer_than_the_window(odd):
@@ -143,7 +143,7 @@ def test_a_mention_is_longer_than_the_window(odd):
     start, end = max(graph["mention"].span.tolist(), key=lambda span: span[1] - span[0])
     inside = (graph.word_index >= start) & (graph.word_index < end)
     windows = len(set(graph.window_index[inside].tolist()))
-    assert (windows > 1) == hasattr(odd.run.pieces, "capacity")
+    assert (windows > 1) == hasattr(odd.run.tokenizer, "capacity")
 
 
 # Probabilities
@@ -222,11 +222,11 @@ def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, e
     errors = extract(tiny.run, settings, Output(target))
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == errors
-    refused = {each.id for each in tiny.documents for line in said if f"error: {each.id}: " in line}
-    assert len(refused) == errors
+    on_error = {each.id for each in tiny.documents for line in said if f"error: {each.id}: " in line}
+    assert len(on_error) == errors
 
     expected = [
-        (each.id, facts_of(each, places=ending == ".json")) for each in predicted if each.id not in refused
+        (each.id, facts_of(each, places=ending == ".json")) for each in predicted if each.id not in on_error
     ]
     assert any(facts for _, facts in expected)
     if ending in (".csv", ".nt"):  # have facts alone
@@ -315,10 +315,10 @@ def test_reasons_of_large_documents_are_whole(tiny, threshold):
 def test_pubtator(tmp_path):
     """The same from files that have no place for some of the documents."""
     for split, documents in (("train", odd_corpus()), ("dev", few()), ("test", held_out())):
-        path, refused = tmp_path / f"{split}.pubtator", []
-        write_documents(documents, path, lossy=True, refused=refused.append)
-        assert len(list(read_documents(path))) == len(documents) - len(refused)
-        assert len(refused) == (split != "dev")
+        path, on_error = tmp_path / f"{split}.pubtator", []
+        write_documents(documents, path, lossy=True, on_error=on_error.append)
+        assert len(list(read_documents(path))) == len(documents) - len(on_error)
+        assert len(on_error) == (split != "dev")
     run = trained("tiny", tmp_path, ending="pubtator")
     assert all(parameter.isfinite().all() for parameter in run.model.parameters())
     documents = list(read_documents(tmp_path / "test.pubtator"))
@@ -336,9 +336,9 @@ def test_pubtator(tmp_path):
 def test_every_model_learns_from_odd_documents(learn, layers):
     torch.manual_seed(0)
     documents = [each for each in odd_corpus() if len(each.words) < 1000]
-    pieces = learn(documents)
-    model = glre(pieces, global_layer=layers[0], local_layer=layers[1], context_layer=layers[2])
-    batch = batch_of(documents, pieces, ODD_LABELS)
+    tokenizer = learn(documents)
+    model = glre(tokenizer, global_layer=layers[0], local_layer=layers[1], context_layer=layers[2])
+    batch = batch_of(documents, tokenizer, ODD_LABELS)
     logits = model(batch)
     assert logits.isfinite().all()
     model.loss(logits, batch.pair_label).backward()

@@ -179,7 +179,7 @@ def test_a_document_that_cannot_be_written_is_told_of(write, tmp_path):
         write([two_sentences(), bad], tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     told = []
-    write([two_sentences(), bad, apart()], tmp_path / "out", refused=told.append)
+    write([two_sentences(), bad, apart()], tmp_path / "out", on_error=told.append)
     assert [str(error) for error in told] == ["bad: there is no entity 'nobody'"]
     write([two_sentences(), apart()], tmp_path / "expected")
     assert (tmp_path / "out").read_bytes() == (tmp_path / "expected").read_bytes()

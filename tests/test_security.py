@@ -17,10 +17,9 @@ from hydra.utils import instantiate
 
 from checkpoints import checkpoint
 from documents import two_sentences
-from glre_pyg.data.tokenizer import Subwords
+from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.datasets.prepared import kept_documents
 from glre_pyg.nn.transformer import build_transformer
-from glre_pyg.runs.graph_cache import kept_graphs
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
@@ -45,9 +44,9 @@ class Bomb:
 
 def encoder(folder, source=None):
     """The transformer of an encoder's folder: with its weights, or a random one of its configuration."""
-    pieces = Subwords.build([], name=str(folder), max_length=32, overlap=4)
-    pieces.source = source if source is None else str(source)
-    return build_transformer(pieces, dropout=None, attention_dropout=None)
+    tokenizer = SubwordTokenizer.build([], name=str(folder), max_length=32, overlap=4)
+    tokenizer.source = source if source is None else str(source)
+    return build_transformer(tokenizer, dropout=None, attention_dropout=None)
 
 
 def changed(folder, name, **values):
@@ -129,19 +128,15 @@ def test_a_configuration_brings_no_code_of_the_hub(name, weights, tmp_path, monk
 
 
 @pytest.mark.parametrize("kind", ["zip", "old", "bare"])
-@pytest.mark.parametrize(
-    ("place", "suffix", "read"),
-    [("documents", "jsonl", kept_documents), ("graphs", "safetensors", kept_graphs)],
-)
-def test_a_file_that_another_has_put_into_the_cache_is_data(place, suffix, read, kind, tmp_path):
+def test_a_file_that_another_has_put_into_the_cache_is_data(kind, tmp_path):
     """Names in the cache can be guessed, so whoever may write there can put a file there."""
     pickled(tmp_path / "bomb", kind, Bomb(tmp_path / "exploded"))
     content = (tmp_path / "bomb").read_bytes()
-    planted = tmp_path / f"cache/{place}/key-{sha256(content)}.{suffix}"
+    planted = tmp_path / f"cache/documents/key-{sha256(content)}.jsonl"
     planted.parent.mkdir(parents=True)
     planted.write_bytes(content)
-    with suppress(Exception):  # it is none of documents or graphs
-        read(Cache(tmp_path / "cache"), "key", list)
+    with suppress(Exception):  # it holds no documents
+        kept_documents(Cache(tmp_path / "cache"), "key", list)
     assert not (tmp_path / "exploded").exists()
 
 

@@ -250,7 +250,7 @@ def test_a_bad_document_is_told_of_and_the_others_are_read_and_written(tmp_path)
     docs = [bad, doc, odd, doc, foreign]
     spacy.tokens.DocBin(docs=docs, store_user_data=True).to_disk(tmp_path / "in.spacy")
     told = []
-    assert list(read_spacy(tmp_path / "in.spacy", refused=told.append)) == [two_sentences()]
+    assert list(read_spacy(tmp_path / "in.spacy", on_error=told.append)) == [two_sentences()]
     assert [str(error) for error in told] == [
         "in.spacy: document 1: bad: relations[0].head: no mention has 'nobody'",
         "in.spacy: document 3: odd: relations[0]: not a JSON object",
@@ -258,7 +258,7 @@ def test_a_bad_document_is_told_of_and_the_others_are_read_and_written(tmp_path)
         "in.spacy: document 5: foreign: glre_pyg.gaps: missing",
     ]
     wrong = replace(two_sentences(), id="wrong", facts=(Fact("nobody", "causes", "V"),))
-    write_spacy([wrong, two_sentences()], tmp_path / "out.spacy", refused=told.append)
+    write_spacy([wrong, two_sentences()], tmp_path / "out.spacy", on_error=told.append)
     assert str(told[-1]) == "wrong: there is no entity 'nobody'"
     assert list(read_spacy(tmp_path / "out.spacy")) == [two_sentences()]
 

@@ -11,7 +11,7 @@ from glre_pyg import commands
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.conversion import Converted, convert
 from glre_pyg.formats.detection import read_documents, write_documents
-from glre_pyg.training.loop import experiment
+from glre_pyg.training import experiment
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
@@ -103,9 +103,9 @@ def test_conversion_writes_the_others(here, target, lossy):
     expected = [document.id for document in SyntheticCorpus().generate("test", 5)]
     if target == "out.json" and not lossy:
         with pytest.raises(InputError, match="lossy=true"):
-            convert(here / "test.jsonl", here / target, refused=told.append)
+            convert(here / "test.jsonl", here / target, on_error=told.append)
         return
-    written = convert(here / "test.jsonl", here / target, lossy=lossy, refused=told.append)
+    written = convert(here / "test.jsonl", here / target, lossy=lossy, on_error=told.append)
     assert [f"error: {error}" for error in told] == BAD
     assert [document.id for document in read_documents(here / target)] == expected
     assert written.documents == 5
@@ -118,7 +118,7 @@ def test_conversion_leaves_out_what_a_form_cannot_hold(here):
     good = (here / "good.jsonl").read_text().splitlines()
     (here / "in.jsonl").write_text("\n".join([good[0], *lines, *good[1:]]) + "\n")
     told = []
-    written = convert(here / "in.jsonl", here / "out.pubtator", refused=told.append)
+    written = convert(here / "in.jsonl", here / "out.pubtator", on_error=told.append)
     assert [str(error)[:4] for error in told] == ["a|b:"]
     mentions = sum(len(document.mentions) for document in documents)
     assert written == Converted(3, mentions, sum(len(document.facts) for document in documents))

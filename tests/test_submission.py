@@ -168,7 +168,7 @@ class Corpus:
         assert split == "test"
         return DOCUMENTS
 
-    def read(self, path, *, refused=None):
+    def read(self, path, *, on_error=None):
         assert path == Path("other.json")
         return iter([SECOND])
 

@@ -98,9 +98,9 @@ def pieces_of(documents):
 
 
 def model_and_graphs(*, seed=0, dropout=0.2, documents=DOCUMENTS):
-    pieces = pieces_of(tuple(documents))
+    tokenizer = pieces_of(tuple(documents))
     torch.manual_seed(seed)
-    return glre(pieces, dropout=dropout), [pieces(LABELS.graph(each)) for each in documents]
+    return glre(tokenizer, dropout=dropout), [tokenizer(LABELS.graph(each)) for each in documents]
 
 
 def log_of(folder):

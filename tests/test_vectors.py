@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from documents import LABELS, batch_of, document, empty, random_documents, subwords
 from glre_pyg.data.graph import word_counts
-from glre_pyg.data.tokenizer import Vocabulary
+from glre_pyg.data.tokenizer import WordTokenizer
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
 from glre_pyg.nn.recurrent import BiLSTM, _packing
@@ -168,7 +168,7 @@ TEXT = [["The", "new", "drug"], ["the", "drug", "drug", "日本"]]
 
 
 def build(words=TEXT, *, min_count=1, lowercase=True, vectors=None, max_vectors=None):
-    return Vocabulary.build(
+    return WordTokenizer.build(
         words, min_count=min_count, lowercase=lowercase, vectors=vectors, max_vectors=max_vectors
     )
 
@@ -208,7 +208,7 @@ def test_ids_of_words(file):
 def test_save_and_load_a_vocabulary(lowercase, file, tmp_path):
     words = build(vectors=file, lowercase=lowercase)
     words.save(tmp_path)
-    loaded = Vocabulary.load(tmp_path)
+    loaded = WordTokenizer.load(tmp_path)
     assert (loaded.words, loaded.lowercase) == (words.words, lowercase)
     graph = LABELS.graph(document(["The drug in 日本 ,"]))
     assert torch.equal(words(graph.clone()).input_ids, loaded(graph.clone()).input_ids)
@@ -243,21 +243,21 @@ def test_an_embedding_of_a_loaded_vocabulary_takes_the_weights(file, tmp_path):
     """The vectors' width is not the config's, and a run is loaded without the file."""
     first = WordEmbedding(build(vectors=file), channels=100, trainable=True)
     build(vectors=file).save(tmp_path)
-    loaded = Vocabulary.load(tmp_path)
+    loaded = WordTokenizer.load(tmp_path)
     second = WordEmbedding(loaded, channels=100, trainable=True)
     second.load_state_dict(first.state_dict())
     batch = batch_of([document(["the drug"])], loaded)
     assert torch.equal(first(batch), second(batch))
     build().save(tmp_path)
-    assert WordEmbedding(Vocabulary.load(tmp_path), channels=100, trainable=True).out_channels == 100
+    assert WordEmbedding(WordTokenizer.load(tmp_path), channels=100, trainable=True).out_channels == 100
 
 
 # BiLSTM
 
 
-def bilstm(pieces, base, **options):
+def bilstm(tokenizer, base, **options):
     torch.manual_seed(0)
-    return BiLSTM(pieces, base=base, **{"hidden_channels": 5, "num_layers": 2, "dropout": 0.5} | options)
+    return BiLSTM(tokenizer, base=base, **{"hidden_channels": 5, "num_layers": 2, "dropout": 0.5} | options)
 
 
 EMBEDDING = functools.partial(WordEmbedding, channels=6, trainable=True)
@@ -279,27 +279,27 @@ FROZEN = functools.partial(
 @pytest.mark.parametrize("base", [EMBEDDING, FROZEN], ids=["words", "transformer"])
 def test_bilstm(base):
     many = [*random_documents(3), empty(), document(["rash"])]
-    pieces = subwords(many) if base is FROZEN else build([each.word_texts() for each in many])
-    model = bilstm(pieces, base)
+    tokenizer = subwords(many) if base is FROZEN else build([each.word_texts() for each in many])
+    model = bilstm(tokenizer, base)
     assert model.out_channels == 10
-    batch = batch_of(many, pieces)
+    batch = batch_of(many, tokenizer)
     model(batch).square().sum().backward()
     missing = [name for name, value in model.named_parameters() if value.grad is None and value.requires_grad]
     assert missing == []
     model.eval()
     with torch.no_grad():
         together = model(batch)
-        alone = [model(pieces(LABELS.graph(each))) for each in many]
+        alone = [model(tokenizer(LABELS.graph(each))) for each in many]
     assert together.shape == (sum(word_counts(batch)), 10)
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-6, rtol=0)
-    assert model(batch_of([empty()], pieces)).shape == (0, 10)
+    assert model(batch_of([empty()], tokenizer)).shape == (0, 10)
 
 
 def test_bilstm_is_torchs_over_each_document():
     many = random_documents(2)
-    pieces = build([each.word_texts() for each in many])
-    model = bilstm(pieces, EMBEDDING).eval()
-    batch = batch_of(many, pieces)
+    tokenizer = build([each.word_texts() for each in many])
+    model = bilstm(tokenizer, EMBEDDING).eval()
+    batch = batch_of(many, tokenizer)
     words = model.base(batch).split(word_counts(batch))
     by_hand = torch.cat([model.lstm(document[None])[0][0] for document in words])
     torch.testing.assert_close(model(batch), by_hand)
@@ -317,10 +317,10 @@ def test_documents_are_packed_and_none_of_their_words_is_lost(counts):
 
 def test_dropout_is_on_the_words_that_enter():
     many = random_documents(2)
-    pieces = build([each.word_texts() for each in many])
-    batch = batch_of(many, pieces)
-    none = bilstm(pieces, EMBEDDING, dropout=0.0)
+    tokenizer = build([each.word_texts() for each in many])
+    batch = batch_of(many, tokenizer)
+    none = bilstm(tokenizer, EMBEDDING, dropout=0.0)
     assert torch.equal(none.train()(batch), none.eval()(batch))
-    much = bilstm(pieces, EMBEDDING, dropout=0.9)
+    much = bilstm(tokenizer, EMBEDDING, dropout=0.9)
     assert torch.equal(much.eval()(batch), none(batch))
     assert not torch.allclose(much.train()(batch), none(batch), atol=1e-3)

@@ -31,7 +31,7 @@ from glre_pyg.reporting.error_analysis import (
 )
 from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.run import Run, best_device, load, report
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.error_handler import is_strict, read_all
 from glre_pyg.utils.exceptions import InputError, printable
@@ -50,7 +50,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     output = _output(config.output) if config.output else None
     run, corpus, _, pairs = scored(config)
     scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
-    if output and processes.is_first():
+    if output and distributed.is_main_process():
         write_predictions(pairs, output, run.threshold)
     return scores
 

@@ -11,19 +11,19 @@ def main(config: DictConfig) -> None:
     from pathlib import Path
 
     from glre_pyg.formats.conversion import convert
-    from glre_pyg.utils.error_handler import Skipping, is_strict
+    from glre_pyg.utils.error_handler import SkippedDocuments, is_strict
 
-    refused = Skipping(is_strict(config.strict))
+    on_error = SkippedDocuments(is_strict(config.strict))
     written = convert(
         Path(config.input),
         Path(config.output),
         source_form=config.input_form,
         target_form=config.output_form,
         lossy=config.lossy,
-        refused=None if refused.strict else refused,
+        on_error=None if on_error.strict else on_error,
     )
     counts = f"{written.documents} documents, {written.mentions} mentions, {written.facts} facts"
-    skipped = f"; {refused.count} documents with an error are left out" if refused.count else ""
+    skipped = f"; {on_error.count} documents with an error are left out" if on_error.count else ""
     print(f"{config.output}: {counts}{skipped}")
 
 

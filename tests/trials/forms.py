@@ -36,9 +36,9 @@ from glre_pyg.formats.submission import read_submission
 from glre_pyg.formats.text import read_text
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.reporting.error_analysis import read_types
-from glre_pyg.utils.exceptions import Refused
+from glre_pyg.utils.exceptions import ErrorHandler
 
-Read = Callable[[Path, Segmenter, Refused | None], Any]
+Read = Callable[[Path, Segmenter, ErrorHandler | None], Any]
 """What a folder's file says; the segmenter and what is told of refused documents are for readers of documents."""
 
 
@@ -150,21 +150,21 @@ def _same_parts(good: Files, files: Files) -> list[int]:
 
 
 def _documents(reader: Callable[..., Iterator[Document]], name: str) -> Read:
-    def read(folder: Path, segmenter: Segmenter, refused: Refused | None) -> list[Document]:
-        return list(reader(folder / name if name else folder, segmenter=segmenter, refused=refused))
+    def read(folder: Path, segmenter: Segmenter, on_error: ErrorHandler | None) -> list[Document]:
+        return list(reader(folder / name if name else folder, segmenter=segmenter, on_error=on_error))
 
     return read
 
 
 def _whole_documents(reader: Callable[..., Iterator[Document]], name: str) -> Read:
-    def read(folder: Path, segmenter: Segmenter, refused: Refused | None) -> list[Document]:
-        return list(reader(folder / name, refused=refused))
+    def read(folder: Path, segmenter: Segmenter, on_error: ErrorHandler | None) -> list[Document]:
+        return list(reader(folder / name, on_error=on_error))
 
     return read
 
 
 def _of_file(reader: Callable[[Path], Any]) -> Read:
-    def read(folder: Path, segmenter: Segmenter, refused: Refused | None) -> Any:
+    def read(folder: Path, segmenter: Segmenter, on_error: ErrorHandler | None) -> Any:
         (path,) = folder.iterdir()
         return reader(path)
 

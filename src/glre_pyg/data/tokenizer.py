@@ -34,7 +34,7 @@ from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.utils.exceptions import InputError
 
 
-class Pieces(Protocol):
+class Tokenizer(Protocol):
     """What turns the words of a graph into ids, kept with a run so that the run can be loaded anywhere."""
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
@@ -104,7 +104,7 @@ def _tokenizer(place: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-class Subwords:
+class SubwordTokenizer:
     """Pieces of a Hugging Face tokenizer, each word on its own, in windows.
 
     A word that the tokenizer maps to nothing becomes its unknown token, so that no word is lost. The names of
@@ -302,7 +302,7 @@ def _last(cuts: list[int], *, after: int, up_to: int) -> int | None:
     return cuts[found - 1] if found and cuts[found - 1] > after else None
 
 
-class Vocabulary:
+class WordTokenizer:
     """One id a word, for the encoder without BERT (Table 4, "w/o BERT"); one window a document.
 
     Args:

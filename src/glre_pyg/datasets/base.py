@@ -18,7 +18,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.formats.detection import form_of, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
 from glre_pyg.utils.error_handler import read_all
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
@@ -66,12 +66,12 @@ class Corpus(Protocol):
         """Documents from elsewhere, as the protocol has them."""
         ...
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file in the corpus's form, as they are.
 
         Args:
             path: The file.
-            refused: Is told of documents with an error, which are left out; None raises.
+            on_error: Is told of documents with an error, which are left out; None raises.
         """
         ...
 
@@ -166,10 +166,10 @@ class FileCorpus:
         """What the documents of a file, or of a folder, are made from."""
         return [path]
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file, as they are."""
         form = self.pubtator if form_of(path) == "pubtator" else None
-        return read_documents(path, form, refused=refused)
+        return read_documents(path, form, on_error=on_error)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Documents as the protocol has them: here as they are."""
@@ -192,18 +192,14 @@ class FileCorpus:
         """
         if not self.strict:
             return None
-        code = [getattr(sys.modules[kind.__module__], "__file__", None) for kind in type(self).__mro__[:-1]]
-        if not path.exists() or not all(code):
+        if not path.exists():
             return None
-        package = Path(__file__).parents[1]
         settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         return key_of(
             FORMAT,
             type(self).__qualname__,
             {name: value for name, value in settings.items() if name not in _PLACES},
-            contents_of(package / "corpora", package / "datasets", package / "document.py"),
-            contents_of(*(Path(file) for file in code if file)),
-            [version("pysbd"), *sys.version_info[:2]],
+            [version("glre_pyg"), version("pysbd"), *sys.version_info[:2]],
             contents_of(*self.sources(path)),
         )
 

@@ -18,7 +18,7 @@ from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.evaluation.known_facts import NamedFacts, named_facts, read_named_facts
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.docred_json import read_docred
-from glre_pyg.utils.exceptions import Refused
+from glre_pyg.utils.exceptions import ErrorHandler
 
 
 @dataclass(kw_only=True, eq=False)
@@ -66,12 +66,12 @@ class DocRED(FileCorpus):
         """Where the official file of a split is."""
         return find(self.splits[split], Path(self.root) if self.root else None)
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file in DocRED's form, or another by its name."""
         resplit = self.resplit and path.suffix == ".json" and path.is_file()
         if resplit:
-            return read_docred(path, resplit=True, refused=refused)
-        return read_documents(path, refused=refused)
+            return read_docred(path, resplit=True, on_error=on_error)
+        return read_documents(path, on_error=on_error)
 
     def known(self) -> NamedFacts:
         """The facts that Ign F1 leaves out."""

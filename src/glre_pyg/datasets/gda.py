@@ -15,7 +15,7 @@ from glre_pyg.datasets.official_files import GDA as OFFICIAL
 from glre_pyg.datasets.official_files import find
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.renet import FILES, RELATION, read_gda
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -85,10 +85,10 @@ class GDA(FileCorpus):
             return documents
         return [each for each in documents if (each.id in self._trained) == (split == "train")]
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a folder in the published form, or of a file by its name."""
         read = read_gda if path.is_dir() else read_documents
-        return read(path, refused=refused)
+        return read(path, on_error=on_error)
 
     @cached_property
     def _trained(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.exceptions import Refused
+from glre_pyg.utils.exceptions import ErrorHandler
 
 
 class Synthetic:
@@ -49,9 +49,9 @@ class Synthetic:
         """Documents as they are."""
         return documents
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file."""
-        return read_documents(path, refused=refused)
+        return read_documents(path, on_error=on_error)
 
     def is_labelled(self, split: str) -> bool:
         """All facts are known."""

@@ -18,7 +18,7 @@ from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import Triple, omissions
 from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.run import Run, load
-from glre_pyg.utils.exceptions import InputError, Refused, refuse
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 
 class RelationExtractor:
@@ -98,10 +98,10 @@ class RelationExtractor:
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = False,
         chunk: int = 256,
-        refused: Refused | None = None,
+        on_error: ErrorHandler | None = None,
     ) -> Iterator[Document]:
         """The same, a chunk of documents at a time; see :meth:`found`."""
-        found = self.found(documents, threshold=threshold, reasons=reasons, chunk=chunk, refused=refused)
+        found = self.found(documents, threshold=threshold, reasons=reasons, chunk=chunk, on_error=on_error)
         for document, facts in found:
             yield replace(document, facts=facts)
 
@@ -115,7 +115,7 @@ class RelationExtractor:
         strongest: int | None = 10,
         max_sentences: int | None = None,
         chunk: int = 256,
-        refused: Refused | None = None,
+        on_error: ErrorHandler | None = None,
     ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
         """Documents as they are, each beside the facts that are found in it.
 
@@ -129,7 +129,7 @@ class RelationExtractor:
             max_sentences: Sentences of a document up to which it is measured what each is worth; None for
                 any number.
             chunk: Documents in memory at a time.
-            refused: Is told of documents that cannot be worked on, which are left out, and of those whose
+            on_error: Is told of documents that cannot be worked on, which are left out, and of those whose
                 reasons cannot be had, which are given without; None raises.
 
         Raises:
@@ -140,12 +140,12 @@ class RelationExtractor:
         limits = self._limits(threshold)
         rest = _checked(documents)
         while part := list(islice(rest, chunk)):
-            for document, facts in self._found(part, limits, floor, refused):
+            for document, facts in self._found(part, limits, floor, on_error):
                 if reasons and facts:
                     try:
                         facts = self._with_reasons(document, facts, strongest, max_sentences)
                     except InputError as error:
-                        refuse(InputError(f"{document.id}: no reasons: {error}"), refused)
+                        handle_error(InputError(f"{document.id}: no reasons: {error}"), on_error)
                 yield document, facts
 
     def _limits(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
@@ -164,17 +164,17 @@ class RelationExtractor:
         documents: Sequence[Document],
         limits: np.ndarray,
         floor: float | None,
-        refused: Refused | None,
+        on_error: ErrorHandler | None,
     ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
         try:
             graphs = self.run.graphs(documents)
             tables = self.run.predict(graphs)
         except InputError as error:
             if len(documents) == 1:
-                refuse(error, refused)
+                handle_error(error, on_error)
                 return
             for document in documents:
-                yield from self._found([document], limits, floor, refused)
+                yield from self._found([document], limits, floor, on_error)
             return
         for document, graph, table in zip(documents, graphs, tables, strict=True):
             yield document, self._facts(document, graph, table.astype(np.float64), limits, floor)

@@ -13,7 +13,7 @@ from glre_pyg.formats.detection import form_of, read_documents
 from glre_pyg.formats.spacy_docs import read_spacy
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.finder import check_spans
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 PIPE = "-"
 _SUFFIXES = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
@@ -22,7 +22,7 @@ _NO_MENTIONS = (
     "another form, form= says which"
 )
 
-OwnForm = Callable[[Path, Refused], Iterable[Document]]
+OwnForm = Callable[[Path, ErrorHandler], Iterable[Document]]
 """Reads a file in the form of a run's corpus."""
 
 
@@ -35,14 +35,14 @@ class Inputs:
         is_searched: Whether mentions are looked for afterwards: plain text is then not cut into sentences
             yet, and is refused otherwise.
         max_words: Words that a document may have, as white space divides them.
-        refused: Is told of what cannot be read.
+        on_error: Is told of what cannot be read.
     """
 
     def __init__(
-        self, own: OwnForm, *, form: str | None, is_searched: bool, max_words: int, refused: Refused
+        self, own: OwnForm, *, form: str | None, is_searched: bool, max_words: int, on_error: ErrorHandler
     ) -> None:
         self.own, self.form, self.is_searched = own, form, is_searched
-        self.max_words, self.refused = max_words, refused
+        self.max_words, self.on_error = max_words, on_error
 
     def documents(self, name: str) -> Iterator[Document]:
         """Documents of a file, of the files of a folder in the order of their names, or from standard input.
@@ -70,7 +70,7 @@ class Inputs:
             if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith(".")
         )
         if not files:
-            self.refused(InputError(f"{folder}: there is no file in this folder that could be read"))
+            self.on_error(InputError(f"{folder}: there is no file in this folder that could be read"))
         seen: dict[str, str] = {}
         for file in files:
             for document in self._file(file):
@@ -78,7 +78,7 @@ class Inputs:
                 if first == file.name or file.suffix.lower() == ".json":
                     yield document
                 else:
-                    self.refused(
+                    self.on_error(
                         InputError(
                             f"{file.name}: {document.id}: a document of this identifier was in {first}"
                         )
@@ -99,16 +99,16 @@ class Inputs:
 
     def _read(self, path: Path) -> Iterator[Document]:
         if self.form == "spacy" or (self.form is None and path.suffix.lower() == ".spacy"):
-            return read_spacy(path, refused=self.refused)
+            return read_spacy(path, on_error=self.on_error)
         if self.form == "corpus" or (self.form is None and (path.is_dir() or form_of(path) != "text")):
-            return iter(self.own(path, self.refused))
+            return iter(self.own(path, self.on_error))
         if form_of(path, self.form) != "text":
-            return read_documents(path, self.form, refused=self.refused)
+            return read_documents(path, self.form, on_error=self.on_error)
         if not self.is_searched:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-        return read_text(path, segmenter=_uncut, refused=self.refused)
+        return read_text(path, segmenter=_uncut, on_error=self.on_error)
 
     def _text(self, name: str, text: str) -> Document:
         if not self.is_searched:
@@ -121,14 +121,14 @@ class Inputs:
                 try:
                     check(document, self.max_words, mentions=not self.is_searched)
                 except InputError as error:
-                    self.refused(InputError(f"{name}: {error}"))
+                    self.on_error(InputError(f"{name}: {error}"))
                 else:
                     yield document
         except InputError as error:
             reason = str(error)
-            self.refused(InputError(reason if reason.startswith(name) else f"{name}: {reason}"))
+            self.on_error(InputError(reason if reason.startswith(name) else f"{name}: {reason}"))
         except OSError as error:
-            self.refused(InputError(f"{name}: {error.strerror}"))
+            self.on_error(InputError(f"{name}: {error.strerror}"))
 
 
 def _uncut(text: str, spans: object, sections: object) -> tuple[tuple[tuple[int, int]], tuple[Sentence]]:

@@ -16,8 +16,8 @@ from glre_pyg.formats.jsonl import format_jsonl
 from glre_pyg.formats.rdf import ntriples
 from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.formats.writing import check_place
-from glre_pyg.utils import distributed as processes
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import PART
 
 PAGE = ".html"
@@ -48,7 +48,7 @@ class Output:
         if self.ending not in ENDINGS:
             raise InputError(f"{path}: ends in none of {' '.join(ENDINGS)}")
         check_place(path)
-        if not processes.is_first():
+        if not distributed.is_main_process():
             return
         part = Path(f"{path}{PART}")
         is_new = not part.exists()  # else it is gone on with
@@ -99,14 +99,14 @@ class Output:
         }
         return forms[self.ending]()
 
-    def write(self, documents: Iterable[Document], *, refused: Refused) -> None:
+    def write(self, documents: Iterable[Document], *, on_error: ErrorHandler) -> None:
         """Write documents, if it does not grow; the file appears when it is complete.
 
         Args:
             documents: Documents with their facts.
-            refused: Is told of documents that the form cannot hold, which are left out.
+            on_error: Is told of documents that the form cannot hold, which are left out.
         """
         if self.ending == ".spacy":
-            write_spacy(documents, self.path, refused=refused)
+            write_spacy(documents, self.path, on_error=on_error)
         else:
-            write_documents(documents, self.path, lossy=True, refused=refused)
+            write_documents(documents, self.path, lossy=True, on_error=on_error)

@@ -26,9 +26,9 @@ from glre_pyg.formats.page import write_page
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.error_handler import Skipping
+from glre_pyg.utils.error_handler import SkippedDocuments
 from glre_pyg.utils.exceptions import InputError, printable
 from glre_pyg.utils.resumable_writer import GrowingFile
 
@@ -93,9 +93,9 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
         raise InputError(f"{output.path}: EoG's lines say which is the head, which the run does not")
     work = _Work(run, config, output)
     (work.grow if output.grows else work.write_at_once)()
-    if processes.is_first():
+    if distributed.is_main_process():
         work.summarise()
-    return processes.from_first(work.refused.count + work.failed.count)
+    return distributed.broadcast(work.on_error.count + work.failed.count)
 
 
 @dataclass
@@ -117,7 +117,7 @@ class _Types:
                 document = replace(document, mentions=kept, facts=facts)
             yield document
 
-    def report(self, errors: Skipping) -> None:
+    def report(self, errors: SkippedDocuments) -> None:
         """Say what was left out; it is an error if that is all there was."""
         if not self.left:
             return
@@ -135,7 +135,7 @@ class _Work:
     """From documents to a file.
 
     Attributes:
-        refused: Errors of what is read.
+        on_error: Errors of what is read.
         failed: Errors of what is predicted and written.
     """
 
@@ -143,7 +143,7 @@ class _Work:
         self.run, self.config, self.output = run, config, output
         self.corpus: Corpus = instantiate(run.config.dataset)
         self.extractor = RelationExtractor(run)
-        self.refused, self.failed = Skipping(config.strict), Skipping(config.strict)
+        self.on_error, self.failed = SkippedDocuments(config.strict), SkippedDocuments(config.strict)
         self.types = _Types(run.labels.types)
         self.read, self.documents, self.facts = 0, 0, 0
         self.started, self.before = perf_counter(), 0
@@ -157,14 +157,14 @@ class _Work:
             namespaces=self.config.rdf.namespaces,
             local_ids=self.corpus.local_ids and not self.config.mentions,
         )
-        key = work_key(self.run, self.config) if processes.is_first() else None
+        key = work_key(self.run, self.config) if distributed.is_main_process() else None
         file = GrowingFile(self.output.path, key=key, header=form.header)
         documents = self._prepared()
-        if self.config.resume and processes.is_first():
+        if self.config.resume and distributed.is_main_process():
             self._go_on(file, documents)
         try:
             for chunk in self._chunks(documents):
-                if not processes.is_first():
+                if not distributed.is_main_process():
                     continue
                 for document, facts in chunk:
                     try:
@@ -180,10 +180,10 @@ class _Work:
         except (InputError, KeyboardInterrupt):
             if (done := file.kept()) is not None:
                 print(f"{file.part}: {done['documents']} documents; the same command goes on behind them")
-            elif processes.is_first():
+            elif distributed.is_main_process():
                 file.discard()
             raise
-        if self.documents and processes.is_first():
+        if self.documents and distributed.is_main_process():
             file.finish()
 
     def _go_on(self, file: GrowingFile, documents: Iterator[Document]) -> None:
@@ -191,10 +191,10 @@ class _Work:
         done = file.kept()
         if done is None:
             return
-        self.refused.is_silent = True
+        self.on_error.is_silent = True
         for _ in islice(documents, done["read"]):
             pass
-        self.refused.is_silent = False
+        self.on_error.is_silent = False
         self.failed.count, self.documents, self.facts = done["failed"], done["documents"], done["facts"]
         self.started, self.before = perf_counter(), self.documents
         print(f"{file.part}: goes on behind {self.documents} documents; resume=false begins anew", flush=True)
@@ -202,14 +202,14 @@ class _Work:
     def write_at_once(self) -> None:
         """Write what is made of all documents."""
         found = [each for chunk in self._chunks(self._prepared()) for each in chunk]
-        if not found or not processes.is_first():
+        if not found or not distributed.is_main_process():
             return
         if self.output.is_page:
             _write_page(self.run, self.corpus, found, self.config, self.output.path)
             for _, facts in found:
                 self._count(facts)
         else:
-            self.output.write(self._counted(found), refused=self.failed)
+            self.output.write(self._counted(found), on_error=self.failed)
 
     def _counted(self, found: Iterable[Found]) -> Iterator[Document]:
         """Documents with facts; what the form of the output could not hold is not counted."""
@@ -226,11 +226,11 @@ class _Work:
     def _chunks(self, documents: Iterator[Document]) -> Iterator[list[Found]]:
         """Documents with what is found in them, a chunk at a time; all processes take part."""
         while True:
-            part = list(islice(documents, self.config.chunk)) if processes.is_first() else []
-            part = processes.from_first(part)
+            part = list(islice(documents, self.config.chunk)) if distributed.is_main_process() else []
+            part = distributed.broadcast(part)
             if not part:
                 return
-            mine, errors = processes.own(part), list[InputError]()
+            mine, errors = distributed.shard(part), list[InputError]()
             found = self.extractor.found(
                 mine,
                 threshold=self.config.threshold,
@@ -239,18 +239,18 @@ class _Work:
                 strongest=self.config.strongest,
                 max_sentences=self.config.max_sentences,
                 chunk=self.config.chunk,
-                refused=errors.append,
+                on_error=errors.append,
             )
             facts = {id(document): of for document, of in found}
-            all_facts = processes.gathered([facts.get(id(document)) for document in mine])
-            for error in processes.gathered(errors):
+            all_facts = distributed.all_gather([facts.get(id(document)) for document in mine])
+            for error in distributed.all_gather(errors):
                 self.failed(error)
             pairs = zip(part, all_facts, strict=True)
             yield [(document, of) for document, of in pairs if of is not None]
 
     def _prepared(self) -> Iterator[Document]:
         """Documents as the run's corpus has them; their facts are not looked at, and kept."""
-        hidden = None if processes.is_first() else True
+        hidden = None if distributed.is_main_process() else True
         known = self.types.known(self._documents())
         for document in tqdm(known, unit=" documents", disable=hidden):
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
@@ -262,21 +262,21 @@ class _Work:
         config = self.config
         finder = instantiate(config.mentions) if config.mentions else None
         inputs = Inputs(
-            lambda path, refused: self.corpus.read(path, refused=refused),
+            lambda path, on_error: self.corpus.read(path, on_error=on_error),
             form=config.form,
             is_searched=finder is not None,
             max_words=config.max_words,
-            refused=self.refused,
+            on_error=self.on_error,
         )
         if config.text is None:
             documents = inputs.documents(str(config.input))
         else:
             documents = inputs.text("text", str(config.text))
-        return documents if finder is None else with_mentions(documents, finder, refused=self.refused)
+        return documents if finder is None else with_mentions(documents, finder, on_error=self.on_error)
 
     def summarise(self) -> None:
         """Print what was written, and say what was left out."""
-        run, errors = self.run, self.refused.count + self.failed.count
+        run, errors = self.run, self.on_error.count + self.failed.count
         if not self.documents:
             print(f"{self.output.path}: nothing is written: there is no document to write")
         else:

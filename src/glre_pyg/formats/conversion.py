@@ -12,7 +12,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.formats.detection import form_of, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.writing import check_place
-from glre_pyg.utils.exceptions import InputError, Refused, refuse
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 from glre_pyg.utils.files import put
 
 _T = TypeVar("_T")
@@ -34,7 +34,7 @@ def convert(
     source_form: str | None = None,
     target_form: str | None = None,
     lossy: bool = False,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> Converted:
     """Write the documents of a file in another form.
 
@@ -47,7 +47,7 @@ def convert(
         target: The file to write; may be the same.
         source_form, target_form: Forms, where the names do not tell (:mod:`glre_pyg.formats.detection`).
         lossy: Leave out what the form of `target` cannot hold.
-        refused: Is told of documents that cannot be read, or not be held at all, which are left out; None
+        on_error: Is told of documents that cannot be read, or not be held at all, which are left out; None
             raises.
 
     Raises:
@@ -55,14 +55,14 @@ def convert(
     """
     form = form_of(target, target_form)
     check_place(target)
-    passing = _Passing(refused)
+    passing = _Passing(on_error)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         written = Path(folder, target.name)
         try:
-            documents = passing.seen(read_documents(source, source_form, refused=refused))
-            write_documents(documents, written, form, lossy=True, refused=passing if refused else None)
+            documents = passing.seen(read_documents(source, source_form, on_error=on_error))
+            write_documents(documents, written, form, lossy=True, on_error=passing if on_error else None)
             if not lossy:
-                again = read_documents(source, source_form, refused=_pass_over if refused else None)
+                again = read_documents(source, source_form, on_error=_pass_over if on_error else None)
                 pairs = zip(passing.kept(again), read_documents(written, form), strict=True)
                 for document, held in pairs:
                     _check(document, held, form)
@@ -85,8 +85,8 @@ def _check(document: Document, held: Document, form: str) -> None:
 class _Passing:
     """Documents on their way; it is told of those that could not be written: the last that was seen."""
 
-    def __init__(self, refused: Refused | None) -> None:
-        self.refused = refused
+    def __init__(self, on_error: ErrorHandler | None) -> None:
+        self.on_error = on_error
         self.sizes: list[tuple[int, int]] = []  # mentions and facts
         self.left: set[int] = set()
 
@@ -97,7 +97,7 @@ class _Passing:
 
     def __call__(self, error: InputError) -> None:
         self.left.add(len(self.sizes) - 1)
-        refuse(error, self.refused)
+        handle_error(error, self.on_error)
 
     def kept(self, items: Iterable[_T]) -> Iterator[_T]:
         """Of one item for each document, those of the documents that were written."""

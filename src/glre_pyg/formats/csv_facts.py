@@ -23,7 +23,7 @@ from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_for
 from glre_pyg.formats.writing import formatted
 from glre_pyg.utils.cells import quoted
-from glre_pyg.utils.exceptions import Refused
+from glre_pyg.utils.exceptions import ErrorHandler
 from glre_pyg.utils.files import replacing
 
 COLUMNS = (
@@ -46,21 +46,21 @@ _CELL = 32_767  # characters that a spreadsheet's cell holds
 
 
 def write_csv(
-    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+    documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
 ) -> None:
     """Write a row for each fact of documents; the file appears when it is complete.
 
     Args:
         documents: Documents; one is in memory at a time.
         path: The file.
-        refused: Is told of documents that cannot be written, which are left out; None raises.
+        on_error: Is told of documents that cannot be written, which are left out; None raises.
 
     Raises:
         InputError: If a fact names an entity that its document does not mention.
     """
     with replacing(path) as file:
         file.write(HEADER)
-        file.writelines(formatted(documents, format_csv, refused))
+        file.writelines(formatted(documents, format_csv, on_error))
 
 
 def format_csv(document: Document) -> str:

@@ -27,16 +27,16 @@ from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
 from glre_pyg.formats.text import read_text
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
 class _Reader(Protocol):
-    def __call__(self, path: Path, *, refused: Refused | None = None) -> Iterator[Document]: ...
+    def __call__(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterator[Document]: ...
 
 
 class _Writer(Protocol):
     def __call__(
-        self, documents: Iterable[Document], path: Path, *, refused: Refused | None = None
+        self, documents: Iterable[Document], path: Path, *, on_error: ErrorHandler | None = None
     ) -> None: ...
 
 
@@ -103,21 +103,21 @@ def _is_text(path: Path) -> bool:
 
 
 def read_documents(
-    path: Path, form: str | None = None, *, refused: Refused | None = None
+    path: Path, form: str | None = None, *, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Documents of a file, one at a time.
 
     Args:
         path: The file.
         form: Its form, where the name does not tell.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: If there is no such file or form, or a document in it cannot be read.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return FORMS[form_of(path, form)].read(path, refused=refused)
+    return FORMS[form_of(path, form)].read(path, on_error=on_error)
 
 
 def write_documents(
@@ -126,7 +126,7 @@ def write_documents(
     form: str | None = None,
     *,
     lossy: bool = False,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents in the form that the name of the file tells.
 
@@ -138,7 +138,7 @@ def write_documents(
         path: The file.
         form: Its form, where the name does not tell.
         lossy: Leave out what the form cannot hold, where it would else refuse the document.
-        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document, or there is no such form.
@@ -147,4 +147,4 @@ def write_documents(
     write = (lossy and FORMS[name].write_lossy) or FORMS[name].write
     if write is None:
         raise InputError(f"{path.name}: form '{name}' can be read only")
-    write(documents, path, refused=refused)
+    write(documents, path, on_error=on_error)

@@ -28,12 +28,12 @@ from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import Place, documents_at, failing, opened
 from glre_pyg.formats.writing import formatted
 from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import replacing
 
 
 def read_docred(
-    path: str | os.PathLike[str], *, resplit: bool = False, refused: Refused | None = None
+    path: str | os.PathLike[str], *, resplit: bool = False, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Read documents one at a time. Two may have the same title.
 
@@ -41,7 +41,7 @@ def read_docred(
         path: A JSON file in UTF-8.
         resplit: Cut the text into sentences anew, for corpora that have each document as one (DWIE).
             Evidence, which counts the sentences of the file, is then left out.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0; also if there
@@ -57,7 +57,7 @@ def read_docred(
     if not isinstance(records, list) or not records:
         raise InputError(f"{name}: not a JSON list of documents, or an empty one")
     places = (_place(number, record, resplit) for number, record in enumerate(records))
-    yield from documents_at(name, places, refused, unique=False)
+    yield from documents_at(name, places, on_error, unique=False)
 
 
 def _place(number: int, record: object, resplit: bool) -> Place:
@@ -154,7 +154,7 @@ def write_docred(
     path: str | os.PathLike[str],
     *,
     lossy: bool = False,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents as :func:`read_docred` reads them; the file appears when it is complete.
 
@@ -162,12 +162,12 @@ def write_docred(
         documents: Documents.
         path: The file.
         lossy: See :func:`format_docred`.
-        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document.
     """
-    records = list(formatted(documents, partial(format_docred, lossy=lossy), refused))
+    records = list(formatted(documents, partial(format_docred, lossy=lossy), on_error))
     if not any(record["labels"] for record in records):
         for record in records:
             del record["labels"]

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 from glre_pyg.formats.reading import Place, documents_at, opened
 from glre_pyg.formats.writing import formatted
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import replacing
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
@@ -49,7 +49,7 @@ class _Layout(NamedTuple):
     bounds: tuple[int, ...]
 
 
-def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) -> Iterator[Document]:
+def read_eog(path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None) -> Iterator[Document]:
     """Read documents one at a time.
 
     Mentions stand in the order in which the file's pairs name their entities; **in the published CDR files
@@ -59,7 +59,7 @@ def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) ->
 
     Args:
         path: A file in UTF-8, with or without a byte order mark.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
@@ -67,7 +67,7 @@ def read_eog(path: str | os.PathLike[str], *, refused: Refused | None = None) ->
     with opened(path) as file:
         lines = chain([file.readline().removeprefix(BOM_UTF8)], file)
         places = (_place(number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
-        yield from documents_at(Path(path).name, places, refused)
+        yield from documents_at(Path(path).name, places, on_error)
 
 
 def _place(number: int, raw: bytes) -> Place:
@@ -200,7 +200,7 @@ def write_eog(
     path: str | os.PathLike[str],
     *,
     pair_types: Collection[tuple[str, str]] = (("Chemical", "Disease"),),
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents as :func:`read_eog` reads them; the file appears when it is complete.
 
@@ -215,13 +215,13 @@ def write_eog(
         documents: What to write.
         path: Where to.
         pair_types: (head type, tail type) of candidate pairs.
-        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document.
     """
     with replacing(path) as file:
-        for line in formatted(documents, partial(format_eog, pair_types=pair_types), refused):
+        for line in formatted(documents, partial(format_eog, pair_types=pair_types), on_error):
             file.write(line + "\n")
 
 

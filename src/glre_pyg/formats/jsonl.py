@@ -32,7 +32,7 @@ from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.reading import Place, documents_at, failing, opened
 from glre_pyg.formats.writing import check_whole, formatted
 from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import replacing
 
 _SAID = {"probability", "threshold", "reasons", "omissions"}
@@ -40,21 +40,21 @@ _FIELDS = {"id", "text", "mentions", "facts", "ignored", "sections", "words", "s
 
 
 def read_jsonl(
-    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
+    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Read documents one at a time; blank lines are skipped.
 
     Args:
         path: A file in UTF-8.
         segmenter: Makes words and sentences for lines that have none.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
     with opened(path) as file:
         places = (_place(number, raw, segmenter) for number, raw in enumerate(file, start=1) if raw.strip())
-        yield from documents_at(Path(path).name, places, refused)
+        yield from documents_at(Path(path).name, places, on_error)
 
 
 def _place(number: int, raw: bytes, segmenter: Segmenter) -> Place:
@@ -67,11 +67,11 @@ def _place(number: int, raw: bytes, segmenter: Segmenter) -> Place:
 
 
 def write_jsonl(
-    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+    documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
 ) -> None:
     """Write documents as :func:`read_jsonl` reads them; the file appears when it is complete."""
     with replacing(path) as file:
-        file.writelines(formatted(documents, format_jsonl, refused))
+        file.writelines(formatted(documents, format_jsonl, on_error))
 
 
 def format_jsonl(document: Document) -> str:

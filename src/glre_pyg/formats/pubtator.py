@@ -28,7 +28,7 @@ from glre_pyg.data.segmentation import Segmenter, Segments, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import Place, PlacedError, documents_at, opened
 from glre_pyg.formats.writing import formatted
-from glre_pyg.utils.exceptions import InputError, Refused, printable, shown
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable, shown
 from glre_pyg.utils.files import replacing
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -55,7 +55,7 @@ def read_pubtator(
     segmenter: Segmenter = segment,
     id_separator: str = "|",
     unlinked: str = "-1",
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Read documents one at a time.
 
@@ -66,14 +66,14 @@ def read_pubtator(
         unlinked: What a mention without an identifier has in its place: ``"-1"`` in CDR, ``"-"`` in BioRED
             and PubTator Central. These two always mean that, and so does nothing at all. Within a composite
             mention it stands for a part without one; such parts come last in ``names``.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: what is wrong``; also if the file has no document at all.
     """
     with opened(path) as file:
         places = (_place(block, segmenter, id_separator, unlinked) for block in _blocks(file))
-        yield from documents_at(Path(path).name, places, refused)
+        yield from documents_at(Path(path).name, places, on_error)
 
 
 def _place(block: list[_Line], segmenter: Segmenter, id_separator: str, unlinked: str) -> Place:
@@ -193,7 +193,7 @@ def write_pubtator(
     id_separator: str = "|",
     unlinked: str = "-1",
     lossy: bool = False,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents as :func:`read_pubtator` reads them; the file appears when it is complete.
 
@@ -202,14 +202,14 @@ def write_pubtator(
         path: The file.
         id_separator, unlinked: See :func:`read_pubtator`.
         lossy: See :func:`format_pubtator`.
-        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the format cannot hold a document.
     """
     form = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
     with replacing(path) as file:
-        file.writelines(formatted(documents, form, refused))
+        file.writelines(formatted(documents, form, on_error))
 
 
 def format_pubtator(

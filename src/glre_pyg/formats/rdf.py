@@ -45,7 +45,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of
 from glre_pyg.formats.writing import formatted
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import replacing
 
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
@@ -58,7 +58,7 @@ def write_ntriples(
     base: str = "https://example.org/glre/",
     namespaces: Mapping[str, str] | None = None,
     local_ids: bool = False,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> None:
     """Write the facts of documents as N-Triples; the file appears when it is complete.
 
@@ -71,7 +71,7 @@ def write_ntriples(
             whole of ``type/identifier``; the first that matches counts.
         local_ids: Whether an identifier means an entity of its document only, as DocRED does by places
             in it; names of entities then have that of the document.
-        refused: Is told of documents that cannot be written, which are left out; None raises.
+        on_error: Is told of documents that cannot be written, which are left out; None raises.
 
     Raises:
         InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
@@ -79,7 +79,7 @@ def write_ntriples(
     """
     form = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
     with replacing(path) as file:
-        file.writelines(formatted(documents, form, refused))
+        file.writelines(formatted(documents, form, on_error))
 
 
 def ntriples(

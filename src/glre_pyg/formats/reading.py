@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from glre_pyg.data.document import Document
-from glre_pyg.utils.exceptions import InputError, Refused, printable, refuse
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, printable
 
 _LONGEST = 100  # characters of an identifier in an error
 
@@ -70,14 +70,14 @@ class PlacedError(InputError):
 
 
 def documents_at(
-    name: str, places: Iterable[Place], refused: Refused | None, *, unique: bool = True
+    name: str, places: Iterable[Place], on_error: ErrorHandler | None, *, unique: bool = True
 ) -> Iterator[Document]:
     """The documents of a file.
 
     Args:
         name: Name of the file.
         places: Its documents.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
         unique: Whether a second document of one identifier is an error.
 
     Raises:
@@ -93,7 +93,7 @@ def documents_at(
             where = error.place if isinstance(error, PlacedError) else place.name
             reason = str(error).removeprefix(printable(f"{place.id}: "))
             known = printable(place.id or "?", longest=_LONGEST)
-            refuse(InputError(f"{name}{where}: {known}: {reason}"), refused)
+            handle_error(InputError(f"{name}{where}: {known}: {reason}"), on_error)
         else:
             yield document
         seen.add(place.id)

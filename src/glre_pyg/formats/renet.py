@@ -34,7 +34,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.reading import opened
-from glre_pyg.utils.exceptions import InputError, Refused, refuse, shown
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, shown
 
 ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.csv")
 """The files of a folder."""
@@ -59,14 +59,14 @@ class _Line(NamedTuple):
 
 
 def read_gda(
-    folder: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
+    folder: str | os.PathLike[str], *, segmenter: Segmenter = segment, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Read documents one at a time; annotations and labels are read at once.
 
     Args:
         folder: Folder with :data:`FILES`.
         segmenter: Makes words and sentences.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if a file is not there, or empty.
@@ -80,7 +80,7 @@ def read_gda(
                 raise block[0].error("id", "a document of this identifier was in the file before")
             document = _document(block, mentions.get(document_id, []), labels.get(document_id, []), segmenter)
         except InputError as error:
-            refuse(error, refused)
+            handle_error(error, on_error)
         else:
             yield document
         seen.add(document_id)
@@ -88,7 +88,7 @@ def read_gda(
         raise InputError(f"{ABSTRACTS}: there are no documents in this file")
     for document_id, lines in [*mentions.items(), *labels.items()]:
         if document_id not in seen:
-            refuse(lines[0].error("id", f"no document of this identifier is in {ABSTRACTS}"), refused)
+            handle_error(lines[0].error("id", f"no document of this identifier is in {ABSTRACTS}"), on_error)
 
 
 def _lines(folder: Path, file: str, separator: str) -> Iterator[_Line]:

@@ -47,7 +47,7 @@ from glre_pyg.mentions.documents import document_of
 from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.spacy_finder import identifier_of
 from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.exceptions import InputError, Refused, printable
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
 from glre_pyg.utils.files import replacing_file
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _CHUNK = 1 << 24  # bytes
 
 
 def write_spacy(
-    documents: Iterable[Document], path: str | os.PathLike[str], *, refused: Refused | None = None
+    documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
 ) -> None:
     """Write documents as a ``DocBin``; the file appears when it is complete.
 
@@ -75,21 +75,24 @@ def write_spacy(
     Args:
         documents: The documents.
         path: The file.
-        refused: Is told of documents that cannot be written, which are left out; None raises.
+        on_error: Is told of documents that cannot be written, which are left out; None raises.
 
     Raises:
         InputError: If spaCy is not installed, or a fact names an entity that its document does not mention.
     """
     spacy = _spacy()
     bin_ = spacy.tokens.DocBin(attrs=_ATTRIBUTES, store_user_data=True)
-    for doc in formatted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), refused):
+    for doc in formatted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), on_error):
         bin_.add(doc)
     with replacing_file(path) as part:
         bin_.to_disk(part)
 
 
 def read_spacy(
-    path: str | os.PathLike[str], *, types: Mapping[str, str] | None = None, refused: Refused | None = None
+    path: str | os.PathLike[str],
+    *,
+    types: Mapping[str, str] | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Read the documents of a ``DocBin``, as :func:`from_spacy` makes them.
 
@@ -98,7 +101,7 @@ def read_spacy(
     Args:
         path: The file.
         types: See :func:`from_spacy`.
-        refused: Is told of documents with an error, which are left out; None raises.
+        on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
         InputError: ``file: document 3: identifier: what is wrong``; also if spaCy is not installed, or the
@@ -117,7 +120,7 @@ def read_spacy(
     except Exception as error:  # of zlib, of msgpack, or of what spaCy looks for in what they give
         raise InputError(f"{name}: not a DocBin of spaCy: {_said(error)}") from None
     yield from documents_at(
-        name, (_place(bin_, number, vocab, types) for number in range(len(bin_))), refused
+        name, (_place(bin_, number, vocab, types) for number in range(len(bin_))), on_error
     )
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.reading import Place, documents_at, opened
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
 def read_text(
-    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, refused: Refused | None = None
+    path: str | os.PathLike[str], *, segmenter: Segmenter = segment, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Read the document of a file; its identifier is the file's name without the ending.
 
     Args:
         path: A file in UTF-8, with or without a byte order mark.
         segmenter: Makes words and sentences.
-        refused: Is told of a file with an error; None raises.
+        on_error: Is told of a file with an error; None raises.
 
     Raises:
         InputError: ``file:line: document: what is wrong``.
@@ -32,7 +32,7 @@ def read_text(
     def parse() -> Document:
         return text_document(stem, decoded(raw), segmenter=segmenter)
 
-    yield from documents_at(name, [Place("", stem, parse)], refused)
+    yield from documents_at(name, [Place("", stem, parse)], on_error)
 
 
 def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment) -> Document:

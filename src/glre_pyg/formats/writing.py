@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.exceptions import InputError, Refused, refuse
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 _T = TypeVar("_T")
 
@@ -46,14 +46,14 @@ def check_whole(document: Document) -> None:
 
 
 def formatted(
-    documents: Iterable[Document], form: Callable[[Document], _T], refused: Refused | None
+    documents: Iterable[Document], form: Callable[[Document], _T], on_error: ErrorHandler | None
 ) -> Iterator[_T]:
     """Documents as a form has them.
 
     Args:
         documents: The documents.
         form: What makes the form of one.
-        refused: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the form cannot hold a document.
@@ -62,6 +62,6 @@ def formatted(
         try:
             made = form(document)
         except InputError as error:
-            refuse(error, refused)
+            handle_error(error, on_error)
         else:
             yield made

@@ -9,7 +9,7 @@ from glre_pyg.data.document import Document, Span
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.mentions.finder import Finder, Found, check_spans
 from glre_pyg.mentions.grouping import grouped
-from glre_pyg.utils.exceptions import InputError, Refused, refuse
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 
 def with_mentions(
@@ -18,7 +18,7 @@ def with_mentions(
     *,
     segmenter: Segmenter = segment,
     abbreviations: bool = True,
-    refused: Refused | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Documents with the mentions that are found in their text in place of their own.
 
@@ -30,7 +30,7 @@ def with_mentions(
         finder: Finds mentions.
         segmenter: Makes words and sentences.
         abbreviations: See :func:`~glre_pyg.mentions.grouping.grouped`.
-        refused: Is told of documents in which mentions leave the text or cross, which are left out; None
+        on_error: Is told of documents in which mentions leave the text or cross, which are left out; None
             raises.
 
     Raises:
@@ -58,7 +58,7 @@ def with_mentions(
                 abbreviations=abbreviations,
             )
         except InputError as error:
-            refuse(error, refused)
+            handle_error(error, on_error)
     if waiting:
         raise ValueError(f"the finder gave no list of mentions for {waiting[0].id}")
 

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
-from glre_pyg.data.tokenizer import Pieces
+from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import PairNumbers, RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextLayer
@@ -35,7 +35,7 @@ class GLRE(
     Layers are factories: each is called with the widths of what it gets and says ``out_channels``.
 
     Args:
-        pieces: The pieces that the graphs carry.
+        tokenizer: The pieces that the graphs carry.
         num_relations: R.
         encoder: Called with ``pieces``; a batch to words [W, ·] (Eq. 1).
         nodes: Called with the width of words; words to :class:`~glre_pyg.nn.nodes.Nodes` (Section 3.2).
@@ -62,10 +62,10 @@ class GLRE(
 
     def __init__(
         self,
-        pieces: Pieces,
+        tokenizer: Tokenizer,
         num_relations: int,
         *,
-        encoder: Callable[[Pieces], Layer],
+        encoder: Callable[[Tokenizer], Layer],
         nodes: Callable[[int], NodeEncoder],
         global_layer: Callable[[int], Layer],
         local_layer: Callable[[int, int], Layer],
@@ -76,7 +76,7 @@ class GLRE(
         loss: Callable[[int], RelationLoss],
     ) -> None:
         super().__init__(loss(num_relations))
-        self.encoder = encoder(pieces)
+        self.encoder = encoder(tokenizer)
         self.nodes = nodes(self.encoder.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
         asking = self.global_layer.out_channels if query == "global" else self.nodes.out_channels

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import cumsum
 
 from glre_pyg.data.graph import DocumentGraph, word_counts
-from glre_pyg.data.tokenizer import Subwords, Vocabulary
+from glre_pyg.data.tokenizer import SubwordTokenizer, WordTokenizer
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
@@ -26,7 +26,7 @@ class TransformerEncoder(Layer):
     windows (:func:`glre_pyg.data.tokenizer.windows`); a word in several windows gets the mean of its vectors.
 
     Args:
-        pieces: The pieces that the graphs carry; says which model it is, and where its weights are.
+        tokenizer: The pieces that the graphs carry; says which model it is, and where its weights are.
         pooling: Vector of a word: the ``"mean"`` of its pieces or the ``"first"`` of them.
         trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout and gradients.
         dropout: Dropout of the transformer's hidden states; None keeps what its configuration says.
@@ -55,7 +55,7 @@ class TransformerEncoder(Layer):
 
     def __init__(
         self,
-        pieces: Subwords,
+        tokenizer: SubwordTokenizer,
         *,
         pooling: Literal["mean", "first"],
         trainable: bool,
@@ -77,19 +77,23 @@ class TransformerEncoder(Layer):
             raise InputError(
                 f"encoder: gradient_checkpointing is true or false, not {gradient_checkpointing}"
             )
-        if mask_rate and pieces.mask_id is None:
+        if mask_rate and tokenizer.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
-        self.transformer = build_transformer(pieces, dropout=dropout, attention_dropout=attention_dropout)
+        self.transformer = build_transformer(tokenizer, dropout=dropout, attention_dropout=attention_dropout)
         for name, parameter in self.transformer.named_parameters():
             parameter.requires_grad_(trainable and not (frozen and re.search(frozen, name)))
-        self.prefix, self.suffix, self.suffix_types = pieces.prefix, pieces.suffix, pieces.suffix_types
-        self.pad_id, self.mask_id, self.mask_rate = pieces.pad_id, pieces.mask_id or 0, mask_rate
+        self.prefix, self.suffix, self.suffix_types = (
+            tokenizer.prefix,
+            tokenizer.suffix,
+            tokenizer.suffix_types,
+        )
+        self.pad_id, self.mask_id, self.mask_rate = tokenizer.pad_id, tokenizer.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
         self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
         self.gradient_checkpointing = gradient_checkpointing
         if gradient_checkpointing:
             checkpoint_gradients(self.transformer)
-        self.out_channels = pieces.config.hidden_size
+        self.out_channels = tokenizer.config.hidden_size
         self.train()
 
     def train(self, mode: bool = True) -> TransformerEncoder:
@@ -176,7 +180,7 @@ class WordEmbedding(Layer):
     """Word vectors without context, from a file or learnt (Table 4, "w/o BERT").
 
     Args:
-        pieces: The vocabulary.
+        tokenizer: The vocabulary.
         channels: Width of vectors that are learnt from scratch; a file brings its own.
         trainable: Whether pretrained vectors are trained further.
 
@@ -184,13 +188,13 @@ class WordEmbedding(Layer):
         Batch with ``input_ids`` [W] to words [W, d].
     """
 
-    def __init__(self, pieces: Vocabulary, *, channels: int, trainable: bool) -> None:
+    def __init__(self, tokenizer: WordTokenizer, *, channels: int, trainable: bool) -> None:
         super().__init__()
-        width = channels if pieces.width is None else pieces.width
-        self.table = nn.Embedding(len(pieces.words) + 1, width)
+        width = channels if tokenizer.width is None else tokenizer.width
+        self.table = nn.Embedding(len(tokenizer.words) + 1, width)
         nn.init.normal_(self.table.weight, std=0.1)
-        if pieces.vectors is not None:
-            known = torch.from_numpy(pieces.vectors.table)
+        if tokenizer.vectors is not None:
+            known = torch.from_numpy(tokenizer.vectors.table)
             with torch.no_grad():
                 self.table.weight[1 : len(known) + 1] = known
             self.table.requires_grad_(trainable)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from glre_pyg.data.graph import DocumentGraph, word_counts
-from glre_pyg.data.tokenizer import Pieces
+from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.nn.layer import Layer
 
 
@@ -19,7 +19,7 @@ class BiLSTM(Layer):
     The released code puts one on frozen BioBERT for CDR; the paper's "w/o BERT" has one on word vectors.
 
     Args:
-        pieces: The pieces that the graphs carry, handed to ``base``.
+        tokenizer: The pieces that the graphs carry, handed to ``base``.
         base: Builds the encoder below from the pieces.
         hidden_channels: Width of one direction.
         num_layers: Layers.
@@ -31,15 +31,15 @@ class BiLSTM(Layer):
 
     def __init__(
         self,
-        pieces: Pieces,
+        tokenizer: Tokenizer,
         *,
-        base: Callable[[Pieces], Layer],
+        base: Callable[[Tokenizer], Layer],
         hidden_channels: int,
         num_layers: int,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.base = base(pieces)
+        self.base = base(tokenizer)
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(
             self.base.out_channels, hidden_channels, num_layers, batch_first=True, bidirectional=True

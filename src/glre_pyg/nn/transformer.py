@@ -12,30 +12,30 @@ from huggingface_hub.utils import enable_progress_bars
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from glre_pyg.data.tokenizer import Subwords
+from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.utils.exceptions import InputError
 
 
 def build_transformer(
-    pieces: Subwords, *, dropout: float | None, attention_dropout: float | None
+    tokenizer: SubwordTokenizer, *, dropout: float | None, attention_dropout: float | None
 ) -> PreTrainedModel:
     """The model that pieces are for, in float32: with its weights if they say where those are, else random.
 
     Args:
-        pieces: The pieces.
+        tokenizer: The pieces.
         dropout: Dropout of the hidden states; None keeps what the configuration says.
         attention_dropout: Dropout of the attention weights, likewise.
 
     Raises:
         InputError: If weights are missing or cannot be read, or the model knows no dropout and one is given.
     """
-    settings = _settings(pieces.config, _DROPOUTS, dropout)
-    settings |= _settings(pieces.config, _ATTENTION_DROPOUTS, attention_dropout)
-    if pieces.source is None:
-        pieces.config.update(settings)
-        transformer = AutoModel.from_config(pieces.config, dtype=torch.float32, trust_remote_code=False)
+    settings = _settings(tokenizer.config, _DROPOUTS, dropout)
+    settings |= _settings(tokenizer.config, _ATTENTION_DROPOUTS, attention_dropout)
+    if tokenizer.source is None:
+        tokenizer.config.update(settings)
+        transformer = AutoModel.from_config(tokenizer.config, dtype=torch.float32, trust_remote_code=False)
     else:
-        transformer = _load(pieces.source, pieces.config, settings)
+        transformer = _load(tokenizer.source, tokenizer.config, settings)
     for part in _UNUSED & set(dir(transformer)):
         setattr(transformer, part, None)
     return transformer

@@ -18,7 +18,7 @@ from glre_pyg.utils.files import put, write_json, write_text
 from glre_pyg.data.graph import Labels
 
 if TYPE_CHECKING:
-    from glre_pyg.data.tokenizer import Pieces
+    from glre_pyg.data.tokenizer import Tokenizer
 
 CONFIG, LABELS, SCORES, KNOWN = "config.yaml", "labels.json", "scores.json", "known_facts.json"
 ENVIRONMENT, ENCODER = "environment.json", "encoder"
@@ -31,7 +31,7 @@ class Parts:
     """What a trained model needs beside its weights.
 
     Args:
-        pieces: What makes its input.
+        tokenizer: What makes its input.
         labels: What its output means.
         config: The resolved config that it was trained with.
         scores: Its threshold, and its scores with their protocol: ``scores.json`` of its run.
@@ -39,7 +39,7 @@ class Parts:
         known: Facts that Ign F1 leaves out, if the corpus has such a score.
     """
 
-    pieces: Pieces
+    tokenizer: Tokenizer
     labels: Labels
     config: DictConfig
     scores: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Parts:
         Raises:
             InputError: If there are pieces of another model in the folder.
         """
-        save_pieces(self.pieces, folder)
+        save_tokenizer(self.tokenizer, folder)
         write_text(OmegaConf.to_yaml(without_places(self.config)), folder / CONFIG)
         write_json(asdict(self.labels), folder / LABELS)
         write_json(self.scores, folder / SCORES)
@@ -63,7 +63,7 @@ class Parts:
             write_named_facts(self.known, folder / KNOWN)
 
 
-def save_pieces(pieces: Pieces, folder: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write pieces into the folder that is theirs.
 
     Raises:
@@ -71,7 +71,7 @@ def save_pieces(pieces: Pieces, folder: Path) -> None:
     """
     place = folder / ENCODER
     with TemporaryDirectory(dir=folder, prefix=".") as part:
-        pieces.save(Path(part))
+        tokenizer.save(Path(part))
         files = sorted(Path(part).iterdir())
         others = {file.name for file in place.glob("[!.]*")} - {file.name for file in files}
         if others:

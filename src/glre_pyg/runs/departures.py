@@ -51,7 +51,7 @@ _KNOWN: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "Local attention asks with entities before graph convolution, not after it.",
     ),
     (
-        "encoder.pieces.overlap",
+        "encoder.tokenizer.overlap",
         lambda value: True,
         "Long documents are encoded in windows that overlap by {} pieces at least, and averaged; the paper "
         'has "short paragraphs".',

@@ -239,8 +239,6 @@ def document_key(graph: DocumentGraph) -> bytes:
 def encoder_key(encoder: TransformerEncoder) -> str:
     """Checksum of all that the word vectors of a frozen encoder follow from, besides the document."""
     settings = encoder.transformer.config.to_dict()
-    layers = Path(__file__).parent / "nn"
-    code = contents_of(*(layers / f"{name}.py" for name in ("encoder", "padding", "pretrained")))
     return key_of(
         FORMAT,
         weights_key(encoder.transformer),
@@ -251,7 +249,7 @@ def encoder_key(encoder: TransformerEncoder) -> str:
             if name not in _MEANINGLESS and "drop" not in name
         },
         [encoder.pooling, encoder.prefix, encoder.suffix, encoder.suffix_types, encoder.pad_id],
-        [version("transformers"), code],
+        [version("transformers")],
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of
 
 _PACKAGES = (
@@ -26,7 +26,7 @@ def made_with(data: Mapping[str, str]) -> dict[str, object]:
     Args:
         data: Checksum (sha256) of the file of each split, or of what generates them.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
@@ -40,7 +40,7 @@ def made_with(data: Mapping[str, str]) -> dict[str, object]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": ", ".join(gpus) or None,
         "cuda": torch.version.cuda,
-        "processes": processes.count(),
+        "processes": distributed.world_size(),
         "threads": torch.get_num_threads(),
     }
 

@@ -24,7 +24,7 @@ _KINDS = (
 """Scores of a split by their place in ``scores.json``, and what they are of."""
 _COLUMNS = ("what", "file", "sha256")
 _SETTINGS = (
-    *("encoder.name", "encoder.pieces.name", "encoder.lr", "thresholds.name", "optimizer.factory._target_"),
+    *("encoder.name", "encoder.tokenizer.name", "encoder.lr", "thresholds.name", "optimizer.factory._target_"),
     *(
         "optimizer.lr",
         "optimizer.weight_decay",

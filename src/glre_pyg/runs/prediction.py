@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.runs.memory import fit_prediction
 from glre_pyg.data.document import Document, Entity
 from glre_pyg.utils.exceptions import InputError
@@ -56,7 +56,7 @@ def predict(
             batches = list(by_length(graphs, batch_size))
         else:
             batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
-        hidden = True if progress is None or not processes.is_first() else None
+        hidden = True if progress is None or not distributed.is_main_process() else None
         with tqdm(total=len(graphs), unit=" documents", desc=progress, disable=hidden, leave=False) as bar:
             for indices in batches:
                 batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError
 from safetensors.torch import load_model
 
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.runs.checksums import CHECKSUMS, used_files, verify, write_checksums
 from glre_pyg.runs.memory import free
@@ -54,7 +54,7 @@ from glre_pyg.runs.artifacts import (
     read_labels,
     read_object,
 )
-from glre_pyg.data.tokenizer import Pieces
+from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config
 from glre_pyg.runs.weights import check_size
@@ -68,7 +68,7 @@ class Run:
 
     Args:
         model: The model, with its best weights.
-        pieces: What makes its input.
+        tokenizer: What makes its input.
         labels: What its output means.
         threshold: Probability above which a relation is predicted: one, or one for each of them.
         config: The resolved config.
@@ -78,7 +78,7 @@ class Run:
     """
 
     model: RelationModel
-    pieces: Pieces
+    tokenizer: Tokenizer
     labels: Labels
     threshold: Threshold
     config: DictConfig
@@ -98,7 +98,7 @@ class Run:
             documents: The documents.
             add: Whether word vectors that the store has not yet are added to it.
         """
-        graphs = [self.pieces(self.labels.blind_graph(document)) for document in documents]
+        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
         self.encode(graphs, add=add)
         return graphs
 
@@ -144,10 +144,10 @@ class Run:
             progress: Name of a progress bar; None shows none.
         """
         if graphs is None:
-            graphs = [self.pieces(self.labels.blind_graph(document)) for document in documents]
-        mine = processes.own(graphs)
+            graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+        mine = distributed.shard(graphs)
         self.encode(mine, add=True)
-        found = processes.gathered(self.predict(mine, progress=progress))
+        found = distributed.all_gather(self.predict(mine, progress=progress))
         return score_pairs(documents, graphs, found, self.labels, self.known)
 
 
@@ -209,11 +209,11 @@ def load(
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
     environment = read_object(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     with _one_line(folder / ENCODER):
-        build: Any = get_method(config.encoder.pieces._target_)  # a method of their class
-        pieces: Pieces = build.__self__.load(folder / ENCODER)
+        build: Any = get_method(config.encoder.tokenizer._target_)  # a method of their class
+        tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
 
     def make() -> RelationModel:
-        found: RelationModel = instantiate(config.model)(pieces, len(labels.relations))
+        found: RelationModel = instantiate(config.model)(tokenizer, len(labels.relations))
         return found
 
     check_size(make, folder / WEIGHTS)
@@ -222,7 +222,7 @@ def load(
         compile_with(model, compile)
     _load_weights(model, folder / WEIGHTS)
     model.parts = Parts(
-        pieces=pieces,
+        tokenizer=tokenizer,
         labels=labels,
         config=deepcopy(config),  # that of a run may be changed by who has it
         scores=scores,
@@ -231,7 +231,7 @@ def load(
     )
     store = None if cache is None else FeatureStore(cache)
     model = model.to(device).eval()
-    return Run(model, pieces, labels, threshold, config, known, store, free(memory, device))
+    return Run(model, tokenizer, labels, threshold, config, known, store, free(memory, device))
 
 
 @contextmanager
@@ -273,7 +273,7 @@ def read_config(folder: Path, *, trusted: Collection[str] = ()) -> DictConfig:
         raise InputError(f"{folder}: not a run directory, there is no {CONFIG}")
     config = load_config(path)
     check_config(config, path, trusted=trusted)
-    for name in ("model._target_", "dataset._target_", "encoder.pieces._target_", "eval_batch_size"):
+    for name in ("model._target_", "dataset._target_", "encoder.tokenizer._target_", "eval_batch_size"):
         if OmegaConf.select(config, name) is None:
             raise InputError(f"{path}: {name}: is missing")
     if not isinstance(config.eval_batch_size, int) or config.eval_batch_size < 1:
@@ -292,18 +292,18 @@ def read_scores(folder: Path) -> dict[str, Any]:
     return read_object(folder / SCORES)
 
 
-def write_parts(folder: Path, pieces: Pieces, labels: Labels, data: Mapping[str, str]) -> None:
+def write_parts(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str]) -> None:
     """Write what is known before training: pieces, label map, environment.
 
     Args:
         folder: The run directory.
-        pieces: The pieces.
+        tokenizer: The pieces.
         labels: The label map.
         data: See :func:`~glre_pyg.runs.environment.made_with`.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # of files that are about to change, where a run is resumed
     with replacing_folder(folder / ENCODER) as place:
-        pieces.save(place)
+        tokenizer.save(place)
     write_json(asdict(labels), folder / LABELS)
     write_json(made_with(data), folder / ENVIRONMENT)
 
@@ -324,7 +324,7 @@ def finish(run: Run, folder: Path) -> None:
     config = OmegaConf.create(OmegaConf.to_container(run.config, resolve=True))
     assert isinstance(config, DictConfig)
     run.model.parts = Parts(
-        pieces=run.pieces,
+        tokenizer=run.tokenizer,
         labels=run.labels,
         config=config,
         scores=read_scores(folder),
@@ -335,5 +335,5 @@ def finish(run: Run, folder: Path) -> None:
 
 def best_device() -> torch.device:
     """The device that Accelerate would train on."""
-    processes.state()  # before Accelerate looks for processes itself, which it does on GPUs alone
+    distributed.state()  # before Accelerate looks for processes itself, which it does on GPUs alone
     return Accelerator().device

@@ -21,7 +21,7 @@ from torch.optim import Optimizer
 from glre_pyg.utils.exceptions import InputError
 
 TRUST = "GLRE_TRUST"
-PIECES = "encoder.pieces._target_"
+TOKENIZER = "encoder.tokenizer._target_"
 """The one place where a method may be named: one that builds pieces."""
 CLASSES = (
     *("glre_pyg.datasets.generator", "glre_pyg.datasets", "glre_pyg.models", "glre_pyg.nn", "glre_pyg.data.tokenizer"),
@@ -79,7 +79,7 @@ def _is_allowed(target: object, place: str, source: Path, trusted: Collection[st
         return False
     found = _found(target, source, place)
     if ismethod(found):  # Subwords.build
-        return place == PIECES and isclass(found.__self__) and found.__func__.__module__ == "glre_pyg.data.tokenizer"
+        return place == TOKENIZER and isclass(found.__self__) and found.__func__.__module__ == "glre_pyg.data.tokenizer"
     return _is_harmless(found)
 
 

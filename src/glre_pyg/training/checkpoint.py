@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from glre_pyg.runs.artifacts import WEIGHTS, read_object
 from glre_pyg.runs.checksums import CHECKSUMS, verify_files, write_checksums
 from glre_pyg.runs.weights import save_tensors, save_weights
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import replacing_file, replacing_folder, whole_folder, write_json
 
@@ -58,7 +58,7 @@ class Checkpoint:
         self, folder: Path, model: nn.Module, parts: Mapping[str, Stateful], run: Mapping[str, object]
     ) -> None:
         self.folder, self.model, self.parts = folder, model, parts
-        self.run: dict[str, object] = json.loads(json.dumps({"processes": processes.count(), **run}))
+        self.run: dict[str, object] = json.loads(json.dumps({"processes": distributed.world_size(), **run}))
 
     def save(self) -> None:
         """Write a checkpoint in the place of the last one; all processes take part.
@@ -66,11 +66,11 @@ class Checkpoint:
         Raises:
             WriteError: If it cannot be written; the last one is still there.
         """
-        rows = processes.gathered([_random_state()])
-        if processes.is_first():
+        rows = distributed.all_gather([_random_state()])
+        if distributed.is_main_process():
             state = {name: part.state_dict() for name, part in self.parts.items()}
             self._write({"format": FORMAT, "run": self.run, "parts": state, "random": rows})
-        processes.wait()
+        distributed.barrier()
 
     def _write(self, state: Mapping[str, object]) -> None:
         place = self.folder / CHECKPOINT
@@ -85,10 +85,10 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove what an earlier run has left; all processes take part."""
-        if processes.is_first():
+        if distributed.is_main_process():
             while (place := whole_folder(self.folder / CHECKPOINT)) is not None:
                 shutil.rmtree(place)
-        processes.wait()
+        distributed.barrier()
 
     def restore(self) -> bool:
         """Go back to the last checkpoint; False if there is none. All processes take part.
@@ -114,11 +114,11 @@ class Checkpoint:
                 raise
             reason = " ".join(str(error).split())
             raise InputError(f"{place}: is not of this run: {type(error).__name__}: {reason}") from error
-        if processes.is_first() and (place / BEST).exists():
+        if distributed.is_main_process() and (place / BEST).exists():
             with replacing_file(self.folder / WEIGHTS) as copy:
                 shutil.copyfile(place / BEST, copy)
-        _set_random_state(state["random"][processes.index()])
-        processes.wait()
+        _set_random_state(state["random"][distributed.rank()])
+        distributed.barrier()
         return True
 
     def _check(self, place: Path, state: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.runs.prediction import score_pairs
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import replacing_file
 
@@ -50,7 +50,7 @@ def split_into(
 
 def keep_probabilities(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
     """Write what a fold's model says of its documents after an epoch, for :func:`best_epoch`."""
-    if processes.is_first():
+    if distributed.is_main_process():
         with replacing_file(_file(folder, epoch)) as part, part.open("wb") as file:
             np.savez(file, *tables)
 

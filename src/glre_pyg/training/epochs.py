@@ -21,7 +21,7 @@ from tqdm import tqdm
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 from glre_pyg.training.sampler import LengthSampler, Share, share_of
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 
 WATCHED = 10
@@ -60,10 +60,10 @@ class Epochs:
         self.sampler.epoch = self.progress.epoch
         losses: list[torch.Tensor] = []
         watch = _Watch(self.progress)
-        shares = [share_of(batch, processes.index(), processes.count()) for batch in self.sampler]
+        shares = [share_of(batch, distributed.rank(), distributed.world_size()) for batch in self.sampler]
         loader = DataLoader(list(self.graphs), batch_sampler=[share.documents for share in shares])
         batches = zip(loader, shares, strict=True)
-        hidden = None if processes.is_first() else True
+        hidden = None if distributed.is_main_process() else True
         with tqdm(
             total=len(self.graphs),
             unit=" documents",
@@ -75,12 +75,12 @@ class Epochs:
                 losses.append(self._step(step))
                 self.progress.step += 1
                 watch.see(losses[-1], [name for batch, share in step if share.counts for name in batch.id])
-                bar.update(sum(batch.num_graphs for batch, _ in step) * processes.count())
+                bar.update(sum(batch.num_graphs for batch, _ in step) * distributed.world_size())
                 if len(losses) % WATCHED == 0:
                     bar.set_postfix(loss=f"{watch.look():.4f}")
         watch.look()
         watch.look_at(self.model)
-        return float(processes.summed(torch.stack(losses)).mean())
+        return float(distributed.all_reduce(torch.stack(losses)).mean())
 
     def _step(self, step: Sequence[tuple[DocumentGraph, Share]]) -> torch.Tensor:
         """Make a step of the batches of this process; give this process's part of its loss.
@@ -93,7 +93,7 @@ class Epochs:
             model.loss.kept(batch.pair_label) & share.counts
             for batch, (_, share) in zip(batches, step, strict=True)
         ]
-        pairs = processes.summed(torch.stack([of.sum() for of in kept]).sum()).clamp(min=1)
+        pairs = distributed.all_reduce(torch.stack([of.sum() for of in kept]).sum()).clamp(min=1)
         total = torch.zeros((), device=self.accelerator.device)
         for number, (batch, of) in enumerate(zip(batches, kept, strict=True), start=1):
             is_last = number == len(batches)
@@ -101,7 +101,9 @@ class Epochs:
                 with self.accelerator.autocast():
                     logits = self.model(batch)
                 loss = model.loss(logits, batch.pair_label, kept=of, pairs=pairs)
-                self.accelerator.backward(loss * processes.count())  # the gradients of processes are averaged
+                self.accelerator.backward(
+                    loss * distributed.world_size()
+                )  # the gradients of processes are averaged
             total += loss.detach()
         if self.max_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_norm)
@@ -129,7 +131,7 @@ class _Watch:
         """The mean of the losses since the last look, if they are finite; all processes take part."""
         if not self.seen:
             return math.nan
-        losses = processes.summed(torch.stack([loss for _, loss, _ in self.seen]))
+        losses = distributed.all_reduce(torch.stack([loss for _, loss, _ in self.seen]))
         for (step, _, documents), loss in zip(self.seen, losses.tolist(), strict=True):
             if not math.isfinite(loss):
                 raise self._error(f"step {step}: the loss is {loss}", documents)
@@ -146,5 +148,5 @@ class _Watch:
                 )
 
     def _error(self, what: str, documents: Sequence[str]) -> TrainingError:
-        names = ", ".join(processes.gathered(documents))
+        names = ", ".join(distributed.all_gather(documents))
         return TrainingError(f"epoch {self.progress.epoch + 1}, {what}, of the documents {names}")

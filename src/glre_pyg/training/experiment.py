@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.data.tokenizer import Pieces
+from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
@@ -35,7 +35,6 @@ from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.reporting.row_names import flatten
 from glre_pyg.reporting.run_groups import settings_of
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.runs.graph_cache import graphs_key, kept_graphs
 from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.memory import GIB, fit_prediction, fit_training, free, of_learning, seconds_of_epoch, taken
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
@@ -56,8 +55,8 @@ from glre_pyg.runs.run import (
 )
 from glre_pyg.training.cross_validation import HeldOut, Keep, best_epoch, keep_probabilities, split_into
 from glre_pyg.training.loop import Settings, fit, parameter_groups
-from glre_pyg.utils import distributed as processes
-from glre_pyg.utils.cache import Cache, contents_of
+from glre_pyg.utils import distributed
+from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.download import sha256_of
 from glre_pyg.utils.error_handler import is_strict
 from glre_pyg.utils.exceptions import InputError
@@ -84,9 +83,9 @@ def train(config: DictConfig, folder: Path) -> Run:
         InputError: If a file of the corpus, the encoder or a run that is named cannot be read, or there is
             a run in the folder.
     """
-    folder, resume = processes.from_first(folder), config.training.resume
+    folder, resume = distributed.broadcast(folder), config.training.resume
     if resume == AUTO:
-        resume = str(folder) if processes.from_first(is_begun(folder)) else None
+        resume = str(folder) if distributed.broadcast(is_begun(folder)) else None
         if resume:
             _check_same(config, folder)
         if resume and is_finished(folder):
@@ -100,9 +99,9 @@ def train(config: DictConfig, folder: Path) -> Run:
         config.training.resume = str(folder)
     else:
         config.training.resume = None
-        if processes.is_first():
+        if distributed.is_main_process():
             _begin(config, folder)
-        processes.wait()
+        distributed.barrier()
     return Experiment(config, folder).run()
 
 
@@ -176,10 +175,12 @@ class Experiment:
         learnt = self.train if config.setting == TRAIN else [*self.train, *self.dev]
         if not learnt:
             raise InputError(f"{self.corpus.name}: there is no document to train on")
-        self.pieces: Pieces = instantiate(config.encoder.pieces)(each.word_texts() for each in learnt)
-        if processes.is_first():
-            write_parts(folder, self.pieces, self.labels, self.files)
-        processes.wait()
+        self.tokenizer: Tokenizer = instantiate(config.encoder.tokenizer)(
+            each.word_texts() for each in learnt
+        )
+        if distributed.is_main_process():
+            write_parts(folder, self.tokenizer, self.labels, self.files)
+        distributed.barrier()
         if not torch_geometric.typing.WITH_TORCH_SCATTER:
             print("torch-scatter is not installed: torch's own kernels are used, to the same results")
 
@@ -203,7 +204,7 @@ class Experiment:
             pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
         else:
             print(f"test is not labelled: python -m glre_pyg.submit run={self.folder} output=result.zip")
-        if processes.is_first():
+        if distributed.is_main_process():
             self._write(run, epoch, pairs)
             if self.test and self.config.cases:
                 title, path = f"{self.corpus.name} test", self.folder / "cases.md"
@@ -240,7 +241,7 @@ class Experiment:
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
         return Run(
-            model, self.pieces, self.labels, threshold, self.config, self.known, self.store, self.memory
+            model, self.tokenizer, self.labels, threshold, self.config, self.known, self.store, self.memory
         )
 
     def _write(self, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs]) -> None:
@@ -281,7 +282,7 @@ class Experiment:
             test: What is predicted in the end, looked at for its size alone.
         """
         set_seed(self.config.seed)  # the same in all processes, so that they begin with the same weights
-        model: RelationModel = instantiate(self.config.model)(self.pieces, len(self.labels.relations))
+        model: RelationModel = instantiate(self.config.model)(self.tokenizer, len(self.labels.relations))
         if self.config.start:
             self._start(model, folder_of(self.config.start))
         dev_graphs = dev.graphs if dev else []
@@ -293,11 +294,11 @@ class Experiment:
         encode_once(
             model, [*graphs, *dev_graphs], batch_size=size, device=accelerator.device, store=self.store
         )
-        if processes.is_first():
+        if distributed.is_main_process():
             summary = self._summary(model, graphs, dev_graphs)
             print(f"{summary}; {self._cost(accelerator, model, graphs, settings, needed)}", flush=True)
-        if not processes.is_first():
-            torch.manual_seed(self.config.seed + processes.index())  # so that each drops others
+        if not distributed.is_main_process():
+            torch.manual_seed(self.config.seed + distributed.rank())  # so that each drops others
         progress = fit(
             model,
             graphs,
@@ -347,14 +348,14 @@ class Experiment:
     ) -> tuple[Scores, Threshold]:
         mine = predict(
             model,
-            processes.own(dev.graphs),
+            distributed.shard(dev.graphs),
             batch_size=self.config.eval_batch_size,
             device=accelerator.device,
             autocast=accelerator.autocast,
             progress="dev",
             memory=self.memory,
         )
-        found = processes.gathered(mine)
+        found = distributed.all_gather(mine)
         if keep is not None:
             keep(epoch, found)
         pairs = score_pairs(dev.documents, dev.graphs, found, self.labels)
@@ -365,17 +366,8 @@ class Experiment:
         self, split: str, documents: Sequence[Document], *, blind: bool = False
     ) -> list[DocumentGraph]:
         """Graphs of a split with their pieces; blind ones know no facts."""
-
-        def build() -> list[DocumentGraph]:
-            make = self.labels.blind_graph if blind else self.labels.graph
-            return [self.pieces(make(document)) for document in documents]
-
-        key = self.corpus.key(split) if self.cache else None
-        if self.cache is None or key is None or not documents:
-            return build()
-        names = [document.id for document in documents]
-        pieces = contents_of(self.folder / "encoder")
-        return kept_graphs(self.cache, graphs_key(key, names, asdict(self.labels), pieces, blind), build)
+        make = self.labels.blind_graph if blind else self.labels.graph
+        return [self.tokenizer(make(document)) for document in documents]
 
     def _fixed(self) -> tuple[int, Threshold]:
         """Epoch and threshold for train+dev, from a run of the setting train or from cross-validation."""
@@ -412,7 +404,7 @@ class Experiment:
             folder.mkdir(exist_ok=True)
             again = str(folder) if self.settings.resume else None
             held_out = [document.id for document in dev.documents]
-            if processes.is_first():
+            if distributed.is_main_process():
                 write_json(held_out, folder / "held_out.json")
             self._fit(
                 [known[document.id] for document in documents if document.id not in held_out],
@@ -421,7 +413,7 @@ class Experiment:
                 dev=dev,
                 keep=partial(keep_probabilities, folder),
             )
-        processes.wait()
+        distributed.barrier()
         self.source = f"{folds}-fold cross-validation"
         epochs = range(self.settings.first_evaluation, self.settings.epochs + 1)
         return best_epoch(self.folder, parts, epochs, self.labels, self.choose)

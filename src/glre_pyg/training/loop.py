@@ -35,7 +35,7 @@ from glre_pyg.runs.weights import save_weights
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
 from glre_pyg.training.epochs import Epochs, TrainingError
 from glre_pyg.training.sampler import LengthSampler
-from glre_pyg.utils import distributed as processes
+from glre_pyg.utils import distributed
 from glre_pyg.utils.files import WriteError, replacing_file
 
 LOG = "log.jsonl"
@@ -161,7 +161,7 @@ def fit(
     """
     sampler = LengthSampler(
         [len(graph.input_ids) for graph in graphs],
-        settings.batch_size * processes.count(),
+        settings.batch_size * distributed.world_size(),
         seed=settings.seed,
     )
     average: AveragedModel | None = None
@@ -269,7 +269,7 @@ def _known_by(settings: Settings, graphs: Sequence[DocumentGraph]) -> dict[str, 
 def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progress: Progress) -> None:
     numbers = {name: value for name, value in entry.items() if name not in ("epoch", "step")}
     accelerator.log(numbers, step=entry["epoch"])
-    if not processes.is_first():
+    if not distributed.is_main_process():
         return
     with (folder / LOG).open("a") as file:
         file.write(json.dumps(entry) + "\n")
@@ -286,13 +286,13 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
 
 
 def _save_weights(model: nn.Module, folder: Path) -> None:
-    if processes.is_first():
+    if distributed.is_main_process():
         with replacing_file(folder / WEIGHTS) as part:
             save_weights(model, part)
 
 
 def _cut(log: Path, length: int) -> None:
     """Take from a log what came after a checkpoint."""
-    if log.exists() and processes.is_first():
+    if log.exists() and distributed.is_main_process():
         with log.open("r+b") as file:
             file.truncate(min(length, log.stat().st_size))

@@ -23,13 +23,13 @@ Main = Callable[[DictConfig], None]
 def config_dir() -> str:
     """Absolute path of the configs, for ``@hydra.main(config_path=config_dir())``.
 
-    An installed wheel has them beside this file, as the package ``glre_pyg.conf``; a checkout and an
+    An installed wheel has them inside the package, as the package ``glre_pyg.conf``; a checkout and an
     editable install have them at the top of the repository.
 
     >>> Path(config_dir(), "__init__.py").is_file()
     True
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     candidates = [package / "conf", package.parents[1] / "conf"]
     for folder in candidates:
         if (folder / "__init__.py").is_file():

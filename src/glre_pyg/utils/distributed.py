@@ -23,48 +23,48 @@ def state() -> PartialState:
     return PartialState(cpu=several and not torch.accelerator.is_available())
 
 
-def count() -> int:
+def world_size() -> int:
     """How many there are."""
     return int(state().num_processes)
 
 
-def index() -> int:
+def rank() -> int:
     """The number of this one, from 0."""
     return int(state().process_index)
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this one is the first, which alone writes and prints."""
-    return index() == 0
+    return rank() == 0
 
 
-def wait() -> None:
+def barrier() -> None:
     """Wait for the others; all take part."""
     state().wait_for_everyone()
 
 
-def from_first(value: _T) -> _T:
+def broadcast(value: _T) -> _T:
     """What the first process has; all take part."""
-    return broadcast_object_list([value])[0] if count() > 1 else value
+    return broadcast_object_list([value])[0] if world_size() > 1 else value
 
 
-def own(items: Sequence[_T]) -> Sequence[_T]:
+def shard(items: Sequence[_T]) -> Sequence[_T]:
     """This process's share of items that all have: of two processes, every other one."""
-    return items[index() :: count()]
+    return items[rank() :: world_size()]
 
 
-def gathered(results: Sequence[_T]) -> list[_T]:
-    """What all processes have made of their :func:`own` items, in the order of the items; all take part."""
-    shares: list[list[_T]] = gather_object([list(results)]) if count() > 1 else [list(results)]
+def all_gather(results: Sequence[_T]) -> list[_T]:
+    """What all processes have made of their items, in the order of the items; all take part."""
+    shares: list[list[_T]] = gather_object([list(results)]) if world_size() > 1 else [list(results)]
     out: list[_T] = [result for share in shares for result in share]
     for number, share in enumerate(shares):
         out[number :: len(shares)] = share
     return out
 
 
-def summed(values: torch.Tensor) -> torch.Tensor:
+def all_reduce(values: torch.Tensor) -> torch.Tensor:
     """The sum of the tensors of all processes; all take part."""
-    if count() > 1:
+    if world_size() > 1:
         values = values.clone()
         torch.distributed.all_reduce(values)
     return values

@@ -11,12 +11,12 @@ from typing import Protocol
 from tqdm import tqdm
 
 from glre_pyg.data.document import Document
-from glre_pyg.utils.exceptions import InputError, Refused
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
 @dataclass
-class Skipping:
-    """Is told of documents with an error; see :data:`~glre_pyg.utils.exceptions.Refused`.
+class SkippedDocuments:
+    """Is told of documents with an error; see :data:`~glre_pyg.utils.exceptions.ErrorHandler`.
 
     Args:
         strict: Whether the first one is raised; else each has a line on standard error.
@@ -42,7 +42,7 @@ class Reads(Protocol):
 
     strict: bool
 
-    def read(self, path: Path, *, refused: Refused | None = None) -> Iterable[Document]:
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file, as they are."""
         ...
 
@@ -59,11 +59,11 @@ def read_all(corpus: Reads, path: Path, *, name: str) -> tuple[list[Document], i
         path: The file.
         name: What the line calls it.
     """
-    refused = Skipping(corpus.strict)
-    documents = list(corpus.prepare(corpus.read(path, refused=refused)))
-    if refused.count:
-        print(f"{name}: {refused.count} documents with an error are left out, {len(documents)} are read")
-    return documents, refused.count
+    on_error = SkippedDocuments(corpus.strict)
+    documents = list(corpus.prepare(corpus.read(path, on_error=on_error)))
+    if on_error.count:
+        print(f"{name}: {on_error.count} documents with an error are left out, {len(documents)} are read")
+    return documents, on_error.count
 
 
 def is_strict(setting: object) -> bool:

@@ -37,12 +37,12 @@ def shown(text: str) -> str:
     return printable(text, longest=60)
 
 
-Refused = Callable[[InputError], None]
+ErrorHandler = Callable[[InputError], None]
 """Is told of a document that cannot be read or worked on; what takes one goes on with the others."""
 
 
-def refuse(error: InputError, refused: Refused | None) -> None:
+def handle_error(error: InputError, on_error: ErrorHandler | None) -> None:
     """Tell of a document that cannot be read or worked on, or raise where nobody is to be told."""
-    if refused is None:
+    if on_error is None:
         raise error from None
-    refused(error)
+    on_error(error)
