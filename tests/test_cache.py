@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,9 +22,7 @@ from checkpoints import checkpoint
 from documents import (
     LABELS,
     document,
-    empty,
     glre,
-    odd_documents,
     random_document,
     random_documents,
     subwords,

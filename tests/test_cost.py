@@ -22,9 +22,9 @@ from documents import (
     vocabulary,
 )
 from glre_pyg.data.document import Document, Mention, Sentence
+from glre_pyg.runs import memory as cost
 from glre_pyg.runs.memory import GIB, Sizes, fit_prediction, fit_training, free, of_documents, of_learning
 from glre_pyg.runs.prediction import predict
-from glre_pyg.runs import memory as cost
 from glre_pyg.utils.exceptions import InputError
 
 DOCUMENTS = [*odd_documents(), *random_documents(6)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from glre_pyg.runs.environment import commit_of, made_with
 from glre_pyg.runs import environment
+from glre_pyg.runs.environment import commit_of, made_with
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
 
