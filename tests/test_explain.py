@@ -1,5 +1,6 @@
 """Reasons: the weights are those the model used, and the path is one that networkx finds too."""
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -294,11 +295,55 @@ def test_paths_are_those_of_networkx():
             assert [path[0], path[-1]] == ends
             network = bridged if networkx.has_path(bridged, *ends) else whole
             assert networkx.is_path(network, path)
-            shortest = [*networkx.all_shortest_paths(network, *ends)]
-            assert path in shortest
-            assert far(path) == min(map(far, shortest))
+            # Of the shortest, the one that walks the fewest sentences; of equals, the first node by node.
+            assert path == min(networkx.all_shortest_paths(network, *ends), key=lambda of: (far(of), of))
             kinds.add((network is whole, len(path)))
     assert kinds >= {(False, 3), (False, 5), (False, 7), (True, 4)}
+
+
+def chain(sentences):
+    """A document of sentences that each mention an entity of the sentence before and one of the next."""
+    names = [f"E{number}" for number in range(sentences + 1)]
+    return document(
+        [f"one{number} then two{number} ." for number in range(sentences)],
+        [
+            (4 * number + 2 * side, 4 * number + 2 * side + 1, "Chemical", names[number + side])
+            for number in range(sentences)
+            for side in (0, 1)
+        ],
+    )
+
+
+def crowd(sentences):
+    """A document in which one entity is in the first half of all sentences, another in the second."""
+    words = [4 * number for number in range(sentences)]
+    return document(
+        ["one two three ."] * sentences,
+        [
+            *((word, word + 1, "Chemical", "E0" if word < 2 * sentences else "E1") for word in words),
+            *((word + 2, word + 3, "Disease", f"D{word}") for word in words),
+            (2 * sentences + 1, 2 * sentences + 2, "Chemical", "E0"),
+        ],
+    )
+
+
+@pytest.mark.parametrize(("make", "length"), [(chain, 2 * 400 + 1), (crowd, 5)])
+def test_the_search_for_a_path_is_linear_in_the_document(make, length):
+    """Lines that run for four times the document are about four times as many."""
+    counts = []
+    for sentences in (100, 400):
+        each = make(sentences)
+        ends = each.entities[0].id, each.entities[-1].id
+        connection(each, *ends)  # what belongs to the document is there from here on
+        lines = []
+        sys.settrace(lambda *_, lines=lines: lambda *event: lines.append(event[1]))
+        try:
+            path = connection(each, *ends)
+        finally:
+            sys.settrace(None)
+        counts.append(len(lines))
+    assert len(path) == length
+    assert counts[1] < 5 * counts[0]
 
 
 def test_a_path_backwards_is_as_long():

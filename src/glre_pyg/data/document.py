@@ -177,6 +177,28 @@ class Document:
             for identifier, of in sorted(mentions.items(), key=lambda item: (next(iter(item[1])), item[0]))
         )
 
+    @cached_property
+    def entity_numbers(self) -> dict[str, int]:
+        """Number of each identifier among :attr:`entities`."""
+        return {entity.id: number for number, entity in enumerate(self.entities)}
+
+    @cached_property
+    def entity_sentences(self) -> tuple[tuple[int, ...], ...]:
+        """Sentences that mention each of :attr:`entities`, ascending."""
+        return tuple(
+            tuple(sorted({self.sentence_of(mention) for mention in entity.mentions}))
+            for entity in self.entities
+        )
+
+    @cached_property
+    def sentence_entities(self) -> tuple[tuple[int, ...], ...]:
+        """Numbers of the entities that each sentence mentions, ascending."""
+        numbers: list[list[int]] = [[] for _ in self.sentences]
+        for number, sentences in enumerate(self.entity_sentences):
+            for sentence in sentences:
+                numbers[sentence].append(number)
+        return tuple(map(tuple, numbers))
+
     def pairs(
         self, types: Collection[tuple[str, str]] | None = None, *, directed: bool = True
     ) -> list[tuple[int, int]]:
@@ -215,6 +237,11 @@ class Document:
     def sentence_of(self, mention: Mention) -> int:
         """Index of the sentence that the mention is in."""
         return bisect_left(self._sentence_ends, self.word_span(mention)[0] + 1)
+
+    def sentence_span(self, number: int) -> Span:
+        """Characters ``[start, end)`` of a sentence."""
+        sentence = self.sentences[number]
+        return self.words[sentence.start][0], self.words[sentence.end - 1][1]
 
     def word_texts(self) -> list[str]:
         """The words as strings."""

@@ -1,13 +1,15 @@
-"""Where a document speaks of a pair: the path that connects two entities, and the sentences to read.
+"""Where a document connects two entities: the path between them, and the sentences to read.
 
-Standard library only. Sentences are counted from 0 here; what people read counts them from 1.
+Standard library only. Sentences are numbered from 0 here, and from 1 where people read them. What is derived
+from the document alone is computed once and shared by all its pairs: see
+:attr:`~glre_pyg.data.document.Document.entity_sentences`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
 from itertools import groupby
 from typing import Literal
 
@@ -20,12 +22,12 @@ Passage = list[tuple[str, Role]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node of a path.
+    """A node of a path.
 
     Args:
-        kind: Its type.
+        kind: Type of the node.
         number: Its number among the document's entities or sentences.
-        name: The entity's name, or the text of the sentence.
+        name: Name of the entity, or text of the sentence.
     """
 
     kind: Literal["entity", "sentence"]
@@ -34,90 +36,144 @@ class Step:
 
 
 def entity_of(document: Document, identifier: str) -> Entity:
-    """The entity of an identifier.
+    """Return the entity with an identifier.
 
     Raises:
         InputError: If the document does not mention it.
     """
-    for entity in document.entities:
-        if entity.id == identifier:
-            return entity
-    raise InputError(f"{document.id}: there is no entity '{identifier}'")
+    return document.entities[_number(document, identifier)]
+
+
+def _number(document: Document, identifier: str) -> int:
+    try:
+        return document.entity_numbers[identifier]
+    except KeyError:
+        raise InputError(f"{document.id}: there is no entity '{identifier}'") from None
 
 
 def name_of(document: Document, entity: Entity, mention: Mention) -> str:
-    """What a mention calls an entity, on one line."""
+    """Return the name that a mention gives an entity, on one line."""
     return one_line(document.name(entity.id, mention))
 
 
 def names_of(document: Document, entity: Entity) -> tuple[str, ...]:
-    """The names of an entity, each once, in the order of the text."""
+    """Return the distinct names of an entity, in the order of the text."""
     return tuple(dict.fromkeys(name_of(document, entity, mention) for mention in entity.mentions))
 
 
-def sentences_of(document: Document, entity: Entity) -> tuple[int, ...]:
-    """The sentences that mention an entity, ascending."""
-    return tuple(sorted({document.sentence_of(mention) for mention in entity.mentions}))
+def sentences_of(document: Document, identifier: str) -> tuple[int, ...]:
+    """Return the sentences that mention an entity, ascending.
+
+    Raises:
+        InputError: If the document does not mention it.
+    """
+    return document.entity_sentences[_number(document, identifier)]
 
 
 def sentence_text(document: Document, sentence: int) -> str:
-    """The text of a sentence on one line."""
-    return one_line("".join(text for text, _ in marked(document, sentence, (), ())))
+    """Return the text of a sentence on one line."""
+    return one_line(document.text[slice(*document.sentence_span(sentence))])
 
 
 def one_line(text: str) -> str:
-    """A text with single spaces for its runs of white space."""
+    """Replace each run of white space with a single space."""
     return " ".join(text.split())
 
 
 def connection(document: Document, head: str, tail: str) -> tuple[Step, ...]:
-    """The path between two entities in the document's graph, which a reader would follow.
+    """Find the path in the document's graph along which a reader would connect two entities.
 
     The graph (Section 3.2) has no edges between entities. A path goes from an entity to a sentence that
     mentions it, on to another entity of that sentence, and so on: a bridge, such as "non-users of aspirin" in
-    the first case of Table 6. All sentences are joined to each other, too, but those edges say nothing of the
-    two entities; one is walked only where no entities lead across. So of all paths this is the one with
+    the first case of Table 6. All sentences are adjacent to each other, too, but those edges say nothing of
+    the two entities, so one is used only where no entities connect them. Of all paths, the result has
 
     1. the fewest edges between sentences: none, or one,
     2. then the fewest edges, as breadth-first search finds it,
-    3. then the shortest way through the text, counted in sentences from each sentence to the next,
-    4. then the first, node by node, in the order of the text. Of several entities that join two sentences
-       this is the one that is mentioned first in the document.
+    3. then the shortest distance through the text, counted in sentences from each sentence to the next,
+    4. then the first nodes, compared one by one in the order of the text. Of several entities that connect
+       two sentences, this is the one mentioned first in the document.
+
+    The time is linear in the number of mentions, apart from sorting.
 
     Raises:
         InputError: If the document does not mention one of the two.
     """
-    start, end = (document.entities.index(entity_of(document, name)) for name in (head, tail))
+    start, end = _number(document, head), _number(document, tail)
     steps: list[Step] = []
-    for bridge, sentence in _shortest(document, start, end):
-        if bridge >= 0:
+    for bridge, sentence in _bridged(document, start, end) or _nearest(document, start, end):
+        if bridge is not None:
             steps.append(_entity_step(document, bridge))
         steps.append(Step("sentence", sentence, sentence_text(document, sentence)))
     return (*steps, _entity_step(document, end))
 
 
-def _shortest(document: Document, start: int, end: int) -> tuple[tuple[int, int], ...]:
-    """The sentences between two entities, each with the entity before it, or -1 after another sentence."""
-    held: list[list[int]] = [[] for _ in document.sentences]
-    for number, entity in enumerate(document.entities):
-        for sentence in sentences_of(document, entity):
-            held[sentence].append(number)
-    # What rules 1 to 3 compare, then the path itself, by which ties go to what is first in the text.
-    queue: list[tuple[tuple[int, int, int], tuple[tuple[int, int], ...]]] = [
-        ((0, 1, 0), ((start, sentence),)) for sentence, of in enumerate(held) if start in of
-    ]
-    done: set[int] = set()
-    while end not in held[queue[0][1][-1][1]]:
-        (plain, edges, way), path = heappop(queue)
-        here = path[-1][1]
-        if here in done:
-            continue
-        done.add(here)
-        for there in set(range(len(held))) - done:
-            bridge = next((number for number in held[here] if number in held[there]), -1)
-            cost = (plain + (bridge < 0), edges + (1 if bridge < 0 else 2), way + abs(here - there))
-            heappush(queue, (cost, (*path, (bridge, there))))
-    return queue[0][1]
+_Hop = tuple[int | None, int]  # a sentence of a path, and the entity before it; None after another sentence
+
+
+def _bridged(document: Document, start: int, end: int) -> list[_Hop]:
+    """Path over entities alone; empty if there is none.
+
+    Breadth-first search over levels of sentences. An entity is expanded once: all of its sentences are in the
+    level that first mentions it, or in the next.
+    """
+    ends = set(document.entity_sentences[end])
+    # Distance of each sentence through the text, and its rank by rule 4, which is also the order.
+    level = {sentence: (0, rank) for rank, sentence in enumerate(document.entity_sentences[start])}
+    reached: dict[int, tuple[int, int | None]] = dict.fromkeys(level, (start, None))
+    expanded = {start}
+    while level and ends.isdisjoint(level):
+        bridges = {entity for sentence in level for entity in document.sentence_entities[sentence]} - expanded
+        expanded |= bridges
+        following: dict[int, tuple[int, int, int]] = {}
+        for bridge in bridges:
+            for sentence, distance, rank in _expand(document.entity_sentences[bridge], level):
+                hop = distance, rank, bridge
+                following[sentence] = min(hop, following.get(sentence, hop))
+        order = list(level)
+        reached |= {sentence: (bridge, order[rank]) for sentence, (_, rank, bridge) in following.items()}
+        ranked = sorted(following, key=lambda sentence: (*following[sentence][1:], sentence))
+        level = {sentence: (following[sentence][0], rank) for rank, sentence in enumerate(ranked)}
+    hops: list[_Hop] = []
+    here = min(ends & level.keys(), key=level.__getitem__, default=None)
+    while here is not None:
+        bridge, previous = reached[here]
+        hops.append((bridge, here))
+        here = previous
+    return hops[::-1]
+
+
+def _expand(sentences: Sequence[int], level: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Sentences of an entity beyond a level, each with its distance over the level, and the rank it is from.
+
+    One pass forwards and one backwards: of the sentences passed so far, one is nearest to all that follow.
+    """
+    for direction, ordered in ((1, sentences), (-1, reversed(sentences))):
+        nearest: tuple[int, int] | None = None
+        for sentence in ordered:
+            if sentence in level:
+                distance, rank = level[sentence]
+                here = distance - direction * sentence, rank
+                nearest = here if nearest is None else min(nearest, here)
+            elif nearest is not None:
+                yield sentence, nearest[0] + direction * sentence, nearest[1]
+
+
+def _nearest(document: Document, start: int, end: int) -> list[_Hop]:
+    """The nearest sentences of two entities."""
+    head, tail = _nearest_sentences(document.entity_sentences[start], document.entity_sentences[end])
+    return [(start, head), (None, tail)]
+
+
+def _nearest_sentences(heads: Sequence[int], tails: Sequence[int]) -> tuple[int, int]:
+    """The two sentences that are the fewest sentences apart; of equals, the first."""
+
+    def around(sentence: int) -> Sequence[int]:
+        index = bisect_left(tails, sentence)
+        return tails[max(index - 1, 0) : index + 1]
+
+    _, head, tail = min((abs(head - tail), head, tail) for head in heads for tail in around(head))
+    return head, tail
 
 
 def _entity_step(document: Document, number: int) -> Step:
@@ -126,11 +182,11 @@ def _entity_step(document: Document, number: int) -> Step:
 
 
 def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
-    """The sentences that name two entities together; if there are none, those on the path between them.
+    """Return the sentences that mention both entities or, if there are none, those on the path between them.
 
     Args:
         document: The document.
-        head, tail: Identifiers of the two.
+        head, tail: Identifiers of the entities.
 
     Returns:
         Numbers of sentences from 0, ascending.
@@ -138,22 +194,20 @@ def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
     Raises:
         InputError: If the document does not mention one of the two.
     """
-    heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))
-    if together := sorted({*heads} & {*tails}):
-        return tuple(together)
+    if shared := {*sentences_of(document, head)} & {*sentences_of(document, tail)}:
+        return tuple(sorted(shared))
     path = connection(document, head, tail)
     return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
 
 
 def sentences_to_read(document: Document, head: str, tail: str, path: Sequence[Step]) -> list[int]:
-    """The sentences of the nearest mentions of two entities, and those on a path; ascending."""
-    heads, tails = (sentences_of(document, entity_of(document, name)) for name in (head, tail))
-    _, *nearest = min((abs(one - other), one, other) for one in heads for other in tails)
+    """Return the sentences of the nearest mentions of two entities, and those on a path; ascending."""
+    nearest = _nearest_sentences(sentences_of(document, head), sentences_of(document, tail))
     return sorted({*nearest, *(step.number for step in path if step.kind == "sentence")})
 
 
 def passages(document: Document, head: str, tail: str) -> Iterator[tuple[int, Passage]]:
-    """The sentences to read for a pair, with the mentions of the two and of what connects them marked."""
+    """Yield the sentences to read for a pair, with mentions of the two and of connecting entities marked."""
     path = connection(document, head, tail)
     related = [document.entities[step.number].id for step in path[1:-1] if step.kind == "entity"]
     for sentence in sentences_to_read(document, head, tail, path):
@@ -161,25 +215,25 @@ def passages(document: Document, head: str, tail: str) -> Iterator[tuple[int, Pa
 
 
 def marked(document: Document, sentence: int, targets: Collection[str], related: Collection[str]) -> Passage:
-    """A sentence in pieces, each with its role; together they are its text.
+    """Split a sentence into segments with roles; joined, they are its text.
 
     Args:
         document: The document.
         sentence: Number of the sentence.
-        targets: Identifiers of the entities in question; their mentions go before others that overlap them.
+        targets: Identifiers of the pair; their mentions take precedence over others that overlap them.
         related: Identifiers of other entities to mark.
     """
-    words = document.sentences[sentence]
-    start, end = document.words[words.start][0], document.words[words.end - 1][1]
+    start, end = document.sentence_span(sentence)
     roles: list[Role] = [""] * (end - start)
-    kinds: list[tuple[Role, Collection[str]]] = [("related", related), ("target", targets)]
+    kinds: list[tuple[Role, set[str]]] = [("related", set(related)), ("target", set(targets))]
     for role, identifiers in kinds:
         for mention in document.mentions:
-            if start <= mention.start < end and not set(identifiers).isdisjoint(mention.ids):
+            if start <= mention.start < end and not identifiers.isdisjoint(mention.ids):
                 roles[mention.start - start : mention.end - start] = [role] * (mention.end - mention.start)
-    offset, out = start, []
+    segments: Passage = []
+    offset = start
     for role, run in groupby(roles):
         length = len(list(run))
-        out.append((document.text[offset : offset + length], role))
+        segments.append((document.text[offset : offset + length], role))
         offset += length
-    return out
+    return segments

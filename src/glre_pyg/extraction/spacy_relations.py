@@ -77,8 +77,7 @@ class _Places:
         return self._tokens(*mention.span)
 
     def sentence(self, number: int) -> list[int]:
-        words = self.document.sentences[number]
-        return self._tokens(self.document.words[words.start][0], self.document.words[words.end - 1][1])
+        return self._tokens(*self.document.sentence_span(number))
 
     def _tokens(self, start: int, end: int) -> list[int]:
         span = self.doc.char_span(start, end, alignment_mode="expand")

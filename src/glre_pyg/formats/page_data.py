@@ -44,8 +44,8 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, strongest:
         "text": document.text,
         "sections": [[at(start), at(end)] for start, end in document.sections],
         "sentences": [
-            [at(document.words[sentence.start][0]), at(document.words[sentence.end - 1][1])]
-            for sentence in document.sentences
+            [at(offset) for offset in document.sentence_span(number)]
+            for number in range(len(document.sentences))
         ],
         "entities": [
             *([entity.id, entity.type, _name(document, entity)] for entity in document.entities),

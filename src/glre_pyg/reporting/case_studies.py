@@ -167,7 +167,7 @@ def _section(number: int, case: Case, reasons: Reasons, strongest: int) -> Itera
     yield ""
     for side, identifier in (("Head", case.head), ("Tail", case.tail)):
         entity = entity_of(document, identifier)
-        places = ", ".join(f"S{sentence + 1}" for sentence in sentences_of(document, entity))
+        places = ", ".join(f"S{sentence + 1}" for sentence in sentences_of(document, identifier))
         called = escape(", ".join(names_of(document, entity)))
         yield f"- {side}: {called} ({escape(entity.type)} {escape(identifier)}), in {places}"
     yield f"- Sentences between nearest mentions: {case.distance}; mentions of both: {case.mentions}"
