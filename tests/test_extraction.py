@@ -26,7 +26,7 @@ from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.resumable_writer import GrowingFile
+from glre_pyg.utils.resumable_writer import ResumableWriter
 
 TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
 NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\tDisease\n"
@@ -423,7 +423,7 @@ class Stopped(InputError):
 
 def stopped_after(monkeypatch, times):
     """Let what is written be brought to the disk so many times, and no more."""
-    keep, calls = GrowingFile.keep, []
+    keep, calls = ResumableWriter.checkpoint, []
 
     def stopping(self, done):
         calls.append(done)
@@ -431,7 +431,7 @@ def stopped_after(monkeypatch, times):
             raise Stopped("stopped")
         keep(self, done)
 
-    monkeypatch.setattr(GrowingFile, "keep", stopping)
+    monkeypatch.setattr(ResumableWriter, "checkpoint", stopping)
 
 
 def with_bad_lines(here, count, name="in.jsonl"):
@@ -514,13 +514,13 @@ def test_with_another_input_or_a_broken_part_it_begins_anew(run, here, capsys, m
 
 def test_results_stand_on_the_disk_as_they_come(run, here, monkeypatch):
     write_documents(documents(6), here / "in.jsonl")
-    seen, keep = [], GrowingFile.keep
+    seen, keep = [], ResumableWriter.checkpoint
 
     def looking(self, done):
         keep(self, done)
         seen.append(len((here / "out.jsonl.part").read_text().splitlines()))
 
-    monkeypatch.setattr(GrowingFile, "keep", looking)
+    monkeypatch.setattr(ResumableWriter, "checkpoint", looking)
     extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
     assert seen == [2, 4, 6]
 

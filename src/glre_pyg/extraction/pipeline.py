@@ -30,7 +30,7 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
 from glre_pyg.utils.error_handler import SkippedDocuments
 from glre_pyg.utils.exceptions import InputError, printable
-from glre_pyg.utils.resumable_writer import GrowingFile
+from glre_pyg.utils.resumable_writer import ResumableWriter
 
 Found = tuple[Document, tuple[PredictedFact, ...]]
 """A document as it is, and what is found in it."""
@@ -158,7 +158,7 @@ class _Work:
             local_ids=self.corpus.local_ids and not self.config.mentions,
         )
         key = work_key(self.run, self.config) if distributed.is_main_process() else None
-        file = GrowingFile(self.output.path, key=key, header=form.header)
+        file = ResumableWriter(self.output.path, key=key, header=form.header)
         documents = self._prepared()
         if self.config.resume and distributed.is_main_process():
             self._go_on(file, documents)
@@ -176,9 +176,9 @@ class _Work:
                         self._count(facts)
                 if self.documents:
                     counts = {"documents": self.documents, "facts": self.facts, "failed": self.failed.count}
-                    file.keep({"read": self.read, **counts})
+                    file.checkpoint({"read": self.read, **counts})
         except (InputError, KeyboardInterrupt):
-            if (done := file.kept()) is not None:
+            if (done := file.last_checkpoint()) is not None:
                 print(f"{file.part}: {done['documents']} documents; the same command goes on behind them")
             elif distributed.is_main_process():
                 file.discard()
@@ -186,9 +186,9 @@ class _Work:
         if self.documents and distributed.is_main_process():
             file.finish()
 
-    def _go_on(self, file: GrowingFile, documents: Iterator[Document]) -> None:
+    def _go_on(self, file: ResumableWriter, documents: Iterator[Document]) -> None:
         """Pass over the documents that are done; what was wrong with them is counted, and not said again."""
-        done = file.kept()
+        done = file.last_checkpoint()
         if done is None:
             return
         self.on_error.is_silent = True

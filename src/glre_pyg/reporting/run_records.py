@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import read_json
 
 CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
 
@@ -118,7 +118,7 @@ def read_record(folder: Path) -> Record:
     Raises:
         InputError: If one of its files is missing or malformed, or it says nothing of its protocol.
     """
-    scores, labels = _read_json(folder / SCORES), _read_json(folder / LABELS)
+    scores, labels = read_json(folder / SCORES), read_json(folder / LABELS)
     relations = labels.get("relations")
     if not isinstance(relations, list) or not all(isinstance(name, str) for name in relations):
         raise InputError(f"{folder / LABELS}: relations: not a list of names")
@@ -181,16 +181,6 @@ def _protocol(scores: Mapping[str, Any], folder: Path) -> Protocol:
     ):
         raise InputError(f"{folder / SCORES}: protocol: skipped: not numbers by split")
     return Protocol(**found)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return found
 
 
 def _below(top: Path) -> Iterator[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -14,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.evaluation.known_facts import NamedFacts, write_named_facts
-from glre_pyg.utils.files import put, write_json, write_text
+from glre_pyg.utils.files import put, read_json, write_json, write_text
 from glre_pyg.data.graph import Labels
 
 if TYPE_CHECKING:
@@ -123,30 +122,13 @@ def values_at(config: Mapping[str, Any], place: str) -> Iterator[Any]:
     yield found
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """A file that holds one JSON object.
-
-    Raises:
-        InputError: If it does not.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return found
-
-
 def read_labels(path: Path) -> Labels:
     """A label map.
 
     Raises:
         InputError: If a field is missing or malformed.
     """
-    saved = read_object(path)
+    saved = read_json(path)
     for name in ("relations", "types", "pair_types"):
         if name not in saved:
             raise InputError(f"{path}: {name}: is missing")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from glre_pyg.utils.download import sha256_of
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import write_json
-from glre_pyg.runs.artifacts import ENCODER, FILES, read_object
+from glre_pyg.utils.files import read_json, write_json
+from glre_pyg.runs.artifacts import ENCODER, FILES
 
 CHECKSUMS = "checksums.json"
 
@@ -40,7 +40,7 @@ def verify_files(folder: Path, there: Collection[str]) -> None:
     Raises:
         InputError: If one is missing, is another, or was not saved.
     """
-    saved = read_object(folder / CHECKSUMS)
+    saved = read_json(folder / CHECKSUMS)
     for name, digest in saved.items():
         if name not in there:
             raise InputError(f"{folder / name}: is missing, {CHECKSUMS} names it")

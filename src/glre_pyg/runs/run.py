@@ -37,7 +37,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.utils.files import replacing_folder, write_json
+from glre_pyg.utils.files import read_json, replacing_folder, write_json
 from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
@@ -52,7 +52,6 @@ from glre_pyg.runs.artifacts import (
     WEIGHTS,
     Parts,
     read_labels,
-    read_object,
 )
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.runs.plain_yaml import load_config
@@ -207,7 +206,7 @@ def load(
     labels, scores = read_labels(folder / LABELS), read_scores(folder)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
     known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
-    environment = read_object(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
+    environment = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     with _one_line(folder / ENCODER):
         build: Any = get_method(config.encoder.tokenizer._target_)  # a method of their class
         tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
@@ -289,7 +288,7 @@ def read_scores(folder: Path) -> dict[str, Any]:
     """
     if not (folder / SCORES).is_file():
         raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
-    return read_object(folder / SCORES)
+    return read_json(folder / SCORES)
 
 
 def write_parts(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str]) -> None:
@@ -328,7 +327,7 @@ def finish(run: Run, folder: Path) -> None:
         labels=run.labels,
         config=config,
         scores=read_scores(folder),
-        environment=read_object(folder / ENVIRONMENT),
+        environment=read_json(folder / ENVIRONMENT),
         known=run.known,
     )
 

@@ -20,12 +20,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model
 from torch import Tensor, nn
 
-from glre_pyg.runs.artifacts import WEIGHTS, read_object
+from glre_pyg.runs.artifacts import WEIGHTS
 from glre_pyg.runs.checksums import CHECKSUMS, verify_files, write_checksums
 from glre_pyg.runs.weights import save_tensors, save_weights
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing_file, replacing_folder, whole_folder, write_json
+from glre_pyg.utils.files import read_json, replacing_file, replacing_folder, whole_folder, write_json
 
 CHECKPOINT = "checkpoint"
 BEST, STATE, TENSORS = "best.safetensors", "state.json", "state.safetensors"
@@ -102,7 +102,7 @@ class Checkpoint:
         if not (place / CHECKSUMS).is_file():
             raise InputError(f"{place}: without {CHECKSUMS}, so not a checkpoint of this version: begin anew")
         verify_files(place, _files(place))
-        saved = read_object(place / STATE)
+        saved = read_json(place / STATE)
         try:
             state: dict[str, Any] = _unpacked(saved["state"], load_file(place / TENSORS))
             self._check(place, state)

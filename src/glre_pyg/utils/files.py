@@ -105,6 +105,23 @@ def write_json(value: Mapping[str, Any] | list[Any], path: str | os.PathLike[str
     write_text(json.dumps(value, indent=2) + "\n", path)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        InputError: If it does not.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return value
+
+
 def put(source: Path, target: Path) -> None:
     """Give a file, or a folder of files, that is complete its name, in the place of the file of this name.
 
