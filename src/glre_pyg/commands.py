@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from glre_pyg.data.document import Document
 from glre_pyg.datasets import Corpus
-from glre_pyg.datasets.base import SPLITS
+from glre_pyg.datasets.base import SPLITS, read_all
 from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
 from glre_pyg.evaluation.label_leak import order_report
@@ -33,8 +33,7 @@ from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.run import Run, best_device, load, report
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.error_handler import is_strict, read_all
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.exceptions import InputError, is_strict, printable
 from glre_pyg.utils.files import write_json
 
 

@@ -11,7 +11,7 @@ def main(config: DictConfig) -> None:
     from pathlib import Path
 
     from glre_pyg.formats.conversion import convert
-    from glre_pyg.utils.error_handler import SkippedDocuments, is_strict
+    from glre_pyg.utils.exceptions import SkippedDocuments, is_strict
 
     on_error = SkippedDocuments(is_strict(config.strict))
     written = convert(

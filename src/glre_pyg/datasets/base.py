@@ -17,8 +17,7 @@ from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.formats.detection import form_of, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
-from glre_pyg.utils.error_handler import read_all
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 
 Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
@@ -86,6 +85,24 @@ class Corpus(Protocol):
     def known(self) -> NamedFacts | None:
         """Facts that Ign F1 leaves out, by name; None where the corpus knows no such score."""
         ...
+
+
+def read_all(corpus: Corpus | FileCorpus, path: Path, *, name: str) -> tuple[list[Document], int]:
+    """Read and prepare all documents of a file, and print how many were skipped, if any.
+
+    Args:
+        corpus: The corpus; if it is strict, the first error is raised.
+        path: The file.
+        name: Name of the file in the printed line.
+
+    Returns:
+        The documents, and the number of documents skipped.
+    """
+    on_error = SkippedDocuments(corpus.strict)
+    documents = list(corpus.prepare(corpus.read(path, on_error=on_error)))
+    if on_error.count:
+        print(f"{name}: {on_error.count} documents with an error are left out, {len(documents)} are read")
+    return documents, on_error.count
 
 
 @dataclass(kw_only=True, eq=False)

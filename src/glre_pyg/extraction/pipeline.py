@@ -28,8 +28,7 @@ from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.error_handler import SkippedDocuments
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments, printable
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
 Found = tuple[Document, tuple[PredictedFact, ...]]

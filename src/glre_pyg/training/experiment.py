@@ -58,8 +58,7 @@ from glre_pyg.training.loop import Settings, fit, parameter_groups
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.download import sha256_of
-from glre_pyg.utils.error_handler import is_strict
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, is_strict
 from glre_pyg.utils.files import write_json, write_new
 
 _T = TypeVar("_T")

@@ -1,15 +1,19 @@
-"""Errors in input, the one line that each of them is, and what is told of a document that has one."""
+"""Errors in input, each of them one line, and what to do about a document that has one."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+
+from tqdm import tqdm
 
 
 class InputError(ValueError):
     """Input that cannot be read: one line that names the file, the document and the field.
 
-    What a file says stands in such lines. So that they stay one line, of a length that can be read, and mean
-    nothing to a terminal, what cannot be printed is escaped, and a long line is cut in its middle.
+    Messages quote the contents of files. To keep them on one line, readable, and harmless to a terminal,
+    characters that are not printable are escaped and the middle of a long message is cut out.
 
     >>> print(InputError("a.txt:1: 7: 'two\\nlines'"))
     a.txt:1: 7: 'two\\nlines'
@@ -20,7 +24,7 @@ class InputError(ValueError):
 
 
 def printable(text: str, *, longest: int = 1000) -> str:
-    """A text on one line, without characters that cannot be printed; the middle of a long one is cut."""
+    """Return a text on one line: unprintable characters are escaped, the middle of a long text is cut out."""
     if len(text) > longest:
         text = f"{text[: longest // 2]}…{text[-(longest // 2) :]}"
     if text.isprintable():
@@ -29,7 +33,7 @@ def printable(text: str, *, longest: int = 1000) -> str:
 
 
 def shown(text: str) -> str:
-    """As much of a text as a line has room for that says what is wrong with it.
+    """Shorten a text so that it can be quoted in an error message.
 
     >>> shown("aspirin"), len(shown("aspirin " * 100))
     ('aspirin', 61)
@@ -38,11 +42,45 @@ def shown(text: str) -> str:
 
 
 ErrorHandler = Callable[[InputError], None]
-"""Is told of a document that cannot be read or worked on; what takes one goes on with the others."""
+"""Callback for documents with an error; after it returns, work continues with the next document."""
 
 
 def handle_error(error: InputError, on_error: ErrorHandler | None) -> None:
-    """Tell of a document that cannot be read or worked on, or raise where nobody is to be told."""
+    """Pass an error to a handler, or raise it if there is none."""
     if on_error is None:
         raise error from None
     on_error(error)
+
+
+@dataclass
+class SkippedDocuments:
+    """Error handler that skips documents with an error and counts them.
+
+    Args:
+        strict: Whether to raise the first error; otherwise errors are printed to standard error.
+        count: Number of documents skipped so far.
+        is_silent: Whether to count without printing.
+    """
+
+    strict: bool
+    count: int = 0
+    is_silent: bool = False
+
+    def __call__(self, error: InputError) -> None:
+        """Handle the error of one document."""
+        if self.strict:
+            raise error
+        self.count += 1
+        if not self.is_silent:
+            tqdm.write(f"error: {error}", file=sys.stderr)
+
+
+def is_strict(setting: object) -> bool:
+    """Validate the setting ``strict`` of a command.
+
+    Raises:
+        InputError: If it is neither true nor false.
+    """
+    if not isinstance(setting, bool):
+        raise InputError(f"strict: '{setting}' is neither true nor false")
+    return setting
