@@ -162,7 +162,7 @@ def written(tmp_path, documents, *probabilities, why=None):
     why = why or [
         Reasons(c.head, c.tail, None, None, None, None, connection(c.document, c.head, c.tail)) for c in cases
     ]
-    write_cases(cases, why, tmp_path / "made/cases.md", title="toy_corpus *test*", strongest=2)
+    write_cases(cases, why, tmp_path / "made/cases.md", title="toy_corpus *test*", top_k=2)
     return (tmp_path / "made/cases.md").read_text(encoding="utf-8")
 
 

@@ -190,7 +190,7 @@ def test_a_layer_that_is_not_there_gives_no_reasons(tokenizer, local, context):
 def test_the_strongest_pairs_come_first(tokenizer):
     model, each = glre(tokenizer), DOCUMENTS[3]
     for few, every in zip(
-        of_model(model, tokenizer, each, strongest=2), of_model(model, tokenizer, each), strict=True
+        of_model(model, tokenizer, each, top_k=2), of_model(model, tokenizer, each), strict=True
     ):
         assert few.context == every.context[:2]
 

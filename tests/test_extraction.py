@@ -209,7 +209,9 @@ def test_line_breaks_of_a_text_are_spaces_in_pubtator(run, here):
 def test_a_page_has_candidates_down_to_the_floor_and_the_gold_facts(run, here):
     given = documents()
     write_documents(given, here / "in.jsonl")
-    extracted(run, "input=in.jsonl", "output=out.html", "threshold=0.99", "floor=0.2", "reasons=false")
+    extracted(
+        run, "input=in.jsonl", "output=out.html", "threshold=0.99", "min_probability=0.2", "reasons=false"
+    )
     page = (here / "out.html").read_text()
     assert all(each.id in page for each in given)
     assert "Content-Security-Policy" in page
@@ -221,7 +223,7 @@ def test_reasons_are_given_where_they_are_asked_for(run, here):
     for line in (here / "out.jsonl").read_text().splitlines():
         for fact in json.loads(line)["facts"]:
             assert fact["reasons"]["path"]
-            assert fact["omissions"]
+            assert fact["sentence_ablation"]
 
 
 def test_the_command_is_the_extractor(run, here):
@@ -314,7 +316,7 @@ def test_plain_text_without_a_way_to_find_mentions(run, here, capsys):
         (["output=out.csv", "input=x", "threshold=high"], "threshold: 'high' is not a probability"),
         (["output=out.csv", "input=x", "threshold=7"], "threshold: '7' is not a probability"),
         (["output=out.csv", "input=x", "threshold=[0.5]"], "threshold: '.*' is not a probability"),
-        (["output=out.csv", "input=x", "floor=nan"], "floor: 'nan' is not a probability"),
+        (["output=out.csv", "input=x", "min_probability=nan"], "min_probability: 'nan' is not a probability"),
         (["output=out.csv", "input=x", "max_words=many"], "max_words: 'many' is not a number of words"),
         (["output=out.csv", "input=x", "reasons=some"], "reasons: 'some' is neither true nor false"),
         (["output=out.csv"], "input: give input=FILE"),

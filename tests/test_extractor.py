@@ -12,7 +12,7 @@ from documents import LABELS, document, glre, no_entity, no_pair, random_documen
 from glre_pyg import RelationExtractor
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.extraction.explainer import explain
-from glre_pyg.extraction.sentence_ablation import omissions, without_sentence
+from glre_pyg.extraction.sentence_ablation import ablate_sentences, without_sentence
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import InputError
@@ -57,7 +57,7 @@ def test_what_is_found_is_what_the_model_says(run, extractor):
             assert fact.is_predicted
             assert fact.threshold == 0.5
             assert (fact.head_mentions, fact.tail_mentions) == (entities[fact.head], entities[fact.tail])
-            assert fact.reasons is fact.omissions is None
+            assert fact.reasons is fact.sentence_ablation is None
         probabilities = [fact.probability for fact in each.facts]
         assert probabilities == sorted(probabilities, reverse=True)
         facts += len(each.facts)
@@ -70,7 +70,7 @@ def test_thresholds_and_the_floor(run, extractor):
     limits = np.array([1.0, 0.0])
     for each in extractor(DOCUMENTS, threshold=limits, reasons=False):
         assert {fact.relation for fact in each.facts} <= {LABELS.relations[1]}
-    for given, facts in extractor.found(DOCUMENTS, threshold=0.6, floor=0.0):
+    for given, facts in extractor.found(DOCUMENTS, threshold=0.6, min_probability=0.0):
         assert len(facts) == len(given.entities) * (len(given.entities) - 1) * len(LABELS.relations)
         assert all(fact.is_predicted == (fact.probability > 0.6) for fact in facts)
 
@@ -122,7 +122,7 @@ def test_no_documents_at_a_time_are_refused(extractor):
         list(extractor.stream(DOCUMENTS, chunk=0))
 
 
-# What sentences are worth
+# Sentence ablation
 
 
 def test_without_a_sentence_the_text_closes_up():
@@ -174,10 +174,10 @@ def test_white_space_of_any_kind_goes_with_its_sentence():
     ]
 
 
-def test_omissions_are_what_the_model_says_without_a_sentence(run):
+def test_sentence_ablation_is_what_the_model_says_without_a_sentence(run):
     given = next(each for each in DOCUMENTS if len(each.sentences) > 2 and len(each.entities) > 3)
     head, tail = LABELS.candidates(given)[0]
-    [found] = omissions(run, given, [(head, "treats", tail)])
+    [found] = ablate_sentences(run, given, [(head, "treats", tail)])
     [whole] = run.graphs([given])
     before = run.predict([whole])[0][0, 1]
     for each in found:
@@ -194,22 +194,22 @@ def test_omissions_are_what_the_model_says_without_a_sentence(run):
             assert each.probability is each.change is None
 
 
-def test_omissions_have_every_sentence_once_in_the_documented_order(extractor):
+def test_sentence_ablation_has_every_sentence_once_in_the_documented_order(extractor):
     seen = 0
     for each in extractor(DOCUMENTS):
         for fact in each.facts:
-            assert sorted(one.sentence for one in fact.omissions) == list(range(len(each.sentences)))
+            assert sorted(one.sentence for one in fact.sentence_ablation) == list(range(len(each.sentences)))
             keys = [
                 (one.change is not None, one.change or 0.0, one.sentence if one.change is None else 0)
-                for one in fact.omissions
+                for one in fact.sentence_ablation
             ]
             assert keys == sorted(keys)
-            seen += any(one.change is None for one in fact.omissions)
+            seen += any(one.change is None for one in fact.sentence_ablation)
     assert seen
 
 
 def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
-    [found] = omissions(run, two_sentences(), [("V", "causes", "R")])
+    [found] = ablate_sentences(run, two_sentences(), [("V", "causes", "R")])
     assert [(each.sentence, each.probability is None) for each in found] == [(0, True), (1, False)]
 
 
@@ -217,20 +217,20 @@ def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
 
 
 def test_reasons_are_those_of_explain_and_only_facts_are_measured(run, extractor):
-    for given, facts in extractor.found(DOCUMENTS, floor=0.2, threshold=0.55, reasons=True):
+    for given, facts in extractor.found(DOCUMENTS, min_probability=0.2, threshold=0.55, reasons=True):
         pairs = [(fact.head, fact.tail) for fact in facts]
-        why = explain(run, given, pairs, strongest=10) if pairs else []
+        why = explain(run, given, pairs, top_k=10) if pairs else []
         expected = dict(zip(pairs, why, strict=True))
         for fact in facts:
             assert fact.reasons == expected[fact.head, fact.tail]
-            assert (fact.omissions is not None) == fact.is_predicted
+            assert (fact.sentence_ablation is not None) == fact.is_predicted
 
 
 def test_of_long_documents_sentences_are_not_measured(extractor):
     longest = max(len(each.sentences) for each in DOCUMENTS)
-    for given, facts in extractor.found(DOCUMENTS, reasons=True, max_sentences=longest - 1, strongest=2):
+    for given, facts in extractor.found(DOCUMENTS, reasons=True, max_sentences=longest - 1, top_k=2):
         for fact in facts:
-            assert (fact.omissions is None) == (len(given.sentences) == longest)
+            assert (fact.sentence_ablation is None) == (len(given.sentences) == longest)
             assert len(fact.reasons.context) <= 2
 
 
@@ -256,11 +256,13 @@ def test_json_lines_have_what_the_model_says_and_can_be_read_again(extractor, tm
     for record, each in zip(records, found, strict=True):
         for row, fact in zip(record["facts"], each.facts, strict=True):
             assert (row["probability"], row["threshold"]) == (fact.probability, 0.5)
-            assert [one["sentence"] for one in row["omissions"]] == [one.sentence for one in fact.omissions]
+            assert [one["sentence"] for one in row["sentence_ablation"]] == [
+                one.sentence for one in fact.sentence_ablation
+            ]
             assert row["reasons"]["path"][0]["name"] == fact.reasons.path[0].name
             weights = [one["weight"] for one in row["reasons"]["head_mentions"]]
             assert sum(weights) == pytest.approx(1)
     again = list(read_jsonl(tmp_path / "found.jsonl"))
     assert [each.facts for each in again] == [
-        tuple(replace(fact, reasons=None, omissions=None) for fact in each.facts) for each in found
+        tuple(replace(fact, reasons=None, sentence_ablation=None) for fact in each.facts) for each in found
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from documents import document, empty, odd_documents, random_documents, two_sentences
 from glre_pyg.data.document import Fact, Mention
-from glre_pyg.data.explanation import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.explanation import MentionWeight, PairWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import Step, connection
 from glre_pyg.reporting.notebook_html import document_html, fact_html, reasons_html
 
@@ -231,7 +231,7 @@ def test_predicted_facts_say_how_sure_and_why():
     fact = predicted(
         probability=0.875,
         reasons=reasons_of(each, "V", "R"),
-        omissions=(Omission(0, None, None), Omission(1, 0.625, -0.25)),
+        sentence_ablation=(SentenceAblation(0, None, None), SentenceAblation(1, 0.625, -0.25)),
     )
     below = predicted(tail="O", probability=0.125)
     heads, row, other = parsed(document_html(replace(each, facts=(fact, below)))).all("tr")
@@ -248,7 +248,7 @@ def test_predicted_facts_say_how_sure_and_why():
 
 def test_a_sentence_that_speaks_against_a_fact_is_no_reason():
     each = two_sentences()
-    fact = predicted(omissions=(Omission(0, 0.9, 0.0), Omission(1, 0.95, 0.05)))
+    fact = predicted(sentence_ablation=(SentenceAblation(0, 0.9, 0.0), SentenceAblation(1, 0.95, 0.05)))
     [heads, row] = parsed(document_html(replace(each, facts=(fact,)))).all("tr")
     assert [cell.text() for cell in heads.all("th")] == ["head", "relation", "tail", "probability"]
     assert len(row.all("td")) == 4
@@ -303,7 +303,7 @@ def test_reasons_by_themselves():
     each = two_sentences()
     fact = predicted(
         reasons=reasons_of(each, "V", "R"),
-        omissions=tuple(Omission(number, 0.5, -0.4) for number in range(12)),
+        sentence_ablation=tuple(SentenceAblation(number, 0.5, -0.4) for number in range(12)),
     )
     rows = {row.all("th")[0].text(): row.all("td")[0].text() for row in parsed(fact_html(fact)).all("tr")}
     assert fact._repr_html_() == fact_html(fact)

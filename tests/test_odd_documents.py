@@ -287,23 +287,25 @@ def test_reasons_of_odd_documents_are_whole(odd):
                 assert sum(each.weight for each in weights) == pytest.approx(1, abs=1e-4)
             others = sum(each.weight for each in fact.reasons.context)
             assert fact.reasons.context_itself + others == pytest.approx(1, abs=1e-4)
-            assert sorted(each.sentence for each in fact.omissions) == list(range(len(document.sentences)))
-            assert all(each.change is None or isfinite(each.change) for each in fact.omissions)
+            assert sorted(each.sentence for each in fact.sentence_ablation) == list(
+                range(len(document.sentences))
+            )
+            assert all(each.change is None or isfinite(each.change) for each in fact.sentence_ablation)
 
 
 def test_reasons_of_large_documents_are_whole(tiny, threshold):
-    """Where there are too many sentences, it is not measured what each is worth."""
+    """Documents with too many sentences have no sentence ablation."""
     chosen = [each for each in tiny.documents if each.id in ("many sentences", "many entities")]
     found = list(
         RelationExtractor(tiny.run).found(
-            chosen, threshold=threshold, reasons=True, strongest=5, max_sentences=19
+            chosen, threshold=threshold, reasons=True, top_k=5, max_sentences=19
         )
     )
     assert [document for document, _ in found] == chosen
     assert sum(len(facts) for _, facts in found) > 100
     for _, facts in found:
         for fact in facts:
-            assert fact.omissions is None
+            assert fact.sentence_ablation is None
             assert len(fact.reasons.context) <= 5
             for weights in (fact.reasons.head_mentions, fact.reasons.tail_mentions):
                 assert sum(each.weight for each in weights) == pytest.approx(1, abs=1e-4)

@@ -13,7 +13,7 @@ from browser import chromium, prefer, resize  # noqa: F401
 from documents import document, odd_documents, random_documents, two_sentences
 from glre_pyg import EDGE_TYPES, build_graph
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.data.explanation import MentionWeight, Omission, PairWeight, PredictedFact, Reasons
+from glre_pyg.data.explanation import MentionWeight, PairWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import connection
 from glre_pyg.formats.page import write_page
 from glre_pyg.formats.page_data import document_data
@@ -28,7 +28,7 @@ HOSTILE = (
 
 
 def found(given, *, threshold=0.5, share=0.5, reasons=True, relations=RELATIONS):
-    """A document with candidates for some of its pairs; those above the threshold have omissions."""
+    """A document with candidates for some of its pairs; those above the threshold have a sentence ablation."""
     random = Random(given.id)
     facts = []
     for head, tail in given.pairs():
@@ -48,7 +48,7 @@ def found(given, *, threshold=0.5, share=0.5, reasons=True, relations=RELATIONS)
                     head_mentions=one.mentions,
                     tail_mentions=other.mentions,
                     reasons=invented_reasons(given, one, other, random) if reasons else None,
-                    omissions=invented_omissions(given, probability, random)
+                    sentence_ablation=invented_ablation(given, probability, random)
                     if reasons and probability > threshold
                     else None,
                 )
@@ -81,11 +81,11 @@ def invented_reasons(given, one, other, random):
     )
 
 
-def invented_omissions(given, probability, random):
+def invented_ablation(given, probability, random):
     rows = []
     for number in range(len(given.sentences)):
         left = random.random() if random.random() > 0.2 else None
-        rows.append(Omission(number, left, None if left is None else left - probability))
+        rows.append(SentenceAblation(number, left, None if left is None else left - probability))
     return tuple(sorted(rows, key=lambda each: -9 if each.change is None else each.change))
 
 
@@ -161,25 +161,25 @@ def test_offsets_count_as_javascript_counts():
     given = Document(
         "wide", text, words, (Sentence(0, len(words)),), (Mention(start, start + 4, "Disease", ("R",)),)
     )
-    [[left, right, *_]] = document_data(given, None, strongest=3)["mentions"]
+    [[left, right, *_]] = document_data(given, None, top_k=3)["mentions"]
     assert text.encode("utf-16-le")[2 * left : 2 * right].decode("utf-16-le") == "rash"
 
 
 def test_a_true_fact_is_given_once_with_all_its_evidence():
     gold = [Fact("V", "causes", "R", ("Novel",), (1,)), Fact("V", "causes", "R", ("No",), (0, 1, 9))]
-    assert document_data(found(two_sentences(), share=0.0), gold, strongest=3)["gold"] == [
+    assert document_data(found(two_sentences(), share=0.0), gold, top_k=3)["gold"] == [
         [0, "causes", 2, [1, 0]]
     ]
 
 
 def test_true_facts_may_name_what_no_mention_names():
-    data = document_data(found(two_sentences(), share=0.0), [Fact("V", "causes", "X9")], strongest=3)
+    data = document_data(found(two_sentences(), share=0.0), [Fact("V", "causes", "X9")], top_k=3)
     assert data["entities"][-1] == ["X9", "", "X9"]
     assert data["gold"] == [[0, "causes", 3, []]]
 
 
 def test_only_the_strongest_pairs_of_a_context_are_kept():
-    data = document_data(found(random_documents(1, entities=(6, 6))[0], share=1.0), None, strongest=2)
+    data = document_data(found(random_documents(1, entities=(6, 6))[0], share=1.0), None, top_k=2)
     assert {len(context) for *_, context in data["reasons"]} == {2}
 
 
@@ -510,7 +510,11 @@ def with_path():
         head_mentions=one.mentions,
         tail_mentions=other.mentions,
         reasons=reasons,
-        omissions=(Omission(0, None, None), Omission(1, 0.25, -0.5), Omission(2, 0.875, 0.125)),
+        sentence_ablation=(
+            SentenceAblation(0, None, None),
+            SentenceAblation(1, 0.25, -0.5),
+            SentenceAblation(2, 0.875, 0.125),
+        ),
     )
     return Document("path", given.text, given.words, given.sentences, given.mentions, (fact,))
 
@@ -536,16 +540,19 @@ def test_a_chosen_relation_shows_its_reasons(show, how):
         "return [...document.querySelectorAll('#words .sentence')].map((each) => each.dataset.label)"
     )
     assert labels == ["S1 · path · no pair without it", "S2 · path · −0.500", "S3 · +0.125"]
-    assert [each.get_attribute("data-sentence") for each in page.all("#words .sentence.worth")] == ["0", "1"]
+    assert [each.get_attribute("data-sentence") for each in page.all("#words .sentence.important")] == [
+        "0",
+        "1",
+    ]
     assert page.script("return document.querySelector('mark.head').dataset.mark") == "H 100%"
     # in words
     assert [text.lstrip("0123456789") for text in page.texts("ol.path li")] == [
         "velorin", "S1", "ostamide", "S2", "rash",
     ]  # fmt: skip
-    worths = page.script(
-        "return [...document.querySelectorAll('.worths tbody tr')].map((r) => [...r.cells].map((c) => c.textContent))"
+    rows = page.script(
+        "return [...document.querySelectorAll('.ablation tbody tr')].map((r) => [...r.cells].map((c) => c.textContent))"
     )
-    assert [[row[0], *row[2:4]] for row in worths] == [
+    assert [[row[0], *row[2:4]] for row in rows] == [
         ["S1", "no pair without it", "–"],
         ["S2", "−0.500", "0.250"],
         ["S3", "+0.125", "0.875"],

@@ -443,7 +443,7 @@ def test_reasons_are_plain_data_with_tokens(model):
             "context",
             "context_itself",
             "path",
-            "omissions",
+            "sentence_ablation",
         }
         for side in ("head_mentions", "tail_mentions"):
             assert [each["tokens"] for each in why[side]] == relation[side]
@@ -452,8 +452,8 @@ def test_reasons_are_plain_data_with_tokens(model):
         assert (why["path"][0]["id"], why["path"][-1]["id"]) == (relation["head"], relation["tail"])
         spans = [each["tokens"] for each in why["path"] if each["kind"] == "sentence"]
         assert all(doc[start:end].text.endswith(".") for start, end in spans)
-        assert sorted(each["tokens"] for each in why["omissions"]) == [[0, 9], [9, 14]]
-        assert all(each["change"] is None or -1 < each["change"] < 1 for each in why["omissions"])
+        assert sorted(each["tokens"] for each in why["sentence_ablation"]) == [[0, 9], [9, 14]]
+        assert all(each["change"] is None or -1 < each["change"] < 1 for each in why["sentence_ablation"])
 
 
 # Errors

@@ -112,7 +112,7 @@ def case_study(config: DictConfig) -> None:
         Path(config.output),
         title=title,
         count=config.count,
-        strongest=config.strongest,
+        top_k=config.top_k,
     )
 
 

@@ -1,7 +1,7 @@
-"""Reasons as data: what a model drew on for a pair, how the text joins it, and what each sentence is worth.
+"""Explanations as data: the weights of the attention layers, the connecting path, and the sentence ablation.
 
-Standard library only. :mod:`glre_pyg.extraction.explainer` and
-:mod:`glre_pyg.extraction.sentence_ablation` compute them.
+Standard library only. They are computed by :mod:`glre_pyg.extraction.explainer` and
+:mod:`glre_pyg.extraction.sentence_ablation`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from glre_pyg.data.paths import Step
 
 @dataclass(frozen=True, slots=True)
 class MentionWeight:
-    """How much of an entity's local representation is from one mention.
+    """Weight of a mention in the local representation of an entity.
 
     Args:
         mention: The mention.
-        name: What it calls the entity.
+        name: Name that it gives the entity.
         sentence: Number of its sentence, from 0.
-        weight: Mean over heads of attention.
+        weight: Attention weight, averaged over heads.
     """
 
     mention: Mention
@@ -31,7 +31,7 @@ class MentionWeight:
 
 @dataclass(frozen=True, slots=True)
 class PairWeight:
-    """How much of a pair's context is from another candidate pair, given by identifiers."""
+    """Weight of another candidate pair, given by identifiers, in the context of a pair."""
 
     head: str
     tail: str
@@ -40,19 +40,21 @@ class PairWeight:
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Why a model may have judged a pair as it did.
+    """Possible reasons for a model's predictions for a pair.
 
-    What comes from the model is None where it has no such layer, or where the pair is no candidate, so that
-    the model never looks at it.
+    The weights are None if the model has no such layer, or if the pair is not a candidate, which the model
+    never sees.
 
     Args:
         head, tail: Identifiers of the two entities.
-        head_mentions: What the local layer drew on for the head as the tail asks (Eq. 5), in the order of the
-            text; weights sum to 1.
-        tail_mentions: The same for the tail as the head asks.
-        context: The other pairs that the context layer drew on (Eq. 7), strongest first.
-        context_itself: The weight of the pair in its own context; 1 with the weights of all other pairs.
-        path: How the text joins the two; see :func:`~glre_pyg.data.paths.connection`. No model is asked.
+        head_mentions: Weights of the head's mentions in its local representation, with the tail as the query
+            (Eq. 5), in the order of the text. They sum to 1.
+        tail_mentions: The same for the tail, with the head as the query.
+        context: Weights of the other pairs in the context of the pair (Eq. 7), largest first.
+        context_itself: Weight of the pair in its own context; with the weights of all other pairs it sums
+            to 1.
+        path: How the text connects the two; see :func:`~glre_pyg.data.paths.connection`. It does not depend
+            on the model.
     """
 
     head: str
@@ -64,22 +66,22 @@ class Reasons:
     path: tuple[Step, ...]
 
     def _repr_html_(self) -> str:
-        """How a notebook shows them."""
+        """Representation in notebooks."""
         from glre_pyg.reporting.notebook_html import reasons_html
 
         return reasons_html(self)
 
 
 @dataclass(frozen=True, slots=True)
-class Omission:
-    """What becomes of a fact's probability when one sentence is left out of the document.
+class SentenceAblation:
+    """Effect of removing one sentence from the document on the probability of a fact.
 
     Args:
         sentence: Number of the sentence, from 0.
-        probability: The model's probability without the sentence; None where the sentence has all mentions of
-            head or of tail, so that without it there is no pair to ask for.
-        change: That probability less the one with all sentences; below 0 where the sentence speaks for the
-            fact. None likewise.
+        probability: Probability without the sentence; None if the sentence has all mentions of the head or of
+            the tail, so that there is no pair without it.
+        change: That probability minus the one for the whole document, negative if the sentence supports the
+            fact; None where the probability is.
     """
 
     sentence: int
@@ -89,20 +91,19 @@ class Omission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedFact(Fact):
-    """A fact that a model finds, or a candidate that it does not hold to be one.
+    """A relation with its predicted probability, above the threshold or, for a candidate, below it.
 
-    As a :class:`~glre_pyg.data.document.Fact` its ``extra`` is the probability with six digits, as files
-    have it.
+    Its ``extra``, which files of a corpus's format hold, is the probability with six digits.
 
     Args:
-        probability: The model's probability.
-        threshold: Above this it is a fact.
+        probability: Predicted probability.
+        threshold: Probability above which the relation is predicted to be a fact.
         head_mentions: Mentions of the head, in the order of the text.
         tail_mentions: Mentions of the tail.
-        reasons: Why the model may have judged the pair so; None where they were not asked for.
-        omissions: What each sentence is worth, one for each of the document: first those without which there
-            is no pair, then by change, the greatest fall first; of equals, in the order of the text. None
-            where they were not asked for.
+        reasons: Possible reasons for the prediction; None if not requested.
+        sentence_ablation: Effect of removing each sentence of the document: first the sentences without which
+            there is no pair, then by change, the largest decrease first; ties are in the order of the text.
+            None if not requested.
     """
 
     probability: float
@@ -110,7 +111,7 @@ class PredictedFact(Fact):
     head_mentions: tuple[Mention, ...]
     tail_mentions: tuple[Mention, ...]
     reasons: Reasons | None = None
-    omissions: tuple[Omission, ...] | None = None
+    sentence_ablation: tuple[SentenceAblation, ...] | None = None
 
     @classmethod
     def between(
@@ -123,7 +124,7 @@ class PredictedFact(Fact):
         threshold: float,
         evidence: tuple[int, ...] = (),
     ) -> PredictedFact:
-        """What a model says of two entities, without reasons."""
+        """Create the predicted fact of two entities, without reasons."""
         return cls(
             head.id,
             relation,
@@ -142,7 +143,7 @@ class PredictedFact(Fact):
         return self.probability > self.threshold
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it."""
+        """Representation in notebooks."""
         from glre_pyg.reporting.notebook_html import fact_html
 
         return fact_html(self)

@@ -29,7 +29,7 @@ _ROWS = 256  # contexts that are looked at together
 
 
 def explain(
-    run: Run, document: Document, pairs: Sequence[tuple[str, str]], *, strongest: int | None = None
+    run: Run, document: Document, pairs: Sequence[tuple[str, str]], *, top_k: int | None = None
 ) -> list[Reasons]:
     """Reasons of a run for pairs of a document; its facts are not looked at.
 
@@ -37,7 +37,7 @@ def explain(
         run: The run.
         document: The document, as the run's corpus prepares it.
         pairs: (head, tail) identifiers.
-        strongest: How many pairs of the context to give; None gives all.
+        top_k: How many pairs of the context to give; None gives all.
 
     Raises:
         InputError: If the document does not mention an entity.
@@ -49,7 +49,7 @@ def explain(
         document,
         pairs,
         directed=run.labels.directed,
-        strongest=strongest,
+        top_k=top_k,
         memory=run.memory,
     )
 
@@ -61,7 +61,7 @@ def reasons(
     pairs: Sequence[tuple[str, str]],
     *,
     directed: bool = True,
-    strongest: int | None = None,
+    top_k: int | None = None,
     memory: int | None = None,
 ) -> list[Reasons]:
     """Reasons of a model for pairs of a document. The model runs once.
@@ -74,7 +74,7 @@ def reasons(
         document: The document.
         pairs: (head, tail) identifiers.
         directed: Whether (a, b) and (b, a) are two pairs; else either order may be asked for.
-        strongest: See :func:`explain`.
+        top_k: See :func:`explain`.
         memory: Bytes that may be used; None for no limit.
 
     Raises:
@@ -86,7 +86,7 @@ def reasons(
     if not directed:
         row_of = {(tail, head): row for (head, tail), row in row_of.items()} | row_of
     local, asked = _run(model, graph, memory)
-    context = _context(asked, sorted({row_of[pair] for pair in pairs if pair in row_of}), strongest)
+    context = _context(asked, sorted({row_of[pair] for pair in pairs if pair in row_of}), top_k)
     spans: list[tuple[int, int]] = [(start, end) for start, end in graph["mention"].span.tolist()]
 
     def drawn(side: int, row: int | None, identifier: str) -> tuple[MentionWeight, ...] | None:
@@ -150,7 +150,7 @@ def _run(
 
 @torch.inference_mode()
 def _context(
-    calls: Sequence[_Call], rows: Sequence[int], strongest: int | None
+    calls: Sequence[_Call], rows: Sequence[int], top_k: int | None
 ) -> dict[int, tuple[float, list[tuple[int, float]]]]:
     """By row: the weight of a pair in its own context, and those of others, strongest first.
 
@@ -164,7 +164,7 @@ def _context(
         weights = torch.stack([call.layer.weights(*call.arguments, rows=part) for call in calls]).mean(0)
         own = weights.gather(1, part[:, None]).squeeze(1).tolist()
         weights, order = weights.scatter(1, part[:, None], -1.0).sort(descending=True, stable=True)
-        count = weights.size(1) - 1 if strongest is None else min(strongest, weights.size(1) - 1)
+        count = weights.size(1) - 1 if top_k is None else min(top_k, weights.size(1) - 1)
         for row, itself, others, values in zip(
             part.tolist(), own, order[:, :count].tolist(), weights[:, :count].tolist(), strict=True
         ):

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.explanation import Omission, PredictedFact
+from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
-from glre_pyg.extraction.sentence_ablation import Triple, omissions
+from glre_pyg.extraction.sentence_ablation import Triple, ablate_sentences
 from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.run import Run, load
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
@@ -110,9 +110,9 @@ class RelationExtractor:
         documents: Iterable[Document],
         *,
         threshold: Threshold | Mapping[str, float] | None = None,
-        floor: float | None = None,
+        min_probability: float | None = None,
         reasons: bool = False,
-        strongest: int | None = 10,
+        top_k: int | None = 10,
         max_sentences: int | None = None,
         chunk: int = 256,
         on_error: ErrorHandler | None = None,
@@ -122,10 +122,10 @@ class RelationExtractor:
         Args:
             documents: See :meth:`__call__`.
             threshold: See :meth:`__call__`.
-            floor: Relations above this probability are given, too, with ``is_predicted`` False; None gives
-                facts alone.
-            reasons: See :meth:`__call__`. What sentences are worth is measured for facts alone.
-            strongest: How many pairs of the context reasons name; None for all.
+            min_probability: Probability above which relations below the threshold are included, too, with
+                ``is_predicted`` False; None includes facts alone.
+            reasons: See :meth:`__call__`. Only facts have a sentence ablation.
+            top_k: How many pairs of the context reasons name; None for all.
             max_sentences: Sentences of a document up to which it is measured what each is worth; None for
                 any number.
             chunk: Documents in memory at a time.
@@ -140,10 +140,10 @@ class RelationExtractor:
         limits = self._limits(threshold)
         rest = _checked(documents)
         while part := list(islice(rest, chunk)):
-            for document, facts in self._found(part, limits, floor, on_error):
+            for document, facts in self._found(part, limits, min_probability, on_error):
                 if reasons and facts:
                     try:
-                        facts = self._with_reasons(document, facts, strongest, max_sentences)
+                        facts = self._with_reasons(document, facts, top_k, max_sentences)
                     except InputError as error:
                         handle_error(InputError(f"{document.id}: no reasons: {error}"), on_error)
                 yield document, facts
@@ -163,7 +163,7 @@ class RelationExtractor:
         self,
         documents: Sequence[Document],
         limits: np.ndarray,
-        floor: float | None,
+        min_probability: float | None,
         on_error: ErrorHandler | None,
     ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
         try:
@@ -174,10 +174,10 @@ class RelationExtractor:
                 handle_error(error, on_error)
                 return
             for document in documents:
-                yield from self._found([document], limits, floor, on_error)
+                yield from self._found([document], limits, min_probability, on_error)
             return
         for document, graph, table in zip(documents, graphs, tables, strict=True):
-            yield document, self._facts(document, graph, table.astype(np.float64), limits, floor)
+            yield document, self._facts(document, graph, table.astype(np.float64), limits, min_probability)
 
     def _facts(
         self,
@@ -185,12 +185,14 @@ class RelationExtractor:
         graph: DocumentGraph,
         table: np.ndarray,
         limits: np.ndarray,
-        floor: float | None,
+        min_probability: float | None,
     ) -> tuple[PredictedFact, ...]:
         """What is above its limit [R] or the floor in a table of probabilities [P, R], likeliest first."""
         entities, pairs = document.entities, graph.pair_index.t().tolist()
         found = []
-        for pair, column in np.argwhere(table > (limits if floor is None else np.minimum(limits, floor))):
+        for pair, column in np.argwhere(
+            table > (limits if min_probability is None else np.minimum(limits, min_probability))
+        ):
             head, tail = (entities[number] for number in pairs[pair])
             probability, threshold = float(table[pair, column]), float(limits[column])
             relation = self.run.labels.relations[column]
@@ -203,20 +205,20 @@ class RelationExtractor:
         self,
         document: Document,
         facts: Sequence[PredictedFact],
-        strongest: int | None,
+        top_k: int | None,
         max_sentences: int | None,
     ) -> tuple[PredictedFact, ...]:
         pairs = list(dict.fromkeys((fact.head, fact.tail) for fact in facts))
-        why = dict(zip(pairs, explain(self.run, document, pairs, strongest=strongest), strict=True))
+        why = dict(zip(pairs, explain(self.run, document, pairs, top_k=top_k), strict=True))
         asked = [(fact.head, fact.relation, fact.tail) for fact in facts if fact.is_predicted]
-        worth: dict[Triple, tuple[Omission, ...]] = {}
+        worth: dict[Triple, tuple[SentenceAblation, ...]] = {}
         if asked and (max_sentences is None or len(document.sentences) <= max_sentences):
-            worth = dict(zip(asked, omissions(self.run, document, asked), strict=True))
+            worth = dict(zip(asked, ablate_sentences(self.run, document, asked), strict=True))
         return tuple(
             replace(
                 fact,
                 reasons=why[fact.head, fact.tail],
-                omissions=worth.get((fact.head, fact.relation, fact.tail)),
+                sentence_ablation=worth.get((fact.head, fact.relation, fact.tail)),
             )
             for fact in facts
         )

@@ -48,10 +48,10 @@ def check_settings(config: DictConfig) -> None:
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     for name, low, high, kind in (
         ("threshold", 0, 1, "a probability"),
-        ("floor", 0, 1, "a probability"),
+        ("min_probability", 0, 1, "a probability"),
         ("max_words", 1, inf, "a number of words"),
         ("max_sentences", 0, inf, "a number of sentences"),
-        ("strongest", 0, inf, "a number of pairs"),
+        ("top_k", 0, inf, "a number of pairs"),
         ("chunk", 1, inf, "a number of documents"),
     ):
         value = config[name]
@@ -233,9 +233,9 @@ class _Work:
             found = self.extractor.found(
                 mine,
                 threshold=self.config.threshold,
-                floor=self.config.floor if self.output.is_page else None,
+                min_probability=self.config.min_probability if self.output.is_page else None,
                 reasons=self.output.is_page if self.config.reasons is None else self.config.reasons,
-                strongest=self.config.strongest,
+                top_k=self.config.top_k,
                 max_sentences=self.config.max_sentences,
                 chunk=self.config.chunk,
                 on_error=errors.append,
@@ -339,7 +339,7 @@ def _write_page(
         threshold=saved_threshold(threshold, relations),
         model=Path(str(config.run)).name,
         directed=run.labels.directed,
-        strongest=config.strongest,
+        top_k=config.top_k,
     )
 
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from glre_pyg.data.document import Document, Sentence, Span
-from glre_pyg.data.explanation import Omission
+from glre_pyg.data.explanation import SentenceAblation
 
 if TYPE_CHECKING:
     from glre_pyg.runs.run import Run
@@ -62,7 +62,9 @@ def without_sentence(document: Document, number: int) -> Document:
     )
 
 
-def omissions(run: Run, document: Document, facts: Sequence[Triple]) -> list[tuple[Omission, ...]]:
+def ablate_sentences(
+    run: Run, document: Document, facts: Sequence[Triple]
+) -> list[tuple[SentenceAblation, ...]]:
     """What becomes of the probabilities of facts when each sentence of their document is left out.
 
     The model is asked once for each sentence that leaves one of the pairs, and once for the whole.
@@ -80,9 +82,9 @@ def omissions(run: Run, document: Document, facts: Sequence[Triple]) -> list[tup
     before = next(_probabilities(run, iter([whole]), facts))
     after = list(_probabilities(run, _shorter(document), facts))
 
-    def of(fact: Triple) -> tuple[Omission, ...]:
+    def of(fact: Triple) -> tuple[SentenceAblation, ...]:
         found = [
-            Omission(number, said.get(fact), said[fact] - before[fact] if fact in said else None)
+            SentenceAblation(number, said.get(fact), said[fact] - before[fact] if fact in said else None)
             for number, said in enumerate(after)
         ]
         return tuple(sorted(found, key=lambda each: -inf if each.change is None else each.change))

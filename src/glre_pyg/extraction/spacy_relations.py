@@ -17,7 +17,7 @@ Each is a dictionary that JSON can hold, so that it goes wherever spaCy sends a 
 ``reasons`` is a dictionary, too: ``head_mentions`` and ``tail_mentions`` (``tokens`` and ``weight`` each),
 ``context`` (``head``, ``tail`` and ``weight``), ``context_itself``, ``path`` (``kind`` with ``id`` and
 ``name`` of an entity, or with ``tokens`` of a sentence) and, where it was measured what each sentence is
-worth, ``omissions`` (``tokens``, ``probability`` and ``change``); see
+worth, ``sentence_ablation`` (``tokens``, ``probability`` and ``change``); see
 :class:`~glre_pyg.data.explanation.Reasons`.
 Facts that are not predicted may have ``extra`` and ``evidence``, as a corpus gives them.
 
@@ -33,7 +33,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.data.document import Document, Entity, Fact, Mention
-from glre_pyg.data.explanation import MentionWeight, Omission, PredictedFact, Reasons
+from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import InputError
@@ -106,20 +106,20 @@ def _relation(places: _Places, fact: Fact) -> dict[str, Any]:
     if fact.evidence:
         found["evidence"] = list(fact.evidence)
     if predicted is not None and predicted.reasons is not None:
-        found["reasons"] = _reasons(places, predicted.reasons, predicted.omissions)
+        found["reasons"] = _reasons(places, predicted.reasons, predicted.sentence_ablation)
     return found
 
 
-def _reasons(places: _Places, why: Reasons, worth: Sequence[Omission] | None) -> dict[str, Any]:
+def _reasons(places: _Places, why: Reasons, worth: Sequence[SentenceAblation] | None) -> dict[str, Any]:
     def weights(of: tuple[MentionWeight, ...] | None) -> list[dict[str, Any]] | None:
         if of is None:
             return None
         return [{"tokens": places.mention(each.mention), "weight": each.weight} for each in of]
 
     entities = places.document.entities
-    omissions = None
+    sentence_ablation = None
     if worth is not None:
-        omissions = [
+        sentence_ablation = [
             {"tokens": places.sentence(of.sentence), "probability": of.probability, "change": of.change}
             for of in worth
         ]
@@ -134,7 +134,7 @@ def _reasons(places: _Places, why: Reasons, worth: Sequence[Omission] | None) ->
             else {"kind": step.kind, "id": entities[step.number].id, "name": step.name}
             for step in why.path
         ],
-        "omissions": omissions,
+        "sentence_ablation": sentence_ablation,
     }
 
 

@@ -12,9 +12,9 @@ and ``evidence`` (numbers of sentences, from 0); ``ignored`` is a list of ``[hea
 left out of loss and score. ``sections``, ``words`` and ``sentences`` are lists of ``[start, end]``: sections
 and words in characters, sentences in words. Without words and sentences the text is segmented.
 
-What a model finds is written with ``probability`` and ``threshold`` and, where they were asked for,
-``reasons`` and ``omissions``, as :class:`~glre_pyg.data.explanation.PredictedFact` has them. It is read as
-such, without the last two.
+Predicted facts are written with ``probability`` and ``threshold`` and, where they were requested,
+``reasons`` and ``sentence_ablation``, as in :class:`~glre_pyg.data.explanation.PredictedFact`. They are read
+as predicted facts, without the last two.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import replacing
 
-_SAID = {"probability", "threshold", "reasons", "omissions"}
+_SAID = {"probability", "threshold", "reasons", "sentence_ablation"}
 _FIELDS = {"id", "text", "mentions", "facts", "ignored", "sections", "words", "sentences"}
 
 
@@ -114,8 +114,8 @@ def _said(fact: PredictedFact) -> dict[str, object]:
     if fact.reasons is not None:
         reasons = asdict(fact.reasons)
         said["reasons"] = {name: value for name, value in reasons.items() if name not in ("head", "tail")}
-    if fact.omissions is not None:
-        said["omissions"] = [asdict(omission) for omission in fact.omissions]
+    if fact.sentence_ablation is not None:
+        said["sentence_ablation"] = [asdict(ablation) for ablation in fact.sentence_ablation]
     return said
 
 

@@ -31,7 +31,7 @@ def write_page(
     threshold: float | Mapping[str, float],
     model: str = "",
     directed: bool = True,
-    strongest: int = 10,
+    top_k: int = 10,
 ) -> None:
     """Write one self-contained HTML page of documents and the relations found in them.
 
@@ -48,7 +48,7 @@ def write_page(
         threshold: Probability above which a relation is a fact: one, or one for each relation by name.
         model: What found the relations, for people to read.
         directed: Whether (a, b) and (b, a) are two pairs; else a true fact may name the two in either order.
-        strongest: How many of the pairs that a context is made of the page shows.
+        top_k: How many of the pairs that a context is made of the page shows.
 
     Raises:
         TypeError: If a fact has no probability.
@@ -60,14 +60,14 @@ def write_page(
         "directed": directed,
     }
     with replacing(path) as file:
-        file.writelines(_pieces(title, head, documents, strongest))
+        file.writelines(_pieces(title, head, documents, top_k))
 
 
 def _pieces(
     title: str,
     head: Mapping[str, object],
     documents: Iterable[tuple[Document, Sequence[Fact] | None]],
-    strongest: int,
+    top_k: int,
 ) -> Iterator[str]:
     """The page's text, piece by piece: the template with its places filled."""
     style = _resource("page.css")
@@ -82,7 +82,7 @@ def _pieces(
         "style": [style],
         "data": chain(
             [_data("page", head)],
-            (_data("document", document_data(*each, strongest=strongest)) for each in documents),
+            (_data("document", document_data(*each, top_k=top_k)) for each in documents),
         ),
         "script": [script],
     }

@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from glre_pyg.data.document import Document, Entity, Fact
-from glre_pyg.data.explanation import MentionWeight, Omission, PredictedFact, Reasons
+from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import name_of, one_line
 
 _DIGITS = 5  # of weights and changes; probabilities stay whole, as they are held against thresholds
 
 
-def document_data(document: Document, gold: Sequence[Fact] | None, *, strongest: int) -> dict[str, object]:
+def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int) -> dict[str, object]:
     """A document as the scripts take it.
 
     Args:
         document: The document; its facts are :class:`~glre_pyg.data.explanation.PredictedFact`.
         gold: The true facts; None where they are not known.
-        strongest: How many pairs of a context to keep.
+        top_k: How many pairs of a context to keep.
 
     Returns:
         ``id``, ``text``, ``sections`` [·, 2] and ``sentences`` [S, 2] in UTF-16 units; ``mentions``, in the
         order of :func:`~glre_pyg.data.graph.build_graph`: start, end, number of the entity, number of the
         sentence and, where the corpus calls it other than the text does, its name; ``entities``: identifier,
         type, name, last those that only facts name; ``facts``: head, relation, tail, probability, number of
-        its reasons, omissions (sentence, probability, change); ``reasons``, one for each pair; ``gold``:
-        head, relation, tail, evidence; ``ignored``: pairs that count neither as right nor as wrong.
+        its reasons, sentence ablation (sentence, probability, change); ``reasons``, one for each pair;
+        ``gold``: head, relation, tail, evidence; ``ignored``: pairs that count neither as right nor as wrong.
 
     Raises:
         TypeError: If a fact has no probability.
@@ -38,7 +38,7 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, strongest:
         for identifier in (fact.head, fact.tail):
             number.setdefault(identifier, len(number))
     reasons: dict[tuple[str, str], list[object]] = {}
-    facts = [_fact(document, fact, number, reasons, strongest) for fact in document.facts]
+    facts = [_fact(document, fact, number, reasons, top_k) for fact in document.facts]
     return {
         "id": document.id,
         "text": document.text,
@@ -94,32 +94,32 @@ def _fact(
     fact: Fact,
     number: Mapping[str, int],
     reasons: dict[tuple[str, str], list[object]],
-    strongest: int,
+    top_k: int,
 ) -> list[object]:
     if not isinstance(fact, PredictedFact):
         raise TypeError(f"{document.id}: the fact {fact.head} {fact.relation} {fact.tail} has no probability")
     pair = fact.head, fact.tail
     if fact.reasons is not None and pair not in reasons:
-        reasons[pair] = _reasons(document, fact.reasons, number, strongest)
+        reasons[pair] = _reasons(document, fact.reasons, number, top_k)
     return [
         number[fact.head],
         fact.relation,
         number[fact.tail],
         fact.probability,
         None if fact.reasons is None else list(reasons).index(pair),
-        None if fact.omissions is None else [_omission(each) for each in fact.omissions],
+        None if fact.sentence_ablation is None else [_ablation(each) for each in fact.sentence_ablation],
     ]
 
 
-def _omission(omission: Omission) -> list[float | None]:
-    return [omission.sentence, _round(omission.probability), _round(omission.change)]
+def _ablation(ablation: SentenceAblation) -> list[float | None]:
+    return [ablation.sentence, _round(ablation.probability), _round(ablation.change)]
 
 
-def _reasons(document: Document, reasons: Reasons, number: Mapping[str, int], strongest: int) -> list[object]:
+def _reasons(document: Document, reasons: Reasons, number: Mapping[str, int], top_k: int) -> list[object]:
     """Path, weights of the head's mentions, of the tail's, the pair's weight in its context, other pairs."""
     entities = document.entities
     context = reasons.context and [
-        [number[each.head], number[each.tail], _round(each.weight)] for each in reasons.context[:strongest]
+        [number[each.head], number[each.tail], _round(each.weight)] for each in reasons.context[:top_k]
     ]
     return [
         [[step.kind[0], step.number] for step in reasons.path],

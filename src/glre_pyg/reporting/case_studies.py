@@ -113,7 +113,7 @@ def write_case_study(
     *,
     title: str,
     count: int,
-    strongest: int,
+    top_k: int,
 ) -> None:
     """Write the hardest facts of documents, the answers of a run and its reasons; print how many are right.
 
@@ -124,18 +124,16 @@ def write_case_study(
         path: A Markdown file.
         title: What the documents are.
         count: Facts.
-        strongest: See :func:`write_cases`.
+        top_k: See :func:`write_cases`.
     """
     cases = hardest_cases(documents, pairs, run.threshold, count=count)
     why = [explain(run, case.document, [(case.head, case.tail)])[0] for case in cases]
-    write_cases(cases, why, path, title=f"{title}: the hardest facts", strongest=strongest)
+    write_cases(cases, why, path, title=f"{title}: the hardest facts", top_k=top_k)
     right = sum(all(answer.is_fact == answer.is_predicted for answer in case.answers) for case in cases)
     print(f"{path}: {len(cases)} facts between sentences, {right} of them answered rightly")
 
 
-def write_cases(
-    cases: Sequence[Case], why: Sequence[Reasons], path: Path, *, title: str, strongest: int
-) -> None:
+def write_cases(cases: Sequence[Case], why: Sequence[Reasons], path: Path, *, title: str, top_k: int) -> None:
     """Write cases as Markdown, for people.
 
     Args:
@@ -143,11 +141,11 @@ def write_cases(
         why: Reasons for each.
         path: The file.
         title: Its heading, as plain text.
-        strongest: How many mentions, and how many pairs of the context, to give.
+        top_k: How many mentions, and how many pairs of the context, to give.
     """
     lines = [f"# {escape(title)}", "", *_INTRODUCTION]
     for number, (case, reasons) in enumerate(zip(cases, why, strict=True), start=1):
-        lines += ["", *_section(number, case, reasons, strongest)]
+        lines += ["", *_section(number, case, reasons, top_k)]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text("\n".join(lines) + "\n", path)
 
@@ -160,7 +158,7 @@ _INTRODUCTION = (
 )
 
 
-def _section(number: int, case: Case, reasons: Reasons, strongest: int) -> Iterator[str]:
+def _section(number: int, case: Case, reasons: Reasons, top_k: int) -> Iterator[str]:
     document = case.document
     names = {entity.id: names_of(document, entity)[0] for entity in document.entities}
     yield f"## {number}. {escape(names[case.head])} and {escape(names[case.tail])}, in {escape(document.id)}"
@@ -173,7 +171,7 @@ def _section(number: int, case: Case, reasons: Reasons, strongest: int) -> Itera
     yield f"- Sentences between nearest mentions: {case.distance}; mentions of both: {case.mentions}"
     yield ""
     yield "\n>\n".join(_quotation(case))
-    yield from ("", *_answers(case), "", *_reasons(reasons, names, strongest))
+    yield from ("", *_answers(case), "", *_reasons(reasons, names, top_k))
 
 
 def _quotation(case: Case) -> Iterator[str]:
@@ -207,22 +205,22 @@ def _answers(case: Case) -> Iterator[str]:
         yield f"| {escape(answer.relation)} | {answer.probability:.4f} | {answer.threshold:.4f} |"
 
 
-def _reasons(reasons: Reasons, names: Mapping[str, str], strongest: int) -> Iterator[str]:
+def _reasons(reasons: Reasons, names: Mapping[str, str], top_k: int) -> Iterator[str]:
     steps = (f"S{step.number + 1}" if step.kind == "sentence" else escape(step.name) for step in reasons.path)
     yield f"- Path: {' – '.join(steps)}"
     for side, weights in (("head", reasons.head_mentions), ("tail", reasons.tail_mentions)):
         if weights is not None:
-            yield f"- Mentions of the {side}: {_mentions(weights, strongest)}"
+            yield f"- Mentions of the {side}: {_mentions(weights, top_k)}"
     if reasons.context is not None:
         drawn = [
             f"{pair.weight:.2f} {escape(names[pair.head])} → {escape(names[pair.tail])}"
-            for pair in reasons.context[:strongest]
+            for pair in reasons.context[:top_k]
         ]
         yield f"- Pairs of its context: {'; '.join([f'{reasons.context_itself:.2f} itself', *drawn])}"
 
 
-def _mentions(weights: Sequence[MentionWeight], strongest: int) -> str:
+def _mentions(weights: Sequence[MentionWeight], top_k: int) -> str:
     ranked = sorted(weights, key=lambda of: -of.weight)
-    drawn = [f"{of.weight:.2f} {escape(of.name)} (S{of.sentence + 1})" for of in ranked[:strongest]]
+    drawn = [f"{of.weight:.2f} {escape(of.name)} (S{of.sentence + 1})" for of in ranked[:top_k]]
     left = len(ranked) - len(drawn)
     return "; ".join([*drawn, f"{left} more"] if left else drawn)

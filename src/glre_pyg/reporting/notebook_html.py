@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Span
-from glre_pyg.data.explanation import MentionWeight, Omission, PredictedFact, Reasons
+from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import Step, name_of, names_of
 
 _TEXT = 6000  # characters of text that are shown, up to the end of a sentence
@@ -69,8 +69,8 @@ def fact_html(fact: PredictedFact) -> str:
     rows = [("fact", escape(f"{fact.head} {fact.relation} {fact.tail}")), ("probability", _verdict(fact))]
     if fact.reasons:
         rows += _reasons(fact.reasons)
-    if fact.omissions:
-        rows.append(("sentences left out", _listed(map(_omitted, fact.omissions))))
+    if fact.sentence_ablation:
+        rows.append(("sentences left out", _listed(map(_ablated, fact.sentence_ablation))))
     return _table(rows)
 
 
@@ -206,13 +206,13 @@ def _verdict(fact: PredictedFact) -> str:
 def _why(fact: PredictedFact) -> str:
     """The path, and what the pair hangs on: the sentences it needs, and the one that speaks most for it."""
     lines = [escape(_path(fact.reasons.path))] if fact.reasons else []
-    omissions = fact.omissions or ()
-    if needed := [omission for omission in omissions if omission.change is None]:
-        numbers = ", ".join(f"{omission.sentence + 1}" for omission in needed[:_ROWS])
+    sentence_ablation = fact.sentence_ablation or ()
+    if needed := [ablation for ablation in sentence_ablation if ablation.change is None]:
+        numbers = ", ".join(f"{ablation.sentence + 1}" for ablation in needed[:_ROWS])
         lines.append(f"no pair without {'sentence' if len(needed) == 1 else 'any of'} {numbers}")
-    telling = next((omission for omission in omissions if (omission.change or 0) < 0), None)
+    telling = next((ablation for ablation in sentence_ablation if (ablation.change or 0) < 0), None)
     if telling is not None:
-        lines.append(_omitted(telling))
+        lines.append(_ablated(telling))
     return "<br>".join(lines)
 
 
@@ -220,11 +220,11 @@ def _path(path: Sequence[Step]) -> str:
     return " → ".join(step.name if step.kind == "entity" else f"sentence {step.number + 1}" for step in path)
 
 
-def _omitted(omission: Omission) -> str:
-    without = f"without sentence {omission.sentence + 1}"
-    if omission.change is None or omission.probability is None:
+def _ablated(ablation: SentenceAblation) -> str:
+    without = f"without sentence {ablation.sentence + 1}"
+    if ablation.change is None or ablation.probability is None:
         return f"{without}: no pair"
-    return f"{without}: {omission.probability:.3f} ({omission.change:+.3f})".replace("-", "−")
+    return f"{without}: {ablation.probability:.3f} ({ablation.change:+.3f})".replace("-", "−")
 
 
 def _reasons(reasons: Reasons) -> list[tuple[str, str]]:

@@ -208,7 +208,7 @@ class Experiment:
             if self.test and self.config.cases:
                 title, path = f"{self.corpus.name} test", self.folder / "cases.md"
                 write_case_study(
-                    run, self.test, pairs["test"], path, title=title, count=self.config.cases, strongest=5
+                    run, self.test, pairs["test"], path, title=title, count=self.config.cases, top_k=5
                 )
             finish(run, self.folder)
             print(f"run directory: {self.folder}")

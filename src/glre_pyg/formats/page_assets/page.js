@@ -32,12 +32,12 @@ function claimsOf(doc) {
   const gold = doc.gold && new Map(doc.gold.map((fact) => [key(...fact), fact]));
   const seen = new Set();
   const scored = (head, tail) => !left.has(key(head, "", tail));
-  const claims = doc.facts.map(([head, relation, tail, probability, reasons, omissions]) => {
+  const claims = doc.facts.map(([head, relation, tail, probability, reasons, ablation]) => {
     const own = key(head, relation, tail);
     seen.add(own);
     const fact = gold?.get(own);
     return {
-      head, relation, tail, probability, omissions,
+      head, relation, tail, probability, ablation,
       reasons: reasons === null ? null : doc.reasons[reasons],
       gold: gold ? Boolean(fact) : null,
       scored: scored(head, tail),
@@ -47,7 +47,7 @@ function claimsOf(doc) {
   for (const [own, [head, relation, tail, evidence]] of gold ?? []) {
     if (seen.has(own)) continue;
     claims.push({
-      head, relation, tail, evidence, probability: null, omissions: null, reasons: null, gold: true,
+      head, relation, tail, evidence, probability: null, ablation: null, reasons: null, gold: true,
       scored: scored(head, tail),
     });
   }
@@ -274,10 +274,10 @@ function choose(claim) {
 
 /* Reasons */
 
-/** Sentences whose omission takes at least half as much as that of the worthiest, or takes the pair away. */
-function worthiest(omissions) {
-  const most = Math.min(0, ...omissions.map(([, , change]) => change ?? 0));
-  return new Set(omissions.filter(([, , change]) => change === null || (most < -0.005 && change <= most / 2)).map(([sentence]) => sentence));
+/** Sentences whose removal lowers the probability by at least half of the largest fall, or removes the pair. */
+function importantSentences(ablation) {
+  const most = Math.min(0, ...ablation.map(([, , change]) => change ?? 0));
+  return new Set(ablation.filter(([, , change]) => change === null || (most < -0.005 && change <= most / 2)).map(([sentence]) => sentence));
 }
 
 function drawReasons() {
@@ -302,15 +302,15 @@ function drawReasons() {
     else if (entity === claim.tail) mentions.set(mention, { side: "tail", weight: tailWeights?.[rank] });
     else if (bridges.has(entity)) mentions.set(mention, { side: "via" });
   });
-  const worth = worthiest(claim.omissions ?? []);
-  const sentences = new Map(doc.sentences.map((_, number) => [number, { worth: worth.has(number) }]));
-  for (const [sentence, , change] of claim.omissions ?? []) sentences.get(sentence).label = change === null ? "no pair without it" : signed(change);
+  const important = importantSentences(claim.ablation ?? []);
+  const sentences = new Map(doc.sentences.map((_, number) => [number, { important: important.has(number) }]));
+  for (const [sentence, , change] of claim.ablation ?? []) sentences.get(sentence).label = change === null ? "no pair without it" : signed(change);
   for (const [kind, number] of path) if (kind === "s") sentences.get(number).path = true;
   highlightText(byId("words"), mentions, sentences, true);
   graph.path(path, [`e${claim.head}`, `e${claim.tail}`]);
   const first = byId("words").querySelector(".sentence.path, mark.head");
   if (first) first.closest(".scroll").scrollTo({ top: first.offsetTop - 40 });
-  const parts = [standing(claim), ...evidencePart(claim), ...pathPart(path), ...worthPart(claim, worth)];
+  const parts = [standing(claim), ...evidencePart(claim), ...pathPart(path), ...ablationPart(claim, important)];
   if (headWeights || tailWeights) parts.push(...weightsPart(claim, mentions, { headWeights, tailWeights }));
   if (context) parts.push(...contextPart(claim, itself, context));
   byId("why").replaceChildren(...parts);
@@ -359,20 +359,20 @@ function pathPart(path) {
   return part("How the text joins them", "The shortest way through entities and the sentences that mention them", element("ol", { class: "path" }, ...steps));
 }
 
-function worthPart(claim, worth) {
-  const title = "What each sentence is worth";
-  if (!claim.omissions) {
+function ablationPart(claim, important) {
+  const title = "Sentence ablation";
+  if (!claim.ablation) {
     const why = claim.reasons ? [element("p", { class: "quiet" }, "Not measured: the model does not hold this to be a fact.")] : [];
     return why.length ? part(title, "", ...why) : [];
   }
-  const most = Math.max(0.001, ...claim.omissions.map(([, , change]) => Math.abs(change ?? 0)));
-  const rows = claim.omissions.map(([sentence, probability, change]) => {
+  const most = Math.max(0.001, ...claim.ablation.map(([, , change]) => Math.abs(change ?? 0)));
+  const rows = claim.ablation.map(([sentence, probability, change]) => {
     const bar = element("span", { class: change > 0 ? "swing up" : "swing" });
     bar.style.setProperty("--share", change === null ? 0 : Math.abs(change) / most);
     const said = change === null ? "no pair without it" : signed(change);
     return element(
       "tr",
-      { class: worth.has(sentence) ? "worth" : null },
+      { class: important.has(sentence) ? "important" : null },
       element("td", {}, sentenceButton(sentence)),
       element("td", { class: "swings" }, element("span", { class: "track" }, bar)),
       element("td", { class: "number" }, said),
@@ -386,7 +386,7 @@ function worthPart(claim, worth) {
     title,
     "The model was asked again without each sentence",
     element("p", { class: "quiet" }, "Change of the probability when the sentence is left out, as measured, and what is left of it."),
-    element("table", { class: "worths" }, head, element("tbody", {}, ...rows)),
+    element("table", { class: "ablation" }, head, element("tbody", {}, ...rows)),
   );
 }
 

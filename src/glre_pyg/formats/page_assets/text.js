@@ -130,7 +130,7 @@ function drawEntities(box, doc, choose) {
 /**
  * Show in the text what speaks for a relation: mentions by weight, sentences with what is known of them.
  *
- * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, worth}.
+ * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, important}.
  */
 function highlightText(box, mentions, sentences, isChosen) {
   box.classList.toggle("chosen", isChosen);
@@ -146,9 +146,9 @@ function highlightText(box, mentions, sentences, isChosen) {
   }
   for (const span of box.querySelectorAll(".sentence")) {
     const number = Number(span.dataset.sentence);
-    const { path, label, worth } = sentences.get(number) ?? {};
+    const { path, label, important } = sentences.get(number) ?? {};
     span.classList.toggle("path", Boolean(path));
-    span.classList.toggle("worth", Boolean(worth));
+    span.classList.toggle("important", Boolean(important));
     const words = [path ? "path" : "", label ?? ""].filter(Boolean);
     span.dataset.label = [`S${number + 1}`, ...words].join(" · ");
   }
