@@ -166,7 +166,7 @@ def odd_facts():
 
 
 def odd_names():
-    """Identifiers that forms may take for something else."""
+    """Identifiers that formats may take for something else."""
     return marked(
         'a|b\\ "c" / \U0001f48a',
         "velorin, querine and dexoril: rash or tremor.",

@@ -115,14 +115,20 @@ def test_evaluate_scores_a_file(folder):
     assert f"{gold} true" in out
 
 
-@pytest.mark.parametrize("form", ["pubtator", "jsonl"])
-def test_predict_keeps_documents_and_probabilities(folder, form):
+@pytest.mark.parametrize("format", ["pubtator", "jsonl"])
+def test_predict_keeps_documents_and_probabilities(folder, format):
     documents = list(SyntheticCorpus().generate("new", 6))
-    write_documents(documents, folder / f"in.{form}")
+    write_documents(documents, folder / f"in.{format}")
     run(
-        "predict", "run=first", f"input=in.{form}", f"output=out.{form}", "threshold=0", "chunk=4", cwd=folder
+        "predict",
+        "run=first",
+        f"input=in.{format}",
+        f"output=out.{format}",
+        "threshold=0",
+        "chunk=4",
+        cwd=folder,
     )
-    found = list(read_documents(folder / f"out.{form}"))
+    found = list(read_documents(folder / f"out.{format}"))
     assert [(d.id, d.text, d.mentions) for d in found] == [(d.id, d.text, d.mentions) for d in documents]
     for document in found:
         types = [entity.type for entity in document.entities]

@@ -1,4 +1,4 @@
-"""One form to another: what both can hold comes back equal, and what one cannot hold is an error."""
+"""One format to another: what both can hold comes back equal, and what one cannot hold is an error."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from documents import random_document, random_documents
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.segmentation import segment
 from glre_pyg.formats.conversion import Converted, convert
-from glre_pyg.formats.detection import FORMS, form_of, read_documents, write_documents
+from glre_pyg.formats.detection import FORMATS, detect_format, read_documents, write_documents
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.lossless import difference
@@ -80,17 +80,17 @@ def test_pubtator_to_jsonl_and_back_byte_for_byte(tmp_path):
 
 def test_biored_and_back_byte_for_byte(tmp_path):
     (tmp_path / "a.txt").write_text(BIORED)
-    convert(tmp_path / "a.txt", tmp_path / "b.jsonl", source_form="biored")
+    convert(tmp_path / "a.txt", tmp_path / "b.jsonl", source_format="biored")
     (found,) = read_jsonl(tmp_path / "b.jsonl")
     assert [mention.ids for mention in found.mentions] == [("C1", "C2"), (), ("D|1",)]
-    convert(tmp_path / "b.jsonl", tmp_path / "c.txt", target_form="biored")
+    convert(tmp_path / "b.jsonl", tmp_path / "c.txt", target_format="biored")
     assert (tmp_path / "c.txt").read_text() == BIORED
     with pytest.raises(InputError, match=r"^b\.jsonl: 5: an identifier of mention 'rash' holds '\|'$"):
         convert(tmp_path / "b.jsonl", tmp_path / "c.pubtator")
 
 
 def pairs_only(seed: int) -> Document:
-    """A document as EoG's form gives it: chemicals and diseases, each in a pair, mentions in the order of the text."""
+    """A document as EoG's format gives it: chemicals and diseases, each in a pair, mentions in the order of the text."""
     found = random_document(seed, entities=(2, 2), composites=0, facts=0)
     kinds = dict(zip((entity.id for entity in found.entities), ("Chemical", "Disease"), strict=True))
     spans = sorted({mention.span: mention for mention in found.mentions}.values(), key=lambda each: each.span)
@@ -146,9 +146,9 @@ def test_what_would_be_lost_is_named_and_can_be_left_out(tmp_path):
         r"read back as 'd ostamide \. They eased rash \( p < \.05 \)'; lossy=true leaves out what it cannot hold$"
     )
     with pytest.raises(InputError, match=expected):
-        convert(tmp_path / "a.txt", tmp_path / "b.json", source_form="biored")
+        convert(tmp_path / "a.txt", tmp_path / "b.json", source_format="biored")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    convert(tmp_path / "a.txt", tmp_path / "b.json", source_form="biored", lossy=True)
+    convert(tmp_path / "a.txt", tmp_path / "b.json", source_format="biored", lossy=True)
     (held,) = read_docred(tmp_path / "b.json")
     assert [(mention.ids, mention.type) for mention in held.mentions] == [
         (("0",), "ChemicalEntity"),
@@ -201,11 +201,11 @@ def test_files_that_are_not_there(tmp_path):
     write_jsonl(random_documents(1), tmp_path / "a.jsonl")
     for target in (tmp_path / "nowhere" / "b.json", tmp_path):
         with pytest.raises(InputError, match="cannot be written"):
-            convert(tmp_path / "a.jsonl", target, target_form="jsonl")
+            convert(tmp_path / "a.jsonl", target, target_format="jsonl")
 
 
 @pytest.mark.parametrize(
-    ("name", "form"),
+    ("name", "format"),
     [
         ("a.jsonl", "jsonl"),
         ("a.json", "docred_json"),
@@ -215,15 +215,15 @@ def test_files_that_are_not_there(tmp_path):
         ("a", "pubtator"),
     ],
 )
-def test_the_name_tells_the_form(name, form):
-    assert form_of(Path(name)) == form
-    assert form_of(Path(name), "biored") == "biored"
+def test_the_name_tells_the_format(name, format):
+    assert detect_format(Path(name)) == format
+    assert detect_format(Path(name), "biored") == "biored"
 
 
 def test_unknown_forms_are_errors():
     with pytest.raises(InputError) as caught:
-        form_of(Path("x/a.json"), "docred")
-    assert str(caught.value) == f"a.json: form 'docred' is not one of {', '.join(FORMS)}"
+        detect_format(Path("x/a.json"), "docred")
+    assert str(caught.value) == f"a.json: format 'docred' is not one of {', '.join(FORMATS)}"
 
 
 def test_documents_are_written_in_the_form_of_the_name(tmp_path):
@@ -231,7 +231,7 @@ def test_documents_are_written_in_the_form_of_the_name(tmp_path):
     write_documents([found], tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text())[0]["title"] == found.id
     lossy = random_document(5)
-    with pytest.raises(InputError, match=r"^random 5: DocRED's form cannot hold "):
+    with pytest.raises(InputError, match=r"^random 5: DocRED's format cannot hold "):
         write_documents([lossy], tmp_path / "a.json")
     write_documents([lossy], tmp_path / "a.json", lossy=True)
     assert len(next(read_docred(tmp_path / "a.json")).facts) == len(lossy.facts)
@@ -270,9 +270,9 @@ def test_real_files_come_back_byte_for_byte(tmp_path, name):
     path = Path(os.environ.get("GLRE_DATA", ""), name)
     if "GLRE_DATA" not in os.environ or not path.is_file():
         pytest.skip(f"GLRE_DATA is not set, or has no {name}")
-    form = "biored" if name.startswith("BioRED") else "pubtator"
-    convert(path, tmp_path / "a.jsonl", source_form=form)
-    convert(tmp_path / "a.jsonl", tmp_path / "b", target_form=form)
+    format = "biored" if name.startswith("BioRED") else "pubtator"
+    convert(path, tmp_path / "a.jsonl", source_format=format)
+    convert(tmp_path / "a.jsonl", tmp_path / "b", target_format=format)
     assert (tmp_path / "b").read_bytes() == path.read_bytes()
 
 
@@ -283,7 +283,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_command(tmp_path):
     (tmp_path / "a.txt").write_text(BIORED)
-    done = run("input=a.txt", "input_form=biored", "output=b.jsonl", cwd=tmp_path)
+    done = run("input=a.txt", "input_format=biored", "output=b.jsonl", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "b.jsonl: 1 documents, 3 mentions, 1 facts\n"), done.stderr
     lost = run("input=b.jsonl", "output=c.json", cwd=tmp_path)
     assert (lost.returncode, lost.stdout) == (2, "")

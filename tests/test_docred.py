@@ -219,7 +219,7 @@ def test_bytes_that_are_not_text(tmp_path):
 
 
 def numbered(found: Document) -> Document:
-    """A document as DocRED's form can hold it: entities numbered from 0, mentions in their order."""
+    """A document as DocRED's format can hold it: entities numbered from 0, mentions in their order."""
     place = {entity.id: str(number) for number, entity in enumerate(reversed(found.entities))}
     mentions = [
         Mention(mention.start, mention.end, mention.type, (place[identifier],))
@@ -282,7 +282,7 @@ def with_(**changes) -> Document:
 def test_what_cannot_be_held_is_named(tmp_path, lossy, message):
     with pytest.raises(InputError) as caught:
         write_docred([lossy], tmp_path / "lost.json")
-    assert str(caught.value).startswith(f"d: DocRED's form cannot hold {message}")
+    assert str(caught.value).startswith(f"d: DocRED's format cannot hold {message}")
     assert not list(tmp_path.iterdir())
     write_docred([lossy], tmp_path / "lost.json", lossy=True)
     (held,) = read_docred(tmp_path / "lost.json")

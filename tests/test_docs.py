@@ -120,7 +120,7 @@ def renamed(documents: list[Document], types: dict[str, str], relations: dict[st
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like ``$GLRE_DATA``: each corpus a miniature in its true form."""
+    """A folder like ``$GLRE_DATA``: each corpus a miniature in its true format."""
     folder = tmp_path_factory.mktemp("data")
     for name in ("CDR/processed", "MeSH", "DocRED", "Re-DocRED", "BioRED"):
         (folder / name).mkdir(parents=True)

@@ -195,7 +195,7 @@ def plain(words="a b", facts=(), ignored=(), names=()):
         ),
         (plain(facts=(Fact("C", "CID", "D"),), ignored=(("C", "D"),)), "d: fact C CID D: .*left out"),
         (plain(ignored=(("D", "C"),)), "d: ignored: D and C are no candidate pair"),
-        (plain("| b"), r"d: the form cannot hold the word '\|'"),
+        (plain("| b"), r"d: the format cannot hold the word '\|'"),
     ],
 )
 def test_what_the_form_cannot_hold(document, message):

@@ -119,7 +119,7 @@ def test_a_text_can_be_typed_or_piped_in(run, here, monkeypatch):
 def test_documents_can_be_piped_in(run, here, monkeypatch):
     write_documents(documents(), here / "in.pubtator")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((here / "in.pubtator").read_bytes())))
-    assert extracted(run, "input=-", "form=pubtator", "output=out.jsonl") == 0
+    assert extracted(run, "input=-", "format=pubtator", "output=out.jsonl") == 0
     assert [each.id for each in read_documents(here / "out.jsonl")] == [each.id for each in documents()]
 
 

@@ -208,7 +208,7 @@ def test_candidates_are_genes_and_diseases(published):
     ]
 
 
-def test_files_of_another_form(published, tmp_path):
+def test_files_of_another_format(published, tmp_path):
     path = tmp_path / "test.data"
     write_eog(read_gda(published / "testing_data"), path, pair_types=[("Gene", "Disease")])
     other = corpus(published, test=str(path), dev_from_train=1)

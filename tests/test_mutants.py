@@ -1,4 +1,4 @@
-"""Damaged files of every form are read correctly or refused with one line; and a wrong reader is caught."""
+"""Damaged files of every format are read correctly or refused with one line; and a wrong reader is caught."""
 
 import importlib
 import sys
@@ -10,20 +10,20 @@ import pytest
 TRIALS = Path(__file__).parent / "trials"
 sys.path.insert(0, str(TRIALS))  # its modules are commands, and what these share
 
-forms, mutants = (importlib.import_module(name) for name in ("forms", "mutants"))
+formats, mutants = (importlib.import_module(name) for name in ("formats", "mutants"))
 
-NAMES = [*forms.FORMS, "spacy"]
+NAMES = [*formats.FORMATS, "spacy"]
 
 
-def form_of(name):
+def format_of(name):
     if name == "spacy":
         pytest.importorskip("spacy")
-    return mutants.forms()[name]
+    return mutants.formats()[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mutants_are_read_correctly_or_refused(name, capsys):
-    counts = mutants.run(form_of(name), seed=1, count=150)
+    counts = mutants.run(format_of(name), seed=1, count=150)
     assert not sum(counts[kind] for kind in mutants.FAILURES), capsys.readouterr().out
     assert counts.total() == 150
     assert min(counts["as before"], counts["otherwise"], counts["refused"]) >= 1  # the damage is of all sorts
@@ -80,37 +80,37 @@ MISTAKES = {
 )
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_wrong_reader_is_caught_by_the_oracle(name, mistake, tmp_path):
-    form = form_of(name)
-    files = form.miniatures[0]
+    format = format_of(name)
+    files = format.miniatures[0]
     for file, raw in files.items():
         (tmp_path / file).write_bytes(raw)
-    form.oracle(files, form.read(tmp_path, forms.plain, None))
-    wrong = documents_changed(form.read, MISTAKES[mistake])(tmp_path, forms.plain, None)
+    format.oracle(files, format.read(tmp_path, formats.plain, None))
+    wrong = documents_changed(format.read, MISTAKES[mistake])(tmp_path, formats.plain, None)
     with pytest.raises(AssertionError):
-        form.oracle(files, wrong)
+        format.oracle(files, wrong)
 
 
 @pytest.mark.parametrize("name", ["names", "predictions", "fact", "mesh", "errors", "vectors", "result"])
 def test_a_reader_that_loses_something_is_caught_by_the_oracle(name, tmp_path):
-    form = form_of(name)
-    files = form.miniatures[0]
+    format = format_of(name)
+    files = format.miniatures[0]
     for file, raw in files.items():
         (tmp_path / file).write_bytes(raw)
-    read = form.read(tmp_path, forms.plain, None)
-    form.oracle(files, read)
+    read = format.read(tmp_path, formats.plain, None)
+    format.oracle(files, read)
     less = {key: value[1:] for key, value in read.items()} if name in ("predictions", "vectors") else None
     if name == "mesh":
         less = dict(list(read.items())[1:])
     with pytest.raises(AssertionError):
-        form.oracle(files, type(read)(list(read)[1:]) if less is None else less)
+        format.oracle(files, type(read)(list(read)[1:]) if less is None else less)
 
 
-def outcomes(form, count=60):
-    return mutants.run(form, seed=1, count=count, shown=0)
+def outcomes(format, count=60):
+    return mutants.run(format, seed=1, count=count, shown=0)
 
 
 def test_a_reader_that_raises_hangs_or_tells_too_little_is_caught(monkeypatch):
-    good = form_of("eog")
+    good = format_of("eog")
     before = outcomes(good)
 
     def raising(folder, segmenter, on_error):
@@ -138,19 +138,19 @@ def test_a_reader_that_raises_hangs_or_tells_too_little_is_caught(monkeypatch):
 
 
 def test_the_command_shows_a_mutant_and_fails_where_one_fails(monkeypatch, capsys):
-    assert mutants.main(["--seed", "3", "--count", "20", "--forms", "eog", "fact"]) == 0
+    assert mutants.main(["--seed", "3", "--count", "20", "--formats", "eog", "fact"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert [line.split(" | ")[0] for line in table[:5]] == ["| form", "| ---", "| eog", "| fact", "| all"]
+    assert [line.split(" | ")[0] for line in table[:5]] == ["| format", "| ---", "| eog", "| fact", "| all"]
     assert table[4].split(" | ")[1] == "40"
-    assert mutants.main(["--seed", "3", "--forms", "eog", "--only", "7"]) == 0
+    assert mutants.main(["--seed", "3", "--formats", "eog", "--only", "7"]) == 0
     assert capsys.readouterr().out.startswith("mini.data, ")
-    wrong = replace(form_of("eog"), read=documents_changed(form_of("eog").read, shifted))
-    monkeypatch.setattr(mutants, "forms", lambda: {"eog": wrong})
+    wrong = replace(format_of("eog"), read=documents_changed(format_of("eog").read, shifted))
+    monkeypatch.setattr(mutants, "formats", lambda: {"eog": wrong})
     assert mutants.main(["--count", "20"]) == 1
-    assert "eog: --seed 0 --forms eog --only 0: wrong: AssertionError: " in capsys.readouterr().out
+    assert "eog: --seed 0 --formats eog --only 0: wrong: AssertionError: " in capsys.readouterr().out
 
 
-def test_one_mutant_is_of_one_form(capsys):
+def test_one_mutant_is_of_one_format(capsys):
     with pytest.raises(SystemExit):
         mutants.main(["--only", "1"])
-    assert capsys.readouterr().err.endswith("--only: name its form with --forms\n")
+    assert capsys.readouterr().err.endswith("--only: name its format with --formats\n")

@@ -208,7 +208,7 @@ def predicted(tiny: Trained, threshold: float) -> list[Document]:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, ending, tmp_path, capsys):
-    """What a form cannot hold is said in one line, and the others are written."""
+    """What a format cannot hold is said in one line, and the others are written."""
     target = tmp_path / f"out{ending}"
     settings = config(
         "predict",
@@ -238,7 +238,7 @@ Facts = set[tuple[str, str, str]]
 
 
 def facts_of(document: Document, *, places: bool = False) -> Facts:
-    """Facts by identifiers or, as DocRED's form has them, by the places of entities."""
+    """Facts by identifiers or, as DocRED's format has them, by the places of entities."""
     name = {entity.id: str(place) if places else entity.id for place, entity in enumerate(document.entities)}
     return {(name[fact.head], fact.relation, name[fact.tail]) for fact in document.facts}
 

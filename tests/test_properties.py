@@ -1,4 +1,4 @@
-"""What holds of any document and of any bytes: forms give back what they took or refuse it, and readers never raise else."""
+"""What holds of any document and of any bytes: formats give back what they took or refuse it, and readers never raise else."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts, read_named_facts, write_
 from glre_pyg.evaluation.predictions import read_predictions
 from glre_pyg.formats.conversion import convert
 from glre_pyg.formats.csv_facts import COLUMNS, write_csv
-from glre_pyg.formats.detection import FORMS, read_documents, write_documents
+from glre_pyg.formats.detection import FORMATS, read_documents, write_documents
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
@@ -179,7 +179,7 @@ def refusal(function, *arguments):
 
 
 def made(write, documents, path):
-    """Whether a form has taken documents; else there is no file."""
+    """Whether a format has taken documents; else there is no file."""
     is_made = refusal(write, documents, path) is None
     assert path.exists() == is_made
     return is_made
@@ -217,7 +217,7 @@ def test_what_is_no_document(words, ids, names, message):
         Document("d", "a b", words, (Sentence(0, 2),), (Mention(0, 1, "T", ids, names),))
 
 
-# Each form gives back what it took
+# Each format gives back what it took
 
 
 @FILES
@@ -249,13 +249,13 @@ def test_json_lines_hold_every_document(tmp_path_factory, written):
 
 
 @pytest.mark.parametrize(
-    ("form", "options"), [("pubtator", {}), ("biored", {"id_separator": ",", "unlinked": "-"})]
+    ("format", "options"), [("pubtator", {}), ("biored", {"id_separator": ",", "unlinked": "-"})]
 )
 @FILES
 @given(like_pubtator() | documents())
-def test_pubtator_gives_back_all_that_it_has_a_place_for(tmp_path_factory, form, options, document):
+def test_pubtator_gives_back_all_that_it_has_a_place_for(tmp_path_factory, format, options, document):
     path = fresh(tmp_path_factory) / "a.pubtator"
-    if not made(FORMS[form].write, [document], path):
+    if not made(FORMATS[format].write, [document], path):
         return
 
     def as_it_was(*_):
@@ -307,23 +307,23 @@ def test_eog_gives_back_words_sentences_and_relations(tmp_path_factory, written)
         assert places <= every
 
 
-WRITTEN = [name for name, form in FORMS.items() if form.write]
+WRITTEN = [name for name, format in FORMATS.items() if format.write]
 ENDINGS = {"pubtator": "pubtator", "biored": "txt", "docred_json": "json", "jsonl": "jsonl", "eog": "data"}
 
 
-@pytest.mark.parametrize("form", WRITTEN)
+@pytest.mark.parametrize("format", WRITTEN)
 @FILES
 @given(like_pubtator() | documents())
-def test_what_a_form_has_held_it_holds_whole(tmp_path_factory, form, document):
+def test_what_a_format_has_held_it_holds_whole(tmp_path_factory, format, document):
     """Lossy writing loses once, and what is left is read."""
-    path = fresh(tmp_path_factory) / f"a.{ENDINGS[form]}"
-    if not made(partial(write_documents, form=form, lossy=True), [document], path):
+    path = fresh(tmp_path_factory) / f"a.{ENDINGS[format]}"
+    if not made(partial(write_documents, format=format, lossy=True), [document], path):
         return
-    once = list(read_documents(path, form))
+    once = list(read_documents(path, format))
     assert [held.id for held in once] == [document.id]
-    again = path.with_name(f"b.{ENDINGS[form]}")
-    write_documents(once, again, form)
-    assert list(read_documents(again, form)) == once
+    again = path.with_name(f"b.{ENDINGS[format]}")
+    write_documents(once, again, format)
+    assert list(read_documents(again, format)) == once
 
 
 @pytest.mark.parametrize(("source", "target"), list(product(WRITTEN, WRITTEN)))
@@ -332,18 +332,18 @@ def test_what_a_form_has_held_it_holds_whole(tmp_path_factory, form, document):
 def test_converting_loses_nothing_or_refuses(tmp_path_factory, source, target, written):
     folder = fresh(tmp_path_factory)
     path, converted = folder / f"a.{ENDINGS[source]}", folder / f"b.{ENDINGS[target]}"
-    assume(made(partial(write_documents, form=source, lossy=True), written, path))
+    assume(made(partial(write_documents, format=source, lossy=True), written, path))
     once = refusal(lambda: list(read_documents(path, source))) is None  # not two documents of one identifier
     before = list(read_documents(path, source)) if once else None
     found = []
-    line = refusal(lambda: found.append(convert(path, converted, source_form=source, target_form=target)))
+    line = refusal(lambda: found.append(convert(path, converted, source_format=source, target_format=target)))
     if line is not None:
         assert line.startswith(f"{path.name}:")
         assert [each.name for each in folder.iterdir()] == [path.name]
         return
     assert list(read_documents(converted, target)) == before
     assert found[0].documents == len(before)
-    convert(converted, path, source_form=target, target_form=source)
+    convert(converted, path, source_format=target, target_format=source)
     assert list(read_documents(path, source)) == before
 
 

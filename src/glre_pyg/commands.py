@@ -58,7 +58,7 @@ def submit(config: DictConfig) -> None:
     """Write what a run predicts as a checked submission to DocRED's leaderboard.
 
     Raises:
-        InputError: If the run or a document cannot be read, or a rule of the form is broken.
+        InputError: If the run or a document cannot be read, or a rule of the format is broken.
     """
     output = _output(config.output)
     run = load_run(config)

@@ -1,4 +1,4 @@
-"""From one form of documents to another: ``python -m glre_pyg.convert input=FILE output=FILE``."""
+"""From one format of documents to another: ``python -m glre_pyg.convert input=FILE output=FILE``."""
 
 from omegaconf import DictConfig
 
@@ -7,7 +7,7 @@ from glre_pyg.utils.cli import command
 
 @command("convert")
 def main(config: DictConfig) -> None:
-    """Write the documents of a file in another form."""
+    """Write the documents of a file in another format."""
     from pathlib import Path
 
     from glre_pyg.formats.conversion import convert
@@ -17,8 +17,8 @@ def main(config: DictConfig) -> None:
     written = convert(
         Path(config.input),
         Path(config.output),
-        source_form=config.input_form,
-        target_form=config.output_form,
+        source_format=config.input_format,
+        target_format=config.output_format,
         lossy=config.lossy,
         on_error=None if on_error.strict else on_error,
     )

@@ -1,4 +1,4 @@
-"""Invented files in the true forms, with the oddities of the real ones: a few short documents each."""
+"""Invented files in the true formats, with the oddities of the real ones: a few short documents each."""
 
 import csv
 import json

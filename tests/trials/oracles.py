@@ -31,7 +31,7 @@ def same(said: object, read: object, what: str) -> None:
     assert said == read, f"{what}: the file says {said!r:.200}, read was {read!r:.200}"
 
 
-# Documents of any form
+# Documents of any format
 
 
 def whole(document: Document) -> None:

@@ -29,7 +29,7 @@ class WordVectors:
 
     @classmethod
     def read(cls, path: Path, *, limit: int | None = None) -> WordVectors:
-        """Read a vector file; its form is recognised from its first bytes.
+        """Read a vector file; its format is recognised from its first bytes.
 
         Args:
             path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary; a byte

@@ -15,7 +15,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.evaluation.known_facts import NamedFacts
-from glre_pyg.formats.detection import form_of, read_documents
+from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 
@@ -38,7 +38,7 @@ class Corpus(Protocol):
         cache: Where documents are kept once they are read; None for nowhere.
         strict: Whether a document with an error ends the reading; else it is left out.
         skipped: How many documents of each file were left out.
-        pubtator: The form that PubTator has in it; see :mod:`glre_pyg.formats.detection`.
+        pubtator: The format that PubTator has in it; see :mod:`glre_pyg.formats.detection`.
         local_ids: Whether an identifier of an entity means something in its document only.
     """
 
@@ -66,7 +66,7 @@ class Corpus(Protocol):
         ...
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file in the corpus's form, as they are.
+        """Documents of a file in the corpus's format, as they are.
 
         Args:
             path: The file.
@@ -185,8 +185,8 @@ class FileCorpus:
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Documents of a file, as they are."""
-        form = self.pubtator if form_of(path) == "pubtator" else None
-        return read_documents(path, form, on_error=on_error)
+        format = self.pubtator if detect_format(path) == "pubtator" else None
+        return read_documents(path, format, on_error=on_error)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Documents as the protocol has them: here as they are."""

@@ -1,4 +1,4 @@
-"""DocRED, the paper's second corpus, and those in its form: Re-DocRED and DWIE."""
+"""DocRED, the paper's second corpus, and those in its format: Re-DocRED and DWIE."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class DocRED(FileCorpus):
         return find(self.splits[split], Path(self.root) if self.root else None)
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file in DocRED's form, or another by its name."""
+        """Documents of a file in DocRED's format, or another by its name."""
         resplit = self.resplit and path.suffix == ".json" and path.is_file()
         if resplit:
             return read_docred(path, resplit=True, on_error=on_error)
@@ -114,7 +114,7 @@ class ReDocRED(DocRED):
 
 @dataclass(kw_only=True, eq=False)
 class DWIE(DocRED):
-    """News articles in DocRED's form (Zaporojets et al., 2021).
+    """News articles in DocRED's format (Zaporojets et al., 2021).
 
     Its files have each document as one sentence, of more than 600 words on average: it is cut into sentences
     here, and evidence is left out. The relations and entity types are those of the training file. A fact that
@@ -127,7 +127,7 @@ class DWIE(DocRED):
     name = "dwie"
     unlabelled = frozenset()
     resplit = True
-    source = "files in DocRED's form"
+    source = "files in DocRED's format"
     published: ClassVar[Counts] = {"dev": {"documents": 98}, "test": {"documents": 99}}
 
     @cached_property

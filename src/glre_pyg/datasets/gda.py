@@ -29,7 +29,7 @@ class GDA(FileCorpus):
         root: Folder with ``training_data`` and ``testing_data``; None looks into ``$GLRE_DATA/GDA``, then
             into the cache, then downloads.
         train, dev, test: Folders in place of these (see :mod:`glre_pyg.formats.renet`), or files of another
-            form: ``.data`` is EoG's.
+            format: ``.data`` is EoG's.
         train_ids: File of the documents of the training folder that are trained on, one identifier a line;
             its others are dev.
         dev_from_train: Documents of the training folder that are dev, drawn at random, the same for every
@@ -86,7 +86,7 @@ class GDA(FileCorpus):
         return [each for each in documents if (each.id in self._trained) == (split == "train")]
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a folder in the published form, or of a file by its name."""
+        """Documents of a folder in the published format, or of a file by its name."""
         read = read_gda if path.is_dir() else read_documents
         return read(path, on_error=on_error)
 

@@ -266,13 +266,13 @@ REDOCRED: Mapping[str, OfficialFile] = {
 
 def _dwie(name: str) -> OfficialFile:
     page = (
-        "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's form "
+        "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's format "
         "as https://github.com/rudongyu/LogiRE says,"
     )
     return OfficialFile("DWIE", name, None, None, page, source=None)
 
 
-# Nobody publishes DWIE in DocRED's form: everyone makes these files, under DocRED's names.
+# Nobody publishes DWIE in DocRED's format: everyone makes these files, under DocRED's names.
 DWIE: Mapping[str, OfficialFile] = {
     "train": _dwie("train_annotated.json"),
     "dev": _dwie("dev.json"),

@@ -25,7 +25,7 @@ def labels_of(documents: Iterable[Document]) -> Labels:
 
 @dataclass(kw_only=True, eq=False)
 class Files(FileCorpus):
-    """A corpus of one's own, in any form that :func:`~glre_pyg.formats.detection.read_documents` reads.
+    """A corpus of one's own, in any format that :func:`~glre_pyg.formats.detection.read_documents` reads.
 
     Args:
         name: Name of the set.

@@ -53,7 +53,7 @@ def read_predictions(path: Path, relations: tuple[str, ...]) -> ScoredPairs:
         relations: The relations of the run.
 
     Raises:
-        InputError: If there is no such file, a line is not of this form or has a relation that the run has
+        InputError: If there is no such file, a line is not of this format or has a relation that the run has
             not, or a pair comes twice.
     """
     column = {name: index for index, name in enumerate(relations)}
@@ -161,7 +161,7 @@ class _Row:
         """Read a line.
 
         Raises:
-            InputError: If it is not of the form; the message names the field.
+            InputError: If it is not of the format; the message names the field.
         """
         row = fields.mapping(fields.parse(line), "the line", _FIELDS)
         probability = fields.mapping(fields.get(row, "probability", "probability"), "probability")

@@ -1,4 +1,4 @@
-"""What predict reads: files of any form, folders of them, what is piped in, or a text as it is typed."""
+"""What predict reads: files of any format, folders of them, what is piped in, or a text as it is typed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
-from glre_pyg.formats.detection import form_of, read_documents
+from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.formats.spacy_docs import read_spacy
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.finder import check_spans
@@ -19,19 +19,19 @@ PIPE = "-"
 _SUFFIXES = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
 _NO_MENTIONS = (
     "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, say; if it is in "
-    "another form, form= says which"
+    "another format, format= says which"
 )
 
-OwnForm = Callable[[Path, ErrorHandler], Iterable[Document]]
-"""Reads a file in the form of a run's corpus."""
+CorpusReader = Callable[[Path, ErrorHandler], Iterable[Document]]
+"""Reads a file in the format of a run's corpus."""
 
 
 class Inputs:
     """Reads documents and goes on after those that cannot be read.
 
     Args:
-        own: Reads a file whose form is not said.
-        form: Form of what is read, where neither a file's ending nor the run's corpus tells; None for these.
+        own: Reads a file whose format is not given.
+        format: Format of the input, where neither a file's ending nor the run's corpus tells; None for these.
         is_searched: Whether mentions are looked for afterwards: plain text is then not cut into sentences
             yet, and is refused otherwise.
         max_words: Words that a document may have, as white space divides them.
@@ -39,9 +39,15 @@ class Inputs:
     """
 
     def __init__(
-        self, own: OwnForm, *, form: str | None, is_searched: bool, max_words: int, on_error: ErrorHandler
+        self,
+        own: CorpusReader,
+        *,
+        format: str | None,
+        is_searched: bool,
+        max_words: int,
+        on_error: ErrorHandler,
     ) -> None:
-        self.own, self.form, self.is_searched = own, form, is_searched
+        self.own, self.format, self.is_searched = own, format, is_searched
         self.max_words, self.on_error = max_words, on_error
 
     def documents(self, name: str) -> Iterator[Document]:
@@ -49,12 +55,12 @@ class Inputs:
 
         Of a folder, files count that end in .txt, .pubtator, .json, .jsonl, .data or .spacy, and of documents
         with one identifier in several files the first (but DocRED's titles identify nothing). A corpus that
-        is a folder itself is read with the form ``corpus``.
+        is a folder itself is read with the format ``corpus``.
         """
         path = Path(name)
         if name == PIPE:
             yield from self._piped()
-        elif path.is_dir() and self.form != "corpus":
+        elif path.is_dir() and self.format != "corpus":
             yield from self._folder(path)
         else:
             yield from self._file(path)
@@ -86,7 +92,7 @@ class Inputs:
 
     def _piped(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()
-        if self.form in (None, "text"):
+        if self.format in (None, "text"):
             yield from self._guarded("stdin", lambda: iter([self._text("stdin", decoded(raw))]))
             return
         with TemporaryDirectory() as folder:
@@ -98,12 +104,14 @@ class Inputs:
         yield from self._guarded(path.name, partial(self._read, path))
 
     def _read(self, path: Path) -> Iterator[Document]:
-        if self.form == "spacy" or (self.form is None and path.suffix.lower() == ".spacy"):
+        if self.format == "spacy" or (self.format is None and path.suffix.lower() == ".spacy"):
             return read_spacy(path, on_error=self.on_error)
-        if self.form == "corpus" or (self.form is None and (path.is_dir() or form_of(path) != "text")):
+        if self.format == "corpus" or (
+            self.format is None and (path.is_dir() or detect_format(path) != "text")
+        ):
             return iter(self.own(path, self.on_error))
-        if form_of(path, self.form) != "text":
-            return read_documents(path, self.form, on_error=self.on_error)
+        if detect_format(path, self.format) != "text":
+            return read_documents(path, self.format, on_error=self.on_error)
         if not self.is_searched:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         if not path.is_file():

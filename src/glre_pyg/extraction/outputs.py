@@ -1,4 +1,4 @@
-"""What predict writes: the form is told by the ending of the file."""
+"""What predict writes: the format is told by the ending of the file."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ GROWING = (".jsonl", ".csv", ".nt", ".data", ".pubtator")
 ENDINGS = (PAGE, ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
 
 
-class TextForm(NamedTuple):
+class TextFormat(NamedTuple):
     """What a text file is made of: what it begins with, and what makes the text of a document."""
 
     header: str
-    form: Callable[[Document], str]
+    format: Callable[[Document], str]
 
 
 class Output:
     """A file that documents are written to.
 
     Args:
-        path: The file; its ending tells the form. A page is :func:`~glre_pyg.formats.page.write_page`'s.
+        path: The file; its ending tells the format. A page is :func:`~glre_pyg.formats.page.write_page`'s.
 
     Raises:
         InputError: If nothing can be written there, or the ending is none of :data:`ENDINGS`.
@@ -69,7 +69,7 @@ class Output:
         """Whether it is written document by document, and not all documents at once."""
         return self.ending in GROWING
 
-    def text_form(
+    def text_format(
         self,
         *,
         labels: Labels,
@@ -77,12 +77,12 @@ class Output:
         base: str,
         namespaces: Mapping[str, str] | None,
         local_ids: bool,
-    ) -> TextForm:
-        """The form of what grows.
+    ) -> TextFormat:
+        """The format of what grows.
 
         Args:
             labels: What the relations mean.
-            pubtator: The form that PubTator has; see :mod:`glre_pyg.formats.detection`.
+            pubtator: The format that PubTator has; see :mod:`glre_pyg.formats.detection`.
             base, namespaces, local_ids: See :func:`~glre_pyg.formats.rdf.write_ntriples`.
         """
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
@@ -90,21 +90,21 @@ class Output:
         def line(document: Document) -> str:
             return format_eog(document, pair_types) + "\n"
 
-        forms: Mapping[str, Callable[[], TextForm]] = {
-            ".csv": lambda: TextForm(HEADER, format_csv),
-            ".data": lambda: TextForm("", line),
-            ".jsonl": lambda: TextForm("", format_jsonl),
-            ".nt": lambda: TextForm("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
-            ".pubtator": lambda: TextForm("", PUBTATOR[pubtator]),
+        formats: Mapping[str, Callable[[], TextFormat]] = {
+            ".csv": lambda: TextFormat(HEADER, format_csv),
+            ".data": lambda: TextFormat("", line),
+            ".jsonl": lambda: TextFormat("", format_jsonl),
+            ".nt": lambda: TextFormat("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
+            ".pubtator": lambda: TextFormat("", PUBTATOR[pubtator]),
         }
-        return forms[self.ending]()
+        return formats[self.ending]()
 
     def write(self, documents: Iterable[Document], *, on_error: ErrorHandler) -> None:
         """Write documents, if it does not grow; the file appears when it is complete.
 
         Args:
             documents: Documents with their facts.
-            on_error: Is told of documents that the form cannot hold, which are left out.
+            on_error: Is told of documents that the format cannot hold, which are left out.
         """
         if self.ending == ".spacy":
             write_spacy(documents, self.path, on_error=on_error)

@@ -149,7 +149,7 @@ class _Work:
 
     def grow(self) -> None:
         """Write document by document, from where the same work was stopped."""
-        form = self.output.text_form(
+        text_format = self.output.text_format(
             labels=self.run.labels,
             pubtator=self.corpus.pubtator,
             base=self.config.rdf.base,
@@ -157,7 +157,7 @@ class _Work:
             local_ids=self.corpus.local_ids and not self.config.mentions,
         )
         key = work_key(self.run, self.config) if distributed.is_main_process() else None
-        file = ResumableWriter(self.output.path, key=key, header=form.header)
+        file = ResumableWriter(self.output.path, key=key, header=text_format.header)
         documents = self._prepared()
         if self.config.resume and distributed.is_main_process():
             self._go_on(file, documents)
@@ -167,7 +167,7 @@ class _Work:
                     continue
                 for document, facts in chunk:
                     try:
-                        text = form.form(replace(document, facts=facts))
+                        text = text_format.format(replace(document, facts=facts))
                     except InputError as error:
                         self.failed(error)
                     else:
@@ -211,7 +211,7 @@ class _Work:
             self.output.write(self._counted(found), on_error=self.failed)
 
     def _counted(self, found: Iterable[Found]) -> Iterator[Document]:
-        """Documents with facts; what the form of the output could not hold is not counted."""
+        """Documents with facts; what the format of the output could not hold is not counted."""
         for document, facts in found:
             before = self.failed.count
             yield replace(document, facts=facts)
@@ -262,7 +262,7 @@ class _Work:
         finder = instantiate(config.mentions) if config.mentions else None
         inputs = Inputs(
             lambda path, on_error: self.corpus.read(path, on_error=on_error),
-            form=config.form,
+            format=config.format,
             is_searched=finder is not None,
             max_words=config.max_words,
             on_error=self.on_error,

@@ -1,4 +1,4 @@
-"""From one form of file to another, with nothing lost unless that is wanted."""
+"""From one format of file to another, with nothing lost unless that is wanted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from glre_pyg.data.document import Document
-from glre_pyg.formats.detection import form_of, read_documents, write_documents
+from glre_pyg.formats.detection import detect_format, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.writing import check_place
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
@@ -31,12 +31,12 @@ def convert(
     source: Path,
     target: Path,
     *,
-    source_form: str | None = None,
-    target_form: str | None = None,
+    source_format: str | None = None,
+    target_format: str | None = None,
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> Converted:
-    """Write the documents of a file in another form.
+    """Write the documents of a file in another format.
 
     What has been written is read again and compared, document by document, before the file appears: the two
     files hold equal documents. Words and sentences count too: PubTator, whose text is cut into words when it
@@ -45,39 +45,39 @@ def convert(
     Args:
         source: The file to read.
         target: The file to write; may be the same.
-        source_form, target_form: Forms, where the names do not tell (:mod:`glre_pyg.formats.detection`).
-        lossy: Leave out what the form of `target` cannot hold.
+        source_format, target_format: Formats of the files; None detects them by name.
+        lossy: Leave out what the format of `target` cannot hold.
         on_error: Is told of documents that cannot be read, or not be held at all, which are left out; None
             raises.
 
     Raises:
-        InputError: If a document cannot be read, or held by the form; then there is no new file.
+        InputError: If a document cannot be read, or held by the format; then there is no new file.
     """
-    form = form_of(target, target_form)
+    format = detect_format(target, target_format)
     check_place(target)
     passing = _Passing(on_error)
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         written = Path(folder, target.name)
         try:
-            documents = passing.seen(read_documents(source, source_form, on_error=on_error))
-            write_documents(documents, written, form, lossy=True, on_error=passing if on_error else None)
+            documents = passing.seen(read_documents(source, source_format, on_error=on_error))
+            write_documents(documents, written, format, lossy=True, on_error=passing if on_error else None)
             if not lossy:
-                again = read_documents(source, source_form, on_error=_pass_over if on_error else None)
-                pairs = zip(passing.kept(again), read_documents(written, form), strict=True)
+                again = read_documents(source, source_format, on_error=_pass_over if on_error else None)
+                pairs = zip(passing.kept(again), read_documents(written, format), strict=True)
                 for document, held in pairs:
-                    _check(document, held, form)
+                    _check(document, held, format)
         except InputError as error:
             if str(error).startswith((f"{source.name}:", f"{source}:")):
                 raise
-            reread = f"{form} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
+            reread = f"{format} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
             raise InputError(f"{source.name}: {reread}{error}") from None
         put(written, target)
     return passing.converted()
 
 
-def _check(document: Document, held: Document, form: str) -> None:
+def _check(document: Document, held: Document, format: str) -> None:
     try:
-        check_held(document, held, form)
+        check_held(document, held, format)
     except InputError as error:
         raise InputError(f"{error}; lossy=true leaves out what it cannot hold") from None
 

@@ -1,12 +1,12 @@
-"""The forms of files: told by a file's name, else as it is said.
+"""The formats of files: told by a file's name, else as it is said.
 
 =========== ============ ======================================================================
-Form        Ending       What it is
+Format      Ending       What it is
 =========== ============ ======================================================================
 pubtator    any other    PubTator as CDR has it
 biored      none: say it PubTator as BioRED has it: identifiers joined by a comma, "-" for none
 docred_json ``.json``    DocRED's JSON list
-jsonl       ``.jsonl``   JSON lines, the one form that holds all of a document
+jsonl       ``.jsonl``   JSON lines, the one format that holds all of a document
 eog         ``.data``    EoG's and ATLOP's lines, a document each
 text        ``.txt``     plain text, a document a file, without mentions; it is not written
                          (a file that begins as PubTator does, ``1|t|``, is PubTator)
@@ -40,8 +40,8 @@ class _Writer(Protocol):
     ) -> None: ...
 
 
-class Form(NamedTuple):
-    """How a form is read and written; ``write_lossy``, if any, takes documents that it cannot hold whole."""
+class Format(NamedTuple):
+    """Reader and writers of a format; ``write_lossy`` leaves out what the format cannot hold."""
 
     read: _Reader
     write: _Writer | None
@@ -55,40 +55,40 @@ class _Separators(TypedDict):
 
 _BIORED = _Separators(id_separator=",", unlinked="-")
 
-FORMS: Mapping[str, Form] = {
-    "pubtator": Form(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
-    "biored": Form(
+FORMATS: Mapping[str, Format] = {
+    "pubtator": Format(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
+    "biored": Format(
         partial(read_pubtator, **_BIORED),
         partial(write_pubtator, **_BIORED),
         partial(write_pubtator, **_BIORED, lossy=True),
     ),
-    "docred_json": Form(read_docred, write_docred, partial(write_docred, lossy=True)),
-    "jsonl": Form(read_jsonl, write_jsonl),
-    "eog": Form(read_eog, write_eog),
-    "text": Form(read_text, None),
+    "docred_json": Format(read_docred, write_docred, partial(write_docred, lossy=True)),
+    "jsonl": Format(read_jsonl, write_jsonl),
+    "eog": Format(read_eog, write_eog),
+    "text": Format(read_text, None),
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
     "pubtator": partial(format_pubtator, lossy=True),
     "biored": partial(format_pubtator, **_BIORED, lossy=True),
 }
-"""What PubTator has of a document, by the name of its form."""
+"""What PubTator has of a document, by the name of its format."""
 _BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}
 _TITLE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[^|\t\r\n]+\|t\|")
 
 
-def form_of(path: Path, form: str | None = None) -> str:
-    """Name of the form of a file.
+def detect_format(path: Path, format: str | None = None) -> str:
+    """Name of the format of a file.
 
     Args:
         path: The file.
-        form: Its form, where the name does not tell.
+        format: Its format, where the name does not tell.
 
     Raises:
-        InputError: If there is no such form.
+        InputError: If there is no such format.
     """
-    name = form or _BY_SUFFIX.get(path.suffix.lower()) or ("text" if _is_text(path) else "pubtator")
-    if name not in FORMS:
-        raise InputError(f"{path.name}: form '{name}' is not one of {', '.join(FORMS)}")
+    name = format or _BY_SUFFIX.get(path.suffix.lower()) or ("text" if _is_text(path) else "pubtator")
+    if name not in FORMATS:
+        raise InputError(f"{path.name}: format '{name}' is not one of {', '.join(FORMATS)}")
     return name
 
 
@@ -103,32 +103,32 @@ def _is_text(path: Path) -> bool:
 
 
 def read_documents(
-    path: Path, form: str | None = None, *, on_error: ErrorHandler | None = None
+    path: Path, format: str | None = None, *, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Documents of a file, one at a time.
 
     Args:
         path: The file.
-        form: Its form, where the name does not tell.
+        format: Its format, where the name does not tell.
         on_error: Is told of documents with an error, which are left out; None raises.
 
     Raises:
-        InputError: If there is no such file or form, or a document in it cannot be read.
+        InputError: If there is no such file or format, or a document in it cannot be read.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return FORMS[form_of(path, form)].read(path, on_error=on_error)
+    return FORMATS[detect_format(path, format)].read(path, on_error=on_error)
 
 
 def write_documents(
     documents: Iterable[Document],
     path: Path,
-    form: str | None = None,
+    format: str | None = None,
     *,
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> None:
-    """Write documents in the form that the name of the file tells.
+    """Write documents in the format that the name of the file tells.
 
     PubTator and EoG's lines are written without what they have no place for (PubTator: words, sentences,
     evidence, ignored pairs); :func:`~glre_pyg.formats.conversion.convert` makes sure that nothing is lost.
@@ -136,15 +136,15 @@ def write_documents(
     Args:
         documents: The documents.
         path: The file.
-        form: Its form, where the name does not tell.
-        lossy: Leave out what the form cannot hold, where it would else refuse the document.
-        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
+        format: Its format, where the name does not tell.
+        lossy: Leave out what the format cannot hold, where it would else refuse the document.
+        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
 
     Raises:
-        InputError: If the form cannot hold a document, or there is no such form.
+        InputError: If the format cannot hold a document, or there is no such format.
     """
-    name = form_of(path, form)
-    write = (lossy and FORMS[name].write_lossy) or FORMS[name].write
+    name = detect_format(path, format)
+    write = (lossy and FORMATS[name].write_lossy) or FORMATS[name].write
     if write is None:
-        raise InputError(f"{path.name}: form '{name}' can be read only")
+        raise InputError(f"{path.name}: format '{name}' can be read only")
     write(documents, path, on_error=on_error)

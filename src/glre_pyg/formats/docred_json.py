@@ -1,4 +1,4 @@
-"""DocRED's form, a JSON list of documents (Yao et al., ACL 2019; section 4.1): to documents and back.
+"""DocRED's format, a JSON list of documents (Yao et al., ACL 2019; section 4.1): to documents and back.
 
 A document has ``title``, ``sents`` (lists of words), ``vertexSet`` (a list of mentions for each entity, a
 mention with ``name``, ``pos`` ``[start, end)`` in its sentence, ``sent_id`` and ``type``) and, where they are
@@ -162,10 +162,10 @@ def write_docred(
         documents: Documents.
         path: The file.
         lossy: See :func:`format_docred`.
-        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
 
     Raises:
-        InputError: If the form cannot hold a document.
+        InputError: If the format cannot hold a document.
     """
     records = list(formatted(documents, partial(format_docred, lossy=lossy), on_error))
     if not any(record["labels"] for record in records):
@@ -180,7 +180,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
 
     Args:
         document: A document.
-        lossy: Write what the form can hold of a document that it cannot hold whole: words with a space
+        lossy: Write what the format can hold of a document that it cannot hold whole: words with a space
             between any two; mentions by entity, one of several entities once for each, one of none not at
             all; entities in the order of their first mention unless their identifiers are ``"0"``, ``"1"``
             and so on; neither sections nor ignored pairs.
@@ -213,7 +213,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
     except InputError as error:
         raise InputError(f"{document.id}: {str(error).removeprefix(f'{document.id}: ')}") from None
     if not lossy:
-        check_held(document, held, "DocRED's form")
+        check_held(document, held, "DocRED's format")
     return record
 
 

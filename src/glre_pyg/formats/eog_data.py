@@ -2,7 +2,7 @@
 
 One document a line, columns separated by Tabs: its identifier; its text, words joined by spaces and sentences
 by ``|``; then 17 columns for each candidate pair (:data:`COLUMNS`). GLRE's released code, ATLOP and DocuNet
-read CDR and GDA in this form. The text of a document is its words with a space between any two.
+read CDR and GDA in this format. The text of a document is its words with a space between any two.
 
 Candidates are named pair by pair, so the file says nothing of entities that are in no pair.
 """
@@ -207,7 +207,7 @@ def write_eog(
     Pairs stand in the order of their entities' first mentions, and where two begin and end together in that
     of their identifiers: **never true pairs first**, so that the order tells nothing of the labels.
 
-    The form holds words, not the text between them; entities that are in a pair, no others; no mention
+    The format holds words, not the text between them; entities that are in a pair, no others; no mention
     without identifier; no names but those that the words hold, which parts of a composite mention often are
     not; of a fact neither ``extra`` nor ``evidence``.
 
@@ -215,10 +215,10 @@ def write_eog(
         documents: What to write.
         path: Where to.
         pair_types: (head type, tail type) of candidate pairs.
-        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
 
     Raises:
-        InputError: If the form cannot hold a document.
+        InputError: If the format cannot hold a document.
     """
     with replacing(path) as file:
         for line in formatted(documents, partial(format_eog, pair_types=pair_types), on_error):
@@ -238,10 +238,10 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
     """The line of a document, without its end.
 
     Raises:
-        InputError: If the form cannot hold the document.
+        InputError: If the format cannot hold the document.
     """
     if not document.id.strip() or document.id.startswith("\ufeff"):
-        raise InputError(f"{document.id}: the form cannot hold this identifier")
+        raise InputError(f"{document.id}: the format cannot hold this identifier")
     words = document.word_texts()
     sentences = [" ".join(words[sentence.start : sentence.end]) for sentence in document.sentences]
     places = {entity.id: _places(document, entity.id, words) for entity in document.entities}
@@ -273,10 +273,10 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
     try:
         held = _document(line.encode("utf-8"))
     except InputError as error:
-        raise InputError(f"{document.id}: the form cannot hold it: {error}") from None
+        raise InputError(f"{document.id}: the format cannot hold it: {error}") from None
     wanted = {(fact.head, fact.relation, fact.tail) for fact in document.facts}
     if wanted != {(fact.head, fact.relation, fact.tail) for fact in held.facts}:
-        raise InputError(f"{document.id}: the form cannot hold its relations, which are read as others")
+        raise InputError(f"{document.id}: the format cannot hold its relations, which are read as others")
     return line
 
 
@@ -311,7 +311,7 @@ def _entity_columns(identifier: str, kind: str, places: list[_Place]) -> tuple[s
 def _check(document_id: str, words: list[str], columns: list[str]) -> None:
     for word in words:
         if not word or re.search(r"[ |]", word):
-            raise InputError(f"{document_id}: the form cannot hold the word {word!r}")
+            raise InputError(f"{document_id}: the format cannot hold the word {word!r}")
     for column in columns:
         if (not column and column is not columns[1]) or re.search(r"[\t\r\n]", column):
-            raise InputError(f"{document_id}: the form cannot hold {column[:80]!r}")
+            raise InputError(f"{document_id}: the format cannot hold {column[:80]!r}")

@@ -1,4 +1,4 @@
-"""Whether a form holds a document: what is read back from it is compared with what was written."""
+"""Whether a format holds a document: what is read back from it is compared with what was written."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from glre_pyg.utils.exceptions import InputError
 _BEFORE, _SHOWN = 10, 40  # characters shown before the first that differs, and of each text
 
 
-def check_held(document: Document, held: Document, form: str) -> None:
+def check_held(document: Document, held: Document, format: str) -> None:
     """Check that a document has been held without loss.
 
     Args:
         document: The document that was written.
         held: What was read back.
-        form: Name of the form.
+        format: Name of the format.
 
     Raises:
-        InputError: ``document: form cannot hold field: value would be read back as value``, for the first
+        InputError: ``document: format cannot hold field: value would be read back as value``, for the first
             field that differs.
     """
     found = difference(document, held)
     if found is not None:
-        raise InputError(f"{document.id}: {form} cannot hold {found}")
+        raise InputError(f"{document.id}: {format} cannot hold {found}")
 
 
 def difference(value: object, held: object, path: str = "") -> str | None:

@@ -202,14 +202,14 @@ def write_pubtator(
         path: The file.
         id_separator, unlinked: See :func:`read_pubtator`.
         lossy: See :func:`format_pubtator`.
-        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
+        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
 
     Raises:
         InputError: If the format cannot hold a document.
     """
-    form = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
+    block = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
     with replacing(path) as file:
-        file.writelines(formatted(documents, form, on_error))
+        file.writelines(formatted(documents, block, on_error))
 
 
 def format_pubtator(

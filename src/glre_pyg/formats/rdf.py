@@ -77,9 +77,9 @@ def write_ntriples(
         InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
             an entity that its document does not mention.
     """
-    form = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
+    lines = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
     with replacing(path) as file:
-        file.writelines(formatted(documents, form, on_error))
+        file.writelines(formatted(documents, lines, on_error))
 
 
 def ntriples(

@@ -1,4 +1,4 @@
-"""What the readers of all forms share: a document at a time, and what becomes of one with an error."""
+"""What the readers of all formats share: a document at a time, and what becomes of one with an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GDA, gene-disease associations (RENET, 2019), in the form that its authors published.
+"""GDA, gene-disease associations (RENET, 2019), in the format that its authors published.
 
 A folder (``training_data`` or ``testing_data`` of their repository *gda-extraction*) with three files::
 

@@ -24,10 +24,10 @@ _KEYS = ("title", "h_idx", "t_idx", "r", "evidence")
 
 
 def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
-    """A row for each fact of documents in DocRED's form.
+    """A row for each fact of documents in DocRED's format.
 
     Raises:
-        InputError: If the entities of a document are not numbered as in DocRED's form, or a fact names none
+        InputError: If the entities of a document are not numbered as in DocRED's format, or a fact names none
             of them.
     """
     rows: list[dict[str, object]] = []
@@ -46,7 +46,7 @@ def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
 
 
 def check_submission(rows: object, documents: Iterable[Document], relations: Collection[str]) -> None:
-    """Check every rule of the form.
+    """Check every rule of the format.
 
     Args:
         rows: What ``result.json`` says.

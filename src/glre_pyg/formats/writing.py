@@ -1,4 +1,4 @@
-"""What the writers of forms share: a document at a time."""
+"""What the writers of formats share: a document at a time."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def check_whole(document: Document) -> None:
 
 
 def formatted(
-    documents: Iterable[Document], form: Callable[[Document], _T], on_error: ErrorHandler | None
+    documents: Iterable[Document], convert: Callable[[Document], _T], on_error: ErrorHandler | None
 ) -> Iterator[_T]:
-    """Documents as a form has them.
+    """Convert documents to what a format makes of each.
 
     Args:
         documents: The documents.
-        form: What makes the form of one.
-        on_error: Is told of documents that the form cannot hold, which are left out; None raises.
+        convert: Converts a document; an `InputError` means that the format cannot hold it.
+        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
 
     Raises:
-        InputError: If the form cannot hold a document.
+        InputError: If the format cannot hold a document.
     """
     for document in documents:
         try:
-            made = form(document)
+            made = convert(document)
         except InputError as error:
             handle_error(error, on_error)
         else:

@@ -12,7 +12,7 @@ from glre_pyg.formats.reading import decoded_lines, opened
 from glre_pyg.utils.exceptions import InputError
 
 COLUMNS = ("name", "id", "type")
-_FORMS: dict[str, dict[str, Any]] = {
+_DIALECTS: dict[str, dict[str, Any]] = {
     ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
     ".csv": {"strict": True},
 }
@@ -41,13 +41,13 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
     """
     path = Path(file)
     name = path.name
-    if path.suffix.lower() not in _FORMS:
-        raise InputError(f"{name}: a file of names ends in {' or '.join(_FORMS)}")
+    if path.suffix.lower() not in _DIALECTS:
+        raise InputError(f"{name}: a file of names ends in {' or '.join(_DIALECTS)}")
     order: tuple[str, ...] = COLUMNS
     none = True
     try:
         with opened(path) as raw:
-            reader = csv.reader(decoded_lines(raw, name), **_FORMS[path.suffix.lower()])
+            reader = csv.reader(decoded_lines(raw, name), **_DIALECTS[path.suffix.lower()])
             for fields in reader:
                 columns = [field.strip() for field in fields]
                 if not any(columns):

@@ -1,4 +1,4 @@
-"""The forms that are tried: their miniatures, ways to damage them, readers, oracles and messages."""
+"""The formats that are tried: their miniatures, ways to damage them, readers, oracles and messages."""
 
 import json
 import re
@@ -43,8 +43,8 @@ Read = Callable[[Path, Segmenter, ErrorHandler | None], Any]
 
 
 @dataclass(frozen=True)
-class Form:
-    """A form of files.
+class Format:
+    """A format of files.
 
     Args:
         name: What the command calls it.
@@ -54,7 +54,7 @@ class Form:
         mutations: Ways to damage one of the files.
         message: What a refusal looks like, behind the folder.
         untouched: The numbers of the documents of the first files that stand unchanged in the second, where
-            the form confines damage to a document; each has to be read all the same. None for what has no
+            the format confines damage to a document; each has to be read all the same. None for what has no
             documents.
     """
 
@@ -198,7 +198,7 @@ def _zip() -> Files:
 
 @cache
 def _spacy_files() -> Sequence[Files]:
-    """The documents of the other forms as spaCy's, and some of a pipeline that knows nothing of this project."""
+    """The documents of the other formats as spaCy's, and some of a pipeline that knows nothing of this project."""
     from tempfile import TemporaryDirectory
 
     import spacy
@@ -264,10 +264,10 @@ _RECORD = r"mini\.json: (document \d+: .+: .+|not JSON: .+|byte \d+ is not UTF-8
 _BIORED = partial(read_pubtator, id_separator=",", unlinked="-")
 _DWIE = partial(read_docred, resplit=True)
 
-FORMS: Mapping[str, Form] = {
-    form.name: form
-    for form in (
-        Form(
+FORMATS: Mapping[str, Format] = {
+    format.name: format
+    for format in (
+        Format(
             "pubtator",
             miniatures.PUBTATOR,
             _documents(read_pubtator, "mini.pubtator"),
@@ -276,7 +276,7 @@ FORMS: Mapping[str, Form] = {
             r"mini\.pubtator" + _LINE,
             _same_blocks,
         ),
-        Form(
+        Format(
             "biored",
             miniatures.BIORED,
             _documents(_BIORED, "mini.pubtator"),
@@ -285,7 +285,7 @@ FORMS: Mapping[str, Form] = {
             r"mini\.pubtator" + _LINE,
             _same_blocks,
         ),
-        Form(
+        Format(
             "docred_json",
             miniatures.DOCRED,
             _whole_documents(read_docred, "mini.json"),
@@ -294,7 +294,7 @@ FORMS: Mapping[str, Form] = {
             _RECORD,
             _same_records,
         ),
-        Form(
+        Format(
             "dwie",
             miniatures.DWIE,
             _whole_documents(_DWIE, "mini.json"),
@@ -303,7 +303,7 @@ FORMS: Mapping[str, Form] = {
             _RECORD,
             _same_records,
         ),
-        Form(
+        Format(
             "jsonl",
             miniatures.JSONL,
             _documents(read_jsonl, "mini.jsonl"),
@@ -312,7 +312,7 @@ FORMS: Mapping[str, Form] = {
             r"mini\.jsonl" + _LINE,
             partial(_same_lines, _json_id),
         ),
-        Form(
+        Format(
             "eog",
             miniatures.EOG,
             _whole_documents(read_eog, "mini.data"),
@@ -321,7 +321,7 @@ FORMS: Mapping[str, Form] = {
             r"mini\.data" + _LINE,
             partial(_same_lines, _column_id),
         ),
-        Form(
+        Format(
             "gda",
             miniatures.GDA,
             _documents(read_gda, ""),
@@ -330,7 +330,7 @@ FORMS: Mapping[str, Form] = {
             r"(abstracts\.txt|anns\.txt|labels\.csv)" + _LINE,
             _same_parts,
         ),
-        Form(
+        Format(
             "text",
             miniatures.TEXT,
             _documents(read_text, "mini.txt"),
@@ -338,7 +338,7 @@ FORMS: Mapping[str, Form] = {
             _TABLE,
             r"mini\.txt: mini: .+",
         ),
-        Form(
+        Format(
             "names",
             miniatures.NAMES,
             _of_file(lambda path: [row[1:] for row in name_rows(path)]),
@@ -346,7 +346,7 @@ FORMS: Mapping[str, Form] = {
             _TABLE,
             r"names\.[ct]sv(:\d+: .+|: there are no names in this file)",
         ),
-        Form(
+        Format(
             "predictions",
             miniatures.PREDICTIONS,
             _of_file(_predictions),
@@ -354,8 +354,8 @@ FORMS: Mapping[str, Form] = {
             _JSON_LINES,
             r"predictions_test\.jsonl:\d+: .+",
         ),
-        Form("fact", miniatures.FACTS, _of_file(_facts), oracles.facts, _JSON, r"train\.fact: .+"),
-        Form(
+        Format("fact", miniatures.FACTS, _of_file(_facts), oracles.facts, _JSON, r"train\.fact: .+"),
+        Format(
             "mesh",
             miniatures.MESH,
             _of_file(lambda path: MeshTree.read(path).numbers),
@@ -363,8 +363,8 @@ FORMS: Mapping[str, Form] = {
             _TABLE,
             r"tree\.txt(:\d+: .+|: there are no tree numbers in this file)",
         ),
-        Form("errors", miniatures.ERRORS, _of_file(read_types), oracles.errors, _TABLE, r"errors\.csv: .+"),
-        Form(
+        Format("errors", miniatures.ERRORS, _of_file(read_types), oracles.errors, _TABLE, r"errors\.csv: .+"),
+        Format(
             "vectors",
             miniatures.VECTORS,
             _of_file(_vectors),
@@ -372,16 +372,16 @@ FORMS: Mapping[str, Form] = {
             _TABLE,
             r"vectors\.txt(:\d+)?: .+",
         ),
-        Form("result", [_zip()], _of_file(read_submission), oracles.result, _ZIPPED, r"result\.zip: .+"),
+        Format("result", [_zip()], _of_file(read_submission), oracles.result, _ZIPPED, r"result\.zip: .+"),
     )
 }
-"""The forms that need nothing but the project."""
+"""The formats that need nothing but the project."""
 
 
 @cache
-def spacy_form() -> Form:
+def spacy_format() -> Format:
     """spaCy's, which needs spaCy."""
-    return Form(
+    return Format(
         "spacy",
         _spacy_files(),
         _whole_documents(read_spacy, "mini.spacy"),
