@@ -15,12 +15,12 @@ from glre_pyg.utils import files
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import (
     WriteError,
-    put,
-    replacing,
-    replacing_file,
-    replacing_folder,
+    atomic_folder,
+    atomic_open,
+    atomic_path,
+    atomic_replace,
+    complete_folder,
     sync,
-    whole_folder,
     write_json,
     write_new,
     write_text,
@@ -49,7 +49,7 @@ def filled(text):
 
 
 def write_folder(path, text, error=None):
-    with replacing_folder(path) as part:
+    with atomic_folder(path) as part:
         fill(part, text)
         if error is not None:
             raise error
@@ -63,7 +63,7 @@ def test_a_file_appears_when_all_is_written(before, tmp_path):
     path = tmp_path / "file"
     if before:
         path.write_text(before)
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.write("new\n")
         file.flush()
         assert (path.read_text() if path.exists() else None) == before
@@ -88,7 +88,7 @@ def test_a_file_stays_as_it_was_when_its_writer_fails(error, tmp_path):
     path.write_text("old")
 
     def write():
-        with replacing(path) as file:
+        with atomic_open(path) as file:
             file.write("new")
             raise error
 
@@ -111,13 +111,30 @@ def test_a_place_that_cannot_be_written_is_one_line(place, reason, tmp_path):
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_what_a_killed_process_left_is_written_anew(tmp_path):
-    (tmp_path / "file.part").write_text("left, and longer")
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    (tmp_path / f"file.{killed.pid}-0123abcd.part").write_text("left")
+    others = {f"file.{os.getpid()}-0123abcd.part": "written", "file.txt.part": "resumed"}
+    for name, text in others.items():
+        (tmp_path / name).write_text(text)
     write_text("new", tmp_path / "file")
-    assert contents(tmp_path) == {"file": "new"}
+    assert contents(tmp_path) == {"file": "new", **others}
+
+
+def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
+    with atomic_open(tmp_path / "file") as first:
+        first.write("first")
+        with atomic_open(tmp_path / "file") as second:
+            second.write("second, and longer")
+        assert contents(tmp_path)["file"] == "second, and longer"
+    assert contents(tmp_path) == {"file": "first"}
+
+
+def test_a_folder_that_a_killed_process_left_is_written_anew(tmp_path):
     fill(tmp_path, "left")
     os.rename(tmp_path / "b", tmp_path / "folder.part")
-    with replacing_folder(tmp_path / "folder") as part:
+    with atomic_folder(tmp_path / "folder") as part:
         (part / "a").write_text("new")
     assert contents(tmp_path / "folder") == {"a": "new"}
 
@@ -127,16 +144,16 @@ def test_what_a_killed_process_left_is_written_anew(tmp_path):
 
 def test_a_folder_appears_when_all_is_written(tmp_path):
     path = tmp_path / "folder"
-    assert whole_folder(path) is None
+    assert complete_folder(path) is None
     for before, text in ((None, "old"), ("old", "new"), ("new", "newer")):
-        with replacing_folder(path) as part:
+        with atomic_folder(path) as part:
             assert names(part) == []
             fill(part, text)
-            found = whole_folder(path)
+            found = complete_folder(path)
             assert (None if found is None else contents(found)) == (
                 None if before is None else filled(before)
             )
-        assert whole_folder(path) == path
+        assert complete_folder(path) == path
         assert contents(path) == filled(text)
         assert names(tmp_path) == ["folder"]
 
@@ -158,7 +175,7 @@ def test_a_folder_can_be_put_and_is_on_the_disk_before_it_has_its_name(tmp_path,
     monkeypatch.setattr(os, "replace", lambda source, target: (done.append("put"), replace(source, target)))
     (tmp_path / "part").mkdir()
     fill(tmp_path / "part", "new")
-    put(tmp_path / "part", tmp_path / "folder")
+    atomic_replace(tmp_path / "part", tmp_path / "folder")
     assert sorted(done[:-2]) == ["a", "b", "c", "part"]
     assert done[-2:] == ["put", tmp_path.name]
     assert contents(tmp_path / "folder") == filled("new")
@@ -194,7 +211,7 @@ def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path
     assert (tmp_path / "file").read_text() in (
         ("old", "new") if after == 1 else ("new",) if after else ("old",)
     )
-    assert contents(whole_folder(tmp_path / "folder")) in (filled("old"), filled("new"))
+    assert contents(complete_folder(tmp_path / "folder")) in (filled("old"), filled("new"))
     assert names(tmp_path) in (["file", "folder"], ["file", "folder", "folder.old"])
 
 
@@ -242,7 +259,7 @@ def run(code, *arguments):
 KILLED = """
     import os, sys
     from pathlib import Path
-    from glre_pyg.utils.files import replacing_folder, write_text
+    from glre_pyg.utils.files import atomic_folder, write_text
 
     def fill(folder, text):
         (folder / "a").write_text(text)
@@ -251,7 +268,7 @@ KILLED = """
 
     def new(place):
         write_text("new" * 100_000, place / "file")
-        with replacing_folder(place / "folder") as part:
+        with atomic_folder(place / "folder") as part:
             fill(part, "new")
 
     def die_at(step):
@@ -266,7 +283,7 @@ KILLED = """
         place = Path(sys.argv[1], str(step))
         place.mkdir()
         write_text("old", place / "file")
-        with replacing_folder(place / "folder") as part:
+        with atomic_folder(place / "folder") as part:
             fill(part, "old")
         child = os.fork()
         if not child:
@@ -286,7 +303,7 @@ def test_a_process_that_is_killed_leaves_the_old_or_the_new(tmp_path):
     assert done.returncode == 0, done.stderr
     places = sorted(tmp_path.iterdir(), key=lambda place: int(place.name))
     assert len(places) > 15
-    found = [((place / "file").read_text(), contents(whole_folder(place / "folder"))) for place in places]
+    found = [((place / "file").read_text(), contents(complete_folder(place / "folder"))) for place in places]
     olds, news = ("old", filled("old")), ("new" * 100_000, filled("new"))
     steps = [(file == news[0]) + (folder == news[1]) for file, folder in found]
     assert all(file in (olds[0], news[0]) and folder in (olds[1], news[1]) for file, folder in found)
@@ -302,7 +319,7 @@ def test_a_process_that_is_killed_leaves_the_old_or_the_new(tmp_path):
 
 
 def test_a_part_that_cannot_be_removed_hides_no_error(tmp_path, monkeypatch):
-    with suppress(WriteError), replacing_file(tmp_path / "file") as part:
+    with suppress(WriteError), atomic_path(tmp_path / "file") as part:
         part.mkdir()  # which unlink does not remove
         raise OSError(errno.EIO, "broken")
     assert not (tmp_path / "file").exists()

@@ -26,8 +26,8 @@ from glre_pyg.utils.download import (
     extract,
     fetch,
     gunzip,
-    sha256_of,
 )
+from glre_pyg.utils.files import sha256_of
 
 
 @dataclass(frozen=True, slots=True)

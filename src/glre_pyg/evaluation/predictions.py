@@ -19,7 +19,7 @@ import numpy as np
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 _T = TypeVar("_T")
 _N = TypeVar("_N", int, float)
@@ -41,7 +41,7 @@ def write_predictions(pairs: ScoredPairs, path: Path, threshold: Threshold = 1.0
         path: The file; it is replaced when all is written.
         threshold: The threshold of the run; what exceeds it is written, however low.
     """
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.writelines(_lines(pairs, threshold))
 
 

@@ -13,7 +13,7 @@ from glre_pyg.formats.detection import detect_format, read_documents, write_docu
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.writing import check_place
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
-from glre_pyg.utils.files import put
+from glre_pyg.utils.files import atomic_replace
 
 _T = TypeVar("_T")
 
@@ -71,7 +71,7 @@ def convert(
                 raise
             reread = f"{format} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
             raise InputError(f"{source.name}: {reread}{error}") from None
-        put(written, target)
+        atomic_replace(written, target)
     return passing.converted()
 
 

@@ -24,7 +24,7 @@ from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_fo
 from glre_pyg.formats.writing import formatted
 from glre_pyg.utils.cells import quoted
 from glre_pyg.utils.exceptions import ErrorHandler
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 COLUMNS = (
     "document",
@@ -58,7 +58,7 @@ def write_csv(
     Raises:
         InputError: If a fact names an entity that its document does not mention.
     """
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.write(HEADER)
         file.writelines(formatted(documents, format_csv, on_error))
 

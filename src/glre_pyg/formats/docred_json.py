@@ -29,7 +29,7 @@ from glre_pyg.formats.reading import Place, documents_at, failing, opened
 from glre_pyg.formats.writing import formatted
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 
 def read_docred(
@@ -171,7 +171,7 @@ def write_docred(
     if not any(record["labels"] for record in records):
         for record in records:
             del record["labels"]
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         json.dump(records, file, ensure_ascii=False)
 
 

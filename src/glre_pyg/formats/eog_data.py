@@ -22,7 +22,7 @@ from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 from glre_pyg.formats.reading import Place, documents_at, opened
 from glre_pyg.formats.writing import formatted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (
@@ -220,7 +220,7 @@ def write_eog(
     Raises:
         InputError: If the format cannot hold a document.
     """
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         for line in formatted(documents, partial(format_eog, pair_types=pair_types), on_error):
             file.write(line + "\n")
 

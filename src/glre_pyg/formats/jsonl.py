@@ -33,7 +33,7 @@ from glre_pyg.formats.reading import Place, documents_at, failing, opened
 from glre_pyg.formats.writing import check_whole, formatted
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 _SAID = {"probability", "threshold", "reasons", "sentence_ablation"}
 _FIELDS = {"id", "text", "mentions", "facts", "ignored", "sections", "words", "sentences"}
@@ -70,7 +70,7 @@ def write_jsonl(
     documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
 ) -> None:
     """Write documents as :func:`read_jsonl` reads them; the file appears when it is complete."""
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.writelines(formatted(documents, format_jsonl, on_error))
 
 

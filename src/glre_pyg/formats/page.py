@@ -14,7 +14,7 @@ from pathlib import Path
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.formats.page_data import document_data
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 _SCRIPTS = ("text.js", "graph.js", "page.js")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
@@ -59,7 +59,7 @@ def write_page(
         "model": model,
         "directed": directed,
     }
-    with replacing(path) as file:
+    with atomic_open(path) as file:
         file.writelines(_pieces(title, head, documents, top_k))
 
 

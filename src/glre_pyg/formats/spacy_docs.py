@@ -48,7 +48,7 @@ from glre_pyg.mentions.finder import Found
 from glre_pyg.mentions.spacy_finder import identifier_of
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
-from glre_pyg.utils.files import replacing_file
+from glre_pyg.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc, DocBin
@@ -84,7 +84,7 @@ def write_spacy(
     bin_ = spacy.tokens.DocBin(attrs=_ATTRIBUTES, store_user_data=True)
     for doc in formatted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), on_error):
         bin_.add(doc)
-    with replacing_file(path) as part:
+    with atomic_path(path) as part:
         bin_.to_disk(part)
 
 

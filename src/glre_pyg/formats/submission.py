@@ -16,7 +16,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.download import UNREADABLE
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing_file
+from glre_pyg.utils.files import atomic_path
 
 NAME = "result.json"
 _LONGEST = 1 << 28  # bytes of result.json, which for a test split has a hundredth of them
@@ -100,7 +100,7 @@ def write_submission(rows: Iterable[Mapping[str, object]], path: str | os.PathLi
     """Write the zip file; the same rows give the same bytes. The file appears when it is complete."""
     entry = ZipInfo(NAME, date_time=(1980, 1, 1, 0, 0, 0))
     entry.compress_type, entry.create_system, entry.external_attr = ZIP_DEFLATED, 3, 0o644 << 16
-    with replacing_file(path) as part, ZipFile(part, "w") as file:
+    with atomic_path(path) as part, ZipFile(part, "w") as file:
         file.writestr(entry, json.dumps(list(rows), ensure_ascii=False) + "\n")
 
 

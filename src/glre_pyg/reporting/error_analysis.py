@@ -19,7 +19,7 @@ from glre_pyg.data.paths import names_of, one_line, passages
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.cells import quoted, unquoted
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing
+from glre_pyg.utils.files import atomic_open
 
 TYPES: dict[str, float | None] = {
     "logical reasoning": 40.9,
@@ -137,7 +137,7 @@ def write_mistakes(rows: Iterable[Mistake], path: Path) -> None:
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # With a byte order mark: without it Excel takes the file for Latin-1.
-    with replacing(path, encoding="utf-8-sig") as file:
+    with atomic_open(path, encoding="utf-8-sig") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([quoted(cell) for cell in asdict(row).values()] for row in rows)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
 from glre_pyg.reporting.tables import Row, Section
 from glre_pyg.utils.exceptions import printable
-from glre_pyg.utils.files import replacing_file
+from glre_pyg.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def _save(draw: Callable[[Axes], None], size: tuple[float, float], path: Path) -
     if len(handles := axes.get_legend_handles_labels()[0]) > 0:
         figure.legend(loc="outside lower center", ncols=1 if len(handles) > 4 else 2, frameon=False)
     for ending in (".png", ".svg"):
-        with replacing_file(path.with_suffix(ending)) as part:
+        with atomic_path(path.with_suffix(ending)) as part:
             figure.savefig(part, dpi=150, format=ending[1:])
     return path.with_suffix(".png")
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.evaluation.known_facts import NamedFacts, write_named_facts
-from glre_pyg.utils.files import put, read_json, write_json, write_text
+from glre_pyg.utils.files import atomic_replace, read_json, write_json, write_text
 from glre_pyg.data.graph import Labels
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
             raise InputError(f"{place / min(others)}: is of something else; save to a folder of its own")
         place.mkdir(exist_ok=True)
         for file in files:
-            put(file, place / file.name)
+            atomic_replace(file, place / file.name)
 
 
 def without_places(config: DictConfig) -> DictConfig:

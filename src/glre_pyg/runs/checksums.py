@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from glre_pyg.utils.download import sha256_of
+from glre_pyg.utils.files import sha256_of
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json, write_json
 from glre_pyg.runs.artifacts import ENCODER, FILES

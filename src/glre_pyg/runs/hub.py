@@ -21,7 +21,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from glre_pyg.runs.checksums import CHECKSUMS, used_files, write_checksums
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing_file
+from glre_pyg.utils.files import atomic_path
 from glre_pyg.runs.artifacts import CONFIG, ENCODER, FILES, WEIGHTS, Parts
 from glre_pyg.runs.weights import save_weights
 
@@ -178,7 +178,7 @@ class Pretrained(ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         (save_directory / CHECKSUMS).unlink(missing_ok=True)
         self.needed_parts().save(save_directory)
-        with replacing_file(save_directory / WEIGHTS) as part:
+        with atomic_path(save_directory / WEIGHTS) as part:
             save_weights(self, part)  # type: ignore[arg-type]  # a mixin of modules
         write_checksums(save_directory, used_files(save_directory))
 

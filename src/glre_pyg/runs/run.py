@@ -37,7 +37,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts, read_named_facts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.utils.files import read_json, replacing_folder, write_json
+from glre_pyg.utils.files import read_json, atomic_folder, write_json
 from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.models.base import RelationModel
@@ -301,7 +301,7 @@ def write_parts(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mappin
         data: See :func:`~glre_pyg.runs.environment.made_with`.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # of files that are about to change, where a run is resumed
-    with replacing_folder(folder / ENCODER) as place:
+    with atomic_folder(folder / ENCODER) as place:
         tokenizer.save(place)
     write_json(asdict(labels), folder / LABELS)
     write_json(made_with(data), folder / ENVIRONMENT)

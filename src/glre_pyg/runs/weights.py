@@ -36,7 +36,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     except (SafetensorError, OSError) as error:
-        raise WriteError.of(path, error) from error
+        raise WriteError.from_error(path, error) from error
 
 
 def _once(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

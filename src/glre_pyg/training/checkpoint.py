@@ -25,7 +25,7 @@ from glre_pyg.runs.checksums import CHECKSUMS, verify_files, write_checksums
 from glre_pyg.runs.weights import save_tensors, save_weights
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import read_json, replacing_file, replacing_folder, whole_folder, write_json
+from glre_pyg.utils.files import atomic_folder, atomic_path, complete_folder, read_json, write_json
 
 CHECKPOINT = "checkpoint"
 BEST, STATE, TENSORS = "best.safetensors", "state.json", "state.safetensors"
@@ -75,7 +75,7 @@ class Checkpoint:
     def _write(self, state: Mapping[str, object]) -> None:
         place = self.folder / CHECKPOINT
         tensors: dict[str, Tensor] = {}
-        with replacing_folder(place) as part:
+        with atomic_folder(place) as part:
             save_weights(self.model, part / WEIGHTS)
             write_json({"state": _packed(state, "", tensors)}, part / STATE)
             save_tensors(tensors, part / TENSORS)
@@ -86,7 +86,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove what an earlier run has left; all processes take part."""
         if distributed.is_main_process():
-            while (place := whole_folder(self.folder / CHECKPOINT)) is not None:
+            while (place := complete_folder(self.folder / CHECKPOINT)) is not None:
                 shutil.rmtree(place)
         distributed.barrier()
 
@@ -96,7 +96,7 @@ class Checkpoint:
         Raises:
             InputError: If a file of it is missing or not what was written, or it is of another run.
         """
-        place = whole_folder(self.folder / CHECKPOINT)
+        place = complete_folder(self.folder / CHECKPOINT)
         if place is None:
             return False
         if not (place / CHECKSUMS).is_file():
@@ -115,7 +115,7 @@ class Checkpoint:
             reason = " ".join(str(error).split())
             raise InputError(f"{place}: is not of this run: {type(error).__name__}: {reason}") from error
         if distributed.is_main_process() and (place / BEST).exists():
-            with replacing_file(self.folder / WEIGHTS) as copy:
+            with atomic_path(self.folder / WEIGHTS) as copy:
                 shutil.copyfile(place / BEST, copy)
         _set_random_state(state["random"][distributed.rank()])
         distributed.barrier()

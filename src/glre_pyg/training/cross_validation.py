@@ -15,7 +15,7 @@ from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.runs.prediction import score_pairs
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import replacing_file
+from glre_pyg.utils.files import atomic_path
 
 Keep = Callable[[int, list[np.ndarray]], None]
 """Is given the number of an epoch and the probabilities of each document's pairs."""
@@ -51,7 +51,7 @@ def split_into(
 def keep_probabilities(folder: Path, epoch: int, tables: list[np.ndarray]) -> None:
     """Write what a fold's model says of its documents after an epoch, for :func:`best_epoch`."""
     if distributed.is_main_process():
-        with replacing_file(_file(folder, epoch)) as part, part.open("wb") as file:
+        with atomic_path(_file(folder, epoch)) as part, part.open("wb") as file:
             np.savez(file, *tables)
 
 

@@ -57,9 +57,8 @@ from glre_pyg.training.cross_validation import HeldOut, Keep, best_epoch, keep_p
 from glre_pyg.training.loop import Settings, fit, parameter_groups
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.download import sha256_of
 from glre_pyg.utils.exceptions import InputError, is_strict
-from glre_pyg.utils.files import write_json, write_new
+from glre_pyg.utils.files import sha256_of, write_json, write_new
 
 _T = TypeVar("_T")
 

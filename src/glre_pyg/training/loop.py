@@ -36,7 +36,7 @@ from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
 from glre_pyg.training.epochs import Epochs, TrainingError
 from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
-from glre_pyg.utils.files import WriteError, replacing_file
+from glre_pyg.utils.files import WriteError, atomic_path
 
 LOG = "log.jsonl"
 
@@ -287,7 +287,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
 
 def _save_weights(model: nn.Module, folder: Path) -> None:
     if distributed.is_main_process():
-        with replacing_file(folder / WEIGHTS) as part:
+        with atomic_path(folder / WEIGHTS) as part:
             save_weights(model, part)
 
 

@@ -22,9 +22,9 @@ from typing import Self, TypeVar
 from filelock import BaseFileLock, FileLock, Timeout
 from safetensors import SafetensorError
 
-from glre_pyg.utils.download import cache_folder, sha256_of
+from glre_pyg.utils.download import cache_folder
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import put
+from glre_pyg.utils.files import atomic_replace, sha256_of
 
 Made = TypeVar("Made")
 
@@ -143,7 +143,7 @@ class Cache:
                 left.unlink(missing_ok=True)
             write(part)
             target = folder / f"{key}-{sha256_of(part)}{suffix}"
-            put(part, target)
+            atomic_replace(part, target)
         except (OSError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             print(f"cache: {folder}: nothing can be kept there: {reason}", flush=True)

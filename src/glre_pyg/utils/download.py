@@ -7,7 +7,6 @@ files of the corpora are is said in :mod:`~glre_pyg.datasets.official_files`.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import lzma
 import os
 import re
@@ -29,7 +28,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import put
+from glre_pyg.utils.files import atomic_replace, sha256_of
 
 _CHUNK = 1 << 16  # bytes
 _LARGEST = 1 << 30  # bytes of a file whose size is not known, of which none has a hundredth
@@ -90,12 +89,6 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "glre_pyg"
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def fetch(remote: RemoteFile, folder: Path | None = None, *, timeout: float = 30.0) -> Path:
     """Find a file in `folder` (by default the cache), or download it there.
 
@@ -154,7 +147,7 @@ def _download(url: str, remote: RemoteFile, target: Path, timeout: float) -> Non
             found = f"{own.stat().st_size} bytes with sha256 {sha256_of(own)}"
             own.unlink()
             raise DownloadError(f"the server's file is another one, {found}")
-        put(own, target)
+        atomic_replace(own, target)
     finally:
         if own.exists():  # interrupted
             os.replace(own, part)
@@ -296,6 +289,6 @@ def _keep(source: IO[bytes] | gzip.GzipFile, member: Member, target: Path) -> No
             raise DownloadError(
                 f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
             )
-        put(own, target)
+        atomic_replace(own, target)
     finally:
         own.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
-"""Files that are whole or not there: written beside their place, brought to the disk, and then put in it.
+"""Atomic and durable writing of files.
 
-A process that is killed, and a machine that loses power, leave the file that was there before or the new
-one, never a half. What a killed process leaves beside it ends in ``.part``, and the next one writes it anew.
+Files are written under a temporary name in the same folder, brought to the disk, and renamed. If the
+process is killed or the machine loses power, the old file or the new one is there, never a part of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,89 +17,81 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+from filelock import FileLock, Timeout
+
 from glre_pyg.utils.exceptions import InputError
 
 PART = ".part"
-"""What the name of a file ends in while it is written."""
+"""Suffix of files that are being written."""
 _OLD = ".old"
 
 
 class WriteError(InputError):
-    """A file that cannot be written: one line that names it and says why."""
+    """A file cannot be written: one line with its path and the reason."""
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str], error: Exception) -> WriteError:
-        """The line about what was raised while a file was written."""
+    def from_error(cls, path: str | os.PathLike[str], error: Exception) -> WriteError:
+        """Make the error from the exception that writing ``path`` raised."""
         reason = error.strerror if isinstance(error, OSError) else None
         return cls(f"{os.fspath(path)}: cannot be written: {reason or error}")
 
 
 @contextmanager
-def replacing_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A place to write a file to; it takes the place of ``path`` when all is written, and is removed if not.
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Temporary path for a new version of a file, which replaces the file on exit unless there is an error.
+
+    Several processes may write the same file at once: the last one to finish wins.
 
     Raises:
         WriteError: If the file cannot be written.
     """
-    part = Path(f"{os.fspath(path)}{PART}")
-    try:
-        yield part
-        put(part, Path(path))
-    except OSError as error:
-        raise WriteError.of(path, error) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    path = Path(path)
+    with _temporary_path(path) as temporary:
+        yield temporary
+        atomic_replace(temporary, path)
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """The same as a text file with plain line ends."""
-    with replacing_file(path) as part, part.open("w", encoding=encoding, newline="") as file:
+def atomic_open(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[IO[str]]:
+    """Like :func:`atomic_path`, as an open text file without translation of line ends."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding=encoding, newline="") as file:
         yield file
 
 
 def write_text(text: str, path: str | os.PathLike[str], *, encoding: str = "utf-8") -> None:
-    """Write a text in the place of a file.
+    """Write a text file atomically.
 
     Raises:
         WriteError: If it cannot be written.
     """
-    with replacing(path, encoding=encoding) as file:
+    with atomic_open(path, encoding=encoding) as file:
         file.write(text)
 
 
 def write_new(text: str, path: Path) -> None:
-    """Write a text as a file that is not there yet; of several processes at once, one succeeds.
+    """Write a text file that must not exist yet; if several processes try at once, one succeeds.
 
     Raises:
-        FileExistsError: If the file is there.
+        FileExistsError: If the file exists.
         WriteError: If it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        sync(part)
+    with _temporary_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        sync(temporary)
         try:
-            os.link(part, path)
+            os.link(temporary, path)
         except FileExistsError:
             raise
-        except OSError:  # a disk without links
+        except OSError:  # the file system has no hard links
             if path.exists():
                 raise FileExistsError(path) from None
-            os.replace(part, path)
+            os.replace(temporary, path)
         sync(path.parent)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise WriteError.of(path, error) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def write_json(value: Mapping[str, Any] | list[Any], path: str | os.PathLike[str]) -> None:
-    """Write JSON, as runs have it, in the place of a file.
+    """Write a JSON file atomically, indented.
 
     Raises:
         WriteError: If it cannot be written.
@@ -122,21 +116,24 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def put(source: Path, target: Path) -> None:
-    """Give a file, or a folder of files, that is complete its name, in the place of the file of this name.
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 checksum of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
-    All of it is on the disk before it has the name.
-    """
+
+def atomic_replace(source: Path, target: Path) -> None:
+    """Rename a complete file or folder, once all of it is on the disk; a file replaces one of that name."""
     _sync_all(source)
     os.replace(source, target)
     sync(target.parent)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to write files to; it takes the place of ``path`` when all are written.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Empty temporary folder, which replaces the folder ``path`` on exit unless there is an error.
 
-    At every moment :func:`whole_folder` finds the old one or the new one.
+    At every moment :func:`complete_folder` finds the old folder or the new one.
 
     Raises:
         WriteError: If it cannot be written.
@@ -157,28 +154,73 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if old.exists() and not path.exists():
             with suppress(OSError):
                 old.rename(path)
-        raise WriteError.of(path, error) from error
+        raise WriteError.from_error(path, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def whole_folder(path: Path) -> Path | None:
-    """A folder that :func:`replacing_folder` wrote, as it is or was; None if there was none yet."""
-    return next((found for found in (path, path.with_name(f"{path.name}{_OLD}")) if found.is_dir()), None)
+def complete_folder(path: Path) -> Path | None:
+    """Find the folder that :func:`atomic_folder` last completed; None if there is none."""
+    return next((folder for folder in (path, path.with_name(f"{path.name}{_OLD}")) if folder.is_dir()), None)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a lock file, waiting for other processes.
+
+    Where files cannot be locked, there is no waiting.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process, which writes to {path.parent}", flush=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _temporary_path(path: Path) -> Iterator[Path]:
+    """Unused path beside ``path``; on exit it is removed, as are those that killed processes left."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+    try:
+        _remove_leftovers(path)
+        yield temporary
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise WriteError.from_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the temporary files for ``path`` of processes that no longer run."""
+    name = re.compile(rf"{re.escape(path.name)}\.(\d+)-[0-9a-f]{{8}}{re.escape(PART)}")
+    for file in path.parent.iterdir():
+        match = name.fullmatch(file.name)
+        if match and not psutil.pid_exists(int(match[1])):
+            file.unlink(missing_ok=True)
 
 
 def _sync_all(path: Path) -> None:
-    """Have a file, or a folder and all that is in it, on the disk."""
-    for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
-        sync(each)
+    """Bring a file, or a folder and everything in it, to the disk."""
+    for entry in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        sync(entry)
 
 
 def sync(path: Path) -> None:
-    """Have the contents of a file, or the names in a folder, on the disk."""
-    if path.is_dir() and os.name == "nt":  # which has no way to
+    """Bring the contents of a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot sync folders
         return
-    opened = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)

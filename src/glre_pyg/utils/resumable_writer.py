@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from glre_pyg.utils.files import PART, WriteError, put, read_json, write_json
+from glre_pyg.utils.files import PART, WriteError, atomic_replace, read_json, write_json
 
 PROGRESS = ".progress"
 
@@ -53,7 +53,7 @@ class ResumableWriter:
         try:
             self._open().write(text.encode("utf-8"))
         except OSError as error:
-            raise WriteError.of(self.path, error) from error
+            raise WriteError.from_error(self.path, error) from error
 
     def checkpoint(self, counts: Mapping[str, int]) -> None:
         """Bring everything written so far to the disk, with counts that say how far the work is.
@@ -68,7 +68,7 @@ class ResumableWriter:
             if self.key is not None:
                 write_json({"key": self.key, "bytes": file.tell(), "done": dict(counts)}, self.progress)
         except OSError as error:
-            raise WriteError.of(self.path, error) from error
+            raise WriteError.from_error(self.path, error) from error
 
     def discard(self) -> None:
         """Remove everything written so far."""
@@ -85,10 +85,10 @@ class ResumableWriter:
         """
         try:
             self._open().close()
-            put(self.part, self.path)
+            atomic_replace(self.part, self.path)
             self.progress.unlink(missing_ok=True)
         except OSError as error:
-            raise WriteError.of(self.path, error) from error
+            raise WriteError.from_error(self.path, error) from error
 
     def _open(self) -> BinaryIO:
         """Open the file once, at the last checkpoint."""
