@@ -28,10 +28,10 @@ def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate
 
-    from glre_pyg.commands import load_run
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.runs.encoder_cache import by_length
+    from glre_pyg.extraction.scoring import load_run
 
     run = load_run(config)
     corpus = instantiate(run.config.dataset)

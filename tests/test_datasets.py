@@ -8,11 +8,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from documents import document
-from glre_pyg.commands import stats
 from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
 from glre_pyg.datasets.user_files import labels_of
 from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
 from glre_pyg.formats.eog_data import write_eog
+from glre_pyg.stats import stats
 from glre_pyg.utils.exceptions import InputError
 
 GIVEN = {"root": None, "train": None, "dev": None, "test": None, "dev_from_train": 0}
@@ -30,7 +30,7 @@ def small(name, fact=True):
 
 
 def run_stats(dataset, output=None):
-    return stats(OmegaConf.create({"dataset": dataset, "output": output, "cache": False}))
+    return stats(OmegaConf.create({"dataset": dataset, "output": output, "cache": False, "strict": True}))
 
 
 # Counts -----------------------------------------------------------------------------------------------------

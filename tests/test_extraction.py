@@ -16,13 +16,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from documents import LABELS, glre, random_documents, subwords
-from glre_pyg.commands import predict
 from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import Output
 from glre_pyg.extraction.pipeline import check_settings, extract
 from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.predict import predict
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError

@@ -1,12 +1,8 @@
 """The document graph: what is in it, how it is batched, and that PyG's own machinery takes it."""
 
-import ast
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +11,6 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.nn import HeteroConv, SAGEConv, to_hetero
 from torch_geometric.transforms import ToUndirected
 
-import glre_pyg
 from documents import (
     LABELS,
     apart,
@@ -33,7 +28,6 @@ from glre_pyg import EDGE_TYPES, NODE_TYPES, Fact, Mention, build_graph
 from glre_pyg.data.graph import documents_of_pairs, word_counts
 from glre_pyg.utils.exceptions import InputError
 
-SOURCE = Path(glre_pyg.__file__).parent
 SHAPES = {"mention": {"span", "type"}, "entity": {"type", "id"}, "sentence": {"span"}}
 GRAPH_LEVEL = {"id", "words", "pair_index", "pair_label", "pair_distance"}
 
@@ -470,114 +464,3 @@ def test_hetero_conv_and_to_hetero_run():
     model = to_hetero(Convolution(), batch.metadata())
     out = model(x, batch.edge_index_dict)
     assert all(out[name].shape == (batch[name].num_nodes, 4) for name in NODE_TYPES)
-
-
-# What imports what
-
-
-def imports(path):
-    """Absolute names of what a module imports, wherever in it the import stands."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
-
-
-def modules(*patterns):
-    found = [path for pattern in patterns for path in sorted(SOURCE.glob(pattern))]
-    assert found
-    return found
-
-
-def reaches(path, *packages):
-    return {name for name in imports(path) for package in packages if f"{name}.".startswith(f"{package}.")}
-
-
-@pytest.mark.parametrize(
-    "path", modules("document.py", "evaluation/*.py", "corpora/*.py"), ids=lambda path: path.stem
-)
-def test_documents_corpora_and_evaluation_import_no_torch(path):
-    assert not reaches(path, "torch", "torch_geometric", "transformers", "accelerate", "hydra", "omegaconf")
-
-
-SAYING = {"csv_table", "jsonl", "rdf"}
-
-
-@pytest.mark.parametrize("path", modules("corpora/*.py"), ids=lambda path: path.stem)
-def test_corpora_import_only_documents_and_each_other(path):
-    """Of what stands on documents, writers know what models say of them; it is standard library, too."""
-    known = (
-        "document",
-        "files",
-        "corpora",
-        *(("passages", "reasons", "cells") if path.stem in SAYING else ()),
-    )
-    assert not reaches(path, "glre_pyg") - reaches(path, *(f"glre_pyg.{name}" for name in known))
-
-
-@pytest.mark.parametrize("path", modules("evaluation/*.py"), ids=lambda path: path.stem)
-def test_evaluation_imports_only_documents_and_itself(path):
-    known = ("glre_pyg.data.document", "glre_pyg.utils.files", "glre_pyg.evaluation")
-    fields = {"glre_pyg.utils.json_fields"}  # of JSON, which have errors of their own
-    assert not reaches(path, "glre_pyg") - reaches(path, *known) - fields
-
-
-@pytest.mark.parametrize("path", modules("nn/*.py", "models/*.py"), ids=lambda path: path.stem)
-def test_layers_and_models_know_neither_documents_nor_datasets(path):
-    known = [f"glre_pyg.{name}" for name in ("graph", "pieces", "nn", "models", "pretrained", "departures")]
-    error = {
-        "glre_pyg.data.document",
-        "glre_pyg.utils.exceptions.InputError",
-    }  # all that they may take from there
-    assert not reaches(path, "glre_pyg") - reaches(path, *known) - error
-
-
-@pytest.mark.parametrize("path", modules("graph.py", "pieces.py"), ids=lambda path: path.stem)
-def test_graphs_know_only_documents(path):
-    assert not reaches(path, "glre_pyg") - reaches(
-        path, *(f"glre_pyg.{n}" for n in ("document", "graph", "vectors"))
-    )
-
-
-@pytest.mark.parametrize("path", modules("**/*.py"), ids=lambda path: path.stem)
-def test_only_commands_configs_and_runs_import_hydra(path):
-    commands = ("train", "evaluate", "predict", "stats", "convert", "submit")
-    readers = ("report", "compare", "case_study", "errors")
-    composing = (
-        "commands",
-        "config",
-        "experiment",
-        "extraction",
-        "runs",
-        "reporting.records",
-        "reporting.sweep",
-    )
-    saved = ("parts", "plain_yaml", "trust", "card", "departures")  # what a run's config says
-    name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-    if name not in (*commands, *readers, *composing, *saved):
-        assert not reaches(path, "hydra", "omegaconf")
-
-
-def test_build_graph_needs_neither_transformers_nor_hydra():
-    """PyG itself imports transformers where it can; so they are made impossible to import."""
-    script = """
-import sys
-from importlib.abc import MetaPathFinder
-
-class Refuse(MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name.partition(".")[0] in ("transformers", "tokenizers", "hydra", "omegaconf", "accelerate"):
-            raise ModuleNotFoundError(name, name=name)
-
-sys.meta_path.insert(0, Refuse())
-from glre_pyg import Document, build_graph
-graph = build_graph(Document(id="x", text="", words=(), sentences=(), mentions=()))
-print(len(graph.edge_types), [name for name in ("transformers", "hydra") if name in sys.modules])
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[0] == "5 []"

@@ -21,9 +21,9 @@ from torch_geometric.data import Batch
 
 from checkpoints import checkpoint
 from documents import batch_of, by_name, glre, relabelled, subwords, vocabulary
-from glre_pyg.commands import evaluate
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.evaluate import evaluate
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import ENDINGS, Output
 from glre_pyg.extraction.pipeline import check_settings, extract

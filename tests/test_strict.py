@@ -7,10 +7,11 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from glre_pyg import commands
 from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.evaluate import evaluate
 from glre_pyg.formats.conversion import Converted, convert
 from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.stats import stats
 from glre_pyg.training import experiment
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
@@ -69,11 +70,11 @@ def test_training_and_evaluation_say_what_they_leave_out(here, capsys):
 
     for again in range(2):  # not out of the cache, where nothing would be said
         for file in ([], ["dataset.test=test.jsonl"]):
-            found = commands.evaluate(settings("evaluate", "run=run", "strict=false", "cache=cache", *file))
+            found = evaluate(settings("evaluate", "run=run", "strict=false", "cache=cache", *file))
             assert found == scores["test"]
             assert capsys.readouterr().err.splitlines() == BAD, again
     with pytest.raises(InputError, match=r"^test.jsonl:2: "):
-        commands.evaluate(settings("evaluate", "run=run", "cache=cache"))
+        evaluate(settings("evaluate", "run=run", "cache=cache"))
     assert run.labels.relations == ("CID",)
 
 
@@ -91,7 +92,7 @@ def test_runs_that_left_out_others_are_of_another_protocol(here):
 
 
 def test_stats_count_the_others(here, capsys):
-    rows = commands.stats(settings("stats", *OPTIONS[-5:], "dataset=jsonl", "strict=false", "cache=cache"))
+    rows = stats(settings("stats", *OPTIONS[-5:], "dataset=jsonl", "strict=false", "cache=cache"))
     assert {split: row["documents"] for split, row in rows.items()} == SIZES
     assert capsys.readouterr().err.splitlines() == BAD
 

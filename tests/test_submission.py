@@ -11,7 +11,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from documents import document
-from glre_pyg.commands import submit
 from glre_pyg.data.document import Fact
 from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.formats.docred_json import write_docred
@@ -21,6 +20,7 @@ from glre_pyg.formats.submission import (
     submission_rows,
     write_submission,
 )
+from glre_pyg.submit import submit
 from glre_pyg.utils.exceptions import InputError
 
 FIRST = document(
@@ -191,10 +191,10 @@ def settings(monkeypatch, tmp_path):
             assert chunk == 2
             return (found[each.id] for each in documents)
 
-    monkeypatch.setattr("glre_pyg.commands.folder_of", Path)
-    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, **options: loaded)
-    monkeypatch.setattr("glre_pyg.commands.RelationExtractor", Extractor)
-    values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2}
+    monkeypatch.setattr("glre_pyg.extraction.scoring.folder_of", Path)
+    monkeypatch.setattr("glre_pyg.extraction.scoring.load", lambda folder, **options: loaded)
+    monkeypatch.setattr("glre_pyg.extraction.extractor.RelationExtractor", Extractor)
+    values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2, "strict": True}
     return SimpleNamespace(
         config=OmegaConf.create(values | {"device": "cpu", "memory": None, "cache": False, "compile": None}),
         found=found,
@@ -221,7 +221,7 @@ def test_what_breaks_a_rule_is_not_written(settings):
 
 
 def test_a_missing_folder_is_told_before_the_run_is_loaded(settings, monkeypatch):
-    monkeypatch.setattr("glre_pyg.commands.load", lambda folder, **options: pytest.fail("it was loaded"))
+    monkeypatch.setattr("glre_pyg.extraction.scoring.load", lambda folder, **options: pytest.fail("it was loaded"))
     settings.config.output = "nowhere/result.zip"
     with pytest.raises(InputError, match=r"^nowhere/result\.zip: cannot be written, its folder is missing$"):
         submit(settings.config)

@@ -1,16 +1,42 @@
 """A run's answers to the hardest facts (Table 6): ``python -m glre_pyg.case_study run=RUN output=FILE``."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command
+from glre_pyg.utils.exceptions import InputError
 
 
 @command("case_study")
 def main(config: DictConfig) -> None:
     """Write the hardest facts of a corpus with the answers of a run and its reasons."""
-    from glre_pyg.commands import case_study
-
     case_study(config)
+
+
+def case_study(config: DictConfig) -> None:
+    """Write the hardest facts of a split with a run's answers and reasons (Table 6).
+
+    Raises:
+        InputError: See :func:`glre_pyg.extraction.scoring.score_run`.
+    """
+    from glre_pyg.reporting.case_studies import write_case_study
+    from glre_pyg.extraction.scoring import score_run
+
+    if config.count < 1:
+        raise InputError(f"count: {config.count} is not a positive number of facts")
+    run, corpus, documents, pairs = score_run(config)
+    write_case_study(
+        run,
+        documents,
+        pairs,
+        Path(config.output),
+        title=f"{corpus.name} {config.split}",
+        count=config.count,
+        top_k=config.top_k,
+    )
 
 
 if __name__ == "__main__":

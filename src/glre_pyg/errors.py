@@ -1,16 +1,55 @@
 """Error analysis (Section 4.5): ``python -m glre_pyg.errors run=RUN output=FILE``, then ``labels=FILE``."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command
+from glre_pyg.utils.exceptions import InputError, printable
 
 
 @command("errors")
 def main(config: DictConfig) -> None:
-    """List the wrong answers of a run for a person to label, or count the labels."""
-    from glre_pyg.commands import errors
-
+    """List the errors of a run for manual labelling, or count the labels."""
     errors(config)
+
+
+def errors(config: DictConfig) -> None:
+    """List the errors of a run for manual labelling, or count the labels (Section 4.5).
+
+    Raises:
+        InputError: If not exactly one of ``run`` and ``labels`` is given, if the output file already has
+            labels, and as in :func:`glre_pyg.extraction.scoring.score_run`.
+    """
+    from glre_pyg.reporting.error_analysis import (
+        check_output,
+        format_shares,
+        mistakes,
+        read_types,
+        write_mistakes,
+    )
+    from glre_pyg.extraction.scoring import score_run
+
+    if (config.labels is None) == (config.run is None):
+        raise InputError(
+            "errors: give run=RUN and output=FILE to list errors, or labels=FILE to count labels"
+        )
+    if config.labels is not None:
+        print(format_shares(read_types(Path(config.labels))))
+        return
+    if config.output is None:
+        raise InputError("output: give output=FILE for the table")
+    output = Path(config.output)
+    check_output(output)
+    run, corpus, documents, pairs = score_run(config)
+    rows = list(mistakes(documents, pairs, run.threshold, inter_only=config.inter_only))
+    write_mistakes(rows, output)
+    missed = sum(row.kind == "missed" for row in rows)
+    kind = "between sentences" if config.inter_only else "in all"
+    counts = f"{len(rows)} errors {kind}, {missed} missed and {len(rows) - missed} wrong"
+    print(printable(f"{output}: {corpus.name} {config.split}: {counts}"))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,35 @@
 """Score a trained run: ``python -m glre_pyg.evaluate run=RUN split=test``."""
 
+from __future__ import annotations
+
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 
 
 @command("evaluate", shared=True)
 def main(config: DictConfig) -> None:
     """Score a run on a split of its corpus, or on a file."""
-    from glre_pyg.commands import evaluate
-
     evaluate(config)
+
+
+def evaluate(config: DictConfig) -> dict[str, object]:
+    """Score a run with its own threshold; print and return the scores.
+
+    Raises:
+        InputError: See :func:`glre_pyg.extraction.scoring.score_run`.
+    """
+    from glre_pyg.evaluation.predictions import write_predictions
+    from glre_pyg.runs.run import report
+    from glre_pyg.extraction.scoring import score_run
+    from glre_pyg.utils.distributed import is_main_process
+
+    output = output_path(config.output) if config.output else None
+    run, corpus, _, pairs = score_run(config)
+    scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
+    if output and is_main_process():
+        write_predictions(pairs, output, run.threshold)
+    return scores
 
 
 if __name__ == "__main__":

@@ -1,16 +1,65 @@
-"""What a corpus holds (Table 1): ``python -m glre_pyg.stats dataset=cdr``."""
+"""Statistics of a corpus (Table 1): ``python -m glre_pyg.stats dataset=cdr``."""
+
+from __future__ import annotations
 
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command
+from glre_pyg.utils.exceptions import InputError, printable
 
 
 @command("stats")
 def main(config: DictConfig) -> None:
-    """Print the counts of a corpus."""
-    from glre_pyg.commands import stats
-
+    """Print the counts of a corpus beside the published ones."""
     stats(config)
+
+
+def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
+    """Print and return the counts of a corpus by split (Table 1).
+
+    The table is followed by each count that differs from the published one and, for splits with labels, by
+    how well entity order alone predicts them (see :mod:`glre_pyg.evaluation.label_leak`). A split that cannot
+    be read is named in one line.
+
+    Raises:
+        InputError: If no split of the corpus can be read.
+    """
+    from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
+    from glre_pyg.evaluation.label_leak import order_report
+    from glre_pyg.evaluation.protocol import SPLITS
+    from glre_pyg.extraction.scoring import load_corpus
+    from glre_pyg.utils.files import write_json
+
+    corpus = load_corpus(config.dataset, config)
+    rows: dict[str, dict[str, int | None]] = {}
+    unread: dict[str, str] = {}
+    order: list[str] = []
+    for split in SPLITS:
+        try:
+            documents, labels = corpus.documents(split), corpus.labels
+        except InputError as error:
+            unread[split] = str(error)
+            continue
+        except FileNotFoundError as error:
+            unread[split] = f"{error.filename}: no such file"
+            continue
+        labelled = corpus.is_labelled(split)
+        rows[split] = count(documents, labels.candidates, directed=labels.directed, labelled=labelled)
+        if labelled:
+            order += order_report(split, documents, labels.candidates, directed=labels.directed)
+    if not rows:
+        raise InputError(unread[SPLITS[0]])
+    lines = [
+        printable(f"{corpus.name}, protocol {corpus.protocol}"),
+        format_table(rows),
+        *(f"{split}: not read: {reason}" for split, reason in unread.items()),
+        *differences(rows, corpus.published, corpus.source),
+        *order,
+    ]
+    print("\n".join(lines))
+    if config.output:
+        write_json(rows, config.output)
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,16 +1,42 @@
-"""Predictions as DocRED's organisers take them: ``python -m glre_pyg.submit run=RUN output=result.zip``."""
+"""A submission to DocRED's leaderboard: ``python -m glre_pyg.submit run=RUN output=result.zip``."""
+
+from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
+from glre_pyg.utils.exceptions import InputError
 
 
 @command("submit")
 def main(config: DictConfig) -> None:
     """Write a submission to DocRED's leaderboard."""
-    from glre_pyg.commands import submit
-
     submit(config)
+
+
+def submit(config: DictConfig) -> None:
+    """Predict the test documents with a run, check the facts against the rules, and write the zip file.
+
+    Raises:
+        InputError: If the run or a document cannot be read, or a fact breaks a rule.
+    """
+    from tqdm import tqdm
+
+    from glre_pyg.datasets.wikidata import PROPERTIES
+    from glre_pyg.extraction.extractor import RelationExtractor
+    from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
+    from glre_pyg.extraction.scoring import load_corpus, load_documents, load_run
+
+    output = output_path(config.output)
+    if config.chunk < 1:
+        raise InputError(f"chunk: {config.chunk} is not a positive number of documents")
+    run = load_run(config)
+    documents = load_documents(load_corpus(run.config.dataset, config), "test", config.input)
+    bar = tqdm(documents, unit=" documents", disable=None)
+    rows = submission_rows(RelationExtractor(run).stream(bar, chunk=config.chunk))
+    check_submission(rows, documents, PROPERTIES)
+    write_submission(rows, output)
+    print(f"{output}: {len(rows)} facts in {len(documents)} documents")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m glre_pyg.train dataset=cdr``: train GLRE, choose on dev, score on test."""
+"""Train a model: ``python -m glre_pyg.train dataset=cdr``."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from glre_pyg.utils.cli import command
 
 @command("train", shared=True)
 def main(config: DictConfig) -> None:
-    """Train as the config says."""
+    """Train a model, choose its threshold on dev, and score it on test."""
     from glre_pyg.training.experiment import train
 
     train(config, Path(HydraConfig.get().runtime.output_dir))

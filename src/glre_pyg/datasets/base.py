@@ -15,15 +15,13 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.prepared import FORMAT, kept_documents
 from glre_pyg.evaluation.known_facts import NamedFacts
+from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 
 Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
-
-
-SPLITS = ("train", "dev", "test")
 
 
 class Corpus(Protocol):

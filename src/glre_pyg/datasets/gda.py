@@ -10,9 +10,10 @@ from typing import ClassVar
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
-from glre_pyg.datasets.base import SPLITS, FileCorpus
+from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.datasets.official_files import GDA as OFFICIAL
 from glre_pyg.datasets.official_files import find
+from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.renet import FILES, RELATION, read_gda
 from glre_pyg.utils.exceptions import ErrorHandler, InputError

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+SPLITS = ("train", "dev", "test")
+
 
 @dataclass(frozen=True)
 class Protocol:

@@ -62,6 +62,18 @@ def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[],
     return decorated
 
 
+def output_path(setting: str) -> Path:
+    """Return the path of an output file, checked before anything is computed.
+
+    Raises:
+        InputError: If its folder does not exist.
+    """
+    path = Path(setting)
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written, its folder is missing")
+    return path
+
+
 def bound_kernels() -> None:
     """Have oneDNN keep 64 of the kernels that it makes, in place of 1,024, before it makes the first.
 

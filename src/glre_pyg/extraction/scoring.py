@@ -1,0 +1,72 @@
+"""Load the run that a command's config names, and score it on documents of a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from glre_pyg.data.document import Document
+from glre_pyg.datasets.base import Corpus, read_all
+from glre_pyg.evaluation.protocol import SPLITS
+from glre_pyg.evaluation.scores import ScoredPairs
+from glre_pyg.runs.hub import folder_of
+from glre_pyg.runs.run import Run, best_device, load
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.exceptions import InputError, is_strict
+
+
+def load_run(config: DictConfig) -> Run:
+    """Load a run as the settings of ``conf/run.yaml`` say."""
+    return load(
+        folder_of(config.run),
+        device=config.device or best_device(),
+        cache=Cache.of(config.cache),
+        memory=config.memory,
+        compile=config.compile,
+    )
+
+
+def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
+    """Create a corpus with a command's settings for its cache and for documents with errors.
+
+    Args:
+        dataset: Config of the corpus.
+        config: Config of the command, with ``cache`` and ``strict``.
+    """
+    corpus: Corpus = instantiate(dataset)
+    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
+    return corpus
+
+
+def load_documents(corpus: Corpus, split: str, file: str | None) -> list[Document]:
+    """Return the documents of a file, prepared as the corpus prepares its own; without a file, of a split."""
+    return read_all(corpus, Path(file), name=file)[0] if file else corpus.documents(split)
+
+
+def score_run(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs]:
+    """Score a run as the settings of ``conf/scored.yaml`` say.
+
+    Returns:
+        The run, its corpus, the documents of the split, and their scored pairs.
+
+    Raises:
+        InputError: If the run or a file cannot be read, or the split does not exist or has no facts.
+    """
+    split = config.split
+    if split not in SPLITS:
+        raise InputError(f"split: '{split}' is not one of {', '.join(SPLITS)}")
+    run = load_run(config)
+    for name, value in config.dataset.items():
+        if value is None or name == split:
+            continue
+        if name in SPLITS or name not in run.config.dataset:
+            raise InputError(f"dataset.{name}: split is {split}, and the corpus has no such setting")
+        run.config.dataset[name] = value
+    corpus = load_corpus(run.config.dataset, config)
+    file = config.dataset[split]
+    if not file and not corpus.is_labelled(split):
+        raise InputError(f"split: the facts of {corpus.name} {split} are not known")
+    documents = load_documents(corpus, split, file)
+    return run, corpus, documents, run.score(documents, progress=split)

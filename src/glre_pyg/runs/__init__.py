@@ -1,0 +1,1 @@
+"""Trained models: their directories, loading, prediction, sharing on the hub."""
