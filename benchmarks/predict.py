@@ -30,8 +30,8 @@ def main(config: DictConfig) -> None:
 
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.pipeline import extract
-    from glre_pyg.runs.encoder_cache import by_length
     from glre_pyg.extraction.scoring import load_run
+    from glre_pyg.runs.encoder_cache import by_length
 
     run = load_run(config)
     corpus = instantiate(run.config.dataset)

@@ -35,13 +35,13 @@ EXCEPTIONS = {
     ("formats", "extraction"),
     ("formats", "mentions"),
     ("utils", "data"),
-    ("utils", "runs"),
 }
 """Imports still to be removed."""
 HYDRA = (
     "training",
     "runs",
     "extraction.pipeline",
+    "extraction.scoring",
     "reporting.run_records",
     "reporting.sweep_report",
     "utils.cli",

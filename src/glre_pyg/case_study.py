@@ -22,8 +22,8 @@ def case_study(config: DictConfig) -> None:
     Raises:
         InputError: See :func:`glre_pyg.extraction.scoring.score_run`.
     """
-    from glre_pyg.reporting.case_studies import write_case_study
     from glre_pyg.extraction.scoring import score_run
+    from glre_pyg.reporting.case_studies import write_case_study
 
     if config.count < 1:
         raise InputError(f"count: {config.count} is not a positive number of facts")

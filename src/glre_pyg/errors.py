@@ -23,6 +23,7 @@ def errors(config: DictConfig) -> None:
         InputError: If not exactly one of ``run`` and ``labels`` is given, if the output file already has
             labels, and as in :func:`glre_pyg.extraction.scoring.score_run`.
     """
+    from glre_pyg.extraction.scoring import score_run
     from glre_pyg.reporting.error_analysis import (
         check_output,
         format_shares,
@@ -30,7 +31,6 @@ def errors(config: DictConfig) -> None:
         read_types,
         write_mistakes,
     )
-    from glre_pyg.extraction.scoring import score_run
 
     if (config.labels is None) == (config.run is None):
         raise InputError(

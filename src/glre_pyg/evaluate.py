@@ -20,8 +20,8 @@ def evaluate(config: DictConfig) -> dict[str, object]:
         InputError: See :func:`glre_pyg.extraction.scoring.score_run`.
     """
     from glre_pyg.evaluation.predictions import write_predictions
-    from glre_pyg.runs.run import report
     from glre_pyg.extraction.scoring import score_run
+    from glre_pyg.runs.run import report
     from glre_pyg.utils.distributed import is_main_process
 
     output = output_path(config.output) if config.output else None

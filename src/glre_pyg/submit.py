@@ -24,8 +24,8 @@ def submit(config: DictConfig) -> None:
 
     from glre_pyg.datasets.wikidata import PROPERTIES
     from glre_pyg.extraction.extractor import RelationExtractor
-    from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
     from glre_pyg.extraction.scoring import load_corpus, load_documents, load_run
+    from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
 
     output = output_path(config.output)
     if config.chunk < 1:
