@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from documents import LABELS, document, glre, no_entity, no_pair, random_documents, subwords, two_sentences
 from glre_pyg import RelationExtractor
-from glre_pyg.data.document import Document, Sentence
+from glre_pyg.data.document import Document, Fact, Sentence
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import ablate_sentences, without_sentence
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
@@ -64,13 +64,14 @@ def test_what_is_found_is_what_the_model_says(run, extractor):
     assert facts
 
 
-def test_thresholds_and_the_floor(run, extractor):
+def test_thresholds_and_the_minimum_probability(run, extractor):
     highest = extractor(DOCUMENTS, threshold=1.0, reasons=False)
     assert all(each.facts == () for each in highest)
     limits = np.array([1.0, 0.0])
     for each in extractor(DOCUMENTS, threshold=limits, reasons=False):
         assert {fact.relation for fact in each.facts} <= {LABELS.relations[1]}
-    for given, facts in extractor.found(DOCUMENTS, threshold=0.6, min_probability=0.0):
+    predictions = extractor.predict(DOCUMENTS, threshold=0.6, min_probability=0.0)
+    for given, facts in zip(DOCUMENTS, predictions, strict=True):
         assert len(facts) == len(given.entities) * (len(given.entities) - 1) * len(LABELS.relations)
         assert all(fact.is_predicted == (fact.probability > 0.6) for fact in facts)
 
@@ -97,13 +98,15 @@ def test_a_document_that_cannot_be_worked_on_is_told_of(extractor):
     told: list[InputError] = []
     found = list(extractor.stream([DOCUMENTS[0], bad, DOCUMENTS[3]], on_error=told.append))
     assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[3].id]
-    assert [str(error).split(":")[0] for error in told] == ["bad"]
+    predictions = list(extractor.predict([DOCUMENTS[0], bad, DOCUMENTS[3]], on_error=told.append))
+    assert [facts is None for facts in predictions] == [False, True, False]
+    assert [str(error).split(":")[0] for error in told] == ["bad", "bad"]
 
 
 def test_a_threshold_may_name_relations(extractor):
     by_name = extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0}, reasons=False)
     assert by_name == extractor(DOCUMENTS, threshold=np.array([1.0, 0.0]), reasons=False)
-    with pytest.raises(InputError, match="threshold: of 'cures', where relations are causes, treats"):
+    with pytest.raises(InputError, match="threshold: 'cures' does not match the relations causes, treats"):
         extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0, "cures": 0.5})
 
 
@@ -113,12 +116,12 @@ def test_one_document_is_as_good_as_a_list(extractor):
 
 @pytest.mark.parametrize("wrong", ["a text", ["a text"], [None]])
 def test_what_is_no_document_is_told(extractor, wrong):
-    with pytest.raises(InputError, match=r"a document is wanted, not a \w+: glre_pyg.document_of"):
+    with pytest.raises(InputError, match=r"expected a document, not a \w+: glre_pyg.document_of"):
         extractor(wrong)
 
 
 def test_no_documents_at_a_time_are_refused(extractor):
-    with pytest.raises(InputError, match="chunk: 0 documents"):
+    with pytest.raises(InputError, match="chunk: 0 is not a number of documents"):
         list(extractor.stream(DOCUMENTS, chunk=0))
 
 
@@ -177,7 +180,7 @@ def test_white_space_of_any_kind_goes_with_its_sentence():
 def test_sentence_ablation_is_what_the_model_says_without_a_sentence(run):
     given = next(each for each in DOCUMENTS if len(each.sentences) > 2 and len(each.entities) > 3)
     head, tail = LABELS.candidates(given)[0]
-    [found] = ablate_sentences(run, given, [(head, "treats", tail)])
+    [found] = ablate_sentences(run, given, [Fact(head, "treats", tail)])
     [whole] = run.graphs([given])
     before = run.predict([whole])[0][0, 1]
     for each in found:
@@ -209,7 +212,7 @@ def test_sentence_ablation_has_every_sentence_once_in_the_documented_order(extra
 
 
 def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
-    [found] = ablate_sentences(run, two_sentences(), [("V", "causes", "R")])
+    [found] = ablate_sentences(run, two_sentences(), [Fact("V", "causes", "R")])
     assert [(each.sentence, each.probability is None) for each in found] == [(0, True), (1, False)]
 
 
@@ -217,7 +220,8 @@ def test_a_sentence_with_all_mentions_of_one_side_leaves_no_pair(run):
 
 
 def test_reasons_are_those_of_explain_and_only_facts_are_measured(run, extractor):
-    for given, facts in extractor.found(DOCUMENTS, min_probability=0.2, threshold=0.55, reasons=True):
+    predictions = extractor.predict(DOCUMENTS, min_probability=0.2, threshold=0.55, reasons=True)
+    for given, facts in zip(DOCUMENTS, predictions, strict=True):
         pairs = [(fact.head, fact.tail) for fact in facts]
         why = explain(run, given, pairs, top_k=10) if pairs else []
         expected = dict(zip(pairs, why, strict=True))
@@ -228,7 +232,8 @@ def test_reasons_are_those_of_explain_and_only_facts_are_measured(run, extractor
 
 def test_of_long_documents_sentences_are_not_measured(extractor):
     longest = max(len(each.sentences) for each in DOCUMENTS)
-    for given, facts in extractor.found(DOCUMENTS, reasons=True, max_sentences=longest - 1, top_k=2):
+    predictions = extractor.predict(DOCUMENTS, reasons=True, max_sentences=longest - 1, top_k=2)
+    for given, facts in zip(DOCUMENTS, predictions, strict=True):
         for fact in facts:
             assert (fact.sentence_ablation is None) == (len(given.sentences) == longest)
             assert len(fact.reasons.context) <= 2
@@ -240,9 +245,9 @@ def test_a_document_without_memory_for_reasons_is_given_without(run, monkeypatch
 
     monkeypatch.setattr("glre_pyg.extraction.extractor.explain", fail)
     told: list[InputError] = []
-    found = list(RelationExtractor(run).found(DOCUMENTS[:1], reasons=True, on_error=told.append))
-    assert found[0][1]
-    assert all(fact.reasons is None for fact in found[0][1])
+    [facts] = RelationExtractor(run).predict(DOCUMENTS[:1], reasons=True, on_error=told.append)
+    assert facts
+    assert all(fact.reasons is None for fact in facts)
     assert list(map(str, told)) == ["two: no reasons: too large"]
 
 

@@ -296,14 +296,14 @@ def test_reasons_of_odd_documents_are_whole(odd):
 def test_reasons_of_large_documents_are_whole(tiny, threshold):
     """Documents with too many sentences have no sentence ablation."""
     chosen = [each for each in tiny.documents if each.id in ("many sentences", "many entities")]
-    found = list(
-        RelationExtractor(tiny.run).found(
+    predictions = list(
+        RelationExtractor(tiny.run).predict(
             chosen, threshold=threshold, reasons=True, top_k=5, max_sentences=19
         )
     )
-    assert [document for document, _ in found] == chosen
-    assert sum(len(facts) for _, facts in found) > 100
-    for _, facts in found:
+    assert len(predictions) == len(chosen)
+    assert sum(map(len, predictions)) > 100
+    for facts in predictions:
         for fact in facts:
             assert fact.sentence_ablation is None
             assert len(fact.reasons.context) <= 5

@@ -1,1 +1,1 @@
-"""From texts and documents to relations, with the reasons for them."""
+"""Predict relations in texts and documents, and explain the predictions."""

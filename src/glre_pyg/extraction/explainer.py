@@ -1,6 +1,6 @@
-"""Reasons of a model: what the layers of Sections 3.3 and 3.4 drew on, and how the text joins a pair.
+"""Explain predictions with the attention weights of Sections 3.3 and 3.4 and with paths through the text.
 
-Attention weights say what a layer averaged, not what the answer hinges on.
+Attention weights show what a layer averages, which need not be what the prediction depends on.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from glre_pyg.runs.run import Run
 
 
-_ROWS = 256  # contexts that are looked at together
+_ROWS = 256  # contexts computed at a time
 
 
 def explain(
     run: Run, document: Document, pairs: Sequence[tuple[str, str]], *, top_k: int | None = None
 ) -> list[Reasons]:
-    """Reasons of a run for pairs of a document; its facts are not looked at.
+    """Explain the predictions of a run for pairs of a document.
 
     Args:
         run: The run.
-        document: The document, as the run's corpus prepares it.
+        document: The document, as prepared by the run's corpus; its facts are ignored.
         pairs: (head, tail) identifiers.
-        top_k: How many pairs of the context to give; None gives all.
+        top_k: Number of context pairs, largest weights first; None for all.
 
     Raises:
         InputError: If the document does not mention an entity.
@@ -64,48 +64,45 @@ def reasons(
     top_k: int | None = None,
     memory: int | None = None,
 ) -> list[Reasons]:
-    """Reasons of a model for pairs of a document. The model runs once.
+    """Explain the predictions of a model for pairs of a document. The model runs once.
 
     Args:
         model: Any model; its :class:`~glre_pyg.nn.local.LocalAttention` and
-            :class:`~glre_pyg.nn.context.ContextAttention` are found by their type. Of several, weights are
-            averaged.
-        graph: Graph of the document, with pieces.
+            :class:`~glre_pyg.nn.context.ContextAttention` layers are found by their type. The weights of
+            several are averaged.
+        graph: Graph of the document, tokenized.
         document: The document.
         pairs: (head, tail) identifiers.
-        directed: Whether (a, b) and (b, a) are two pairs; else either order may be asked for.
+        directed: Whether (a, b) and (b, a) are two pairs; otherwise both orders are accepted.
         top_k: See :func:`explain`.
-        memory: Bytes that may be used; None for no limit.
+        memory: Memory limit in bytes; None for none.
 
     Raises:
         InputError: If the document does not mention an entity, or needs more memory.
     """
-    ids: list[str] = graph["entity"].id
-    candidates = [(ids[head], ids[tail]) for head, tail in graph.pair_index.t().tolist()]
-    row_of = {pair: row for row, pair in enumerate(candidates)}
-    if not directed:
-        row_of = {(tail, head): row for (head, tail), row in row_of.items()} | row_of
-    local, asked = _run(model, graph, memory)
-    context = _context(asked, sorted({row_of[pair] for pair in pairs if pair in row_of}), top_k)
+    rows = pair_rows(graph, directed=directed)
+    candidates = {row: pair for pair, row in rows.items()}  # in the model's order: it comes last
+    local, calls = _run(model, graph, memory)
+    context = _context(calls, sorted({rows[pair] for pair in pairs if pair in rows}), top_k)
     spans: list[tuple[int, int]] = [(start, end) for start, end in graph["mention"].span.tolist()]
 
-    def drawn(side: int, row: int | None, identifier: str) -> tuple[MentionWeight, ...] | None:
+    def mention_weights(side: int, row: int | None, identifier: str) -> tuple[MentionWeight, ...] | None:
         if local is None or row is None:
             return None
         pair, mention, weight = local[side]
-        mine = pair == row
-        weights = zip(mention[mine].tolist(), weight[mine].tolist(), strict=True)
+        in_row = pair == row
+        weights = zip(mention[in_row].tolist(), weight[in_row].tolist(), strict=True)
         return _mention_weights(document, identifier, {spans[number]: value for number, value in weights})
 
-    def of(head: str, tail: str) -> Reasons:
-        row = row_of.get((head, tail))
+    def explained(head: str, tail: str) -> Reasons:
+        row = rows.get((head, tail))
         sides = (0, 1) if row is None or candidates[row] == (head, tail) else (1, 0)
         itself, others = (None, None) if row is None else context.get(row, (None, None))
         return Reasons(
             head=head,
             tail=tail,
-            head_mentions=drawn(sides[0], row, head),
-            tail_mentions=drawn(sides[1], row, tail),
+            head_mentions=mention_weights(sides[0], row, head),
+            tail_mentions=mention_weights(sides[1], row, tail),
             context=None
             if others is None
             else tuple(PairWeight(*candidates[other], weight) for other, weight in others),
@@ -113,13 +110,25 @@ def reasons(
             path=connection(document, head, tail),
         )
 
-    return [of(head, tail) for head, tail in pairs]
+    return [explained(head, tail) for head, tail in pairs]
+
+
+def pair_rows(graph: DocumentGraph, *, directed: bool) -> dict[tuple[str, str], int]:
+    """Return the row of each candidate pair (head, tail) in a table of predictions [P, R].
+
+    Args:
+        graph: Graph of the document.
+        directed: Whether (a, b) and (b, a) are two pairs; otherwise both orders have a row.
+    """
+    ids: list[str] = graph["entity"].id
+    rows = {(ids[head], ids[tail]): row for row, (head, tail) in enumerate(graph.pair_index.t().tolist())}
+    return rows if directed else {(tail, head): row for (head, tail), row in rows.items()} | rows
 
 
 def _mention_weights(
     document: Document, identifier: str, weights: Mapping[Span, float]
 ) -> tuple[MentionWeight, ...]:
-    """Weights by the words of mentions, as reasons."""
+    """Weights of an entity's mentions, from weights by word span."""
     entity = entity_of(document, identifier)
     return tuple(
         MentionWeight(

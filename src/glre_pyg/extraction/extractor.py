@@ -15,17 +15,17 @@ from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
-from glre_pyg.extraction.sentence_ablation import Triple, ablate_sentences
+from glre_pyg.extraction.sentence_ablation import ablate_sentences
 from glre_pyg.runs.hub import folder_of
 from glre_pyg.runs.run import Run, load
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 
 class RelationExtractor:
-    """A trained model that gives documents back with the facts that it finds in them.
+    """A trained model that predicts the relations of documents.
 
     Args:
-        run: The model with all it takes to use it.
+        run: The model with its tokenizer, labels and threshold.
 
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
@@ -50,16 +50,16 @@ class RelationExtractor:
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> RelationExtractor:
-        """An extractor from a run's directory, a saved model, or a model of the hub.
+        """Load a run's directory, a saved model, or a model from the Hugging Face hub.
 
         Args:
             name: A folder, or the model's name on the hub.
-            device: Where the model is to be.
-            memory: GiB that may be used; None for most of what is free.
+            device: Device of the model.
+            memory: Memory limit in GiB; None for most of what is available.
             revision, token, cache_dir, local_files_only: See :func:`~glre_pyg.runs.hub.folder_of`.
 
         Raises:
-            InputError: If it cannot be had, or a file is missing or is not what was saved.
+            InputError: If the model cannot be loaded, or a file is missing or has been changed.
         """
         folder = folder_of(
             name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
@@ -73,21 +73,22 @@ class RelationExtractor:
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = True,
     ) -> list[Document]:
-        """Documents with the facts that are found in them, likeliest first.
+        """Predict the facts of documents.
 
         Args:
-            documents: Documents, made from text by :func:`~glre_pyg.mentions.documents.document_of`, say;
-                their own facts are not looked at.
+            documents: Documents, created from text by :func:`~glre_pyg.mentions.documents.document_of`, for
+                instance; their own facts are ignored.
             threshold: Probability above which a relation is a fact, or one for each relation, by name or
-                [R]; None for the one that the run has chosen on dev.
-            reasons: Whether facts have reasons, and what each sentence is worth; this takes as long again for
-                each sentence of a document with facts.
+                [R]; None for the threshold that the run has chosen on dev.
+            reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
+                prediction for each sentence of a document with facts.
 
         Returns:
-            The documents, their ``facts`` being :class:`~glre_pyg.data.explanation.PredictedFact`.
+            The documents, with ``facts`` of :class:`~glre_pyg.data.explanation.PredictedFact` in decreasing
+            order of probability.
 
         Raises:
-            InputError: If a document cannot be worked on, or something is no document.
+            InputError: If a document has an error or needs too much memory, or an item is not a document.
         """
         return list(self.stream(documents, threshold=threshold, reasons=reasons))
 
@@ -100,106 +101,114 @@ class RelationExtractor:
         chunk: int = 256,
         on_error: ErrorHandler | None = None,
     ) -> Iterator[Document]:
-        """The same, a chunk of documents at a time; see :meth:`found`."""
-        found = self.found(documents, threshold=threshold, reasons=reasons, chunk=chunk, on_error=on_error)
-        for document, facts in found:
-            yield replace(document, facts=facts)
+        """Predict the facts of documents one chunk at a time.
 
-    def found(
+        Args:
+            documents, threshold, reasons: See :meth:`__call__`.
+            chunk: Number of documents in memory at a time.
+            on_error: See :meth:`predict`. Documents without predictions are skipped.
+
+        Raises:
+            InputError: See :meth:`__call__`.
+        """
+        if chunk < 1:
+            raise InputError(f"chunk: {chunk} is not a number of documents")
+        remaining = _checked(documents)
+        while batch := list(islice(remaining, chunk)):
+            predictions = self.predict(batch, threshold=threshold, reasons=reasons, on_error=on_error)
+            for document, facts in zip(batch, predictions, strict=True):
+                if facts is not None:
+                    yield replace(document, facts=facts)
+
+    def predict(
         self,
-        documents: Iterable[Document],
+        documents: Sequence[Document],
         *,
         threshold: Threshold | Mapping[str, float] | None = None,
         min_probability: float | None = None,
         reasons: bool = False,
         top_k: int | None = 10,
         max_sentences: int | None = None,
-        chunk: int = 256,
         on_error: ErrorHandler | None = None,
-    ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
-        """Documents as they are, each beside the facts that are found in it.
+    ) -> Iterator[tuple[PredictedFact, ...] | None]:
+        """Predict the facts of each document; None for documents with an error.
 
         Args:
-            documents: See :meth:`__call__`.
+            documents: Documents, all of which are in memory at a time.
             threshold: See :meth:`__call__`.
             min_probability: Probability above which relations below the threshold are included, too, with
                 ``is_predicted`` False; None includes facts alone.
             reasons: See :meth:`__call__`. Only facts have a sentence ablation.
-            top_k: How many pairs of the context reasons name; None for all.
-            max_sentences: Sentences of a document up to which it is measured what each is worth; None for
-                any number.
-            chunk: Documents in memory at a time.
-            on_error: Is told of documents that cannot be worked on, which are left out, and of those whose
-                reasons cannot be had, which are given without; None raises.
+            top_k: Number of context pairs in reasons; None for all.
+            max_sentences: Number of sentences up to which documents have a sentence ablation; None for any.
+            on_error: Callback for documents without predictions, and for those without reasons because of an
+                error; None raises the error.
 
         Raises:
-            InputError: If a document cannot be worked on, or something is no document.
+            InputError: See :meth:`__call__`.
         """
-        if chunk < 1:
-            raise InputError(f"chunk: {chunk} documents at a time are none")
-        limits = self._limits(threshold)
-        rest = _checked(documents)
-        while part := list(islice(rest, chunk)):
-            for document, facts in self._found(part, limits, min_probability, on_error):
-                if reasons and facts:
-                    try:
-                        facts = self._with_reasons(document, facts, top_k, max_sentences)
-                    except InputError as error:
-                        handle_error(InputError(f"{document.id}: no reasons: {error}"), on_error)
-                yield document, facts
+        thresholds = self._thresholds(threshold)
+        for document, prediction in zip(documents, self._probabilities(documents, on_error), strict=True):
+            if prediction is None:
+                yield None
+                continue
+            facts = self._facts(document, *prediction, thresholds, min_probability)
+            if reasons and facts:
+                try:
+                    facts = self._with_reasons(document, facts, top_k, max_sentences)
+                except InputError as error:
+                    handle_error(InputError(f"{document.id}: no reasons: {error}"), on_error)
+            yield facts
 
-    def _limits(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
-        """A threshold for each relation [R]."""
+    def _thresholds(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
+        """Threshold of each relation [R]."""
         relations = self.run.labels.relations
         if isinstance(threshold, Mapping):
-            if unknown := threshold.keys() ^ set(relations):
+            if unmatched := threshold.keys() ^ set(relations):
                 raise InputError(
-                    f"threshold: of '{min(unknown)}', where relations are {', '.join(relations)}"
+                    f"threshold: '{min(unmatched)}' does not match the relations {', '.join(relations)}"
                 )
             threshold = np.array([threshold[relation] for relation in relations])
         return np.broadcast_to(self.run.threshold if threshold is None else threshold, len(relations))
 
-    def _found(
-        self,
-        documents: Sequence[Document],
-        limits: np.ndarray,
-        min_probability: float | None,
-        on_error: ErrorHandler | None,
-    ) -> Iterator[tuple[Document, tuple[PredictedFact, ...]]]:
+    def _probabilities(
+        self, documents: Sequence[Document], on_error: ErrorHandler | None
+    ) -> list[tuple[DocumentGraph, np.ndarray] | None]:
+        """Graph and probabilities [P, R] of each document; if there is an error, each is predicted alone."""
         try:
             graphs = self.run.graphs(documents)
-            tables = self.run.predict(graphs)
+            return list(zip(graphs, self.run.predict(graphs), strict=True))
         except InputError as error:
-            if len(documents) == 1:
-                handle_error(error, on_error)
-                return
-            for document in documents:
-                yield from self._found([document], limits, min_probability, on_error)
-            return
-        for document, graph, table in zip(documents, graphs, tables, strict=True):
-            yield document, self._facts(document, graph, table.astype(np.float64), limits, min_probability)
+            if len(documents) > 1:
+                return [self._probabilities([document], on_error)[0] for document in documents]
+            handle_error(error, on_error)
+            return [None]
 
     def _facts(
         self,
         document: Document,
         graph: DocumentGraph,
-        table: np.ndarray,
-        limits: np.ndarray,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray,
         min_probability: float | None,
     ) -> tuple[PredictedFact, ...]:
-        """What is above its limit [R] or the floor in a table of probabilities [P, R], likeliest first."""
+        """Relations above their threshold or the minimum, in decreasing order of probability."""
         entities, pairs = document.entities, graph.pair_index.t().tolist()
-        found = []
-        for pair, column in np.argwhere(
-            table > (limits if min_probability is None else np.minimum(limits, min_probability))
-        ):
-            head, tail = (entities[number] for number in pairs[pair])
-            probability, threshold = float(table[pair, column]), float(limits[column])
-            relation = self.run.labels.relations[column]
-            found.append(
-                PredictedFact.between(head, relation, tail, probability=probability, threshold=threshold)
+        probabilities = probabilities.astype(np.float64)
+        limits = thresholds if min_probability is None else np.minimum(thresholds, min_probability)
+        facts = []
+        for row, column in np.argwhere(probabilities > limits):
+            head, tail = (entities[number] for number in pairs[row])
+            facts.append(
+                PredictedFact.between(
+                    head,
+                    self.run.labels.relations[column],
+                    tail,
+                    probability=float(probabilities[row, column]),
+                    threshold=float(thresholds[column]),
+                )
             )
-        return tuple(sorted(found, key=lambda fact: fact.probability, reverse=True))
+        return tuple(sorted(facts, key=lambda fact: fact.probability, reverse=True))
 
     def _with_reasons(
         self,
@@ -209,27 +218,26 @@ class RelationExtractor:
         max_sentences: int | None,
     ) -> tuple[PredictedFact, ...]:
         pairs = list(dict.fromkeys((fact.head, fact.tail) for fact in facts))
-        why = dict(zip(pairs, explain(self.run, document, pairs, top_k=top_k), strict=True))
-        asked = [(fact.head, fact.relation, fact.tail) for fact in facts if fact.is_predicted]
-        worth: dict[Triple, tuple[SentenceAblation, ...]] = {}
-        if asked and (max_sentences is None or len(document.sentences) <= max_sentences):
-            worth = dict(zip(asked, ablate_sentences(self.run, document, asked), strict=True))
+        reasons = dict(zip(pairs, explain(self.run, document, pairs, top_k=top_k), strict=True))
+        predicted = [fact for fact in facts if fact.is_predicted]
+        ablations: Iterator[tuple[SentenceAblation, ...]] = iter(())
+        if predicted and (max_sentences is None or len(document.sentences) <= max_sentences):
+            ablations = iter(ablate_sentences(self.run, document, predicted))
         return tuple(
             replace(
                 fact,
-                reasons=why[fact.head, fact.tail],
-                sentence_ablation=worth.get((fact.head, fact.relation, fact.tail)),
+                reasons=reasons[fact.head, fact.tail],
+                sentence_ablation=next(ablations, None) if fact.is_predicted else None,
             )
             for fact in facts
         )
 
 
 def _checked(documents: Iterable[Document]) -> Iterator[Document]:
-    """Documents, or a word on how to make them."""
     for document in [documents] if isinstance(documents, Document | str) else documents:
         if not isinstance(document, Document):
             raise InputError(
-                f"a document is wanted, not a {type(document).__name__}: glre_pyg.document_of makes one of a "
-                "text and the mentions in it"
+                f"expected a document, not a {type(document).__name__}: glre_pyg.document_of creates one "
+                "from a text and its mentions"
             )
         yield document

@@ -229,19 +229,17 @@ class _Work:
             part = distributed.broadcast(part)
             if not part:
                 return
-            mine, errors = distributed.shard(part), list[InputError]()
-            found = self.extractor.found(
-                mine,
+            errors: list[InputError] = []
+            predictions = self.extractor.predict(
+                distributed.shard(part),
                 threshold=self.config.threshold,
                 min_probability=self.config.min_probability if self.output.is_page else None,
                 reasons=self.output.is_page if self.config.reasons is None else self.config.reasons,
                 top_k=self.config.top_k,
                 max_sentences=self.config.max_sentences,
-                chunk=self.config.chunk,
                 on_error=errors.append,
             )
-            facts = {id(document): of for document, of in found}
-            all_facts = distributed.all_gather([facts.get(id(document)) for document in mine])
+            all_facts = distributed.all_gather(list(predictions))
             for error in distributed.all_gather(errors):
                 self.failed(error)
             pairs = zip(part, all_facts, strict=True)

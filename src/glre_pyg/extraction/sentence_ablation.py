@@ -1,6 +1,6 @@
-"""What each sentence is worth: the document without it is given to the model again.
+"""Sentence ablation: how the probability of a fact changes when a sentence is removed from the document.
 
-Unlike attention, this is measured: the change in probability is that of the model's own answer.
+Unlike attention weights, it is measured: the model predicts the document without the sentence.
 """
 
 from __future__ import annotations
@@ -11,49 +11,46 @@ from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
-from glre_pyg.data.document import Document, Sentence, Span
+from glre_pyg.data.document import Document, Fact, Sentence, Span
 from glre_pyg.data.explanation import SentenceAblation
+from glre_pyg.extraction.explainer import pair_rows
 
 if TYPE_CHECKING:
     from glre_pyg.runs.run import Run
 
 
-Triple = tuple[str, str, str]
-"""Head, relation and tail of a fact."""
-
-
 def without_sentence(document: Document, number: int) -> Document:
-    """The document without one of its sentences, and without facts: text, words and mentions close up.
+    """Return the document without one of its sentences, and without facts.
 
-    The rest is not cut into sentences anew. White space before the sentence goes with it; after it, if it is
-    the first.
+    The other sentences keep their words. White space before the sentence is removed with it; after it, if it
+    is the first.
 
     Args:
         document: The document.
         number: Number of the sentence, from 0.
     """
-    left = document.sentences[number]
-    if left.start:
-        start, end = document.words[left.start - 1][1], document.words[left.end - 1][1]
+    removed = document.sentences[number]
+    if removed.start:
+        start, end = document.words[removed.start - 1][1], document.words[removed.end - 1][1]
     else:
         start = document.words[0][0]
-        end = document.words[left.end][0] if left.end < len(document.words) else len(document.text)
+        end = document.words[removed.end][0] if removed.end < len(document.words) else len(document.text)
 
-    def moved(span: Span, after: int, by: int) -> Span:
+    def shift(span: Span, after: int, by: int) -> Span:
         return (span[0] - by, span[1] - by) if span[0] >= after else span
 
-    words = [*document.words[: left.start], *document.words[left.end :]]
+    words = [*document.words[: removed.start], *document.words[removed.end :]]
     mentions = [mention for mention in document.mentions if mention.end <= start or mention.start >= end]
-    spans = [moved(mention.span, end, end - start) for mention in mentions]
+    spans = [shift(mention.span, end, end - start) for mention in mentions]
     sentences = [
-        moved((sentence.start, sentence.end), left.end, left.end - left.start)
+        shift((sentence.start, sentence.end), removed.end, removed.end - removed.start)
         for sentence in document.sentences
-        if sentence != left
+        if sentence != removed
     ]
     return Document(
         id=document.id,
         text=document.text[:start] + document.text[end:],
-        words=tuple(moved(word, end, end - start) for word in words),
+        words=tuple(shift(word, end, end - start) for word in words),
         sentences=tuple(Sentence(*sentence) for sentence in sentences),
         mentions=tuple(
             replace(mention, start=span[0], end=span[1])
@@ -63,63 +60,62 @@ def without_sentence(document: Document, number: int) -> Document:
 
 
 def ablate_sentences(
-    run: Run, document: Document, facts: Sequence[Triple]
+    run: Run, document: Document, facts: Sequence[Fact]
 ) -> list[tuple[SentenceAblation, ...]]:
-    """What becomes of the probabilities of facts when each sentence of their document is left out.
+    """Measure how the probabilities of facts change when each sentence of their document is removed.
 
-    The model is asked once for each sentence that leaves one of the pairs, and once for the whole.
+    The model predicts the document once as a whole, and once without each sentence that leaves one of the
+    pairs.
 
     Args:
         run: The run.
-        document: The document, as the run's corpus prepares it.
-        facts: (head, relation, tail); of candidate pairs.
+        document: The document, as prepared by the run's corpus.
+        facts: Facts of candidate pairs.
 
     Returns:
-        For each fact, what each sentence is worth, in the order of
+        For each fact the effect of each sentence, ordered as in
         :class:`~glre_pyg.data.explanation.PredictedFact`.
     """
-    whole = replace(document, facts=(), ignored=())
-    before = next(_probabilities(run, iter([whole]), facts))
-    after = list(_probabilities(run, _shorter(document), facts))
+    whole, *shorter = _probabilities(run, _variants(document), facts)
 
-    def of(fact: Triple) -> tuple[SentenceAblation, ...]:
-        found = [
-            SentenceAblation(number, said.get(fact), said[fact] - before[fact] if fact in said else None)
-            for number, said in enumerate(after)
+    def ablation(fact: int) -> tuple[SentenceAblation, ...]:
+        before = whole[fact]
+        rows = [
+            SentenceAblation(number, after.get(fact), after[fact] - before if fact in after else None)
+            for number, after in enumerate(shorter)
         ]
-        return tuple(sorted(found, key=lambda each: -inf if each.change is None else each.change))
+        return tuple(sorted(rows, key=lambda row: -inf if row.change is None else row.change))
 
-    return [of(fact) for fact in facts]
+    return [ablation(fact) for fact in range(len(facts))]
 
 
-def _shorter(document: Document) -> Iterator[Document]:
+def _variants(document: Document) -> Iterator[Document]:
+    """The whole document, and the document without each of its sentences."""
+    yield replace(document, facts=(), ignored=())
     for number in range(len(document.sentences)):
         yield without_sentence(document, number)
 
 
 def _probabilities(
-    run: Run, documents: Iterator[Document], facts: Sequence[Triple]
-) -> Iterator[dict[Triple, float]]:
-    """The probability of each of the facts that a document has the pair of, a batch at a time."""
-    column = {relation: index for index, relation in enumerate(run.labels.relations)}
+    run: Run, documents: Iterator[Document], facts: Sequence[Fact]
+) -> Iterator[dict[int, float]]:
+    """For each document the probabilities of the facts, by number, whose two entities it mentions."""
+    columns = {relation: column for column, relation in enumerate(run.labels.relations)}
     while batch := list(islice(documents, run.config.eval_batch_size)):
-        asked = [_has_pair(document, facts) for document in batch]
-        graphs = run.graphs([document for document, is_asked in zip(batch, asked, strict=True) if is_asked])
-        answers = zip(graphs, run.predict(graphs), strict=True)
-        for is_asked in asked:
-            said: dict[Triple, float] = {}
-            if is_asked:
-                graph, table = next(answers)
-                ids, pairs = graph["entity"].id, graph.pair_index.t().tolist()
-                row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs)}
-                if not run.labels.directed:
-                    row |= {(tail, head): index for (head, tail), index in row.items()}
-                for head, relation, tail in facts:
-                    if (head, tail) in row:
-                        said[head, relation, tail] = float(table[row[head, tail], column[relation]])
-            yield said
-
-
-def _has_pair(document: Document, facts: Sequence[Triple]) -> bool:
-    known = {entity.id for entity in document.entities}
-    return any({head, tail} <= known for head, _, tail in facts)
+        has_pair = [
+            any({fact.head, fact.tail} <= document.entity_numbers.keys() for fact in facts)
+            for document in batch
+        ]
+        graphs = run.graphs([document for document, kept in zip(batch, has_pair, strict=True) if kept])
+        predictions = zip(graphs, run.predict(graphs), strict=True)
+        for kept in has_pair:
+            if not kept:
+                yield {}
+                continue
+            graph, table = next(predictions)
+            rows = pair_rows(graph, directed=run.labels.directed)
+            yield {
+                number: float(table[rows[fact.head, fact.tail], columns[fact.relation]])
+                for number, fact in enumerate(facts)
+                if (fact.head, fact.tail) in rows
+            }
