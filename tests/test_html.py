@@ -6,9 +6,12 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
+import glre_pyg
 from documents import document, empty, odd_documents, random_documents, two_sentences
 from glre_pyg.data.document import Fact, Mention
 from glre_pyg.data.explanation import MentionWeight, PairWeight, PredictedFact, Reasons, SentenceAblation
@@ -306,8 +309,6 @@ def test_reasons_by_themselves():
         sentence_ablation=tuple(SentenceAblation(number, 0.5, -0.4) for number in range(12)),
     )
     rows = {row.all("th")[0].text(): row.all("td")[0].text() for row in parsed(fact_html(fact)).all("tr")}
-    assert fact._repr_html_() == fact_html(fact)
-    assert fact.reasons._repr_html_() == reasons_html(fact.reasons)
     assert rows["fact"] == "V causes R"
     assert rows["path"] == "velorin → sentence 1 → severe rash"
     assert rows["head: local attention"] == "0.750 <i>, sentence 1"
@@ -378,9 +379,18 @@ def test_entities_differ_with_and_without_colour():
     assert all(one != other for one, other in pairwise(lines))
 
 
-def test_a_notebook_shows_it():
+def test_the_extension_shows_documents_facts_and_reasons_in_notebooks():
+    formatter = DisplayFormatter(active_types=["text/plain", "text/html"])
+    glre_pyg.load_ipython_extension(SimpleNamespace(display_formatter=formatter))
     each = two_sentences()
-    assert each._repr_html_() == document_html(each)
+    fact = predicted(reasons=reasons_of(each, "V", "R"))
+    for value, html in (
+        (each, document_html(each)),
+        (fact, fact_html(fact)),
+        (fact.reasons, reasons_html(fact.reasons)),
+    ):
+        assert formatter.format(value)[0]["text/html"] == html
+    assert "text/html" not in formatter.format(each.facts[0])[0]
 
 
 def test_needs_no_torch():

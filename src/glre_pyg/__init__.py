@@ -1,7 +1,7 @@
 """Document-level relation extraction on graphs: GLRE (EMNLP 2020) on PyTorch Geometric.
 
-The names below are imported when they are first used, so that ``glre_pyg.data.document`` and the readers in
-``glre_pyg.formats`` load without torch, and the graph without transformers or Hydra.
+Public names are imported on first use, so that documents and the readers in ``glre_pyg.formats`` load without
+torch, and graphs without transformers or Hydra. ``%load_ext glre_pyg`` shows documents as HTML in notebooks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence
     from glre_pyg.data.explanation import PredictedFact
     from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
@@ -56,6 +58,13 @@ __all__ = [
     "document_of",
     "with_mentions",
 ]
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Show documents, predicted facts and reasons as HTML in notebooks: ``%load_ext glre_pyg``."""
+    from glre_pyg.reporting.notebook_html import register_formatters
+
+    register_formatters(ipython)
 
 
 def __getattr__(name: str) -> object:

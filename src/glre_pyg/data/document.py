@@ -247,12 +247,6 @@ class Document:
         """The words as strings."""
         return [self.text[start:end] for start, end in self.words]
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from glre_pyg.reporting.notebook_html import document_html
-
-        return document_html(self)
-
     @cached_property
     def _word_starts(self) -> list[int]:
         return [start for start, _ in self.words]

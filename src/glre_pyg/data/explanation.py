@@ -65,12 +65,6 @@ class Reasons:
     context_itself: float | None
     path: tuple[Step, ...]
 
-    def _repr_html_(self) -> str:
-        """Representation in notebooks."""
-        from glre_pyg.reporting.notebook_html import reasons_html
-
-        return reasons_html(self)
-
 
 @dataclass(frozen=True, slots=True)
 class SentenceAblation:
@@ -141,9 +135,3 @@ class PredictedFact(Fact):
     def is_predicted(self) -> bool:
         """Whether the probability is above the threshold."""
         return self.probability > self.threshold
-
-    def _repr_html_(self) -> str:
-        """Representation in notebooks."""
-        from glre_pyg.reporting.notebook_html import fact_html
-
-        return fact_html(self)

@@ -1,17 +1,21 @@
-"""Documents, facts and reasons as notebooks show them: HTML with inline styles, for light and dark pages.
+"""HTML of documents, predicted facts and reasons for notebooks, which ``%load_ext glre_pyg`` turns on.
 
-Standard library only. A mention brings its own background and dark text with it, so that it reads on any
-page; all other text keeps the page's colours. Every text from a document is escaped.
+Inline styles for light and dark themes: a mention has a background and a dark text colour of its own, all
+other text keeps the colours of the page. All text of a document is escaped. Standard library only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import Step, name_of, names_of
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 _TEXT = 6000  # characters of text that are shown, up to the end of a sentence
 _FACTS = 25
@@ -37,6 +41,15 @@ _CELL = (
 _TABLE = "border-collapse:collapse;margin-top:8px;color:inherit;font-size:inherit"
 _SMALL = "font-size:smaller"
 _NUMBER = "font-size:70%;font-weight:bold;line-height:1;vertical-align:baseline;user-select:none"
+
+
+def register_formatters(ipython: InteractiveShell) -> None:
+    """Register the HTML formatters of this module with IPython."""
+    assert ipython.display_formatter is not None
+    html = ipython.display_formatter.formatters["text/html"]
+    html.for_type(Document, document_html)
+    html.for_type(PredictedFact, fact_html)
+    html.for_type(Reasons, reasons_html)
 
 
 def document_html(document: Document, *, text: int = _TEXT, facts: int = _FACTS) -> str:
