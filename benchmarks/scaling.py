@@ -27,9 +27,10 @@ from common import (
     machine_line,
     number,
     parser,
-    table,
     write,
 )
+
+from glre_pyg.utils.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,7 +191,7 @@ def tables(found: Mapping[str, Any]) -> str:
                 row += ["", ""] if of is None else _cells(of)
             rows.append(row)
         columns = [axis, "train s", "train MiB", "predict s", "predict MiB"]
-        parts.append(table(columns, rows))
+        parts.append(Table(columns, rows).to_markdown())
     columns = ["exponent of", "against", "all sizes", "upper half"]
     rows = [
         [
@@ -201,7 +202,7 @@ def tables(found: Mapping[str, Any]) -> str:
         ]
         for fit in found["fits"]
     ]
-    parts.append(table(columns, rows))
+    parts.append(Table(columns, rows).to_markdown())
     parts += [
         f"{each['claim']}: {'yes' if each['holds'] else 'NO'} ({each['exponent']:.2f})"
         for each in found["claims"]

@@ -32,10 +32,11 @@ from common import (
     parser,
     read,
     spread,
-    table,
     with_spread,
     write,
 )
+
+from glre_pyg.utils.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,7 +200,7 @@ def tables(found: Mapping[str, Any]) -> str:
     good = [each for each in found["results"] if "failed" not in each]
     parts = [machine_line(found)]
     parts.append(
-        table(
+        Table(
             [
                 "corpus, encoder",
                 "step / encoder (quartiles)",
@@ -221,15 +222,15 @@ def tables(found: Mapping[str, Any]) -> str:
                 ]
                 for each in good
             ],
-        )
+        ).to_markdown()
     )
     if good:
         names = list(good[0]["shares"])
         rows = [[title(each), *(f"{each['shares'][name]:.1%}" for name in names)] for each in good]
-        parts.append(table(["share of a step", *names], rows))
+        parts.append(Table(["share of a step", *names], rows).to_markdown())
     if padded := [each for each in good if each["padding"]]:
         rows = [[each["corpus"], *(number(of, ".1%") for of in each["padding"].values())] for each in padded]
-        parts.append(table(["padding in batches of", *padded[0]["padding"]], rows))
+        parts.append(Table(["padding in batches of", *padded[0]["padding"]], rows).to_markdown())
     parts += [f"failed: {title(each)}: {each['failed']}" for each in found["results"] if "failed" in each]
     for name, (what, say) in _LINES.items():
         if of := found.get(name):

@@ -101,7 +101,7 @@ def test_stats_of_what_is_there(tmp_path, capsys):
         "test: 1 facts, published 1,066 (EoG)",
         "test: 3 negative pairs, published 4,138 (EoG)",
     ]
-    assert out[8] == "test: order of entities alone: F1 0.667 as in the file, 0.667 in text order"
+    assert out[8] == "test: entity order alone: F1 0.667 in file order, 0.667 in text order"
     assert len(out) == 9
 
 
@@ -232,6 +232,6 @@ def test_stats_warns_of_published_files():
     done = subprocess.run(
         [sys.executable, "-m", "glre_pyg.stats", "dataset=eog"], capture_output=True, text=True, check=True
     )
-    assert "test: order of entities alone: F1 0.730 as in the file, 0.435 in text order" in done.stdout
+    assert "test: entity order alone: F1 0.730 in file order, 0.435 in text order" in done.stdout
     assert done.stdout.count("WARNING") == 3
     assert "all published counts agree: 9 (EoG)" in done.stdout

@@ -81,11 +81,13 @@ def test_pairs_without_direction():
 
 def test_report():
     lines = order_report("test", [leaky()], candidates)
-    assert lines[0] == "test: order of entities alone: F1 1.000 as in the file, 0.200 in text order"
-    assert lines[1].startswith("WARNING: test: the file's order of entities tells its labels")
+    assert lines[0] == "test: entity order alone: F1 1.000 in file order, 0.200 in text order"
+    assert lines[1].startswith(
+        "WARNING: test: label leak: the order of entities in the file reveals its labels"
+    )
     sober = document(["c d"], [(0, 1, "Chemical", "C"), (1, 2, "Disease", "D")], [("C", "CID", "D")])
     assert order_report("test", [sober], candidates) == [
-        "test: order of entities alone: F1 1.000 as in the file, 1.000 in text order"
+        "test: entity order alone: F1 1.000 in file order, 1.000 in text order"
     ]
 
 

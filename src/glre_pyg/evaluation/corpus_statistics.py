@@ -1,15 +1,16 @@
-"""Section 4.1, Table 1: what a corpus holds, and where that is not what was published."""
+"""Statistics of a corpus (Section 4.1, Table 1), and where they differ from the published ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from glre_pyg.data.document import Document
+from glre_pyg.utils.table import Table
 
 Pairs = Collection[tuple[str, str]]
 COLUMNS = ("documents", "sentences", "words", "mentions", "entities", "positive", "negative", "left out")
 LABELLED = ("positive", "negative", "left out")
-"""The columns that are not known where facts are not."""
+"""Columns that are unknown for splits whose facts are hidden."""
 
 _NOUNS = {"positive": "facts", "negative": "negative pairs", "left out": "pairs left out"}
 
@@ -21,17 +22,17 @@ def count(
     directed: bool = True,
     labelled: bool = True,
 ) -> dict[str, int | None]:
-    """Counts of one split.
+    """Compute the statistics of a split.
 
     Args:
         documents: Its documents.
-        candidates: Candidate pairs of a document, by entity identifiers.
+        candidates: Returns the candidate pairs of a document, by entity identifiers.
         directed: Whether (a, b) and (b, a) are two pairs.
-        labelled: Whether facts are known; else the columns of :data:`LABELLED` are None.
+        labelled: Whether facts are known; if not, the columns of :data:`LABELLED` are None.
 
     Returns:
-        :data:`COLUMNS`. A mention counts once for each of its entities; a positive is a fact, a negative a
-        candidate pair without any that is not left out.
+        A count for each of :data:`COLUMNS`. A mention counts once for each of its entities. Positives are
+        facts; negatives are candidate pairs without a fact that are not left out.
     """
     total = dict.fromkeys(COLUMNS, 0)
     for document in documents:
@@ -54,7 +55,7 @@ def count(
 
 
 def related_pairs(document: Document, candidates: Pairs, *, directed: bool = True) -> set[tuple[str, str]]:
-    """Pairs (head, tail) with a fact; without direction, each as it stands among the candidates."""
+    """Return the pairs (head, tail) with a fact; undirected pairs in the order of the candidates."""
     related = {(fact.head, fact.tail) for fact in document.facts}
     if directed:
         return related
@@ -62,28 +63,18 @@ def related_pairs(document: Document, candidates: Pairs, *, directed: bool = Tru
 
 
 def format_table(rows: Mapping[str, Mapping[str, int | None]]) -> str:
-    """Counts by split as a table with a header, numbers with thousands separators, ``-`` for unknown ones.
+    """Format counts by split as a table, with thousands separators and ``-`` for unknown counts.
 
     Example:
         >>> rows = {"train": {"documents": 1500, "positive": 7}, "test": {"documents": 1, "positive": None}}
         >>> print(format_table(rows))
-        split    documents    positive
-        train        1,500           7
-        test             1           -
+        split  documents  positive
+        train      1,500         7
+        test           1         -
     """
     columns = list(next(iter(rows.values())))
-    widths = [max(9, len(column)) + 3 for column in columns]
-    lines = [
-        "split".ljust(6) + "".join(name.rjust(width) for name, width in zip(columns, widths, strict=True))
-    ]
-    for split, row in rows.items():
-        cells = (_cell(row[name]).rjust(width) for name, width in zip(columns, widths, strict=True))
-        lines.append(split.ljust(6) + "".join(cells))
-    return "\n".join(lines)
-
-
-def _cell(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
+    cells = [[split, *(_format(row[column]) for column in columns)] for split, row in rows.items()]
+    return Table(["split", *columns], cells).to_text()
 
 
 def differences(
@@ -91,18 +82,21 @@ def differences(
     published: Mapping[str, Mapping[str, int]],
     source: str = "",
 ) -> list[str]:
-    """A line for each count that is not the published one, or one that says that all are.
+    """Compare counts with the published ones.
 
     Args:
-        rows: Counts by split, as :func:`count` gives them.
-        published: Published counts by split; only those that are in both are compared.
-        source: Where they are published.
+        rows: Counts by split, from :func:`count`.
+        published: Published counts by split; only counts that are in both are compared.
+        source: Where they were published.
+
+    Returns:
+        A line for each count that differs, or one line that says that all agree.
 
     Example:
         >>> differences({"dev": {"positive": 12275}}, {"dev": {"positive": 12332}}, "paper, Table 1")
         ['dev: 12,275 facts, published 12,332 (paper, Table 1)']
     """
-    behind = f" ({source})" if source else ""
+    suffix = f" ({source})" if source else ""
     compared = [
         (split, column, row[column], value)
         for split, row in rows.items()
@@ -110,10 +104,14 @@ def differences(
         if row.get(column) is not None
     ]
     lines = [
-        f"{split}: {_cell(found)} {_NOUNS.get(column, column)}, published {value:,}{behind}"
-        for split, column, found, value in compared
-        if found != value
+        f"{split}: {_format(actual)} {_NOUNS.get(column, column)}, published {value:,}{suffix}"
+        for split, column, actual, value in compared
+        if actual != value
     ]
     if lines or not compared:
         return lines
-    return [f"all published counts agree: {len(compared)}{behind}"]
+    return [f"all published counts agree: {len(compared)}{suffix}"]
+
+
+def _format(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"

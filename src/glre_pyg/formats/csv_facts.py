@@ -11,20 +11,18 @@ spreadsheet may still take a name for a date (SEPT2): to keep such names, import
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from io import StringIO
 from itertools import pairwise
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_for
 from glre_pyg.formats.writing import formatted
-from glre_pyg.utils.cells import quoted
 from glre_pyg.utils.exceptions import ErrorHandler
 from glre_pyg.utils.files import atomic_open
+from glre_pyg.utils.table import Table
 
 COLUMNS = (
     "document",
@@ -42,7 +40,6 @@ COLUMNS = (
 )
 HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
 """What the file begins with."""
-_CELL = 32_767  # characters that a spreadsheet's cell holds
 
 
 def write_csv(
@@ -69,21 +66,13 @@ def format_csv(document: Document) -> str:
     Raises:
         InputError: If a fact names an entity that the document does not mention.
     """
-    rows = StringIO(newline="")
-    csv.writer(rows).writerows(_row(document, fact) for fact in document.facts)
-    return rows.getvalue()
-
-
-def cell(text: str) -> str:
-    """A text as a cell that no spreadsheet runs as a formula, cut where a cell would be too long."""
-    safe = quoted(text)
-    return safe if len(safe) <= _CELL else f"{safe[: _CELL - 1]}…"
+    return Table((), [tuple(_row(document, fact)) for fact in document.facts]).to_csv()
 
 
 def _row(document: Document, fact: Fact) -> Iterator[str]:
-    yield cell(document.id)
+    yield document.id
     yield from _entity(document, fact.head)
-    yield cell(fact.relation)
+    yield fact.relation
     yield from _entity(document, fact.tail)
     if isinstance(fact, PredictedFact):
         yield from (f"{fact.probability:.6f}", f"{fact.threshold:.6f}")
@@ -91,12 +80,12 @@ def _row(document: Document, fact: Fact) -> Iterator[str]:
         yield from ("", "")
     sentences = sentences_for(document, fact.head, fact.tail)
     yield " ".join(f"S{number + 1}" for number in sentences)
-    yield cell(_text(document, sentences))
+    yield _text(document, sentences)
 
 
 def _entity(document: Document, identifier: str) -> tuple[str, ...]:
     entity = entity_of(document, identifier)
-    return cell(entity.id), cell(names_of(document, entity)[0]), cell(entity.type)
+    return entity.id, names_of(document, entity)[0], entity.type
 
 
 def _text(document: Document, sentences: Sequence[int]) -> str:

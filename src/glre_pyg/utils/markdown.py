@@ -1,28 +1,26 @@
-"""Text in Markdown that stays text: in case studies, reports and the cards of models."""
+"""Plain text escaped for Markdown, in case studies, reports and model cards."""
 
 from __future__ import annotations
 
 import re
 
-from glre_pyg.data.paths import one_line
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what a terminal may take for an order
-# Underscores between letters or digits mean nothing; all others, and these characters, may.
-_MEANS = re.compile(r"((?<=[^\W_])_+(?=[^\W_]))|([\\`*_\[\]<>&|~#$])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control sequences of terminals
+# Underscores between letters or digits are not markup; all others, and these characters, may be.
+_MARKUP = re.compile(r"((?<=[^\W_])_+(?=[^\W_]))|([\\`*_\[\]<>&|~#$])")
 
 
 def escape(text: str) -> str:
-    """A text on one line, in which nothing means anything to Markdown, HTML or a terminal.
+    """Return a text on one line in which nothing is Markdown, HTML or a control sequence of a terminal.
 
     Example:
         >>> print(escape("p < 0.05, see [3] * of dev_from_train"))
         p \\< 0.05, see \\[3\\] \\* of dev_from_train
     """
-    return _MEANS.sub(lambda found: found[1] or f"\\{found[2]}", _plain(text))
+    return _MARKUP.sub(lambda found: found[1] or f"\\{found[2]}", _plain(text))
 
 
 def code(text: str) -> str:
-    """A text on one line as code, whatever is in it.
+    """Return a text on one line as inline code.
 
     Example:
         >>> print(code("CID"), code("a`b"))
@@ -35,4 +33,4 @@ def code(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", one_line(text))
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", " ".join(text.split()))
