@@ -7,8 +7,8 @@ import pytest
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.mentions.documents import document_of, with_mentions
-from glre_pyg.mentions.finder import Found
-from glre_pyg.mentions.grouping import grouped
+from glre_pyg.mentions.finder import FoundMention
+from glre_pyg.mentions.grouping import group_mentions
 from glre_pyg.mentions.names import name_key
 from glre_pyg.utils.exceptions import InputError
 
@@ -22,7 +22,7 @@ def marked(text):
         if text:
             name, _, text = text.partition("]")
             name, type_, id_, *_ = [*name.split("|"), "", ""]
-            found.append(Found(len(plain), len(plain) + len(name), type_ or "Disease", id_ or None))
+            found.append(FoundMention(len(plain), len(plain) + len(name), type_ or "Disease", id_ or None))
             plain += name
     return plain, found
 
@@ -31,7 +31,7 @@ def entities(text, **options):
     """Entities as {id: texts of its mentions}."""
     plain, found = marked(text)
     groups = {}
-    for mention in grouped(plain, found, **options):
+    for mention in group_mentions(plain, found, **options):
         [id_] = mention.ids
         groups.setdefault(id_, []).append(plain[mention.start : mention.end])
     return groups
@@ -97,12 +97,12 @@ def test_without_abbreviations():
 
 def test_equal_mentions_count_once_and_order_does_not_matter():
     plain, found = marked("[rash|Disease|D1] and [Rash] or [cold] (CO), [cough|Sign], [colds], [cold|Sign]")
-    expected = grouped(plain, found)
+    expected = group_mentions(plain, found)
     rng = random.Random(0)
     for _ in range(10):
         shuffled = found * 2
         rng.shuffle(shuffled)
-        assert grouped(plain, shuffled) == expected
+        assert group_mentions(plain, shuffled) == expected
     assert list(expected) == sorted(expected, key=lambda mention: mention.span)
 
 
@@ -113,7 +113,7 @@ def test_mentions_without_identifier_are_of_one_entity_just_if_name_and_type_agr
     for _ in range(30):
         text = " , ".join(f"[{rng.choice(names)}|{rng.choice('AB')}]" for _ in range(8))
         plain, found = marked(text)
-        mentions = grouped(plain, found)
+        mentions = group_mentions(plain, found)
         keys = [(name_key(plain[m.start : m.end]), m.type) for m in mentions]
         for first, key in zip(mentions, keys, strict=True):
             for second, other in zip(mentions, keys, strict=True):
@@ -142,7 +142,7 @@ def test_mentions_without_identifier_are_of_one_entity_just_if_name_and_type_agr
 def test_bad_spans(spans, message):
     text = "cardiac arrest in adults, rare"
     with pytest.raises(InputError) as caught:
-        document_of("d", text, [Found(*span, "Disease") for span in spans])
+        document_of("d", text, [FoundMention(*span, "Disease") for span in spans])
     assert str(caught.value) == message
 
 
@@ -152,7 +152,7 @@ def test_spans_are_refused_just_if_two_cross():
     for _ in range(300):
         spans = [tuple(sorted(rng.sample(range(11), 2))) for _ in range(rng.randint(1, 4))]
         crosses = any(a < c < b < d for a, b in spans for c, d in spans)
-        found = [Found(start, end, "T") for start, end in spans]
+        found = [FoundMention(start, end, "T") for start, end in spans]
         try:
             document_of("d", text, found)
         except InputError:
@@ -164,14 +164,16 @@ def test_spans_are_refused_just_if_two_cross():
 def test_message_of_long_mentions_is_one_short_line():
     text = "many words\n" * 50
     with pytest.raises(InputError) as caught:
-        document_of("d", text, [Found(0, 400, "T"), Found(11, 500, "T")])
+        document_of("d", text, [FoundMention(0, 400, "T"), FoundMention(11, 500, "T")])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
 
 
 def test_nested_mentions_and_mentions_inside_words():
     text = "acute cardiac arrest. Anticardiac."
-    document = document_of("d", text, [Found(0, 20, "D"), Found(6, 20, "D"), Found(26, 33, "D")])
+    document = document_of(
+        "d", text, [FoundMention(0, 20, "D"), FoundMention(6, 20, "D"), FoundMention(26, 33, "D")]
+    )
     assert [text[m.start : m.end] for m in document.mentions] == [
         "acute cardiac arrest",
         "cardiac arrest",
@@ -183,7 +185,7 @@ def test_nested_mentions_and_mentions_inside_words():
 def test_mentions_cross_no_sentence_and_sections_begin_one():
     text = "Rash. After it. Cold came"
     sections = ((0, 5), (6, 25))
-    document = document_of("d", text, [Found(6, 20, "D")], sections=sections)
+    document = document_of("d", text, [FoundMention(6, 20, "D")], sections=sections)
     assert document.sections == sections
     assert len(document.sentences) == 2
 
@@ -206,12 +208,14 @@ class Words:
     def find(text):
         at = text.find("rash")
         return (
-            [] if at < 0 else [Found(at, at + 4, "Disease"), *([Found(at + 2, at + 8, "D")] * ("!" in text))]
+            []
+            if at < 0
+            else [FoundMention(at, at + 4, "Disease"), *([FoundMention(at + 2, at + 8, "D")] * ("!" in text))]
         )
 
 
 def plain(name, text):
-    document = document_of(name, text, [Found(0, 1, "X", "1"), Found(2, 3, "X", "2")])
+    document = document_of(name, text, [FoundMention(0, 1, "X", "1"), FoundMention(2, 3, "X", "2")])
     return Document(
         name, text, document.words, document.sentences, document.mentions,
         facts=(Fact("1", "r", "2"),), ignored=(("2", "1"),), sections=((0, len(text)),),
@@ -278,6 +282,6 @@ def test_text_without_words():
 
 def test_words_do_not_overlap_where_many_short_forms_are_added():
     text = "Cardiac arrest (CA)" + " CA, CAs; CA-like" * 50
-    document = document_of("d", text, [Found(0, 14, "D", "1")])
+    document = document_of("d", text, [FoundMention(0, 14, "D", "1")])
     assert len(document.mentions) == 2 + 150
     assert all(left.end <= right.start for left, right in pairwise(document.mentions))

@@ -105,7 +105,7 @@ def test_work_grows_with_the_length_alone(part, monkeypatch):
 
     looked_at = []
     monkeypatch.setattr(
-        abbreviations, "_introduced", lambda text, *bracket: looked_at.append(bracket) or None
+        abbreviations, "_definition", lambda text, *bracket: looked_at.append(bracket) or None
     )
     text = part * 2000 + ")" * 2000
     abbreviations.abbreviations_in(text)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from glre_pyg.mentions.dictionary import Dictionary
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.names import acronym, spelled, stem
 from glre_pyg.utils.exceptions import InputError
 
@@ -139,13 +139,16 @@ def fit(name, words):
 
 def test_name_of_two_types_is_found_as_both():
     names = [("cold", "D1", "Disease"), ("cold", "S1", "Stimulus"), ("colds", "D1", "Disease")]
-    assert Dictionary(names).find("a cold") == [Found(2, 6, "Disease", "D1"), Found(2, 6, "Stimulus", "S1")]
+    assert Dictionary(names).find("a cold") == [
+        FoundMention(2, 6, "Disease", "D1"),
+        FoundMention(2, 6, "Stimulus", "S1"),
+    ]
 
 
 def test_name_without_identifier():
     assert Dictionary([("cold", "", "Disease"), ("rash", None, "Disease")]).find("cold rash") == [
-        Found(0, 4, "Disease"),
-        Found(5, 9, "Disease"),
+        FoundMention(0, 4, "Disease"),
+        FoundMention(5, 9, "Disease"),
     ]
 
 
@@ -184,7 +187,7 @@ def test_bad_names(names, message):
 
 def test_ambiguous_name_is_the_first_one_where_that_is_asked_for():
     names = [("cold", "1", "T"), ("Cold", "2", "T")]
-    assert Dictionary(names, ambiguous=True).find("cold") == [Found(0, 4, "T", "1")]
+    assert Dictionary(names, ambiguous=True).find("cold") == [FoundMention(0, 4, "T", "1")]
 
 
 ROWS = [("aspirin", "C1", "Chemical"), ('5" cut, deep', "D1", "Disease"), ("émoi", "", "Disease")]

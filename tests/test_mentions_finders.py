@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from glre_pyg.mentions.dictionary import Dictionary
 from glre_pyg.mentions.documents import document_of
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.gliner_finder import GlinerFinder
 from glre_pyg.mentions.spacy_finder import SpacyFinder
 from glre_pyg.utils.cli import config_dir
@@ -25,7 +25,12 @@ PATTERNS = [
     {"label": "DISEASE", "pattern": [{"LOWER": "skin"}, {"LOWER": "rash"}]},
 ]
 TEXTS = ["velorin and ostamide", "", "a Skin rash after ostamide", "nothing"]
-CHEMICALS = [[Found(0, 7, "Chemical", "C1"), Found(12, 20, "Chemical")], [], [Found(18, 26, "Chemical")], []]
+CHEMICALS = [
+    [FoundMention(0, 7, "Chemical", "C1"), FoundMention(12, 20, "Chemical")],
+    [],
+    [FoundMention(18, 26, "Chemical")],
+    [],
+]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +157,11 @@ TYPES = {"chemical": "Chemical", "disease": "Disease"}
 def test_gliner_labels_become_types(gliner):
     finder = GlinerFinder("a/model", TYPES, threshold=0.3, batch_size=2, device="cuda:1")
     texts = ["a disease", "", "the chemical caused disease"]
-    found = [[Found(2, 9, "Disease")], [], [Found(4, 12, "Chemical"), Found(20, 27, "Disease")]]
+    found = [
+        [FoundMention(2, 9, "Disease")],
+        [],
+        [FoundMention(4, 12, "Chemical"), FoundMention(20, 27, "Disease")],
+    ]
     assert list(finder(iter(texts))) == found
     assert finder.model.loaded == ("a/model", "cuda:1")
     assert finder.model.asked == (0.3, 2)
@@ -192,7 +201,7 @@ def test_gliner_is_missing(monkeypatch):
     ("arguments", "message"),
     [
         (("no/model", TYPES), "mentions: GLiNER cannot load the model 'no/model': no model no/model"),
-        (("a/model", {}), "mentions.types: GLiNER needs at least one label to ask for"),
+        (("a/model", {}), "mentions.types: GLiNER needs at least one label"),
     ],
 )
 def test_bad_settings_of_gliner(gliner, arguments, message):
@@ -216,7 +225,7 @@ def test_config_of_dictionaries(tmp_path):
     file.write_text("velorin\tC1\tChemical\n", encoding="utf-8")
     finder = instantiate(mentions("dictionary", f"mentions.file={file}"))
     assert isinstance(finder, Dictionary)
-    assert finder.find("Velorin") == [Found(0, 7, "Chemical", "C1")]
+    assert finder.find("Velorin") == [FoundMention(0, 7, "Chemical", "C1")]
 
 
 def test_config_of_spacy(pipeline, tmp_path):
@@ -230,7 +239,7 @@ def test_config_of_spacy(pipeline, tmp_path):
 def test_config_of_gliner(gliner):
     given = ["mentions.name=a/model", "mentions.types={a chemical:Chemical}"]
     finder = instantiate(mentions("gliner", *given))
-    assert list(finder(["this is a chemical"])) == [[Found(8, 18, "Chemical")]]
+    assert list(finder(["this is a chemical"])) == [[FoundMention(8, 18, "Chemical")]]
 
 
 @pytest.mark.parametrize("name", ["dictionary", "spacy", "gliner"])

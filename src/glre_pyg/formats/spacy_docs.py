@@ -44,7 +44,7 @@ from glre_pyg.extraction.spacy_relations import KEY, add_extension, relations_of
 from glre_pyg.formats.reading import Place, documents_at, failing, opened
 from glre_pyg.formats.writing import check_whole, formatted
 from glre_pyg.mentions.documents import document_of
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.spacy_finder import identifier_of
 from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
@@ -258,7 +258,7 @@ def without_facts(doc: Doc, *, types: Mapping[str, str] | None = None, id: str |
         end = span.start_char + len(text.rstrip())
         if start < end and (types is None or span.label_ in types):
             label = span.label_ if types is None else types[span.label_]
-            found.append(Found(start, end, label, identifier_of(span)))
+            found.append(FoundMention(start, end, label, identifier_of(span)))
     return document_of(name, doc.text, found)
 
 

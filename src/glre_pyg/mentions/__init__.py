@@ -1,1 +1,1 @@
-"""Mention detection: from plain text to the mentions and entities that a graph is built of."""
+"""Mention detection: find mentions in plain text and group them into entities."""

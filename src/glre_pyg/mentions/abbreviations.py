@@ -1,13 +1,12 @@
-"""Abbreviations that a text introduces: "cardiac arrest (CA)" and "CA (cardiac arrest)".
+"""Abbreviations that a text defines: "cardiac arrest (CA)" and "CA (cardiac arrest)".
 
 The algorithm of Ariel S. Schwartz and Marti A. Hearst, "A simple algorithm for identifying abbreviation
-definitions in biomedical text", Pacific Symposium on Biocomputing 2003: going from right to left, every
-letter and digit of the short form is looked for in what stands before the bracket, and the first one has to
-begin a word.
+definitions in biomedical text", Pacific Symposium on Biocomputing 2003: from right to left, each letter and
+digit of the short form is matched in the text before the bracket; the first one has to begin a word.
 
-Here: square brackets count as well; what is in brackets ends at a comma or semicolon, what is before them
-begins with the sentence; the plural of a short form is understood ("cardiac arrest (CAs)"); a short form
-before the bracket has a capital, as any word may stand there. The time is linear in the length of the text.
+Here: square brackets count, too; text in brackets ends at a comma or semicolon, and text before them begins
+with the sentence; short forms may be plurals ("cardiac arrest (CAs)"); a short form before the bracket has a
+capital, as any word may precede a bracket. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from glre_pyg.mentions.names import acronym
 # min(n + 5, 2 n) words, n being the characters of the short form.
 _MIN_SHORT, _MAX_SHORT, _MAX_WORDS = 2, 10, 2
 _EXTRA_WORDS = 5
-_REACH = 250  # characters that a long form may take: the 15 words of the longest ones
+_MAX_LONG = 250  # characters of a long form: enough for the 15 words of the longest ones
 
 _BRACKET = re.compile(r"[()\[\]]")
 _CLOSED_BY = {")": "(", "]": "["}
-_CUT = re.compile(r"[,;]\s")
+_INSIDE_END = re.compile(r"[,;]\s")
 _SENTENCE_END = re.compile(r"[!?;]\s|(?<=\w{3})\.\s|\n\s*\n")
-_AROUND = " \t\r\n,:\"'\u2018\u2019\u201c\u201d"
+_STRIPPED = " \t\r\n,:\"'\u2018\u2019\u201c\u201d"
 _WORD = re.compile(r"\w+(?:-\w+)*")
 
 
 class Abbreviation(NamedTuple):
-    """A short form and the long form it is introduced for, as characters ``[start, end)``."""
+    """A short form and its long form, as characters ``[start, end)``."""
 
     short: Span
     long: Span
 
 
 def abbreviations_in(text: str) -> list[Abbreviation]:
-    """Abbreviations that a text introduces, in the order of their short forms.
+    """Find the abbreviations that a text defines, in the order of their short forms.
 
     Example:
         >>> text = "Cardiac arrest (CA) was rare; TNF (tumor necrosis factor) was not measured (n = 5)."
@@ -50,12 +49,12 @@ def abbreviations_in(text: str) -> list[Abbreviation]:
         CA is Cardiac arrest
         TNF is tumor necrosis factor
     """
-    found = (_introduced(text, *bracket) for bracket in _brackets(text))
-    return sorted(abbreviation for abbreviation in found if abbreviation is not None)
+    definitions = (_definition(text, *bracket) for bracket in _brackets(text))
+    return sorted(definition for definition in definitions if definition is not None)
 
 
 def _brackets(text: str) -> Iterator[tuple[int, int, int]]:
-    """Start and end of what is in each pair of brackets, and start of what the pair itself is in."""
+    """Start and end of the text in each pair of brackets, and start of the brackets around the pair, or 0."""
     opened: dict[str, list[int]] = {"(": [], "[": []}
     for match in _BRACKET.finditer(text):
         kind, position = match.group(), match.start()
@@ -67,10 +66,10 @@ def _brackets(text: str) -> Iterator[tuple[int, int, int]]:
             yield start, position, outer if outer < start else 0
 
 
-def _introduced(text: str, start: int, end: int, outer: int) -> Abbreviation | None:
-    """What the brackets around ``text[start:end]`` introduce."""
-    inside = _stripped(text, start, _cut(text, start, min(end, start + _REACH)))
-    low = max(outer, start - 1 - _REACH)
+def _definition(text: str, start: int, end: int, outer: int) -> Abbreviation | None:
+    """Abbreviation defined by the brackets around ``text[start:end]``, if any."""
+    inside = _stripped(text, start, _cut(text, start, min(end, start + _MAX_LONG)))
+    low = max(outer, start - 1 - _MAX_LONG)
     ends = [match.end() for match in _SENTENCE_END.finditer(text, low, start - 1)]
     before = _stripped(text, ends[-1] if ends else low, start - 1)
     if _is_short(text[slice(*inside)]):
@@ -87,14 +86,14 @@ def _introduced(text: str, start: int, end: int, outer: int) -> Abbreviation | N
 
 
 def _cut(text: str, start: int, end: int) -> int:
-    match = _CUT.search(text, start, end)
+    match = _INSIDE_END.search(text, start, end)
     return end if match is None else match.start()
 
 
 def _stripped(text: str, start: int, end: int) -> Span:
-    """The same without what may stand around a form."""
-    part = text[start:end].lstrip(_AROUND)
-    return end - len(part), end - len(part) + len(part.rstrip(_AROUND))
+    """The span without white space and punctuation at its ends."""
+    form = text[start:end].lstrip(_STRIPPED)
+    return end - len(form), end - len(form) + len(form.rstrip(_STRIPPED))
 
 
 def _is_short(form: str) -> bool:
@@ -107,30 +106,30 @@ def _is_short(form: str) -> bool:
 
 
 def _long_form(text: str, short: Span, within: Span) -> Span | None:
-    """The shortest long form that ends where `within` ends."""
+    """The shortest long form that ends at the end of `within`."""
     form = text[slice(*short)]
     for spelling in dict.fromkeys((form, acronym(form))):
         start = _match(spelling, text, *within)
         if start is None:
             continue
         long = text[start : within[1]]
-        itself = {form, spelling} & set(map(acronym, _WORD.findall(long)))
+        contains_form = {form, spelling} & set(map(acronym, _WORD.findall(long)))
         limit = min(len(spelling) + _EXTRA_WORDS, 2 * len(spelling))
-        if len(long) > len(form) and len(long.split()) <= limit and not itself:
+        if len(long) > len(form) and len(long.split()) <= limit and not contains_form:
             return start, within[1]
     return None
 
 
 def _match(short: str, text: str, start: int, end: int) -> int | None:
-    """Where a long form begins that ends at `end`; None if there is none."""
+    """Start of the long form that ends at `end`; None if there is none."""
     at = end
     for index in reversed(range(len(short))):
-        wanted = short[index].lower()
-        if not wanted.isalnum():
+        character = short[index].lower()
+        if not character.isalnum():
             continue
         at -= 1
         while at >= start and not (
-            text[at].lower() == wanted and (index > 0 or at == start or not text[at - 1].isalnum())
+            text[at].lower() == character and (index > 0 or at == start or not text[at - 1].isalnum())
         ):
             at -= 1
         if at < start:

@@ -1,4 +1,4 @@
-"""Mentions by a dictionary: names that are looked up in a text, all at once (Aho and Corasick, 1975)."""
+"""Mentions found by a dictionary, with all names matched at once (Aho and Corasick, 1975)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.mentions.names import acronym, spelled, stem
 from glre_pyg.utils.exceptions import InputError
@@ -20,13 +20,13 @@ _EXACT_LENGTH = 2  # "As", arsenic, is not "as"
 
 
 class _Name(NamedTuple):
-    """A name of the dictionary.
+    """A name in the dictionary.
 
     Args:
-        words: Its words.
+        words: Words of the name.
         exact: Whether case matters.
-        plural: Whether it may have an "s", where case matters.
-        id, type: What it is a name of.
+        plural: Whether a name whose case matters may have a plural "s".
+        id, type: Identifier and type of the entity.
     """
 
     words: tuple[str, ...]
@@ -36,20 +36,20 @@ class _Name(NamedTuple):
     type: str
 
     def distance(self, words: Sequence[str]) -> int | None:
-        """How far the words of a text are from the name; None if they are not the name."""
+        """Distance between the name and the words of a text; None if they do not match."""
         if self.words == tuple(words):
             return 0
         if self.exact:
             plural = (*self.words[:-1], f"{self.words[-1]}s")
             return 2 if self.plural and plural == tuple(words) else None
-        name, found = _folded(self.words), _folded(words)
-        if name == found:
+        name, text = _folded(self.words), _folded(words)
+        if name == text:
             return 1
-        return 2 if name[:-1] == found[:-1] and stem(name[-1]) == stem(found[-1]) else None
+        return 2 if name[:-1] == text[:-1] and stem(name[-1]) == stem(text[-1]) else None
 
 
 class _NameError(InputError):
-    """What is wrong with which name, counted from 1; :meth:`Dictionary.read` adds the file and the line."""
+    """Error of a name, numbered from 1; :meth:`Dictionary.read` replaces the number by file and line."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"name {number}: {message}")
@@ -57,28 +57,30 @@ class _NameError(InputError):
 
 
 class Dictionary:
-    """Finds the names of a dictionary, the longest ones from left to right.
+    """Mention finder that matches the names of a dictionary, longest match first, from left to right.
 
-    A name is found where it begins and ends at words, as :mod:`glre_pyg.data.segmentation` cuts them: "cat"
-    in "cat-like", but not in "catalogue". Case, white space, hyphens and the English plural of the last word
-    make no difference (:mod:`glre_pyg.mentions.names`). In acronyms, and in names of one or two characters,
-    case does: "CAT" is not found in "cat", nor "AIDS" in "aids"; acronyms of two capitals and more may have
-    an "s", "CATs". Of names that fit the same words, the one spelled most like the text counts; if several
-    types have it, each of these.
+    A name matches whole words, as split by :mod:`glre_pyg.data.segmentation`: "cat" matches in "cat-like",
+    but not in "catalogue". Case, white space, hyphens and the English plural of the last word are ignored
+    (:mod:`glre_pyg.mentions.names`). Case matters in acronyms and in names of one or two characters: "CAT"
+    does not match "cat", nor "AIDS" "aids"; acronyms of at least two capitals may have an "s", "CATs". Of
+    several names that match the same words, the one with the most similar spelling counts; if several types
+    have it, each of them.
 
     Args:
-        names: (name, identifier, type); an entity may have several names. With None or "" for an identifier,
-            entities are grouped by their names.
-        acronym_length: Letters up to which a name whose letters are all capitals is an acronym.
-        ambiguous: Whether a name may have two identifiers of one type; the first of them is then meant.
+        names: (name, identifier, type); an entity may have several names. Entities whose identifier is None
+            or "" are grouped by name.
+        acronym_length: Number of letters up to which a name of capitals is an acronym.
+        ambiguous: Whether to use the first of several identifiers that a name has for one type; otherwise
+            they are an error.
 
     Raises:
-        InputError: ``name 3: what is wrong``, or if there are no names.
+        InputError: ``name 3: message``, or if there are no names.
 
     Example:
         >>> find = Dictionary([("heart failure", "D1", "Disease"), ("ACE inhibitor", "C1", "Chemical")]).find
-        >>> find("ACE-inhibitors in heart failure")
-        [Found(start=0, end=14, type='Chemical', id='C1'), Found(start=18, end=31, type='Disease', id='D1')]
+        >>> find("ACE-inhibitors in heart failure")  # doctest: +NORMALIZE_WHITESPACE
+        [FoundMention(start=0, end=14, type='Chemical', id='C1'),
+         FoundMention(start=18, end=31, type='Disease', id='D1')]
     """
 
     def __init__(
@@ -109,8 +111,8 @@ class Dictionary:
         if not by_key:
             raise InputError("there are no names")
         self._names = list(by_key.values())
-        # All matches, not the longest: a longer one may be a name in another case, which does not count.
-        # The contiguous automaton takes a tenth of the memory of the DFA.
+        # All matches, not the longest: a longer one may differ in case and be rejected.
+        # The contiguous automaton needs a tenth of the DFA's memory.
         self._matcher = AhoCorasick(
             by_key, matchkind=MatchKind.Standard, implementation=Implementation.ContiguousNFA
         )
@@ -119,15 +121,14 @@ class Dictionary:
     def read(
         cls, file: str | os.PathLike[str], *, acronym_length: int = 5, ambiguous: bool = False
     ) -> Dictionary:
-        """A dictionary from a file; see :func:`~glre_pyg.mentions.name_files.name_rows`.
+        """Read a dictionary from a file.
 
         Args:
-            file: The file, .tsv or .csv.
-            acronym_length: See above.
-            ambiguous: See above.
+            file: A .tsv or .csv file; see :func:`~glre_pyg.mentions.name_files.name_rows`.
+            acronym_length, ambiguous: See :class:`Dictionary`.
 
         Raises:
-            InputError: ``names.tsv:3: what is wrong``, or if there are no names.
+            InputError: ``names.tsv:3: message``, or if there are no names.
         """
         lines: list[int] = []
 
@@ -141,12 +142,12 @@ class Dictionary:
         except _NameError as error:
             raise InputError(f"{Path(file).name}:{lines[error.number - 1]}: {error.message}") from None
 
-    def __call__(self, texts: Iterable[str]) -> Iterator[list[Found]]:
-        """What is found in each of the texts, in order."""
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[FoundMention]]:
+        """Yield the mentions of each text, in order."""
         return map(self.find, texts)
 
-    def find(self, text: str) -> list[Found]:
-        """What is found in a text."""
+    def find(self, text: str) -> list[FoundMention]:
+        """Return the mentions of a text."""
         spans, words = spelled(text)
         keys = [_mark(stem(word.casefold())) for word in words]
         bounds = {at: index for index, at in enumerate(accumulate(map(len, keys), initial=0))}
@@ -154,15 +155,15 @@ class Dictionary:
             (bounds[start], -bounds[end], pattern)
             for pattern, start, end in self._matcher.find_matches_as_indexes("".join(keys), overlapping=True)
         ]
-        found: list[Found] = []
-        free = 0
+        mentions: list[FoundMention] = []
+        next_word = 0
         for first, last, pattern in sorted(matches):  # from left to right, the longest first
-            names = _nearest(self._names[pattern], words[first:-last]) if first >= free else []
+            names = _nearest(self._names[pattern], words[first:-last]) if first >= next_word else []
             if names:
                 start, end = spans[first][0], spans[-last - 1][1]
-                found += [Found(start, end, name.type, name.id) for name in names]
-                free = -last
-        return found
+                mentions += [FoundMention(start, end, name.type, name.id) for name in names]
+                next_word = -last
+        return mentions
 
 
 def _name(text: str, id: str | None, type_: str, acronym_length: int) -> _Name:
@@ -188,23 +189,23 @@ def _folded(words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _keys(name: _Name) -> set[str]:
-    """What stands for a name in what is searched: its words, and those of the plural of an acronym."""
+    """Search keys of a name: its words and, for an acronym, those of its plural."""
     folded = _folded(name.words)
     lasts = [folded[-1], f"{folded[-1]}s"] if name.exact and name.plural else [folded[-1]]
     return {"".join(map(_mark, map(stem, (*folded[:-1], last)))) for last in lasts}
 
 
 def _mark(word: str) -> str:
-    # White space is in no word, and the two sides differ: matches lie at words, and neighbours share nothing.
+    # Words contain no white space, and the two sides differ: matches are whole words that do not overlap.
     return f" {word}\n"
 
 
 def _nearest(names: Iterable[_Name], words: Sequence[str]) -> list[_Name]:
-    """Of names that words may be, those that are nearest to the words, one of each type."""
+    """The names nearest to the words, one of each type; none if no name matches."""
     distances = [(name.distance(words), name) for name in names]
-    least = min((distance for distance, _ in distances if distance is not None), default=None)
+    shortest = min((distance for distance, _ in distances if distance is not None), default=None)
     by_type: dict[str, _Name] = {}
     for distance, name in distances:
-        if distance is not None and distance == least:
+        if distance is not None and distance == shortest:
             by_type.setdefault(name.type, name)
     return list(by_type.values())

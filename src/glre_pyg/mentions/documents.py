@@ -1,4 +1,4 @@
-"""Documents from plain text and what was found in it."""
+"""Documents from plain text and the mentions found in it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from glre_pyg.data.document import Document, Span
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.mentions.finder import Finder, Found, check_spans
-from glre_pyg.mentions.grouping import grouped
+from glre_pyg.mentions.finder import Finder, FoundMention, check_spans
+from glre_pyg.mentions.grouping import group_mentions
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 
@@ -20,84 +20,83 @@ def with_mentions(
     abbreviations: bool = True,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
-    """Documents with the mentions that are found in their text in place of their own.
+    """Replace the mentions of documents with those found in their text.
 
-    Words and sentences are cut anew, so that every mention begins and ends at words. Identifiers and sections
-    stay; facts and ignored pairs, which speak of the former entities, do not.
+    The text is segmented again, so that every mention begins and ends at words. Identifiers and sections are
+    kept; facts and ignored pairs, which refer to the replaced entities, are not.
 
     Args:
-        documents: Documents, read no further ahead than the finder asks for.
-        finder: Finds mentions.
-        segmenter: Makes words and sentences.
-        abbreviations: See :func:`~glre_pyg.mentions.grouping.grouped`.
-        on_error: Is told of documents in which mentions leave the text or cross, which are left out; None
-            raises.
+        documents: Documents, read no further ahead than the finder does.
+        finder: Mention finder.
+        segmenter: Splits the text into words and sentences.
+        abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
+        on_error: Callback for documents in which mentions leave the text or cross, which are skipped; None
+            raises the error.
 
     Raises:
         InputError: See :func:`document_of`.
-        ValueError: If the finder does not give one list for each text.
+        ValueError: If the finder does not yield one list for each text.
     """
-    waiting: deque[Document] = deque()
+    pending: deque[Document] = deque()
 
     def texts() -> Iterator[str]:
         for document in documents:
-            waiting.append(document)
+            pending.append(document)
             yield document.text
 
-    for found in finder(texts()):
-        if not waiting:
-            raise ValueError("the finder gave more lists of mentions than there are texts")
-        document = waiting.popleft()
+    for mentions in finder(texts()):
+        if not pending:
+            raise ValueError("the finder yielded more lists of mentions than there are texts")
+        document = pending.popleft()
         try:
             yield document_of(
                 document.id,
                 document.text,
-                found,
+                mentions,
                 sections=document.sections,
                 segmenter=segmenter,
                 abbreviations=abbreviations,
             )
         except InputError as error:
             handle_error(error, on_error)
-    if waiting:
-        raise ValueError(f"the finder gave no list of mentions for {waiting[0].id}")
+    if pending:
+        raise ValueError(f"the finder yielded no list of mentions for {pending[0].id}")
 
 
 def document_of(
     id: str,
     text: str,
-    found: Iterable[Found],
+    mentions: Iterable[FoundMention],
     *,
     sections: Iterable[Span] = (),
     segmenter: Segmenter = segment,
     abbreviations: bool = True,
 ) -> Document:
-    """A document of a text and the mentions in it, grouped into entities.
+    """Create a document from a text and its mentions, which are grouped into entities.
 
     Args:
-        id: What the document is to be called.
+        id: Identifier of the document.
         text: Its text.
-        found: Mentions; one may lie in another, of equals one counts.
-        sections: Characters ``[start, end)`` of the parts of the text.
-        segmenter: Makes words and sentences.
-        abbreviations: See :func:`~glre_pyg.mentions.grouping.grouped`.
+        mentions: Mentions; they may be nested, and duplicates count once.
+        sections: Characters ``[start, end)`` of the sections of the text.
+        segmenter: Splits the text into words and sentences.
+        abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
 
     Raises:
         InputError: ``document: what is wrong``, if a mention leaves the text, is empty, or crosses another.
 
     Example:
         >>> text = "Velorin (VLN) eased migraine. VLN caused tremor."
-        >>> found = [Found(0, 7, "Chemical", "C1"), Found(20, 28, "Disease"), Found(41, 47, "Disease")]
-        >>> document = document_of("1", text, found)
+        >>> spans = [(0, 7, "Chemical", "C1"), (20, 28, "Disease"), (41, 47, "Disease")]
+        >>> document = document_of("1", text, [FoundMention(*span) for span in spans])
         >>> for entity in document.entities:
         ...     print(entity.id, [text[mention.start : mention.end] for mention in entity.mentions])
         C1 ['Velorin', 'VLN', 'VLN']
         migraine ['migraine']
         tremor ['tremor']
     """
-    found = list(found)
-    check_spans(id, text, ((one.start, one.end) for one in found))
-    mentions = grouped(text, found, abbreviations=abbreviations)
-    sections = tuple(sections)
-    words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
-    return Document(id, text, words, sentences, mentions, sections=sections)
+    mentions, sections = list(mentions), tuple(sections)
+    check_spans(id, text, ((mention.start, mention.end) for mention in mentions))
+    grouped = group_mentions(text, mentions, abbreviations=abbreviations)
+    words, sentences = segmenter(text, [mention.span for mention in grouped], sections)
+    return Document(id, text, words, sentences, grouped, sections=sections)

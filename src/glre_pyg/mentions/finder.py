@@ -1,4 +1,4 @@
-"""What finds mentions in plain text, and what it says of each."""
+"""The interface of mention finders."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from glre_pyg.data.document import Span
-from glre_pyg.utils.exceptions import InputError
-
-_SHOWN = 60  # characters of a mention in an error
+from glre_pyg.data.paths import one_line
+from glre_pyg.utils.exceptions import InputError, shown
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A stretch of text that something took for a mention.
+class FoundMention:
+    """A mention found in a text.
 
     Args:
         start: First character.
         end: One past the last character.
         type: Entity type.
-        id: Identifier of its entity; None where the finder knows none.
+        id: Identifier of the entity; None if unknown.
     """
 
     start: int
@@ -30,15 +29,15 @@ class Found:
 
 
 class Finder(Protocol):
-    """Finds mentions in texts."""
+    """Callable that finds mentions in texts."""
 
-    def __call__(self, texts: Iterable[str]) -> Iterator[list[Found]]:
-        """What is found in each of the texts, in order; texts are taken in batches of the finder's own."""
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[FoundMention]]:
+        """Yield the mentions of each text, in order; texts are read in batches of any size."""
         ...
 
 
 def check_spans(id: str, text: str, spans: Iterable[Span]) -> None:
-    """Make sure that mentions lie in a text, and that of two that overlap one is inside the other.
+    """Check that mentions lie inside a text, and that overlapping mentions are nested.
 
     Args:
         id: Identifier of the document.
@@ -48,7 +47,7 @@ def check_spans(id: str, text: str, spans: Iterable[Span]) -> None:
     Raises:
         InputError: ``document: what is wrong``.
     """
-    around: list[Span] = []  # mentions that the next one may lie in, each in the one before
+    outer: list[Span] = []  # mentions that may contain the next one, each inside the one before
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not 0 <= start <= end <= len(text):
             raise InputError(
@@ -56,15 +55,13 @@ def check_spans(id: str, text: str, spans: Iterable[Span]) -> None:
             )
         if not text[start:end].strip():
             raise InputError(f"{id}: mention at {start} to {end} is empty or white space")
-        while around and around[-1][1] <= start:
-            around.pop()
-        if around and around[-1][1] < end:
-            one, other = (_described(text, span) for span in (around[-1], (start, end)))
+        while outer and outer[-1][1] <= start:
+            outer.pop()
+        if outer and outer[-1][1] < end:
+            one, other = (_described(text, span) for span in (outer[-1], (start, end)))
             raise InputError(f"{id}: mentions {one} and {other} overlap, and neither is inside the other")
-        around.append((start, end))
+        outer.append((start, end))
 
 
 def _described(text: str, span: Span) -> str:
-    name = " ".join(text[slice(*span)].split())
-    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
-    return f"'{shown}' at {span[0]} to {span[1]}"
+    return f"'{shown(one_line(text[slice(*span)]))}' at {span[0]} to {span[1]}"

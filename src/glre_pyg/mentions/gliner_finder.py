@@ -1,4 +1,4 @@
-"""Mentions by GLiNER, which finds what its labels describe without having been trained for them.
+"""Mentions found by GLiNER, which recognizes entity types it was not trained for from their labels.
 
 Urchade Zaratiana et al., "GLiNER: Generalist model for named entity recognition using bidirectional
 transformer", NAACL 2024; its package is ``gliner``.
@@ -14,12 +14,12 @@ from typing import Any, Protocol
 
 from glre_pyg.data.document import Span
 from glre_pyg.data.segmentation import sentences_of, words_of
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
 
 
 class Gliner(Protocol):
-    """What is used of ``gliner.GLiNER``."""
+    """The part of ``gliner.GLiNER`` that is used here."""
 
     config: Any
     data_processor: Any
@@ -27,23 +27,23 @@ class Gliner(Protocol):
     def inference(
         self, texts: list[str], labels: list[str], *, threshold: float, batch_size: int
     ) -> list[list[dict[str, Any]]]:
-        """For each text what is found: "start", "end" and "label"."""
+        """Return the "start", "end" and "label" of each mention of each text."""
         ...
 
 
 class GlinerFinder:
-    """Finds what a GLiNER model takes for one of some labels; texts beyond its window are cut at sentences.
+    """Mention finder that prompts a GLiNER model with labels; texts beyond its window are split at sentences.
 
     Args:
-        name: A model, or its name on the Hugging Face hub or its folder.
-        types: Labels to ask for, in words ("chemical", "disease"), and the type to write for each.
-        threshold: Probability above which something is found.
-        batch_size: Texts that the model works on at once.
-        window: Words, as GLiNER cuts them, that the model reads at once; no more than it was trained with.
-        device: Where the model is to be.
+        name: A model, its name on the Hugging Face hub, or its folder.
+        types: Entity type of each label, which is in words ("chemical", "disease").
+        threshold: Probability above which a mention counts.
+        batch_size: Number of texts per batch.
+        window: Number of words per window, as GLiNER splits them; at most the length it was trained with.
+        device: Device of the model.
 
     Raises:
-        InputError: If GLiNER is not installed, there is no such model, or there are no labels.
+        InputError: If GLiNER is not installed, the model cannot be loaded, or there are no labels.
     """
 
     def __init__(
@@ -58,34 +58,36 @@ class GlinerFinder:
     ) -> None:
         self.types = dict(types)
         if not self.types:
-            raise InputError("mentions.types: GLiNER needs at least one label to ask for")
+            raise InputError("mentions.types: GLiNER needs at least one label")
         if window < 1:
-            raise InputError(f"mentions.window: {window} words at a time are none")
+            raise InputError(f"mentions.window: {window} is not a number of words")
         self.model = _load(name, device) if isinstance(name, str | os.PathLike) else name
         self.threshold, self.batch_size = threshold, batch_size
         self.window = min(window, self.model.config.max_len)
 
-    def __call__(self, texts: Iterable[str]) -> Iterator[list[Found]]:
-        """What is found in each of the texts, in order."""
-        rest = iter(texts)
-        while part := list(islice(rest, self.batch_size)):
-            yield from self._found(part)
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[FoundMention]]:
+        """Yield the mentions of each text, in order."""
+        remaining = iter(texts)
+        while batch := list(islice(remaining, self.batch_size)):
+            yield from self._mentions(batch)
 
-    def _found(self, texts: Sequence[str]) -> list[list[Found]]:
+    def _mentions(self, texts: Sequence[str]) -> list[list[FoundMention]]:
         windows = [(index, *span) for index, text in enumerate(texts) for span in self._windows(text)]
-        pieces = [texts[index][start:end] for index, start, end in windows]
-        found: list[list[Found]] = [[] for _ in texts]
-        tables = self.model.inference(
-            pieces, list(self.types), threshold=self.threshold, batch_size=self.batch_size
+        mentions: list[list[FoundMention]] = [[] for _ in texts]
+        outputs = self.model.inference(
+            [texts[index][start:end] for index, start, end in windows],
+            list(self.types),
+            threshold=self.threshold,
+            batch_size=self.batch_size,
         )
-        for (index, offset, _), table in zip(windows, tables, strict=True):
-            for row in table:
+        for (index, offset, _), rows in zip(windows, outputs, strict=True):
+            for row in rows:
                 start, end = offset + row["start"], offset + row["end"]
-                found[index].append(Found(start, end, self.types[row["label"]]))
-        return found
+                mentions[index].append(FoundMention(start, end, self.types[row["label"]]))
+        return mentions
 
     def _windows(self, text: str) -> Iterator[Span]:
-        """Parts of a text that the model can read, in order: as many sentences as fit, else words."""
+        """Windows of a text that the model can read, in order: as many sentences as fit, otherwise words."""
         ends = [end for _, _, end in self.model.data_processor.words_splitter(text)]
         if len(ends) <= self.window:
             yield 0, len(text)
@@ -94,7 +96,7 @@ class GlinerFinder:
         stops = [words[sentence.end - 1][1] for sentence in sentences_of(text, words)]
         first, start = 0, 0
         while first < len(ends):
-            # The last sentence that ends within the window, if one does.
+            # The last sentence that ends inside the window, if there is one.
             within = ends[min(first + self.window, len(ends)) - 1]
             stop = bisect_left(stops, within + 1) - 1
             end = stops[stop] if stop >= 0 and stops[stop] > start else within

@@ -1,4 +1,4 @@
-"""From what a finder found to mentions of entities: which of them speak of the same thing."""
+"""Group found mentions into entities."""
 
 from __future__ import annotations
 
@@ -10,46 +10,47 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glre_pyg.data.document import Mention, Span
 from glre_pyg.data.segmentation import words_of
 from glre_pyg.mentions.abbreviations import abbreviations_in
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.names import acronym, name_key
 
-_Name = tuple[str, str]  # a name as all its spellings have it, and a type
-_Introduction = tuple[int, list[Found]]  # where a short form is introduced, and as what
+_Name = tuple[str, str]  # a normalized name, and a type
+_Definition = tuple[int, list[FoundMention]]  # where a short form is defined, and the mentions it stands for
 
 
-def grouped(text: str, found: Iterable[Found], *, abbreviations: bool = True) -> tuple[Mention, ...]:
-    """Mentions of entities, each with one identifier.
+def group_mentions(
+    text: str, found: Iterable[FoundMention], *, abbreviations: bool = True
+) -> tuple[Mention, ...]:
+    """Group mentions into entities, and give each mention the identifier of its entity.
 
-    Mentions are of one entity if they have the same identifier. One without is of the same entity as others
-    of its name and type, where case, white space, hyphens and the English plural make no difference
-    (:func:`~glre_pyg.mentions.names.name_key`): of the entity that has an identifier if these have exactly
-    one, else of an entity that is called after the longest of its names, in lower case.
+    Mentions with the same identifier refer to the same entity. A mention without identifier refers to the
+    same entity as those with the same name and type, ignoring case, white space, hyphens and the English
+    plural (:func:`~glre_pyg.mentions.names.name_key`). If these have exactly one identifier, it is used;
+    otherwise the identifier is the longest of their names, in lower case.
 
-    A short form that the text introduces for a mention (:mod:`~glre_pyg.mentions.abbreviations`) stands for
-    the entity of that mention throughout the text: where it is introduced twice, for the one introduced last,
-    and before its first introduction for that one. A mention with an identifier of its own keeps it, and one
-    of another type stays as it was found.
+    A short form that the text defines for a mention (:mod:`~glre_pyg.mentions.abbreviations`) refers to the
+    entity of that mention throughout the text; if it is defined more than once, to that of the last
+    definition before it, or of the first. Mentions with an identifier keep it, and mentions of another type
+    are not changed.
 
     Args:
         text: The text.
-        found: What was found in it; of equals, one counts.
-        abbreviations: Whether short forms that were not found become mentions, too: as whole words, in just
-            this case or with an "s", where nothing that was found overlaps them. If not, short forms are not
-            looked at.
+        found: Mentions found in the text; duplicates count once.
+        abbreviations: Whether to resolve short forms, and to add mentions for those that were not found:
+            whole words with the same case, or with an "s", that overlap no other mention.
 
     Returns:
         Mentions in the order of the text.
 
     Example:
         >>> text = "Cardiac arrest (CA) is rare. CAs were few."
-        >>> for mention in grouped(text, [Found(0, 14, "Disease")]):
+        >>> for mention in group_mentions(text, [FoundMention(0, 14, "Disease")]):
         ...     print(mention.span, text[mention.start : mention.end], mention.ids)
         (0, 14) Cardiac arrest ('cardiac arrest',)
         (16, 18) CA ('cardiac arrest',)
         (29, 32) CAs ('cardiac arrest',)
     """
     given = sorted(set(found), key=lambda one: (one.start, one.end, one.type, one.id or ""))
-    entities = _Entities(text, given, _introductions(text, given) if abbreviations else {})
+    entities = _Entities(text, given, _definitions(text, given) if abbreviations else {})
     mentions = [Mention(one.start, one.end, one.type, (entities.id_of(one),)) for one in given]
     for (start, end), longs in entities.missed(given):
         mentions += [Mention(start, end, long.type, (entities.id_of(long),)) for long in longs]
@@ -58,55 +59,55 @@ def grouped(text: str, found: Iterable[Found], *, abbreviations: bool = True) ->
     )
 
 
-def _introductions(text: str, found: Iterable[Found]) -> dict[str, list[_Introduction]]:
-    """For each short form where it is introduced, ascending, and for which mentions."""
-    ending = defaultdict(list)
-    for one in found:
-        ending[one.end].append(one)
-    introductions = defaultdict(list)
+def _definitions(text: str, found: Iterable[FoundMention]) -> dict[str, list[_Definition]]:
+    """Definitions of each short form, in the order of the text."""
+    by_end = defaultdict(list)
+    for mention in found:
+        by_end[mention.end].append(mention)
+    definitions = defaultdict(list)
     for short, long in abbreviations_in(text):
-        covering = [one for one in ending[long[1]] if one.start <= long[0]]
+        covering = [mention for mention in by_end[long[1]] if mention.start <= long[0]]
         if covering:
-            start = max(one.start for one in covering)
-            longs = [one for one in covering if one.start == start]
-            introductions[acronym(text[slice(*short)])].append((short[0], longs))
-    return dict(introductions)
+            start = max(mention.start for mention in covering)
+            longs = [mention for mention in covering if mention.start == start]
+            definitions[acronym(text[slice(*short)])].append((short[0], longs))
+    return dict(definitions)
 
 
 class _Entities:
-    """What each mention of a text refers to."""
+    """Identifiers of the entities that the mentions of a text refer to."""
 
     def __init__(
-        self, text: str, found: Sequence[Found], introductions: Mapping[str, list[_Introduction]]
+        self, text: str, found: Sequence[FoundMention], definitions: Mapping[str, list[_Definition]]
     ) -> None:
-        self.text, self.introductions = text, introductions
+        self.text, self.definitions = text, definitions
         forms: dict[_Name, list[str]] = defaultdict(list)
         known: dict[_Name, set[str]] = defaultdict(set)
         known_short: dict[_Name, set[str]] = defaultdict(set)
-        for one in found:
-            name = self._name(self._long(one))
-            if one.id is None:
-                forms[name].append(text[one.start : one.end])
+        for mention in found:
+            name = self._name(self._long(mention))
+            if mention.id is None:
+                forms[name].append(text[mention.start : mention.end])
             else:
-                known[self._name(one)].add(one.id)
-                known_short[name].add(one.id)
+                known[self._name(mention)].add(mention.id)
+                known_short[name].add(mention.id)
         self.ids: dict[_Name, str] = {}
         for name in forms:
             ids = known[name] or known_short[name]
             if len(ids) == 1:
                 self.ids[name] = next(iter(ids))
-        new = {name: of for name, of in forms.items() if name not in self.ids}
-        self.ids |= _identifiers(new, {one.id for one in found if one.id is not None})
+        new = {name: names for name, names in forms.items() if name not in self.ids}
+        self.ids |= _identifiers(new, {mention.id for mention in found if mention.id is not None})
 
-    def id_of(self, one: Found) -> str:
-        """The identifier of its entity."""
-        long = one if one.id is not None else self._long(one)
+    def id_of(self, mention: FoundMention) -> str:
+        """Identifier of the entity of a mention."""
+        long = mention if mention.id is not None else self._long(mention)
         return long.id if long.id is not None else self.ids[self._name(long)]
 
-    def missed(self, found: Iterable[Found]) -> Iterator[tuple[Span, list[Found]]]:
-        """Short forms that overlap nothing that was found, and what they stand for."""
+    def missed(self, found: Iterable[FoundMention]) -> Iterator[tuple[Span, list[FoundMention]]]:
+        """Short forms that overlap no found mention, and the mentions they stand for."""
         forms: dict[str, list[str]] = defaultdict(list)
-        for short in self.introductions:
+        for short in self.definitions:
             first = short[slice(*words_of(short)[0])]
             plural = f"{short}s"
             forms[first].append(short)
@@ -114,53 +115,53 @@ class _Entities:
                 forms[f"{first}s" if first == short else first].append(plural)
         if not forms:
             return
-        taken = _union((one.start, one.end) for one in found)
-        starts = [start for start, _ in taken]
+        covered = _union((mention.start, mention.end) for mention in found)
+        starts = [start for start, _ in covered]
         for start, end in words_of(self.text):
             for form in sorted(forms.get(self.text[start:end], ()), key=len, reverse=True):
                 stop = start + len(form)
                 if self.text.startswith(form, start) and _is_whole(self.text, start, stop):
                     before = bisect_left(starts, stop) - 1
-                    if before < 0 or taken[before][1] <= start:
-                        yield (start, stop), self._introduced(form, start)
+                    if before < 0 or covered[before][1] <= start:
+                        yield (start, stop), self._defined(form, start)
                     break
 
-    def _long(self, one: Found) -> Found:
-        """The mention that it is a short form of; of no short form, itself."""
-        for long in self._introduced(self.text[one.start : one.end], one.start):
-            if long.type == one.type:
-                return self._long(long)  # which may be a short form itself, of a still longer one
-        return one
+    def _long(self, mention: FoundMention) -> FoundMention:
+        """The mention that a short form stands for, or the mention itself."""
+        for long in self._defined(self.text[mention.start : mention.end], mention.start):
+            if long.type == mention.type:
+                return self._long(long)  # which may itself be a short form
+        return mention
 
-    def _introduced(self, form: str, position: int) -> list[Found]:
-        """What a short form stands for at a position."""
-        introductions = self.introductions.get(acronym(form))
-        if not introductions:
+    def _defined(self, form: str, position: int) -> list[FoundMention]:
+        """The mentions that a short form stands for at a position."""
+        definitions = self.definitions.get(acronym(form))
+        if not definitions:
             return []
-        last = bisect_right(introductions, position, key=lambda introduction: introduction[0]) - 1
-        return introductions[max(last, 0)][1]
+        last = bisect_right(definitions, position, key=lambda definition: definition[0]) - 1
+        return definitions[max(last, 0)][1]
 
-    def _name(self, one: Found) -> _Name:
-        return name_key(self.text[one.start : one.end]), one.type
+    def _name(self, mention: FoundMention) -> _Name:
+        return name_key(self.text[mention.start : mention.end]), mention.type
 
 
-def _identifiers(forms: dict[_Name, list[str]], taken: set[str]) -> dict[_Name, str]:
-    """An identifier for each name; where two types have the same, the type is added to both."""
-    longest = {name: re.sub(r"[\s|]+", " ", max(of, key=len)).casefold() for name, of in forms.items()}
+def _identifiers(forms: dict[_Name, list[str]], used: set[str]) -> dict[_Name, str]:
+    """Create an identifier for each name; if two types share a name, both identifiers include the type."""
+    longest = {name: re.sub(r"[\s|]+", " ", max(names, key=len)).casefold() for name, names in forms.items()}
     count = Counter(longest.values())
     identifiers: dict[_Name, str] = {}
     for name, identifier in longest.items():
-        if count[identifier] > 1 or identifier in taken:
+        if count[identifier] > 1 or identifier in used:
             identifier = f"{identifier} ({name[1]})"
-        while identifier in taken:
+        while identifier in used:
             identifier += "'"
-        taken.add(identifier)
+        used.add(identifier)
         identifiers[name] = identifier
     return identifiers
 
 
 def _union(spans: Iterable[Span]) -> list[Span]:
-    """The same characters as spans that do not overlap, ascending."""
+    """Union of spans as spans that do not overlap, ascending."""
     union: list[Span] = []
     for start, end in sorted(spans):
         if union and start < union[-1][1]:
@@ -171,7 +172,7 @@ def _union(spans: Iterable[Span]) -> list[Span]:
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:
-    """Whether a word at `start` ends at `end`, and is not part of a name with numbers: CA-125, 5-HT."""
+    """Whether a word from `start` ends at `end` and is not part of a name with numbers: CA-125, 5-HT."""
     after, before = text[end : end + 2], text[max(start - 2, 0) : start]
     if after[:1].isalnum() or after[:1] == "_":
         return False

@@ -1,4 +1,4 @@
-"""Files of names: a name, its identifier and its type a line, between tabs (.tsv) or commas (.csv)."""
+"""Dictionary files with a name, an identifier and a type per line, tab- (.tsv) or comma-separated (.csv)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIALECTS: dict[str, dict[str, Any]] = {
 
 
 class NameRow(NamedTuple):
-    """A line of a file of names, counted from 1; an empty identifier is none."""
+    """A row of a dictionary file. Lines are numbered from 1; the identifier may be empty."""
 
     line: int
     name: str
@@ -28,23 +28,23 @@ class NameRow(NamedTuple):
 
 
 def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
-    """Read a file of names in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
+    """Read a dictionary file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
 
-    Columns are name, identifier and type; a first line of just the words ``name``, ``id`` and ``type`` may
-    give another order. Lines without anything are left out.
+    Columns are name, identifier and type; a header of the words ``name``, ``id`` and ``type`` may give
+    another order. Empty lines are skipped.
 
     Args:
-        file: The file. Fields of a .csv file may stand in double quotes; in a .tsv file quotes mean nothing.
+        file: The file. Fields of a .csv file may be in double quotes; in a .tsv file quotes have no meaning.
 
     Raises:
-        InputError: ``names.tsv:3: what is wrong``; also if there is no name, or the ending is another.
+        InputError: ``names.tsv:3: message``; also if there are no names, or the extension is another.
     """
     path = Path(file)
     name = path.name
     if path.suffix.lower() not in _DIALECTS:
         raise InputError(f"{name}: a file of names ends in {' or '.join(_DIALECTS)}")
     order: tuple[str, ...] = COLUMNS
-    none = True
+    is_empty = True
     try:
         with opened(path) as raw:
             reader = csv.reader(decoded_lines(raw, name), **_DIALECTS[path.suffix.lower()])
@@ -52,7 +52,7 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
                 columns = [field.strip() for field in fields]
                 if not any(columns):
                     continue
-                if none and sorted(column.lower() for column in columns) == sorted(COLUMNS):
+                if is_empty and sorted(column.lower() for column in columns) == sorted(COLUMNS):
                     order = tuple(column.lower() for column in columns)
                     continue
                 if len(columns) != len(COLUMNS):
@@ -60,9 +60,9 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
                         f"{name}:{reader.line_num}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
                         f"this one {len(columns)}"
                     )
-                none = False
+                is_empty = False
                 yield NameRow(reader.line_num, **dict(zip(order, columns, strict=True)))
     except csv.Error as error:
         raise InputError(f"{name}:{reader.line_num}: {error}") from None
-    if none:
+    if is_empty:
         raise InputError(f"{name}: there are no names in this file")

@@ -1,7 +1,7 @@
-"""Names as they are compared: which spellings of a name are one.
+"""Normalization of names, so that different spellings compare equal.
 
-White space between words, hyphens within them, typographic variants and the English plural make no
-difference. Words are those of :mod:`glre_pyg.data.segmentation`.
+White space between words, hyphens within them, typographic variants and the English plural are normalized.
+Words are those of :mod:`glre_pyg.data.segmentation`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from glre_pyg.data.segmentation import words_of
 
 _HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2212")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032", "'"))
-_MIN_STEM = 4  # letters: "gas", "was" and "his" are no plurals
+_MIN_PLURAL = 4  # letters: "gas", "was" and "his" are not plurals
 
 
 def spelled(text: str) -> tuple[list[Span], list[str]]:
-    """Words of a text and their spelling, in Unicode's compatibility form (NFKC).
+    """Split a text into words, in Unicode's compatibility form (NFKC).
 
-    A hyphen between two letters or digits is left out: "beta-blocker" and "beta blocker" have the same words.
+    Hyphens between two letters or digits are removed: "beta-blocker" and "beta blocker" have the same words.
 
     Returns:
         Characters ``[start, end)`` and spelling of each word.
@@ -30,29 +30,29 @@ def spelled(text: str) -> tuple[list[Span], list[str]]:
         if word in _HYPHENS and text[start - 1 : start].isalnum() and text[end : end + 1].isalnum():
             continue
         spans.append((start, end))
-        words.append(word if word.isascii() else _plain(word))
+        words.append(word if word.isascii() else _compatible(word))
     return spans, words
 
 
-def _plain(word: str) -> str:
-    # NFKC makes two characters of some marks, a blank and an accent.
+def _compatible(word: str) -> str:
+    # NFKC turns some marks into two characters, a blank and an accent.
     return "".join(unicodedata.normalize("NFKC", word).translate(_APOSTROPHES).split())
 
 
 def stem(word: str) -> str:
-    """A word in lower case without the English plural: the S stemmer of Harman (1991).
+    """Remove the English plural from a lower-case word: the S stemmer of Harman (1991).
 
     Donna Harman, "How effective is suffixing?", Journal of the American Society for Information Science
-    42(1). The first of three rules that fits is used: "ies" to "y", but not after "a" or "e"; "es" to "e",
-    but not after "a", "e" or "o"; "s" to nothing, but not after "u" or "s".
+    42(1). The first of three rules that matches is applied: "ies" to "y", but not after "a" or "e"; "es" to
+    "e", but not after "a", "e" or "o"; "s" to nothing, but not after "u" or "s".
 
-    Here: words of three letters stay, and "es" is left out after "sh", "ss" and "x".
+    Here: words of three letters are kept, and "es" is removed after "sh", "ss" and "x".
 
     Example:
         >>> [stem(word) for word in ("arrests", "therapies", "diseases", "rashes", "virus", "loss", "gas")]
         ['arrest', 'therapy', 'disease', 'rash', 'virus', 'loss', 'gas']
     """
-    if len(word) < _MIN_STEM or word[-1] != "s":
+    if len(word) < _MIN_PLURAL or word[-1] != "s":
         return word
     if word.endswith(("shes", "sses", "xes")):
         return word[:-2]
@@ -64,7 +64,7 @@ def stem(word: str) -> str:
 
 
 def acronym(name: str) -> str:
-    """A name without the "s" that makes an acronym a plural; any other name as it is.
+    """Remove the plural "s" from an acronym; other names are returned unchanged.
 
     Example:
         >>> acronym("CAs"), acronym("AIDS"), acronym("As"), acronym("cats")
@@ -76,7 +76,7 @@ def acronym(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What all spellings of a name have in common: case ignored, and the plural of its last word.
+    """Return a key that all spellings of a name share, ignoring case and the plural of its last word.
 
     Example:
         >>> name_key("Beta-Blockers") == name_key("beta  blocker"), name_key("CAs") == name_key("CA")
@@ -84,6 +84,6 @@ def name_key(name: str) -> str:
     """
     _, words = spelled(acronym(name))
     folded = [word.casefold() for word in words]
-    if folded and not words[-1][-1].isupper():  # what ends in capitals is no plural: AIDS
+    if folded and not words[-1][-1].isupper():  # a final capital is not a plural: AIDS
         folded[-1] = stem(folded[-1])
     return " ".join(folded)

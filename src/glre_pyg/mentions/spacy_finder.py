@@ -1,4 +1,4 @@
-"""Mentions by a spaCy pipeline: any that fills ``doc.ents``."""
+"""Mentions found by a spaCy pipeline that fills ``doc.ents``."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from glre_pyg.mentions.finder import Found
+from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span
 
-_UNLINKED = ("", "NIL")  # NIL is what spaCy's entity linker says of what is in no knowledge base
+_UNLINKED = ("", "NIL")  # spaCy's entity linker assigns NIL to entities that the knowledge base lacks
 
 
 class SpacyFinder:
-    """Finds what a spaCy pipeline takes for entities.
+    """Mention finder that returns the entities of a spaCy pipeline.
 
-    An entity has an identifier if the pipeline links it (``ent.kb_id_``), or has one from a pattern
+    A mention has an identifier if the pipeline links it (``ent.kb_id_``), or a pattern has one
     (``ent.ent_id_``).
 
     Args:
-        pipeline: A pipeline, or the name of an installed one or its folder.
-        types: The pipeline's labels and the types to write for them; what has another label is left out. None
-            takes all, labels being types.
-        batch_size: Texts that the pipeline works on at once.
-        n_process: Processes to work on.
+        pipeline: A pipeline, the name of an installed one, or its folder.
+        types: Entity type of each label; entities with other labels are skipped. None includes all, with
+            labels as types.
+        batch_size: Number of texts per batch.
+        n_process: Number of worker processes.
 
     Raises:
         InputError: If spaCy or the pipeline is not installed.
@@ -45,30 +45,32 @@ class SpacyFinder:
         self.types = None if types is None else dict(types)
         self.batch_size, self.n_process = batch_size, n_process
 
-    def __call__(self, texts: Iterable[str]) -> Iterator[list[Found]]:
-        """What is found in each of the texts, in order."""
+    def __call__(self, texts: Iterable[str]) -> Iterator[list[FoundMention]]:
+        """Yield the mentions of each text, in order."""
         parts = (
             (part, (start, is_last))
             for text in texts
             for part, start, is_last in _parts(text, self.pipeline.max_length)
         )
         docs = self.pipeline.pipe(parts, as_tuples=True, batch_size=self.batch_size, n_process=self.n_process)
-        found: list[Found] = []
+        mentions: list[FoundMention] = []
         for doc, (start, is_last) in docs:
-            found += self._found(doc, start)
+            mentions += self._mentions(doc, start)
             if is_last:
-                yield found
-                found = []
+                yield mentions
+                mentions = []
 
-    def _found(self, doc: Doc, offset: int) -> Iterator[Found]:
+    def _mentions(self, doc: Doc, offset: int) -> Iterator[FoundMention]:
         for span in doc.ents:
             type_ = span.label_ if self.types is None else self.types.get(span.label_)
             if type_ is not None:
-                yield Found(offset + span.start_char, offset + span.end_char, type_, identifier_of(span))
+                yield FoundMention(
+                    offset + span.start_char, offset + span.end_char, type_, identifier_of(span)
+                )
 
 
 def identifier_of(span: Span) -> str | None:
-    """What a span says of its entity: the link, else the identifier, if there is one."""
+    """Return the entity identifier of a span: its link, otherwise its identifier, if it has one."""
     for identifier in (span.kb_id_, span.ent_id_, span.id_):
         if identifier not in _UNLINKED:
             return identifier
@@ -88,7 +90,7 @@ def _load(name: str | os.PathLike[str]) -> Language:
 
 
 def _parts(text: str, length: int) -> Iterator[tuple[str, int, bool]]:
-    """Parts of a text that a pipeline may read, where each begins, and whether it is the last."""
+    """Split a text into parts that a pipeline accepts, each with its start and whether it is the last."""
     start = 0
     while len(text) - start > length:
         end = max(text.rfind(" ", start, start + length), text.rfind("\n", start, start + length)) + 1
