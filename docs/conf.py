@@ -12,17 +12,17 @@ author = "The glre_pyg authors"
 release = version = installed(project)
 html_title = f"{project} {release}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "settings"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "api", "settings"]
 exclude_patterns = ["_build", "example"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-smartquotes = False  # what is quoted is to be typed
+smartquotes = False  # quoted text is often to be typed
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-# What only an extra brings: the API is described without it, too.
+# Optional dependencies: the API reference can be built without them.
 autodoc_mock_imports = [name for name in ("spacy", "rdflib", "ahocorasick_rs") if find_spec(name) is None]
 napoleon_numpy_docstring = False
 

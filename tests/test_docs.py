@@ -1,8 +1,8 @@
-"""The site builds without a warning, and what its pages and the README say can be done is done here.
+"""The site builds without warnings, and the commands and code on its pages and in the README work.
 
-A page's commands and Python blocks are run in their order, in a folder of their own. Blocks with a caption are
-files, which are put there first. Only sizes differ from what a reader would run: corpora are miniatures, a
-pretrained encoder is a tiny one, and training is one epoch of a narrow model.
+The commands and Python blocks of a page run in order, in a temporary folder. Blocks with a caption are files that are
+created there first. Only sizes differ from what a reader would run: corpora are miniatures, pretrained encoders are
+tiny, and training is one epoch of a narrow model.
 """
 
 import csv
@@ -45,15 +45,18 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS, CONF = ROOT / "docs", ROOT / "conf"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
 EVERYTHING = [*PAGES, ROOT / "README.md"]
+INDEPENDENT_BLOCKS = ("README.md", "results.md")
+"""Pages on which each block starts in a new folder."""
 NOT_RUN = {
-    ". .venv/": "chooses the environment that the tests run in",
+    ". .venv/": "activates the environment that the tests run in",
     "python benchmarks/": "takes minutes; test_benchmarks runs them",
     "python tests/trials/": "takes minutes; test_trials and test_mutants run them",
     "torchrun": "starts processes; test_trials does so with two",
-    "python docs/": "draws a picture of the README anew; test_draw draws",
-    "mentions=gliner": "needs a model of the hub; test_mentions has one that does not",
+    "python docs/": "redraws a picture of the README; test_draw draws",
+    "mentions=gliner": "needs a model from the hub; test_mentions has one that does not",
 }
-"""What a line may begin with, or a block that is not of a shell hold, without being run; and why."""
+"""Beginnings of command lines, and texts in blocks without a shell, that are not run, with the reason."""
+
 # Blocks of pages --------------------------------------------------------------------------------------------
 
 
@@ -192,6 +195,7 @@ def furnish(folder: Path, block: Block, encoder: Path, run: Path) -> Path:
     for name in ("FILE", "abstracts.pubtator", "documents.jsonl", "CDR_TrainingSet.PubTator.txt"):
         write_documents(documents, folder / name)
     shutil.copytree(DOCS / "example", folder / "docs/example")
+    shutil.copy(DOCS / "example.pubtator", folder / "docs")
     for name in ("abstract.txt", "names.tsv"):
         shutil.copy(DOCS / "example" / name, folder / name)
     if "input=FOLDER" in block.text:
@@ -334,10 +338,8 @@ def is_not_run(words: list[str]) -> bool:
 @pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_a_page_says_can_be_done_is_done(page, shell, encoder, run, tmp_path, capsys):
     named: dict[str, object] = {"__name__": "__main__"}
-    if page.name == "README.md":
-        named["nlp"] = pipeline()  # "any pipeline"
     for number, block in enumerate(blocks(page)):
-        if number == 0 or page.name == "README.md":  # whose blocks are told apart
+        if number == 0 or page.name in INDEPENDENT_BLOCKS:
             shell.enter(furnish(tmp_path / str(number), block, encoder, run))
         if block.caption:
             place = shell.folder / block.caption

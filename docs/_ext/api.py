@@ -1,0 +1,30 @@
+"""The API reference, generated from the packages when the site is built.
+
+In a page, the line ``<!-- modules of PACKAGE -->`` is replaced by a section for each module of the package.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pkgutil import iter_modules
+
+from sphinx.application import Sphinx
+
+_PLACE = re.compile(r"<!-- modules of ([\w.]+) -->")
+
+
+def reference(package: str) -> str:
+    """Sections for the modules of a package, as Markdown."""
+    names = [f"{package}.{module.name}" for module in iter_modules(import_module(package).__path__)]
+    return "\n".join(f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n```\n" for name in names)
+
+
+def _fill(app: Sphinx, name: str, source: list[str]) -> None:
+    source[0] = _PLACE.sub(lambda place: reference(place[1]), source[0])
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to Sphinx."""
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
