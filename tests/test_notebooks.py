@@ -59,9 +59,9 @@ def test_is_kept_clean(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_its_commands_are_those_of_the_readme(path):
+def test_its_commands_are_those_of_the_docs(path):
     text = "\n".join(cell.source for cell in cells(path, "markdown"))
-    assert commands(text) <= commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert commands(text) <= commands((ROOT / "docs/researchers.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
