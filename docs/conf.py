@@ -12,7 +12,14 @@ author = "The glre_pyg authors"
 release = version = installed(project)
 html_title = f"{project} {release}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "api", "settings"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "api",
+    "settings",
+]
 exclude_patterns = ["_build", "example"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

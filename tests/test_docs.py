@@ -435,6 +435,24 @@ def test_files_that_a_page_names_are_there(page):
         assert (ROOT / name).exists() or name == "docs/_build", name
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_of_a_page_outside_the_site_lead_to_files(name):
+    text = _FENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    links = [link for link in re.findall(r"\]\(([^)\s]*)\)", text) if not urlsplit(link).scheme]
+    for link in links:
+        path, _, place = link.partition("#")
+        titles = (
+            re.findall(r"^#+ (.*)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE) if place else []
+        )
+        assert (ROOT / path).is_file(), link
+        assert not place or place in {title.lower().replace(" ", "-") for title in titles}, link
+    assert links or name != "README.md"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
 def test_pictures_of_the_pages_are_in_the_site(site):
     shown = {
         Path(link).name for path in site.glob("*.html") for link in Links(path).to if link.endswith(".png")
