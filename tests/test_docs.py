@@ -35,6 +35,7 @@ from glre_pyg.formats.detection import write_documents
 from glre_pyg.formats.docred_json import write_docred
 from glre_pyg.formats.eog_data import write_eog
 from glre_pyg.formats.pubtator import write_pubtator
+from test_imports import ALLOWED
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -521,6 +522,17 @@ def test_the_reference_names_every_key_with_its_default_and_its_comment(path, re
         comment = re.search(r"[^#\s].*\s#\s(.*)$", line)
         if comment and not line.startswith("      "):
             assert comment[1].replace("`", "") in text
+
+
+# The architecture -------------------------------------------------------------------------------------------
+
+
+def test_the_architecture_shows_the_allowed_imports():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| [^|]* \|([^|]*)\|$", text, re.MULTILINE)
+    shown = {package: set(re.findall(r"`(\w+)`", cell)) for package, cell in rows}
+    shown["training"] = set(shown) - {"training"}  # "all of the above"
+    assert shown == ALLOWED
 
 
 # The paper --------------------------------------------------------------------------------------------------
