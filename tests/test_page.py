@@ -474,7 +474,7 @@ def test_filters_leave_what_they_say(show):
     page.one("#filter").send_keys(name.upper())
     assert page.rows() == [row for row in everything if name in row[1] or name in row[3]]
     page.one("#filter").send_keys(" not here")
-    assert page.texts("#facts .none") == ["No relation is left by the filters."]
+    assert page.texts("#facts .none") == ["No relation matches the filters."]
     assert page.one("#counts").text.startswith(f"0 of {len(everything)} relations")
 
 
@@ -531,7 +531,7 @@ def test_a_chosen_relation_shows_its_reasons(show, how):
         button.send_keys(how)
     assert button.get_attribute("aria-pressed") == "true"
     assert page.one("#reasons-title").text == "velorin — causes → rash"
-    assert page.one("#said").text == "Reasons for velorin — causes → rash are shown."
+    assert page.one("#announcement").text == "Reasons for velorin — causes → rash are shown."
     # in the text
     assert page.texts("mark.head") == ["velorin"]
     assert page.texts("mark.tail") == ["rash"]
@@ -559,7 +559,7 @@ def test_a_chosen_relation_shows_its_reasons(show, how):
     ]
     why = page.one("#why").text
     assert "✓ right · probability 0.750, threshold 0.500." in why
-    assert "Evidence that the corpus gives: S2" in why
+    assert "Evidence in the corpus: S2" in why
     context = [line for line in why.splitlines() if line.endswith("%")]
     assert context[-4:] == [
         "this pair itself 50.0 %",
@@ -587,8 +587,8 @@ def test_relations_without_reasons_say_so(show):
     for button in range(len(page.all(".pick"))):
         page.all(".pick")[button].click()
         said = page.one("#why").text
-        assert ("without reasons" in said) != ("less than this page holds" in said)
-        assert ("missed" in said) == ("less than this page holds" in said)
+        assert ("without reasons" in said) != ("is not a candidate" in said)
+        assert ("missed" in said) == ("is not a candidate" in said)
 
 
 def test_everything_is_reached_by_keyboard(show):
@@ -640,7 +640,7 @@ def test_documents_are_found_by_text_and_turned(show):
     page = show([(found(each), None) for each in given])
     assert not page.one("#previous").is_enabled()
     page.one("#find").send_keys("NUMBER3")
-    assert page.one("#found").text == "1 of 5 documents"
+    assert page.one("#matches").text == "1 of 5 documents"
     page.one("#next").click()
     assert page.one("#text-title").text == "Document d3"
     assert not page.one("#next").is_enabled()
@@ -784,7 +784,7 @@ def test_odd_documents_are_shown(show):
 
 def test_a_page_of_no_documents_says_so(show):
     page = show([])
-    assert page.one("#main").text == "There are no documents in this page."
+    assert page.one("#main").text == "This page has no documents."
 
 
 @pytest.mark.parametrize("width", [420, 800, 1400])

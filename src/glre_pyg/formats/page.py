@@ -1,4 +1,4 @@
-"""Writes the page: one file that asks for nothing else, in which text from documents stays text."""
+"""Write a self-contained HTML page, in which text from documents is never interpreted as HTML."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from glre_pyg.formats.page_data import document_data
 from glre_pyg.utils.files import atomic_open
 
 _SCRIPTS = ("text.js", "graph.js", "page.js")
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
-# What could end the element, what JavaScript or a decoder reads otherwise, and halves of characters.
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+# What could end the element, what JavaScript or a decoder would interpret, and lone surrogates.
 _UNSAFE = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
@@ -33,22 +33,22 @@ def write_page(
     directed: bool = True,
     top_k: int = 10,
 ) -> None:
-    """Write one self-contained HTML page of documents and the relations found in them.
+    """Write one self-contained HTML page of documents and the relations predicted in them.
 
-    The page takes no script, style, font or picture from elsewhere, and its content security policy forbids
-    all but its own script and style. It is written as documents come, and appears when it is complete.
+    The page loads no script, style, font or image, and its content security policy forbids all but its own
+    script and style. Documents are written as they are read; the file appears when it is complete.
 
     Args:
-        documents: Documents, their facts being :class:`~glre_pyg.data.explanation.PredictedFact`: those above
-            the threshold, and candidates below it for the slider to reach. With each the true facts, or None
-            where they are not known.
-        path: The file.
-        title: The page's title.
-        relations: The relations that the model knows, in its order.
-        threshold: Probability above which a relation is a fact: one, or one for each relation by name.
-        model: What found the relations, for people to read.
-        directed: Whether (a, b) and (b, a) are two pairs; else a true fact may name the two in either order.
-        top_k: How many of the pairs that a context is made of the page shows.
+        documents: Documents with facts of :class:`~glre_pyg.data.explanation.PredictedFact`: those above the
+            threshold, and candidates below it that the slider can show. With each its true facts, or None if
+            unknown.
+        path: Path of the file.
+        title: Title of the page.
+        relations: Relations of the model, in its order.
+        threshold: Probability above which a relation is a fact, or one for each relation by name.
+        model: Displayed name of the model.
+        directed: Whether (a, b) and (b, a) are two pairs; otherwise true facts match in both orders.
+        top_k: Number of context pairs to show.
 
     Raises:
         TypeError: If a fact has no probability.
@@ -60,23 +60,23 @@ def write_page(
         "directed": directed,
     }
     with atomic_open(path) as file:
-        file.writelines(_pieces(title, head, documents, top_k))
+        file.writelines(_parts(title, head, documents, top_k))
 
 
-def _pieces(
+def _parts(
     title: str,
     head: Mapping[str, object],
     documents: Iterable[tuple[Document, Sequence[Fact] | None]],
     top_k: int,
 ) -> Iterator[str]:
-    """The page's text, piece by piece: the template with its places filled."""
+    """Parts of the page: the template with its placeholders filled."""
     style = _resource("page.css")
     script = '"use strict";\n' + "\n".join(map(_resource, _SCRIPTS))
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    places: dict[str, Iterable[str]] = {
+    values: dict[str, Iterable[str]] = {
         "policy": [policy],
         "title": [escape(title)],
         "style": [style],
@@ -86,8 +86,8 @@ def _pieces(
         ),
         "script": [script],
     }
-    for index, piece in enumerate(_PLACE.split(_resource("page.html"))):
-        yield from places[piece] if index % 2 else [piece]
+    for index, part in enumerate(_PLACEHOLDER.split(_resource("page.html"))):
+        yield from values[part] if index % 2 else [part]
 
 
 def _resource(name: str) -> str:
@@ -95,12 +95,12 @@ def _resource(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy knows a script or a style by."""
+    """Hash of a script or a style in a content security policy."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 def _data(kind: str, value: object) -> str:
-    """An element with a value as JSON, in which nothing can be taken for the element's end."""
+    """A script element with a value as JSON, in which nothing can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     text = _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return f'<script type="application/json" class="{kind}-data">{text}</script>\n'

@@ -1,33 +1,32 @@
-"""What the page's scripts are given of a document: plain lists and numbers, offsets as JavaScript counts."""
+"""Data of a document for the page's scripts: plain lists and numbers, with offsets in UTF-16 units."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 from glre_pyg.data.document import Document, Entity, Fact
-from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
+from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons
 from glre_pyg.data.paths import name_of, one_line
 
-_DIGITS = 5  # of weights and changes; probabilities stay whole, as they are held against thresholds
+_DIGITS = 5  # of weights and changes; probabilities are not rounded, as they are compared with thresholds
 
 
 def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int) -> dict[str, object]:
-    """A document as the scripts take it.
+    """Convert a document for the scripts.
 
     Args:
         document: The document; its facts are :class:`~glre_pyg.data.explanation.PredictedFact`.
-        gold: The true facts; None where they are not known.
-        top_k: How many pairs of a context to keep.
+        gold: The true facts; None if unknown.
+        top_k: Number of context pairs to keep.
 
     Returns:
         ``id``, ``text``, ``sections`` [·, 2] and ``sentences`` [S, 2] in UTF-16 units; ``mentions``, in the
         order of :func:`~glre_pyg.data.graph.build_graph`: start, end, number of the entity, number of the
-        sentence and, where the corpus calls it other than the text does, its name; ``entities``: identifier,
-        type, name, last those that only facts name; ``facts``: head, relation, tail, probability, number of
-        its reasons, sentence ablation (sentence, probability, change); ``reasons``, one for each pair;
-        ``gold``: head, relation, tail, evidence; ``ignored``: pairs that count neither as right nor as wrong.
+        sentence and, if it differs from the text, the name; ``entities``: identifier, type, name, with those
+        that only facts name at the end; ``facts``: head, relation, tail, probability, number of the reasons,
+        sentence ablation (sentence, probability, change); ``reasons``, one for each pair; ``gold``: head,
+        relation, tail, evidence; ``ignored``: pairs left out of the score.
 
     Raises:
         TypeError: If a fact has no probability.
@@ -37,8 +36,8 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int
     for fact in (*document.facts, *(gold or ())):
         for identifier in (fact.head, fact.tail):
             number.setdefault(identifier, len(number))
-    reasons: dict[tuple[str, str], list[object]] = {}
-    facts = [_fact(document, fact, number, reasons, top_k) for fact in document.facts]
+    reasons = _reasons_by_pair(document)
+    reasons_number = {pair: index for index, pair in enumerate(reasons)}
     return {
         "id": document.id,
         "text": document.text,
@@ -56,8 +55,8 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int
             for index, entity in enumerate(document.entities)
             for row in _mentions(document, entity, index, at)
         ],
-        "facts": facts,
-        "reasons": list(reasons.values()),
+        "facts": [_fact(document, fact, number, reasons_number) for fact in document.facts],
+        "reasons": [_reasons(document, each, number, top_k) for each in reasons.values()],
         "gold": None if gold is None else _gold(gold, number, len(document.sentences)),
         "ignored": [
             [number[head], number[tail]]
@@ -68,7 +67,7 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int
 
 
 def _utf16(text: str) -> Callable[[int], int]:
-    """From offsets in code points to offsets in UTF-16 units."""
+    """Function from offsets in code points to offsets in UTF-16 units."""
     wide = [index for index, character in enumerate(text) if character > "\uffff"]
     return lambda offset: offset + bisect_left(wide, offset)
 
@@ -83,43 +82,43 @@ def _mentions(
     rows: list[list[int | str]] = []
     for mention in entity.mentions:
         name = name_of(document, entity, mention)
-        other = name != one_line(document.text[mention.start : mention.end])
-        where = document.sentence_of(mention)
-        rows.append([at(mention.start), at(mention.end), index, where, *([name] if other else [])])
+        differs = name != one_line(document.text[mention.start : mention.end])
+        sentence = document.sentence_of(mention)
+        rows.append([at(mention.start), at(mention.end), index, sentence, *([name] if differs else [])])
     return rows
 
 
+def _reasons_by_pair(document: Document) -> dict[tuple[str, str], Reasons]:
+    reasons: dict[tuple[str, str], Reasons] = {}
+    for fact in document.facts:
+        if isinstance(fact, PredictedFact) and fact.reasons is not None:
+            reasons.setdefault((fact.head, fact.tail), fact.reasons)
+    return reasons
+
+
 def _fact(
-    document: Document,
-    fact: Fact,
-    number: Mapping[str, int],
-    reasons: dict[tuple[str, str], list[object]],
-    top_k: int,
+    document: Document, fact: Fact, number: Mapping[str, int], reasons_number: Mapping[tuple[str, str], int]
 ) -> list[object]:
     if not isinstance(fact, PredictedFact):
         raise TypeError(f"{document.id}: the fact {fact.head} {fact.relation} {fact.tail} has no probability")
-    pair = fact.head, fact.tail
-    if fact.reasons is not None and pair not in reasons:
-        reasons[pair] = _reasons(document, fact.reasons, number, top_k)
+    ablation = fact.sentence_ablation and [
+        [row.sentence, _round(row.probability), _round(row.change)] for row in fact.sentence_ablation
+    ]
     return [
         number[fact.head],
         fact.relation,
         number[fact.tail],
         fact.probability,
-        None if fact.reasons is None else list(reasons).index(pair),
-        None if fact.sentence_ablation is None else [_ablation(each) for each in fact.sentence_ablation],
+        None if fact.reasons is None else reasons_number[fact.head, fact.tail],
+        ablation,
     ]
 
 
-def _ablation(ablation: SentenceAblation) -> list[float | None]:
-    return [ablation.sentence, _round(ablation.probability), _round(ablation.change)]
-
-
 def _reasons(document: Document, reasons: Reasons, number: Mapping[str, int], top_k: int) -> list[object]:
-    """Path, weights of the head's mentions, of the tail's, the pair's weight in its context, other pairs."""
+    """Path, mention weights of head and tail, the pair's weight in its own context, context pairs."""
     entities = document.entities
     context = reasons.context and [
-        [number[each.head], number[each.tail], _round(each.weight)] for each in reasons.context[:top_k]
+        [number[pair.head], number[pair.tail], _round(pair.weight)] for pair in reasons.context[:top_k]
     ]
     return [
         [[step.kind[0], step.number] for step in reasons.path],
@@ -134,19 +133,18 @@ def _weights(weights: Sequence[MentionWeight] | None, entity: Entity) -> list[fl
     """Weights in the order of the entity's mentions."""
     if weights is None:
         return None
-    of = {each.mention.span: each.weight for each in weights}
-    return [_round(of.get(mention.span)) for mention in entity.mentions]
+    by_span = {row.mention.span: row.weight for row in weights}
+    return [_round(by_span.get(mention.span)) for mention in entity.mentions]
 
 
 def _gold(gold: Sequence[Fact], number: Mapping[str, int], sentences: int) -> list[list[object]]:
-    """True facts, each once; evidence only where it is of these sentences."""
-    rows: dict[tuple[int, str, int], list[object]] = {}
+    """True facts without duplicates, with the evidence that lies in the document."""
+    evidence: dict[tuple[int, str, int], dict[int, None]] = {}
     for fact in gold:
         key = number[fact.head], fact.relation, number[fact.tail]
-        evidence = [each for each in fact.evidence if 0 <= each < sentences]
-        known = cast("list[int]", rows.setdefault(key, [*key, []])[3])
-        known.extend(each for each in evidence if each not in known)
-    return list(rows.values())
+        inside = [sentence for sentence in fact.evidence if 0 <= sentence < sentences]
+        evidence.setdefault(key, {}).update(dict.fromkeys(inside))
+    return [[*key, list(sentences)] for key, sentences in evidence.items()]
 
 
 def _round(value: float | None) -> float | None:

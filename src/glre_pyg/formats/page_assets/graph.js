@@ -1,4 +1,4 @@
-/* The document graph: three kinds of node in three columns, five kinds of edge, as SVG. */
+/* The document graph as SVG: three node types in three columns, five edge types. */
 
 const EDGES = [
   { name: "mention co_occurs mention", look: "co-occurs", text: "mention–mention" },
@@ -8,12 +8,12 @@ const EDGES = [
   { name: "sentence with sentence", look: "with", text: "sentence–sentence" },
 ];
 const KINDS = { s: "sentence", m: "mention", e: "entity" };
-const MANY = 600; // edges of one kind that hide more than they show, until they are asked for
+const MANY = 600; // edges of one type that are hidden by default
 const ROW = 23;
 const GAP = 9;
 const TOP = 14;
 
-/** Edges of a document as [kind, node, node], each once; the same as glre_pyg.data.graph.build_graph has. */
+/** Edges of a document as [type, node, node], each once; the same as those of glre_pyg.data.graph.build_graph. */
 function edgesOf(doc) {
   const inside = doc.sentences.map(() => []);
   const joined = new Set();
@@ -34,7 +34,7 @@ function edgesOf(doc) {
   return edges;
 }
 
-/** Where nodes stand: sentences and mentions in the order of the text, entities level with their first mention. */
+/** Positions of nodes: sentences and mentions in the order of the text, entities level with their first mention. */
 function layOut(doc, width) {
   const at = {};
   const x = { s: Math.min(width * 0.17, 96), m: width * 0.37, e: width * 0.74 };
@@ -58,14 +58,14 @@ function layOut(doc, width) {
   order.forEach((each, index) => (each.y = Math.max(each.y, index ? order[index - 1].y + ROW : TOP + ROW / 2)));
   let limit = y - GAP - ROW / 2;
   for (const each of [...order].reverse()) {
-    each.y = Math.min(each.y, limit); // what was pushed below the last sentence comes back up
+    each.y = Math.min(each.y, limit); // nothing below the last sentence
     limit = each.y - ROW;
   }
   for (const each of order) at[`e${each.entity}`] = { x: x.e, y: each.y };
   return { at, bands, x, width, height: Math.max(y, TOP + ROW) };
 }
 
-/** An edge as a curve: arcs to the left within a column, else a line that leaves and arrives level. */
+/** Curve of an edge: an arc to the left within a column, otherwise a line that starts and ends horizontally. */
 function curve(at, [kind, from, to]) {
   const [a, b] = [at[from], at[to]];
   const n = (value) => value.toFixed(1);
@@ -78,13 +78,13 @@ function curve(at, [kind, from, to]) {
 }
 
 function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }
 
-/** The mark of a kind of node: square, circle, diamond. */
+/** Shape of a node type: square, circle or diamond. */
 function shape(kind) {
   if (kind === "s") return svg("rect", { x: -8, y: -8, width: 16, height: 16, rx: 2 });
   return kind === "m" ? svg("circle", { r: 5 }) : svg("path", { d: "M0-8L8 0L0 8L-8 0Z" });
@@ -92,7 +92,7 @@ function shape(kind) {
 
 const short = (text, length) => (text.length > length ? `${[...text].slice(0, length - 1).join("")}…` : text);
 
-/** What a node is called in full, and on the drawing. */
+/** Name of a node, in full and in the drawing. */
 function nodeNames(doc, key) {
   const [kind, number] = [key[0], Number(key.slice(1))];
   if (kind === "s") {
@@ -109,9 +109,9 @@ function nodeNames(doc, key) {
 }
 
 /**
- * Draw a document's graph into a box. Edges of a kind are one element, so that thousands stay quick.
+ * Draw the graph of a document into a box. All edges of a type are one element, so that thousands stay fast.
  *
- * Gives back the counts of edges, and functions that show or hide their kinds and that follow a path.
+ * Returns the number of edges of each type, and functions that update which types are shown and highlight a path.
  */
 function drawGraph(box, doc, isShown) {
   const edges = edgesOf(doc);
@@ -197,7 +197,7 @@ function drawGraph(box, doc, isShown) {
   };
 }
 
-/** The node that an arrow key leads to: along the column, or to what is level in the next one. */
+/** The node that an arrow key moves to: the next in the column, or the nearest in the column beside it. */
 function neighbour(at, key, arrow) {
   const columns = ["s", "m", "e"];
   const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[arrow];

@@ -1,18 +1,18 @@
-/* The page: which document, which threshold, which relation; the list, the table and the reasons. */
+/* State and controls of the page: list of documents, threshold, table of relations, reasons. */
 
 const STATUS = {
-  right: { symbol: "✓", text: "right", hint: "found, and true" },
-  wrong: { symbol: "✗", text: "wrong", hint: "found, but not among the true facts" },
-  missed: { symbol: "○", text: "missed", hint: "true, but not found" },
-  predicted: { symbol: "●", text: "predicted", hint: "found; what is true is not known" },
-  unscored: { symbol: "–", text: "not scored", hint: "the corpus leaves this pair out of the score" },
+  right: { symbol: "✓", text: "right", hint: "predicted, and true" },
+  wrong: { symbol: "✗", text: "wrong", hint: "predicted, but not among the true facts" },
+  missed: { symbol: "○", text: "missed", hint: "true, but not predicted" },
+  predicted: { symbol: "●", text: "predicted", hint: "predicted; the true facts are unknown" },
+  unscored: { symbol: "–", text: "not scored", hint: "the corpus excludes this pair from the score" },
 };
 const COLUMNS = [
-  { key: "probability", title: "Probability", of: (claim) => claim.probability ?? -1 },
-  { key: "head", title: "Head", of: (claim, doc) => doc.entities[claim.head][2].toLowerCase() },
-  { key: "relation", title: "Relation", of: (claim) => claim.relation },
-  { key: "tail", title: "Tail", of: (claim, doc) => doc.entities[claim.tail][2].toLowerCase() },
-  { key: "status", title: "Status", of: (claim) => Object.keys(STATUS).indexOf(statusOf(claim)) },
+  { key: "probability", title: "Probability", value: (claim) => claim.probability ?? -1 },
+  { key: "head", title: "Head", value: (claim, doc) => doc.entities[claim.head][2].toLowerCase() },
+  { key: "relation", title: "Relation", value: (claim) => claim.relation },
+  { key: "tail", title: "Tail", value: (claim, doc) => doc.entities[claim.tail][2].toLowerCase() },
+  { key: "status", title: "Status", value: (claim) => Object.keys(STATUS).indexOf(statusOf(claim)) },
 ];
 
 const byId = (id) => document.getElementById(id);
@@ -21,21 +21,21 @@ const [page] = data("page");
 const thresholds = new Map(page.relations);
 const documents = data("document").map((doc) => ({ ...doc, claims: claimsOf(doc) }));
 const state = { doc: null, claim: null, threshold: null, sort: "probability", ascending: false };
-const shownEdges = EDGES.map(() => null); // null until somebody says
+const shownEdges = EDGES.map(() => null); // null until the user decides
 let graph = null;
 
-/** What can be in the table: candidates with their probabilities, and true facts that are none. */
+/** Rows that the table may show: candidates with probabilities, and true facts that are not candidates. */
 function claimsOf(doc) {
   const key = (head, relation, tail) =>
     [...(page.directed || head < tail ? [head, tail] : [tail, head]), relation].join("\t");
-  const left = new Set(doc.ignored.map(([head, tail]) => key(head, "", tail)));
+  const ignored = new Set(doc.ignored.map(([head, tail]) => key(head, "", tail)));
   const gold = doc.gold && new Map(doc.gold.map((fact) => [key(...fact), fact]));
   const seen = new Set();
-  const scored = (head, tail) => !left.has(key(head, "", tail));
+  const scored = (head, tail) => !ignored.has(key(head, "", tail));
   const claims = doc.facts.map(([head, relation, tail, probability, reasons, ablation]) => {
-    const own = key(head, relation, tail);
-    seen.add(own);
-    const fact = gold?.get(own);
+    const triple = key(head, relation, tail);
+    seen.add(triple);
+    const fact = gold?.get(triple);
     return {
       head, relation, tail, probability, ablation,
       reasons: reasons === null ? null : doc.reasons[reasons],
@@ -44,8 +44,8 @@ function claimsOf(doc) {
       evidence: fact?.[3] ?? [],
     };
   });
-  for (const [own, [head, relation, tail, evidence]] of gold ?? []) {
-    if (seen.has(own)) continue;
+  for (const [triple, [head, relation, tail, evidence]] of gold ?? []) {
+    if (seen.has(triple)) continue;
     claims.push({
       head, relation, tail, evidence, probability: null, ablation: null, reasons: null, gold: true,
       scored: scored(head, tail),
@@ -56,13 +56,13 @@ function claimsOf(doc) {
 
 const limitOf = (claim) => state.threshold ?? thresholds.get(claim.relation) ?? 1;
 
-/** How a claim stands at the present threshold; null where it is neither found nor true. */
+/** Status of a claim at the current threshold; null if it is neither predicted nor true. */
 function statusOf(claim) {
-  const found = claim.probability !== null && claim.probability > limitOf(claim);
-  if (claim.gold === null) return found ? "predicted" : null;
-  if (!claim.scored) return found ? "unscored" : null;
-  if (claim.gold) return found ? "right" : "missed";
-  return found ? "wrong" : null;
+  const predicted = claim.probability !== null && claim.probability > limitOf(claim);
+  if (claim.gold === null) return predicted ? "predicted" : null;
+  if (!claim.scored) return predicted ? "unscored" : null;
+  if (claim.gold) return predicted ? "right" : "missed";
+  return predicted ? "wrong" : null;
 }
 
 function tally(docs) {
@@ -101,31 +101,31 @@ function countList() {
     doc.counts.replaceChildren(
       ...some.map(([status, count]) => element("span", { class: status, title: STATUS[status].text }, `${count}${STATUS[status].symbol}`)),
     );
-    const said = some.map(([status, count]) => `${count} ${STATUS[status].text}`).join(", ");
-    doc.button.setAttribute("aria-label", `${doc.id}: ${said || "no relations"}`);
+    const summary = some.map(([status, count]) => `${count} ${STATUS[status].text}`).join(", ");
+    doc.button.setAttribute("aria-label", `${doc.id}: ${summary || "no relations"}`);
   }
 }
 
 function findDocuments() {
-  const asked = byId("find").value.trim().toLowerCase();
+  const query = byId("find").value.trim().toLowerCase();
   for (const doc of documents) {
     doc.lower ??= [doc.id, doc.text, ...doc.entities.flat()].join("\n").toLowerCase();
-    doc.button.parentNode.hidden = !doc.lower.includes(asked);
+    doc.button.parentNode.hidden = !doc.lower.includes(query);
   }
-  byId("found").textContent = asked ? `${visible().length} of ${documents.length} documents` : plural(documents.length, "document");
-  turnable();
+  byId("matches").textContent = query ? `${visible().length} of ${documents.length} documents` : plural(documents.length, "document");
+  updateTurning();
 }
 
 const visible = () => documents.filter((doc) => !doc.button.parentNode.hidden);
 
-/** The document before or after the present one among those that the list shows. */
+/** The document before or after the current one in the list. */
 function neighbourDocument(step) {
   const here = documents.indexOf(state.doc);
   const others = visible().map((doc) => documents.indexOf(doc));
   return step < 0 ? others.filter((other) => other < here).pop() : others.find((other) => other > here);
 }
 
-function turnable() {
+function updateTurning() {
   byId("previous").disabled = neighbourDocument(-1) === undefined;
   byId("next").disabled = neighbourDocument(1) === undefined;
 }
@@ -147,7 +147,7 @@ function openDocument(number) {
   redrawGraph();
   drawFacts();
   drawReasons();
-  turnable();
+  updateTurning();
 }
 
 function filterBy(name) {
@@ -161,13 +161,13 @@ function setThreshold(value) {
   state.threshold = value;
   const limits = [...thresholds.values()];
   const [low, high] = [Math.min(...limits), Math.max(...limits)];
-  const own = limits.length === 0 ? "" : low === high ? three(low) : `${three(low)} to ${three(high)}`;
-  const several = low === high ? "model’s threshold" : "model’s thresholds";
+  const range = limits.length === 0 ? "" : low === high ? three(low) : `${three(low)} to ${three(high)}`;
+  const name = low === high ? "model’s threshold" : "model’s thresholds";
   if (value === null) byId("threshold").value = limits.reduce((sum, limit) => sum + limit, 0) / (limits.length || 1);
-  const shown = value === null ? own : value.toFixed(2);
+  const shown = value === null ? range : value.toFixed(2);
   byId("threshold-value").textContent = shown;
-  byId("threshold").setAttribute("aria-valuetext", value === null ? `${shown}, the ${several}` : shown);
-  byId("reset").textContent = `The ${several}`;
+  byId("threshold").setAttribute("aria-valuetext", value === null ? `${shown}, the ${name}` : shown);
+  byId("reset").textContent = `The ${name}`;
   byId("reset").setAttribute("aria-pressed", String(value === null));
   countList();
   if (state.doc) {
@@ -180,33 +180,33 @@ function setThreshold(value) {
 
 function drawFacts() {
   const { doc } = state;
-  const asked = byId("filter").value.trim().toLowerCase();
+  const query = byId("filter").value.trim().toLowerCase();
   const { value: relation } = byId("relation");
   const { value: status } = byId("status");
   const column = COLUMNS.find((each) => each.key === state.sort);
   const sign = state.ascending ? 1 : -1;
   const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
   const words = (claim) => [claim.head, claim.tail].flatMap((entity) => doc.entities[entity]).join("\n") + `\n${claim.relation}`;
-  const found = doc.claims.filter((claim) => statusOf(claim));
-  const rows = found
+  const all = doc.claims.filter((claim) => statusOf(claim));
+  const rows = all
     .filter((claim) => !relation || claim.relation === relation)
     .filter((claim) => !status || statusOf(claim) === status)
-    .filter((claim) => words(claim).toLowerCase().includes(asked))
-    .sort((a, b) => sign * compare(column.of(a, doc), column.of(b, doc)) || (b.probability ?? -1) - (a.probability ?? -1));
+    .filter((claim) => words(claim).toLowerCase().includes(query))
+    .sort((a, b) => sign * compare(column.value(a, doc), column.value(b, doc)) || (b.probability ?? -1) - (a.probability ?? -1));
   const body = byId("facts").tBodies[0];
   body.replaceChildren(...rows.map((claim) => factRow(claim)));
   if (!rows.length) {
-    const why = found.length ? "No relation is left by the filters." : "No relation is above the threshold.";
+    const why = all.length ? "No relation matches the filters." : "No relation is above the threshold.";
     body.append(element("tr", {}, element("td", { colspan: COLUMNS.length, class: "none" }, why)));
   }
   for (const [index, each] of COLUMNS.entries()) {
     const order = each.key === state.sort ? (state.ascending ? "ascending" : "descending") : "none";
     byId("facts").tHead.rows[0].cells[index].setAttribute("aria-sort", order);
   }
-  drawCounts(rows.length, found.length);
+  drawCounts(rows.length, all.length);
 }
 
-/** A relation's name that may go on in a new line after an underscore. */
+/** Name of a relation that may be wrapped after an underscore. */
 function breakable(relation) {
   const parts = relation.split(/(?<=_)/);
   return element("bdi", {}, ...parts.flatMap((each, index) => (index ? [element("wbr"), each] : [each])));
@@ -216,8 +216,8 @@ function factRow(claim) {
   const { doc } = state;
   const status = statusOf(claim);
   const { symbol, text, hint } = STATUS[status];
-  const odds = claim.probability === null ? "no probability" : `probability ${three(claim.probability)}`;
-  const label = `${doc.entities[claim.head][2]} ${claim.relation} ${doc.entities[claim.tail][2]}, ${odds}, ${text}`;
+  const probability = claim.probability === null ? "no probability" : `probability ${three(claim.probability)}`;
+  const label = `${doc.entities[claim.head][2]} ${claim.relation} ${doc.entities[claim.tail][2]}, ${probability}, ${text}`;
   const button = element("button", { type: "button", class: "pick", "aria-label": label, "aria-pressed": String(claim === state.claim) }, breakable(claim.relation));
   const bar = element("span", { class: "bar" });
   bar.style.setProperty("--share", claim.probability ?? 0);
@@ -238,8 +238,8 @@ function drawCounts(shown, all) {
   const known = documents.filter((doc) => doc.gold);
   const counts = tally([state.doc]);
   const some = Object.entries(counts).filter(([status, count]) => count || (state.doc.gold && ["right", "wrong", "missed"].includes(status)));
-  const said = some.map(([status, count]) => `${count} ${STATUS[status].text}`).join(", ");
-  byId("counts").textContent = `${shown === all ? plural(all, "relation") : `${shown} of ${plural(all, "relation")}`}${said ? `: ${said}` : ""}. ${lowest()}`;
+  const summary = some.map(([status, count]) => `${count} ${STATUS[status].text}`).join(", ");
+  byId("counts").textContent = `${shown === all ? plural(all, "relation") : `${shown} of ${plural(all, "relation")}`}${summary ? `: ${summary}` : ""}. ${thresholdWarning()}`;
   const line = (title, { right, wrong, missed }) => {
     const scores = [share(right, right + wrong), share(right, right + missed), share(2 * right, 2 * right + wrong + missed)];
     return element("tr", {}, element("th", { scope: "row" }, title), ...[right, wrong, missed, ...scores].map((cell) => element("td", {}, String(cell))));
@@ -255,11 +255,11 @@ function drawCounts(shown, all) {
   byId("scores").replaceChildren(...(lines.length ? [element("table", {}, element("thead", {}, head), element("tbody", {}, ...lines))] : []));
 }
 
-/** A word of warning where the slider is below all that the page holds. */
-function lowest() {
-  const least = documents.reduce((low, doc) => doc.facts.reduce((lower, fact) => Math.min(lower, fact[3]), low), 1);
-  const isBelow = state.threshold !== null && state.threshold < least - 0.01;
-  return isBelow ? `The page holds nothing below ${three(least)}.` : "";
+/** Warning if the threshold is below all candidates of the page. */
+function thresholdWarning() {
+  const lowest = documents.reduce((low, doc) => doc.facts.reduce((lower, fact) => Math.min(lower, fact[3]), low), 1);
+  const isBelow = state.threshold !== null && state.threshold < lowest - 0.01;
+  return isBelow ? `This page has no candidates below ${three(lowest)}.` : "";
 }
 
 function choose(claim) {
@@ -269,15 +269,15 @@ function choose(claim) {
     row.querySelector("button")?.setAttribute("aria-pressed", String(claim !== null && row.claim === claim));
   }
   drawReasons();
-  byId("said").textContent = claim ? `Reasons for ${byId("reasons-title").textContent} are shown.` : "";
+  byId("announcement").textContent = claim ? `Reasons for ${byId("reasons-title").textContent} are shown.` : "";
 }
 
 /* Reasons */
 
 /** Sentences whose removal lowers the probability by at least half of the largest fall, or removes the pair. */
 function importantSentences(ablation) {
-  const most = Math.min(0, ...ablation.map(([, , change]) => change ?? 0));
-  return new Set(ablation.filter(([, , change]) => change === null || (most < -0.005 && change <= most / 2)).map(([sentence]) => sentence));
+  const largestFall = Math.min(0, ...ablation.map(([, , change]) => change ?? 0));
+  return new Set(ablation.filter(([, , change]) => change === null || (largestFall < -0.005 && change <= largestFall / 2)).map(([sentence]) => sentence));
 }
 
 function drawReasons() {
@@ -285,7 +285,7 @@ function drawReasons() {
   byId("reasons").classList.toggle("empty", !claim);
   if (!claim) {
     byId("reasons-title").textContent = "Reasons";
-    byId("why").replaceChildren(element("p", { class: "quiet" }, "Choose a relation to see what speaks for it, in the text, in the graph and here."));
+    byId("why").replaceChildren(element("p", { class: "quiet" }, "Select a relation to see its reasons in the text, in the graph and here."));
     highlightText(byId("words"), new Map(), new Map(), false);
     graph.path([], []);
     return;
@@ -310,7 +310,7 @@ function drawReasons() {
   graph.path(path, [`e${claim.head}`, `e${claim.tail}`]);
   const first = byId("words").querySelector(".sentence.path, mark.head");
   if (first) first.closest(".scroll").scrollTo({ top: first.offsetTop - 40 });
-  const parts = [standing(claim), ...evidencePart(claim), ...pathPart(path), ...ablationPart(claim, important)];
+  const parts = [statusPart(claim), ...evidencePart(claim), ...pathPart(path), ...ablationPart(claim, important)];
   if (headWeights || tailWeights) parts.push(...weightsPart(claim, mentions, { headWeights, tailWeights }));
   if (context) parts.push(...contextPart(claim, itself, context));
   byId("why").replaceChildren(...parts);
@@ -321,32 +321,33 @@ function sentenceOf({ head, relation, tail }) {
   return [name(head), " — ", named(relation), " → ", name(tail)];
 }
 
-/** A link to a sentence: brings it into view in the text. */
+/** Link that scrolls the text to a sentence. */
 function sentenceButton(number) {
   const show = () => {
     const span = byId("words").querySelector(`[data-sentence="${number}"]`);
     span.scrollIntoView({ block: "nearest" });
-    for (const other of byId("words").querySelectorAll(".found")) other.classList.remove("found");
-    span.classList.add("found");
+    for (const other of byId("words").querySelectorAll(".shown")) other.classList.remove("shown");
+    span.classList.add("shown");
   };
   return element("button", { type: "button", class: "link", click: show, title: textOf(number) }, `S${number + 1}`);
 }
 
 const textOf = (number) => state.doc.text.slice(...state.doc.sentences[number]).replace(/\s+/g, " ");
-const part = (title, hint, ...content) => [element("h3", { title: hint }, title), ...content];
+const section = (title, hint, ...content) => [element("h3", { title: hint }, title), ...content];
 
-function standing(claim) {
+function statusPart(claim) {
   const status = statusOf(claim) ?? (claim.gold === null ? null : "none");
-  const is = STATUS[status] ? `${STATUS[status].symbol} ${STATUS[status].text}` : "below the threshold";
-  const odds = claim.probability === null ? "no probability" : `probability ${three(claim.probability)}, threshold ${three(limitOf(claim))}`;
-  const none = "The model never asked for this pair, or gave it less than this page holds.";
-  const without = claim.probability === null ? none : "The page was made without reasons.";
-  return element("p", {}, element("strong", { class: `status ${status}` }, is), ` · ${odds}. `, claim.reasons ? "" : without);
+  const name = STATUS[status] ? `${STATUS[status].symbol} ${STATUS[status].text}` : "below the threshold";
+  const probability = claim.probability === null ? "no probability" : `probability ${three(claim.probability)}, threshold ${three(limitOf(claim))}`;
+  const missing = claim.probability === null
+    ? "The pair is not a candidate, or its probability is below those on this page."
+    : "This page was written without reasons.";
+  return element("p", {}, element("strong", { class: `status ${status}` }, name), ` · ${probability}. `, claim.reasons ? "" : missing);
 }
 
 function evidencePart(claim) {
   if (!claim.evidence.length) return [];
-  return [element("p", {}, "Evidence that the corpus gives: ", ...claim.evidence.flatMap((number) => [sentenceButton(number), " "]))];
+  return [element("p", {}, "Evidence in the corpus: ", ...claim.evidence.flatMap((number) => [sentenceButton(number), " "]))];
 }
 
 function pathPart(path) {
@@ -356,36 +357,36 @@ function pathPart(path) {
     if (kind === "s") return element("li", { class: words && "far" }, sentenceButton(number));
     return element("li", {}, entityName(state.doc, number));
   });
-  return part("How the text joins them", "The shortest way through entities and the sentences that mention them", element("ol", { class: "path" }, ...steps));
+  return section("Connecting path", "Shortest path through entities and the sentences that mention them", element("ol", { class: "path" }, ...steps));
 }
 
 function ablationPart(claim, important) {
   const title = "Sentence ablation";
   if (!claim.ablation) {
-    const why = claim.reasons ? [element("p", { class: "quiet" }, "Not measured: the model does not hold this to be a fact.")] : [];
-    return why.length ? part(title, "", ...why) : [];
+    const why = claim.reasons ? [element("p", { class: "quiet" }, "Not measured: the relation is below the threshold, or the document has too many sentences.")] : [];
+    return why.length ? section(title, "", ...why) : [];
   }
-  const most = Math.max(0.001, ...claim.ablation.map(([, , change]) => Math.abs(change ?? 0)));
+  const largest = Math.max(0.001, ...claim.ablation.map(([, , change]) => Math.abs(change ?? 0)));
   const rows = claim.ablation.map(([sentence, probability, change]) => {
     const bar = element("span", { class: change > 0 ? "swing up" : "swing" });
-    bar.style.setProperty("--share", change === null ? 0 : Math.abs(change) / most);
-    const said = change === null ? "no pair without it" : signed(change);
+    bar.style.setProperty("--share", change === null ? 0 : Math.abs(change) / largest);
+    const effect = change === null ? "no pair without it" : signed(change);
     return element(
       "tr",
       { class: important.has(sentence) ? "important" : null },
       element("td", {}, sentenceButton(sentence)),
       element("td", { class: "swings" }, element("span", { class: "track" }, bar)),
-      element("td", { class: "number" }, said),
+      element("td", { class: "number" }, effect),
       element("td", { class: "number" }, probability === null ? "–" : three(probability)),
       element("td", { class: "cut", dir: "auto" }, textOf(sentence)),
     );
   });
-  const titles = ["", "", "Change", "Left", "Sentence"].map((each) => element("th", { scope: "col" }, each));
+  const titles = ["", "", "Change", "Without", "Sentence"].map((each) => element("th", { scope: "col" }, each));
   const head = element("thead", {}, element("tr", {}, ...titles));
-  return part(
+  return section(
     title,
-    "The model was asked again without each sentence",
-    element("p", { class: "quiet" }, "Change of the probability when the sentence is left out, as measured, and what is left of it."),
+    "The model predicts the document again without each sentence",
+    element("p", { class: "quiet" }, "Change in probability when the sentence is removed, and the probability without it."),
     element("table", { class: "ablation" }, head, element("tbody", {}, ...rows)),
   );
 }
@@ -403,7 +404,7 @@ function weightsPart(claim, mentions, weights) {
     );
     return element("table", {}, element("caption", {}, `Mentions of the ${side}`), element("tbody", {}, ...rows));
   });
-  return part("Mentions the model looked at", "Weights of the local attention; they sum to 100 % on each side", element("div", { class: "side-by-side" }, ...tables));
+  return section("Mention attention", "Weights of the local layer; they sum to 100 % for each entity", element("div", { class: "side-by-side" }, ...tables));
 }
 
 function contextPart(claim, itself, context) {
@@ -413,7 +414,7 @@ function contextPart(claim, itself, context) {
   }
   const rest = 1 - itself - context.reduce((sum, [, , weight]) => sum + weight, 0);
   if (rest > 0.0005) rows.push(weightRow(["all other pairs"], rest, ""));
-  return part("Pairs the model drew on", "Weights of the context attention; they sum to 100 %", element("table", {}, element("tbody", {}, ...rows)));
+  return section("Context attention", "Weights of the context layer; they sum to 100 %", element("table", {}, element("tbody", {}, ...rows)));
 }
 
 /* Graph */
@@ -442,9 +443,9 @@ function redrawGraph() {
   byId("legend").replaceChildren(element("div", { class: "nodes" }, ...nodes), group);
 }
 
-/* Wiring */
+/* Events */
 
-function arrowsMove(box, selector) {
+function moveWithArrows(box, selector) {
   box.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const all = [...box.querySelectorAll(selector)].filter((each) => each.offsetParent);
@@ -470,9 +471,9 @@ function start() {
   const used = new Set(documents.flatMap((doc) => doc.claims.map((claim) => claim.relation)));
   const names = [...thresholds.keys(), ...[...used].filter((name) => !thresholds.has(name)).sort()].filter((name) => used.has(name));
   byId("relation").replaceChildren(element("option", { value: "" }, "all"), ...names.map((name) => element("option", { value: name }, name)));
-  const isKnown = documents.some((doc) => doc.gold);
-  byId("status").parentNode.hidden = !isKnown;
-  const kinds = Object.entries(STATUS).filter(([status]) => isKnown || status === "predicted");
+  const hasGold = documents.some((doc) => doc.gold);
+  byId("status").parentNode.hidden = !hasGold;
+  const kinds = Object.entries(STATUS).filter(([status]) => hasGold || status === "predicted");
   byId("status").replaceChildren(element("option", { value: "" }, "all"), ...kinds.map(([status, { symbol, text }]) => element("option", { value: status }, `${symbol} ${text}`)));
   for (const id of ["filter", "relation", "status"]) byId(id).addEventListener("input", drawFacts);
   byId("find").addEventListener("input", findDocuments);
@@ -487,8 +488,8 @@ function start() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && state.claim && event.target.type !== "search") choose(null);
   });
-  arrowsMove(byId("documents"), "button");
-  arrowsMove(byId("facts"), "button.pick");
+  moveWithArrows(byId("documents"), "button");
+  moveWithArrows(byId("facts"), "button.pick");
   let width = 0;
   new ResizeObserver(() => {
     if (!state.doc || byId("drawing").clientWidth === width) return;
@@ -500,7 +501,7 @@ function start() {
   setThreshold(null);
   findDocuments();
   if (documents.length) openDocument(0);
-  else byId("main").replaceChildren(element("p", { class: "none" }, "There are no documents in this page."));
+  else byId("main").replaceChildren(element("p", { class: "none" }, "This page has no documents."));
 }
 
 start();

@@ -1,35 +1,35 @@
-/* The text of a document: sentences and mentions as nested elements whose text is the document's own. */
+/* The text of a document, with sentences and mentions as nested elements. */
 
-/** Make an element. Text goes in as text nodes alone, so nothing in a document is ever read as HTML. */
+/** Create an element. Texts are added as text nodes, so nothing in a document is interpreted as HTML. */
 function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name, value);
-    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value);
+    if (typeof value === "function") node.addEventListener(name, value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
   }
-  made.append(...children);
-  return made;
+  node.append(...children);
+  return node;
 }
 
-const GOLDEN_ANGLE = 137.508; // neighbours in number are far apart in hue
+const GOLDEN_ANGLE = 137.508; // consecutive numbers have distant hues
 
-/** Give an element the colour and the line of an entity, by its number. */
+/** Set the colour and the underline of an entity, by its number. */
 function colour(node, entity) {
   node.style.setProperty("--hue", ((200 + entity * GOLDEN_ANGLE) % 360).toFixed(1));
   node.dataset.line = Math.floor(entity / 9) % 4;
   return node;
 }
 
-/** What a mention is called. */
+/** Name of a mention. */
 function mentionName(doc, mention) {
   const [start, end, , , name] = doc.mentions[mention];
   return name ?? doc.text.slice(start, end).replace(/\s+/g, " ").trim();
 }
 
-/** A name in its own direction of writing. */
+/** A name, isolated from the writing direction around it. */
 const named = (name) => element("bdi", {}, name);
 
-/** Fill a box with the text of a document; its textContent is that text, character by character. */
+/** Fill a box with the text of a document; its textContent is exactly that text. */
 function drawText(box, doc) {
   box.replaceChildren();
   const breaks = doc.sections.slice(1).map(([start]) => start);
@@ -37,24 +37,24 @@ function drawText(box, doc) {
   box.append(paragraph);
   const inside = doc.sentences.map(() => []);
   doc.mentions.forEach((mention, number) => inside[mention[3]].push(number));
-  let here = 0;
+  let offset = 0;
   doc.sentences.forEach(([start, end], number) => {
     if (breaks.length && start >= breaks[0]) {
       while (breaks.length && start >= breaks[0]) breaks.shift();
-      paragraph.append(doc.text.slice(here, start));
-      here = start;
+      paragraph.append(doc.text.slice(offset, start));
+      offset = start;
       paragraph = element("p", { dir: "auto" });
       box.append(paragraph);
     }
     const sentence = element("span", { class: "sentence", "data-sentence": number, "data-label": `S${number + 1}` });
     drawMentions(sentence, doc, inside[number], start, end);
-    paragraph.append(doc.text.slice(here, start), sentence);
-    here = end;
+    paragraph.append(doc.text.slice(offset, start), sentence);
+    offset = end;
   });
-  paragraph.append(doc.text.slice(here));
+  paragraph.append(doc.text.slice(offset));
 }
 
-/** Mentions within mentions become elements within elements; one that reaches out of another is cut in two. */
+/** Nested mentions become nested elements; a mention that crosses the end of another is split. */
 function drawMentions(sentence, doc, numbers, start, end) {
   const spans = (number) => doc.mentions[number];
   const waiting = numbers
@@ -105,7 +105,7 @@ function entityName(doc, entity) {
   return element("span", { class: "entity-name" }, swatch, named(doc.entities[entity][2]));
 }
 
-/** The entities of a document as a table: what the numbers and colours stand for. */
+/** Table of the entities of a document, with their numbers and colours. */
 function drawEntities(box, doc, choose) {
   const mentions = doc.entities.map(() => 0);
   for (const mention of doc.mentions) mentions[mention[2]] += 1;
@@ -128,7 +128,7 @@ function drawEntities(box, doc, choose) {
 }
 
 /**
- * Show in the text what speaks for a relation: mentions by weight, sentences with what is known of them.
+ * Show the reasons for a relation in the text: mentions with their weights, sentences with labels.
  *
  * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, important}.
  */
