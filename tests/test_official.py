@@ -78,7 +78,7 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock") if folder.exists() else []
 
 
 def official_file(server, path: str = "dev.json", packing: str = "plain", content=CONTENT) -> OfficialFile:

@@ -504,7 +504,7 @@ def test_nothing_is_unpickled(saved, tmp_path):
         ),
         *("glre_pyg.training.experiment.train", "glre_pyg.runs.run.load", "glre_pyg.utils.download.fetch"),
         *("glre_pyg.models.glre.GLRE.from_pretrained", "glre_pyg.models.glre.GLRE.save_pretrained"),
-        *("glre_pyg.datasets.prepared.kept_documents", "glre_pyg.evaluation.thresholds.Path"),
+        *("glre_pyg.datasets.document_cache.cached_documents", "glre_pyg.evaluation.thresholds.Path"),
         *(
             "transformers.pipeline",
             "torch_geometric.nn.Sequential",

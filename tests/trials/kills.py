@@ -41,7 +41,7 @@ PLACES = {
     "in a step": ["glre_pyg.training.epochs:Epochs._step"],
     "saving": ["glre_pyg.training.checkpoint:Checkpoint._write", "glre_pyg.training.loop:_save_weights"],
     "evaluating": ["glre_pyg.training.experiment:predict", "glre_pyg.runs.run:predict"],
-    "caching": ["glre_pyg.utils.cache:Cache.keep"],
+    "caching": ["glre_pyg.utils.cache:Cache.save"],
     "anywhere": [],
 }
 TIMES = ("seconds", "documents_per_second")

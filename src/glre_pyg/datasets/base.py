@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
-from glre_pyg.datasets.prepared import FORMAT, kept_documents
+from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents
@@ -170,7 +170,7 @@ class FileCorpus:
         if path not in self._whole:
             key = self._key(path) if self.cache else None
             make = partial(self._made, path)
-            self._whole[path] = kept_documents(self.cache, key, make) if self.cache and key else make()
+            self._whole[path] = cached_documents(self.cache, key, make) if self.cache and key else make()
         return self._whole[path]
 
     def key(self, split: str) -> str | None:
@@ -211,10 +211,9 @@ class FileCorpus:
             return None
         settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         return key_of(
-            FORMAT,
             type(self).__qualname__,
             {name: value for name, value in settings.items() if name not in _PLACES},
-            [version("glre_pyg"), version("pysbd"), *sys.version_info[:2]],
+            [version("pysbd"), *sys.version_info[:2]],
             contents_of(*self.sources(path)),
         )
 

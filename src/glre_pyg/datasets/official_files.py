@@ -1,12 +1,12 @@
-"""The official files of the corpora: what they are, and where to find them.
+"""The official files of the corpora: their checksums and where to find them.
 
-A file is looked for in the folder that the user names. If none is named, it is looked for in
-``$GLRE_DATA/<folder>``, then in the cache, and is downloaded into the cache at last::
+A file is looked up in the folder that the user names. If none is named, it is looked up in
+``$GLRE_DATA/<corpus>``, then in the cache, and finally downloaded into the cache::
 
     path = find(DOCRED["dev"])
 
-Files of the user's own are used as they are, with a warning if they are not the official ones; what is in the
-cache is always verified. Nothing but the official name counts: samples and other versions have to be named.
+The user's own files are used as they are, with a warning if they are not the official ones; files in the
+cache are always verified. Samples and other versions under other names have to be named by the user.
 """
 
 from __future__ import annotations
@@ -18,15 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from glre_pyg.utils.download import (
-    DownloadError,
-    Member,
-    RemoteFile,
-    cache_folder,
-    extract,
-    fetch,
-    gunzip,
-)
+from glre_pyg.utils.cache import cache_folder
+from glre_pyg.utils.download import DownloadError, Member, RemoteFile, fetch, unpack
 from glre_pyg.utils.files import sha256_of
 
 
@@ -35,13 +28,13 @@ class OfficialFile:
     """An official file of a corpus.
 
     Args:
-        folder: The corpus's folder, below ``$GLRE_DATA`` and below the cache.
-        path: Where the file is in that folder, with ``/``.
-        sha256: Checksum in hexadecimal, or None where nobody published one.
-        bytes: Its size, or None if unknown; known if it comes out of an archive.
-        page: Where a person would get it.
-        source: What is downloaded: the file, the file gzipped, or a zip with it; None if there is nothing.
-        inside: Its path in the zip.
+        folder: Folder of the corpus, below ``$GLRE_DATA`` and below the cache.
+        path: Path of the file in that folder, with ``/``.
+        sha256: Checksum in hexadecimal; None if nobody published one.
+        bytes: Size; None if unknown. Files in archives have a known size.
+        page: Web page where a person gets the file.
+        source: The file, the file gzipped, or a zip that contains it; None if it cannot be downloaded.
+        inside: Path of the file in the zip.
     """
 
     folder: str
@@ -57,55 +50,57 @@ class OfficialFile:
         """Name of the file."""
         return self.path.rsplit("/", 1)[-1]
 
-    def below(self, folder: Path) -> Path | None:
-        """The file in a folder of the corpus, by itself or as the zip has it; None if it is not there."""
+    def find_in(self, folder: Path) -> Path | None:
+        """Find the file in a folder of the corpus, at its own path or at its path in the zip."""
         paths = (folder / self.path, *((folder / self.inside,) if self.inside else ()))
         return next((path for path in paths if path.is_file()), None)
 
 
 def find(file: OfficialFile, root: Path | None = None) -> Path:
-    """Where an official file is; it is downloaded and verified if need be.
+    """Return the path of an official file, which is downloaded and verified if need be.
 
     Args:
         file: The file.
-        root: The folder of the corpus, where the file has to be; None looks into ``$GLRE_DATA``, then into
-            the cache, then downloads.
+        root: Folder of the corpus, which must contain the file; None looks into ``$GLRE_DATA``, then into the
+            cache, then downloads.
 
     Raises:
-        DownloadError: If it is not in `root`, or neither found nor downloaded; the one line says where to get
-            the file and where to put it.
+        DownloadError: If the file is not in ``root``, or can neither be found nor downloaded; the message
+            says where to get the file and where to put it.
     """
-    places = [root] if root is not None else _shared(file.folder)
-    own = _first(file, places)
-    if own is None and root is not None:
-        raise DownloadError(f"{root / file.path}: there is no such file; {_get(file)} and put it there")
-    return own or _cached(file)
+    path = _find_in([root] if root is not None else _shared_folders(file.folder), file)
+    if path is None and root is not None:
+        raise DownloadError(f"{root / file.path}: there is no such file; {_advice(file)} and put it there")
+    return path or _cached(file)
 
 
 def mesh_tree(root: Path | None = None) -> Path:
-    """The MeSH tree: in CDR's folder `root`, in ``MeSH`` beside it, in ``$GLRE_DATA/MeSH``, else downloaded.
+    """Return the path of the MeSH tree.
+
+    It is looked up in CDR's folder ``root``, in ``MeSH`` beside it, in ``$GLRE_DATA/MeSH``, then downloaded.
 
     Raises:
         DownloadError: As :func:`find`.
     """
-    beside = [root, root.parent / MESH_TREE.folder] if root is not None else _shared("CDR")
-    return _first(MESH_TREE, [*beside, *_shared(MESH_TREE.folder)]) or _cached(MESH_TREE)
+    folders = [root, root.parent / MESH_TREE.folder] if root is not None else _shared_folders("CDR")
+    return _find_in([*folders, *_shared_folders(MESH_TREE.folder)], MESH_TREE) or _cached(MESH_TREE)
 
 
-def _shared(folder: str) -> list[Path]:
+def _shared_folders(folder: str) -> list[Path]:
     return [Path(os.environ["GLRE_DATA"]) / folder] if os.environ.get("GLRE_DATA") else []
 
 
-def _first(file: OfficialFile, folders: list[Path]) -> Path | None:
-    """A file of the user's own, in the first folder that has it, with a warning if it is another one."""
-    path = next((path for folder in folders if (path := file.below(folder)) is not None), None)
+def _find_in(folders: list[Path], file: OfficialFile) -> Path | None:
+    """Find the user's own file in the first folder that has it; warn if it is not the official one."""
+    path = next((path for folder in folders if (path := file.find_in(folder)) is not None), None)
     if path is not None and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
-        # From one line always, so that Python's filter shows it once.
+        # Always from this line, so that Python's filter shows each warning once.
         warnings.warn(f"{path}: sha256 {found}, the official file's is {file.sha256}", stacklevel=1)
     return path
 
 
 def _cached(file: OfficialFile) -> Path:
+    """Return the path of a file in the cache, after downloading it if need be."""
     target = cache_folder() / file.folder / file.path
     if target.is_file() and (file.sha256 is None or sha256_of(target) == file.sha256):
         return target
@@ -115,7 +110,9 @@ def _cached(file: OfficialFile) -> Path:
         _download(file, file.source, target)
     except DownloadError as error:
         other = f", and {target} is another file" if target.is_file() else ""
-        line = f"{file.folder}/{file.path}: not found ({error}{other}); {_get(file)} and put it at {target}"
+        line = (
+            f"{file.folder}/{file.path}: not found ({error}{other}); {_advice(file)} and put it at {target}"
+        )
         raise DownloadError(re.sub(r"\s+", " ", line)) from None
     if file.sha256 is None:
         warnings.warn(f"{target}: sha256 {sha256_of(target)}, not verified: none is published", stacklevel=1)
@@ -128,192 +125,123 @@ def _download(file: OfficialFile, source: RemoteFile, target: Path) -> None:
         return
     if file.sha256 is None or file.bytes is None:
         raise DownloadError(f"{file.name}: its checksum or size is not known, so it is not unpacked")
-    member = Member(file.inside or file.path, file.sha256, file.bytes)
-    try:  # the archive stays: a zip has the other splits, and another process may be reading it
-        if file.inside is None:
-            gunzip(archive, member, target.parent)
-        else:
-            extract(archive, [member], target.parent)
+    try:  # the archive is kept: a zip has the other splits, and another process may be reading it
+        unpack(archive, Member(file.inside or file.path, file.sha256, file.bytes), target.parent)
     except DownloadError:
         archive.unlink(missing_ok=True)
         raise
 
 
-def _get(file: OfficialFile) -> str:
+def _advice(file: OfficialFile) -> str:
+    """Say where to get a file."""
     zipped = f" in {file.source.name}" if file.source is not None and file.inside is not None else ""
     checksum = f" (sha256 {file.sha256})" if file.sha256 else ""
     return f"get it{zipped} from {file.page}{checksum}"
 
 
-# CDR -------------------------------------------------------------------------------------------------------
+# Tables of the files ----------------------------------------------------------------------------------------
 
-# The organisers published no checksum of the zip: the files inside are verified instead.
-_CDR_ZIP = RemoteFile(
+_FILES = """
+CDR       train CDR_TrainingSet.PubTator.txt    7afcec134e3d4871e74b0398d92850d3c9ac94c0bdc780003f2d60184c012bd8 1129998
+CDR       dev   CDR_DevelopmentSet.PubTator.txt 9e18d8e700168887a7919e62f67ac2ce2357e3f409a48ee992906abdd80fe3e5 1127990
+CDR       test  CDR_TestSet.PubTator.txt        a3c48d5f35bdfce20c2371778abedc9fd24d1da092207072e5181ad53c8d0e2f 1168687
+MeSH      tree  2017MeshTree.txt                bf46f806a27e2c0b14fd014fb5e5b9d173fc1bbf8dfec7acdd692a9a58e81ab6 2814066
+DocRED    train train_annotated.json            7e706348a02cf91f38bd8c379f934ab61aedadc901fca10d962c1d82ab78e95b 13029595
+DocRED    dev   dev.json                        4554f7487a6fda3bab4d4e59432e065b7485dfb885bd7f05fd60fc7e93ee7e3e 4287303
+DocRED    test  test.json                       09386b5cb58249d8e087863c379ebd64557169c52ee502193d2f4f215e704ae8 3674242
+Re-DocRED train train_revised.json              c40a137a1c57f3e2daaf5ebf511eaa1518f9305ffaa3052d46271921a91826f2 18602933
+Re-DocRED dev   dev_revised.json                051ee1d057204a5d08ef5502beacdadf191245b5eaf0e29ec2c607cf002c016f 3245588
+Re-DocRED test  test_revised.json               ea673b7ef91e16510d7eb88863d3903e47318dc5653ef361266f27ae3b84723c 3207228
+DWIE      train train_annotated.json            -                                                                -
+DWIE      dev   dev.json                        -                                                                -
+DWIE      test  test.json                       -                                                                -
+BioRED    train Train.PubTator                  57f96059c1dc5b8a738ee0b7ec5254cf38a1cbb50cd12682809cad627f8c6b36 1587588
+BioRED    dev   Dev.PubTator                    b648faefe4d8b76029746afbec437f31398ce35d2e691eb734aaac5db5dc5736 423179
+BioRED    test  Test.PubTator                   eee53e2da22cd49a92f300d8d76df610cc04b22bf9f8b09e874bfb8b280ab240 415438
+"""  # noqa: E501
+_GITHUB = "https://raw.githubusercontent.com"
+
+
+def _corpus(folder: str, page: str, *urls: str, inside: str = "") -> dict[str, OfficialFile]:
+    """Official files of a corpus by split, from the table.
+
+    Args:
+        folder: Name of the corpus in the table.
+        page: Web page of the files.
+        urls: URL and mirrors, with ``{}`` for the name of the file.
+        inside: Path of the file in the zip, with ``{}`` for its name.
+    """
+    files: dict[str, OfficialFile] = {}
+    for row in map(str.split, _FILES.strip().splitlines()):
+        if row[0] == folder:
+            split, name = row[1:3]
+            sha256, size = (None, None) if row[3] == "-" else (row[3], int(row[4]))
+            source = None
+            if urls:
+                url, *mirrors = (each.format(name) for each in urls)
+                # Nobody published checksums of the archives: the files inside are verified.
+                known = (sha256, size) if url.endswith(name) else (None, None)
+                source = RemoteFile(url, *known, tuple(mirrors))
+            files[split] = OfficialFile(
+                folder, name, sha256, size, page, source, inside.format(name) if inside else None
+            )
+    return files
+
+
+CDR = _corpus(
+    "CDR",
+    "https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/",
     "https://biocreative.bioinformatics.udel.edu/media/store/files/2016/CDR_Data.zip",
-    sha256=None,
-    mirrors=(
-        "https://huggingface.co/datasets/bigbio/bc5cdr/resolve/main/CDR_Data.zip",
-        "https://github.com/JHnlp/BioCreative-V-CDR-Corpus/raw/master/CDR_Data.zip",
-    ),
+    "https://huggingface.co/datasets/bigbio/bc5cdr/resolve/main/CDR_Data.zip",
+    "https://github.com/JHnlp/BioCreative-V-CDR-Corpus/raw/master/CDR_Data.zip",
+    inside="CDR_Data/CDR.Corpus.v010516/{}",
 )
 
-
-def _cdr(name: str, sha256: str, size: int) -> OfficialFile:
-    page = "https://biocreative.bioinformatics.udel.edu/tasks/biocreative-v/track-3-cdr/"
-    return OfficialFile("CDR", name, sha256, size, page, _CDR_ZIP, f"CDR_Data/CDR.Corpus.v010516/{name}")
-
-
-CDR: Mapping[str, OfficialFile] = {
-    "train": _cdr(
-        "CDR_TrainingSet.PubTator.txt",
-        "7afcec134e3d4871e74b0398d92850d3c9ac94c0bdc780003f2d60184c012bd8",
-        1_129_998,
-    ),
-    "dev": _cdr(
-        "CDR_DevelopmentSet.PubTator.txt",
-        "9e18d8e700168887a7919e62f67ac2ce2357e3f409a48ee992906abdd80fe3e5",
-        1_127_990,
-    ),
-    "test": _cdr(
-        "CDR_TestSet.PubTator.txt",
-        "a3c48d5f35bdfce20c2371778abedc9fd24d1da092207072e5181ad53c8d0e2f",
-        1_168_687,
-    ),
-}
-
-# The tree of 2017 as the field's scripts have it, a table made from NLM's files.
-_TREE_SHA256, _TREE_BYTES = "bf46f806a27e2c0b14fd014fb5e5b9d173fc1bbf8dfec7acdd692a9a58e81ab6", 2_814_066
-MESH_TREE = OfficialFile(
+# The tree of 2017 in the form of the field's scripts, a table made from NLM's files.
+MESH_TREE = _corpus(
     "MeSH",
-    "2017MeshTree.txt",
-    _TREE_SHA256,
-    _TREE_BYTES,
     "https://github.com/nju-websoft/GLRE/tree/master/data_processing",
-    RemoteFile(
-        "https://raw.githubusercontent.com/nju-websoft/GLRE/"
-        "4b9ca0d41f9fe15118114dff4f231eb3521bd485/data_processing/2017MeshTree.txt",
-        _TREE_SHA256,
-        _TREE_BYTES,
-        mirrors=(
-            "https://raw.githubusercontent.com/fenchri/edge-oriented-graph/"
-            "bfd917cb6c16d46ca29947c24afb7054d1502132/data_processing/2017MeshTree.txt",
-        ),
-    ),
-)
-
-# DocRED and its like ---------------------------------------------------------------------------------------
-
-
-def _docred(name: str, sha256: str, size: int, gz_sha256: str | None, gz_size: int | None) -> OfficialFile:
-    page = "https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw"
-    revision = "7985b4e0371e6c61a756feb41b7b27becf71c666"
-    url = f"https://huggingface.co/datasets/thunlp/docred/resolve/{revision}/data/{name}.gz"
-    return OfficialFile("DocRED", name, sha256, size, page, RemoteFile(url, gz_sha256, gz_size))
-
+    f"{_GITHUB}/nju-websoft/GLRE/4b9ca0d41f9fe15118114dff4f231eb3521bd485/data_processing/{{}}",
+    f"{_GITHUB}/fenchri/edge-oriented-graph/bfd917cb6c16d46ca29947c24afb7054d1502132/data_processing/{{}}",
+)["tree"]
 
 # The official place is a folder of Google Drive; Hugging Face has the same files gzipped.
-DOCRED: Mapping[str, OfficialFile] = {
-    "train": _docred(
-        "train_annotated.json",
-        "7e706348a02cf91f38bd8c379f934ab61aedadc901fca10d962c1d82ab78e95b",
-        13_029_595,
-        "0d01cd07cabd7f9077db6ea8628832cf60281b4228ec1ba54647f836a3b17d02",
-        2_810_860,
-    ),
-    "dev": _docred(
-        "dev.json",
-        "4554f7487a6fda3bab4d4e59432e065b7485dfb885bd7f05fd60fc7e93ee7e3e",
-        4_287_303,
-        "6ae4d7f5b0b9d2cbe74b9634ed43b35b7cb5b7c0dc3a16226dbe343139a4ae05",
-        928_690,
-    ),
-    # Of the gzipped test file no checksum is known: the content is verified.
-    "test": _docred(
-        "test.json",
-        "09386b5cb58249d8e087863c379ebd64557169c52ee502193d2f4f215e704ae8",
-        3_674_242,
-        None,
-        None,
-    ),
-}
+DOCRED = _corpus(
+    "DocRED",
+    "https://drive.google.com/drive/folders/1c5-0YwnoJx8NS6CV2f-NoTHR__BdkNqw",
+    "https://huggingface.co/datasets/thunlp/docred/resolve/7985b4e0371e6c61a756feb41b7b27becf71c666/data/{}.gz",
+)
 
+REDOCRED = _corpus(
+    "Re-DocRED",
+    "https://github.com/tonytan48/Re-DocRED/tree/main/data",
+    f"{_GITHUB}/tonytan48/Re-DocRED/ccfb54f5ddf5836027c87badda10f6dfc56efaac/data/{{}}",
+    "https://huggingface.co/datasets/tonytan48/Re-DocRED/resolve/main/{}",
+)
 
-def _redocred(name: str, sha256: str, size: int) -> OfficialFile:
-    commit = "ccfb54f5ddf5836027c87badda10f6dfc56efaac"
-    source = RemoteFile(
-        f"https://raw.githubusercontent.com/tonytan48/Re-DocRED/{commit}/data/{name}",
-        sha256,
-        size,
-        mirrors=(f"https://huggingface.co/datasets/tonytan48/Re-DocRED/resolve/main/{name}",),
-    )
-    return OfficialFile(
-        "Re-DocRED", name, sha256, size, "https://github.com/tonytan48/Re-DocRED/tree/main/data", source
-    )
+# Nobody publishes DWIE in DocRED's form: users make these files, under DocRED's names.
+DWIE = _corpus(
+    "DWIE",
+    "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's form "
+    "as https://github.com/rudongyu/LogiRE says,",
+)
 
-
-REDOCRED: Mapping[str, OfficialFile] = {
-    "train": _redocred(
-        "train_revised.json", "c40a137a1c57f3e2daaf5ebf511eaa1518f9305ffaa3052d46271921a91826f2", 18_602_933
-    ),
-    "dev": _redocred(
-        "dev_revised.json", "051ee1d057204a5d08ef5502beacdadf191245b5eaf0e29ec2c607cf002c016f", 3_245_588
-    ),
-    "test": _redocred(
-        "test_revised.json", "ea673b7ef91e16510d7eb88863d3903e47318dc5653ef361266f27ae3b84723c", 3_207_228
-    ),
-}
-
-
-def _dwie(name: str) -> OfficialFile:
-    page = (
-        "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's format "
-        "as https://github.com/rudongyu/LogiRE says,"
-    )
-    return OfficialFile("DWIE", name, None, None, page, source=None)
-
-
-# Nobody publishes DWIE in DocRED's format: everyone makes these files, under DocRED's names.
-DWIE: Mapping[str, OfficialFile] = {
-    "train": _dwie("train_annotated.json"),
-    "dev": _dwie("dev.json"),
-    "test": _dwie("test.json"),
-}
-
-# BioRED ----------------------------------------------------------------------------------------------------
-
-# No checksum of the zip is published either.
-_BIORED_ZIP = RemoteFile("https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/BIORED.zip", sha256=None)
-
-
-def _biored(name: str, sha256: str, size: int) -> OfficialFile:
-    page = "https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/"
-    return OfficialFile("BioRED", name, sha256, size, page, _BIORED_ZIP, f"BioRED/{name}")
-
-
-BIORED: Mapping[str, OfficialFile] = {
-    "train": _biored(
-        "Train.PubTator", "57f96059c1dc5b8a738ee0b7ec5254cf38a1cbb50cd12682809cad627f8c6b36", 1_587_588
-    ),
-    "dev": _biored(
-        "Dev.PubTator", "b648faefe4d8b76029746afbec437f31398ce35d2e691eb734aaac5db5dc5736", 423_179
-    ),
-    "test": _biored(
-        "Test.PubTator", "eee53e2da22cd49a92f300d8d76df610cc04b22bf9f8b09e874bfb8b280ab240", 415_438
-    ),
-}
-
-# GDA -------------------------------------------------------------------------------------------------------
+BIORED = _corpus(
+    "BioRED",
+    "https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/",
+    "https://ftp.ncbi.nlm.nih.gov/pub/lu/BioRED/BIORED.zip",
+    inside="BioRED/{}",
+)
 
 
 def _gda(path: str) -> OfficialFile:
     home = "https://bitbucket.org/alexwuhkucs/gda-extraction"
     commit = "fd4a7409365e5ff35f9ac9a9fee6755bd34465cd"
-    return OfficialFile(
-        "GDA", path, None, None, f"{home}/src/{commit}/", RemoteFile(f"{home}/raw/{commit}/{path}", None)
-    )
+    source = RemoteFile(f"{home}/raw/{commit}/{path}", None)
+    return OfficialFile("GDA", path, None, None, f"{home}/src/{commit}/", source)
 
 
-# Three files a split; dev is a part of the training documents. Nobody published checksums.
+# Three files for each split; dev is a part of the training documents. Nobody published checksums.
 GDA: Mapping[str, Mapping[str, OfficialFile]] = {
     split: {name: _gda(f"{folder}/{name}") for name in ("abstracts.txt", "anns.txt", "labels.csv")}
     for split, folder in (("train", "training_data"), ("test", "testing_data"))

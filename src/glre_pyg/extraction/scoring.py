@@ -22,7 +22,7 @@ def load_run(config: DictConfig) -> Run:
     return load(
         folder_of(config.run),
         device=config.device or best_device(),
-        cache=Cache.of(config.cache),
+        cache=Cache.from_setting(config.cache),
         memory=config.memory,
         compile=config.compile,
     )
@@ -36,7 +36,7 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
         config: Config of the command, with ``cache`` and ``strict``.
     """
     corpus: Corpus = instantiate(dataset)
-    corpus.cache, corpus.strict = Cache.of(config.cache), is_strict(config.strict)
+    corpus.cache, corpus.strict = Cache.from_setting(config.cache), is_strict(config.strict)
     return corpus
 
 

@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.download import UNREADABLE
+from glre_pyg.utils.download import ARCHIVE_ERRORS
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_path
 
@@ -120,7 +120,7 @@ def read_submission(path: str | os.PathLike[str]) -> object:
                 raw = opened.read(_LONGEST + 1)  # no more, whatever the archive says
     except InputError:
         raise
-    except UNREADABLE as error:
+    except ARCHIVE_ERRORS as error:
         raise InputError(f"{name}: not a zip file that can be read: {error}") from None
     if len(raw) > _LONGEST:
         raise InputError(f"{name}: {NAME}: longer than {_LONGEST} bytes")

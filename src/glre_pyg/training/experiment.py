@@ -153,7 +153,7 @@ class Experiment:
             raise InputError("start: the run to begin with may have seen what the folds hold out")
         self.config, self.folder = config, folder
         self.settings: Settings = instantiate(config.training)
-        self.cache = Cache.of(config.get("cache"))
+        self.cache = Cache.from_setting(config.get("cache"))
         self.store = None if self.cache is None else FeatureStore(self.cache)
         self.corpus: Corpus = instantiate(config.dataset)
         self.corpus.cache, self.corpus.strict = self.cache, is_strict(config.get("strict", True))

@@ -1,9 +1,8 @@
-"""What takes long to make and can be made again, kept on disk: documents, graphs and encoded words.
+"""On-disk cache of documents and word vectors, which take long to make and can be made again.
 
-A file is found by a key, the checksum of all that it was made from: sources, settings, code. Its name is
-``KEY-SHA256.SUFFIX``, with the checksum of what is in it. It gets this name when it is complete, so there
-are no halves; one whose bytes have changed since is removed and made again. The folder may be deleted when
-no command runs.
+A cached file is named ``KEY-SHA256.SUFFIX``. The key is a hash of everything that its contents depend on:
+versions, settings and input files. The checksum is that of its contents: a damaged file is noticed, removed
+and made again. Files are written atomically. The folder may be deleted whenever no command is running.
 """
 
 from __future__ import annotations
@@ -11,22 +10,29 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self, TypeVar
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-from glre_pyg.utils.download import cache_folder
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_replace, sha256_of
+from glre_pyg.utils.files import WriteError, atomic_replace, sha256_of, temporary_path
 
-Made = TypeVar("Made")
+FORMAT = 2  # raise it when the contents of cached files change, and the version of glre_pyg does not
+T = TypeVar("T")
+
+
+def cache_folder() -> Path:
+    """Return ``$GLRE_CACHE``, else ``$XDG_CACHE_HOME/glre_pyg``, else ``~/.cache/glre_pyg``."""
+    if os.environ.get("GLRE_CACHE"):
+        return Path(os.environ["GLRE_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "glre_pyg"
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,17 @@ class Cache:
     """A folder of files that can be made again.
 
     Args:
-        folder: The folder; made when it is needed.
+        folder: The folder; created when it is needed.
     """
 
     folder: Path
 
     @classmethod
-    def of(cls, setting: str | bool | None) -> Self | None:
-        """The cache of a config.
+    def from_setting(cls, setting: str | bool | None) -> Self | None:
+        """Make the cache from the setting ``cache`` of a command.
 
         Args:
-            setting: A folder; None for the one where downloads are kept; False for no cache.
+            setting: A folder; None for the folder of downloads; False for no cache.
         """
         if setting is False:
             return None
@@ -53,50 +59,34 @@ class Cache:
         return cls(Path(setting) if isinstance(setting, str) else cache_folder())
 
     def files(self, place: str, key: str) -> list[Path]:
-        """Files of a key, unchecked, in the order of their names.
+        """Return the paths of the files of a key, unverified, sorted by name.
 
         Args:
             place: Folder below :attr:`folder`.
-            key: What the names begin with.
+            key: The key.
         """
         return sorted(self.folder.joinpath(place).glob(f"{key}-{'[0-9a-f]' * 64}.*"))
 
     def find(self, place: str, key: str) -> Path | None:
-        """A file of a key that is whole; None if there is none."""
-        return next(filter(self.is_whole, self.files(place, key)), None)
+        """Return the path of an undamaged file of a key; None if there is none."""
+        return next(filter(self.verify, self.files(place, key)), None)
 
-    def is_whole(self, path: Path) -> bool:
-        """Whether a file is as it was written; if not, one line says so and it is removed."""
+    def verify(self, path: Path) -> bool:
+        """Return whether a file has its checksum; if not, print a line and remove it."""
         try:
             if path.stem.endswith(sha256_of(path)):
                 return True
             print(f"cache: {path}: is not what was written there; it is removed and made again", flush=True)
             path.unlink()
-        except OSError as error:  # another process has removed it, or it cannot be read
-            if not isinstance(error, FileNotFoundError):
-                print(f"cache: {path}: {error.strerror}; it is made again", flush=True)
+        except FileNotFoundError:  # another process has removed it
+            pass
+        except OSError as error:
+            print(f"cache: {path}: {error.strerror}; it is made again", flush=True)
         return False
 
-    @contextmanager
-    def lock(self, place: str, key: str) -> Iterator[None]:
-        """Keep other processes from making the files of a key meanwhile, where files can be locked."""
-        folder = self.folder / place
-        lock: BaseFileLock | None = None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{key}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                print(f"cache: waiting for another process, which writes to {folder}", flush=True)
-                lock.acquire()
-        except (OSError, NotImplementedError):
-            lock = None
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
+    def lock(self, place: str, key: str) -> AbstractContextManager[None]:
+        """Keep other processes from writing files of a key; see :func:`locked`."""
+        return locked(self.folder / place / f"{key}.lock")
 
     def get(
         self,
@@ -104,62 +94,77 @@ class Cache:
         key: str,
         suffix: str,
         *,
-        make: Callable[[], Made],
-        write: Callable[[Made, Path], None],
-        read: Callable[[Path], Made],
-    ) -> Made:
-        """Something that is kept in one file, or is made and kept; of several processes, one makes it.
+        make: Callable[[], T],
+        write: Callable[[T, Path], None],
+        read: Callable[[Path], T],
+    ) -> T:
+        """Return a cached value, or make and cache it; of several processes, one makes it.
 
         Args:
-            place, key, suffix: See :meth:`keep`.
-            make: Makes it.
-            write: Writes it to a path.
-            read: Reads what was written.
+            place, key, suffix: See :meth:`save`.
+            make: Makes the value.
+            write: Writes the value to a path.
+            read: Reads the value from a path.
         """
-        found = self.find(place, key)
-        if found is None:
+        path = self.find(place, key)
+        if path is None:
             with self.lock(place, key):
-                found = self.find(place, key)  # another process may have been faster
-                if found is None:
-                    made = make()
-                    self.keep(place, key, suffix, partial(write, made))
-                    return made
-        return read(found)
+                path = self.find(place, key)  # another process may have been faster
+                if path is None:
+                    value = make()
+                    self.save(place, key, suffix, lambda path: write(value, path))
+                    return value
+        return read(path)
 
-    def keep(self, place: str, key: str, suffix: str, write: Callable[[Path], None]) -> Path | None:
-        """Write a file, under :meth:`lock`; None, and one line that says why, if it cannot be written.
+    def save(self, place: str, key: str, suffix: str, write: Callable[[Path], None]) -> Path | None:
+        """Write a file and return its path; if it cannot be written, print a line and return None.
 
         Args:
             place: Folder below :attr:`folder`.
-            key: What it is made from.
-            suffix: End of the file's name, with the point.
-            write: Writes it to the path it is given.
+            key: Hash of everything that the contents depend on.
+            suffix: Suffix of the file, with the dot.
+            write: Writes the file to a path.
         """
         folder = self.folder / place
-        part = folder / f"{key}.{os.getpid()}-{secrets.token_hex(4)}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(f"{key}.*.part"):  # by a process that was killed
-                left.unlink(missing_ok=True)
-            write(part)
-            target = folder / f"{key}-{sha256_of(part)}{suffix}"
-            atomic_replace(part, target)
-        except (OSError, SafetensorError) as error:
+            with temporary_path(folder / f"{key}{suffix}") as temporary:
+                write(temporary)
+                path = folder / f"{key}-{sha256_of(temporary)}{suffix}"
+                atomic_replace(temporary, path)
+                return path
+        except (OSError, WriteError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             print(f"cache: {folder}: nothing can be kept there: {reason}", flush=True)
             return None
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        return target
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a lock file; where files cannot be locked, go on without."""
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"cache: waiting for another process, which writes to {path.parent}", flush=True)
+            lock.acquire()
+    except (OSError, NotImplementedError):
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def key_of(*parts: object) -> str:
-    """Key of something that is made from parts: strings, numbers, and lists and mappings of these."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_plain).encode()).hexdigest()
+    """Hash strings, numbers, and lists and mappings of these, together with the version of this package."""
+    made_by = [FORMAT, version("glre_pyg")]
+    return hashlib.sha256(json.dumps([made_by, parts], sort_keys=True, default=_to_json).encode()).hexdigest()
 
 
-def _plain(value: object) -> object:
+def _to_json(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, Iterable):
@@ -167,11 +172,11 @@ def _plain(value: object) -> object:
     raise TypeError(f"a key cannot be made from {type(value).__name__}")
 
 
-def contents_of(*places: Path) -> str:
-    """Key of the names and contents of files, and of the files in folders."""
+def contents_of(*paths: Path) -> str:
+    """Hash the names and contents of files, and of the files in folders."""
     files = (
         file
-        for place in places
-        for file in (sorted(filter(Path.is_file, place.iterdir())) if place.is_dir() else [place])
+        for path in paths
+        for file in (sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path])
     )
     return key_of(*([file.name, sha256_of(file)] for file in files))

@@ -1,48 +1,42 @@
-"""Downloads into the cache, verified and kept: files, files in a zip, gzipped files.
-
-The cache is ``$GLRE_CACHE``, else ``$XDG_CACHE_HOME/glre_pyg``, else ``~/.cache/glre_pyg``. What the official
-files of the corpora are is said in :mod:`~glre_pyg.datasets.official_files`.
-"""
+"""Downloads of files by https, and unpacking of files in archives, both verified."""
 
 from __future__ import annotations
 
 import gzip
 import lzma
-import os
 import re
-import secrets
 import stat
 import struct
-import time
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from glre_pyg.utils.cache import locked
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_replace, sha256_of
+from glre_pyg.utils.files import PART, atomic_path, atomic_replace, sha256_of
 
 _CHUNK = 1 << 16  # bytes
-_LARGEST = 1 << 30  # bytes of a file whose size is not known, of which none has a hundredth
-_ABANDONED = 300.0  # seconds without a write after which a partial file of a killed process may be taken over
-_HERE = ("127.0.0.1", "::1", "localhost")
-UNREADABLE = (
+_MAX_BYTES = 1 << 30  # of a file of unknown size; the official files have less than a hundredth
+_LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
+ARCHIVE_ERRORS = (
     *(OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, zipfile.LargeZipFile),
 )
-"""What damaged archives raise."""
+"""Exceptions that reading a damaged archive raises."""
 
 
 class DownloadError(InputError):
-    """A file that could not be had: one line that says why."""
+    """A file cannot be downloaded or unpacked: one line with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +44,10 @@ class RemoteFile:
     """A file on a server.
 
     Args:
-        url: Where it is, by https; its last part is the file's name.
-        sha256: Checksum in hexadecimal, or ``None`` where nobody published one.
-        bytes: Its size, or ``None`` if unknown.
-        mirrors: Other places of the same file, tried in order.
+        url: Its https URL; the last part is the name of the file.
+        sha256: Checksum in hexadecimal; None if nobody published one.
+        bytes: Size; None if unknown.
+        mirrors: Other URLs of the same file, tried in order.
     """
 
     url: str
@@ -63,13 +57,24 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """Name of the file in a folder."""
+        """Name of the file."""
         return re.sub(r"[?#].*", "", self.url).rsplit("/", 1)[-1]
+
+    def matches(self, path: Path) -> bool:
+        """Whether a local file is this file, as far as its checksum and size are known."""
+        if self.bytes not in (None, path.stat().st_size):
+            return False
+        if self.sha256 is not None:
+            return sha256_of(path) == self.sha256
+        with path.open("rb") as file:
+            return (
+                not file.read(64).lstrip().lower().startswith((b"<!doctype html", b"<html"))
+            )  # an error page
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file inside an archive: its path there, its checksum and its size in bytes."""
+    """A file in an archive: its path there, checksum, and size in bytes."""
 
     path: str
     sha256: str
@@ -77,135 +82,92 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Name of the file in a folder."""
+        """Name of the file."""
         return self.path.rsplit("/", 1)[-1]
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    if os.environ.get("GLRE_CACHE"):
-        return Path(os.environ["GLRE_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "glre_pyg"
+def fetch(remote: RemoteFile, folder: Path, *, timeout: float = 30.0) -> Path:
+    """Return the path of a file in ``folder``, downloading it if it is not there yet.
 
-
-def fetch(remote: RemoteFile, folder: Path | None = None, *, timeout: float = 30.0) -> Path:
-    """Find a file in `folder` (by default the cache), or download it there.
-
-    An interrupted download leaves ``name.part`` and goes on from there the next time. Two processes at once
-    each write a file of their own; the file appears under its name when it is complete and verified.
+    An interrupted download is resumed by the next call. Only one process downloads at a time.
 
     Args:
-        remote: What to get.
-        folder: Where to keep it.
-        timeout: Seconds to wait for the server, for a connection or for more bytes.
+        remote: The file.
+        folder: Folder for the file.
+        timeout: Seconds to wait for a connection or for more bytes.
 
     Raises:
-        DownloadError: If it cannot be had, or is not the file it should be.
+        DownloadError: If the file cannot be downloaded, or has another checksum or size.
     """
-    target = (folder or cache_folder()) / remote.name
-    if target.exists() and _is(target, remote):
+    target = folder / remote.name
+    if target.exists() and remote.matches(target):
         return target
     reasons: list[str] = []
     for url in (remote.url, *remote.mirrors):
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _download(url, remote, target, timeout)
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(target.with_name(f".{target.name}.lock")):
+                if not (target.exists() and remote.matches(target)):  # else another process was faster
+                    _download(url, remote, target, timeout)
+            return target
         except (DownloadError, urllib.error.URLError, HTTPException, OSError, ValueError) as error:
             reasons.append(f"{url}: {str(error) or type(error).__name__}")
-        else:
-            return target
     raise DownloadError(re.sub(r"\s+", " ", f"{remote.name}: cannot be downloaded ({'; '.join(reasons)})"))
 
 
-def _is(path: Path, remote: RemoteFile) -> bool:
-    """Whether a file is the remote one, as far as its size and checksum are known."""
-    if remote.bytes is not None and path.stat().st_size != remote.bytes:
-        return False
-    if remote.sha256 is not None:
-        return sha256_of(path) == remote.sha256
-    if remote.name.endswith(".zip"):
-        return zipfile.is_zipfile(path)
-    with path.open("rb") as file:
-        start = file.read(64)
-    if remote.name.endswith(".gz"):
-        return start.startswith(b"\x1f\x8b")
-    return not start.lstrip().lower().startswith((b"<!doctype html", b"<html"))  # an error page
-
-
 def _download(url: str, remote: RemoteFile, target: Path, timeout: float) -> None:
-    part = target.with_name(f"{target.name}.part")
-    own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    _claim(part, own)
-    try:
-        resumed = own.exists() and own.stat().st_size > 0
-        _complete(url, remote, own, timeout)
-        if resumed and not _is(own, remote):  # the beginning was of another file
-            own.unlink()
-            _complete(url, remote, own, timeout)
-        if not _is(own, remote):
-            found = f"{own.stat().st_size} bytes with sha256 {sha256_of(own)}"
-            own.unlink()
-            raise DownloadError(f"the server's file is another one, {found}")
-        atomic_replace(own, target)
-    finally:
-        if own.exists():  # interrupted
-            os.replace(own, part)
+    part = target.with_name(f"{target.name}{PART}")
+    resumed = part.exists()
+    if not (resumed and remote.sha256 and remote.matches(part)):
+        _append(url, remote, part, timeout)
+    if resumed and not remote.matches(part):  # it began as another file
+        part.unlink()
+        _append(url, remote, part, timeout)
+    if not remote.matches(part):
+        described = f"{part.stat().st_size} bytes with sha256 {sha256_of(part)}"
+        part.unlink()
+        raise DownloadError(f"the server's file is another one, {described}")
+    atomic_replace(part, target)
 
 
-def _claim(part: Path, own: Path) -> None:
-    """Take over the partial file of an earlier attempt, if there is one; only one process succeeds."""
-    for candidate in (part, *part.parent.glob(f"{part.stem}.*.part")):
-        try:
-            if candidate == part or time.time() - candidate.stat().st_mtime > _ABANDONED:
-                os.rename(candidate, own)
-                return
-        except FileNotFoundError:
-            continue
-
-
-def _complete(url: str, remote: RemoteFile, own: Path, timeout: float) -> None:
-    """Download what is missing at the end of the file `own`."""
-    have = own.stat().st_size if own.exists() else 0
-    if have and remote.bytes is not None and have >= remote.bytes:
-        if _is(own, remote):
-            return
-        have = 0
-    try:
-        response = _open(url, have, timeout)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # the range begins after the end of the file
-            raise
-        if remote.sha256 is not None and _is(own, remote):
-            return
-        have, response = 0, _open(url, 0, timeout)
-    with response:
-        goes_on = re.match(rf"bytes {have}-", response.headers.get("Content-Range") or "")
-        if have and response.status == 206 and not goes_on:
-            raise DownloadError("the server sent another range than it was asked for")
-        have = have if response.status == 206 else 0  # 200: it sends all
+def _append(url: str, remote: RemoteFile, part: Path, timeout: float) -> None:
+    """Download what is missing at the end of the file ``part``."""
+    max_bytes = _MAX_BYTES if remote.bytes is None else remote.bytes
+    start = part.stat().st_size if part.exists() else 0
+    with _open(url, start if start < max_bytes else 0, timeout) as response:
+        if response.status != 206:  # it sends the whole file
+            start = 0
+        elif not (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-"):
+            raise DownloadError("the server sent another range than requested")
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length is not None else remote.bytes
-        most = _LARGEST if remote.bytes is None else remote.bytes
-        if total is not None and total > most:
-            raise DownloadError(f"the server's file is another one, of {total} bytes and not {most} at most")
-        with own.open("ab" if have else "wb") as file:
-            _copy(response, file, total, most, remote.name)
-    if own.stat().st_size > most:
-        own.unlink()
-        raise DownloadError(f"the server's file is another one, of more than {most} bytes")
-    if total is not None and own.stat().st_size < total:
-        raise DownloadError(f"the connection ended after {own.stat().st_size} of {total} bytes")
+        total = remote.bytes if length is None else start + int(length)
+        if total is not None and total > max_bytes:
+            raise DownloadError(
+                f"the server's file is another one, of {total} bytes and not {max_bytes} at most"
+            )
+        bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=remote.name, leave=False)
+        with bar, part.open("ab" if start else "wb") as file:
+            while file.tell() <= max_bytes and (chunk := response.read(_CHUNK)):
+                file.write(chunk)
+                bar.update(len(chunk))
+    size = part.stat().st_size
+    if size > max_bytes:
+        part.unlink()
+        raise DownloadError(f"the server's file is another one, of more than {max_bytes} bytes")
+    if total is not None and size < total:
+        raise DownloadError(f"the connection ended after {size} of {total} bytes")
 
 
-def _is_safe(url: str, *, here: bool = True) -> bool:
-    """Whether a place is reached by https, or on this machine, if that is allowed."""
+def _is_safe(url: str, *, allow_local: bool = True) -> bool:
+    """Whether a URL is https, or a local server's if those are allowed."""
     parts = urlsplit(url)
-    return parts.scheme == "https" or (here and parts.scheme == "http" and parts.hostname in _HERE)
+    return parts.scheme == "https" or (
+        allow_local and parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS
+    )
 
 
-class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not from https to something else."""
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from https to anything else."""
 
     def redirect_request(
         self,
@@ -216,79 +178,58 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        if not _is_safe(newurl, here=req.type == "http"):
+        if not _is_safe(newurl, allow_local=req.type == "http"):
             raise DownloadError(f"the server sends away from https, to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _open(url: str, start: int, timeout: float) -> HTTPResponse:
+    """Request a file from byte ``start`` on."""
     if not _is_safe(url):
         raise DownloadError("is not an address of https")
     headers = {"User-Agent": "glre_pyg", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    opener = urllib.request.build_opener(_NoDowngrade)
-    response: HTTPResponse = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
-    return response
+    opener = urllib.request.build_opener(_SafeRedirects)
+    try:
+        return opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if start and error.code == 416:  # the range starts behind the end of the file
+            return _open(url, 0, timeout)
+        raise
 
 
-def _copy(response: HTTPResponse, file: BinaryIO, total: int | None, most: int, name: str) -> None:
-    """Write what comes, and not much more than there may be."""
-    with tqdm(total=total, initial=file.tell(), unit="B", unit_scale=True, desc=name, leave=False) as bar:
-        while file.tell() <= most and (chunk := response.read(_CHUNK)):
-            file.write(chunk)
-            bar.update(len(chunk))
-
-
-def extract(archive: Path, members: Iterable[Member], folder: Path) -> None:
-    """Take some files out of a zip, each verified, into `folder` without the zip's folders.
+def unpack(archive: Path, member: Member, folder: Path) -> None:
+    """Unpack one file of a zip, or a gzipped file, into ``folder``, without the folders of its path.
 
     Raises:
-        DownloadError: If the zip is damaged, or a member is missing, no plain file, or not what it should be.
+        DownloadError: If the archive is damaged, or the member is missing, not a regular file, or has another
+            checksum or size.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    target = folder / member.name
     try:
-        with zipfile.ZipFile(archive) as opened:
-            for member in members:
-                _extract(opened, member, folder / member.name)
-    except UNREADABLE as error:
+        with _opened(archive, member) as source, atomic_path(target) as temporary:
+            temporary.write_bytes(source.read(member.bytes + 1))  # no more, whatever the archive says
+            if temporary.stat().st_size != member.bytes or sha256_of(temporary) != member.sha256:
+                raise DownloadError(
+                    f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
+                )
+    except ARCHIVE_ERRORS as error:
         raise DownloadError(f"{archive.name}: {error}") from None
 
 
-def _extract(opened: zipfile.ZipFile, member: Member, target: Path) -> None:
-    try:
+@contextmanager
+def _opened(archive: Path, member: Member) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    if archive.suffix == ".gz":
+        with gzip.open(archive) as source:
+            yield source
+        return
+    with zipfile.ZipFile(archive) as opened:
+        if member.path not in opened.namelist():
+            raise DownloadError(f"'{member.path}' is not in it")
         info = opened.getinfo(member.path)
-    except KeyError:
-        raise DownloadError(f"'{member.path}' is not in it") from None
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if info.is_dir() or kind not in (0, stat.S_IFREG):
-        raise DownloadError(f"'{member.path}' in it is no plain file")
-    with opened.open(info) as source:
-        _keep(source, member, target)
-
-
-def gunzip(archive: Path, member: Member, folder: Path) -> None:
-    """Unpack a gzipped file, verified, into `folder`, under the last part of the member's path.
-
-    Raises:
-        DownloadError: If it is damaged, or the content is not what it should be.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with gzip.GzipFile(archive) as source:
-            _keep(source, member, folder / member.name)
-    except UNREADABLE as error:
-        raise DownloadError(f"{archive.name}: {error}") from None
-
-
-def _keep(source: IO[bytes] | gzip.GzipFile, member: Member, target: Path) -> None:
-    own = target.with_name(f"{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        own.write_bytes(source.read(member.bytes + 1))  # no more, whatever the archive says
-        if own.stat().st_size != member.bytes or sha256_of(own) != member.sha256:
-            raise DownloadError(
-                f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
-            )
-        atomic_replace(own, target)
-    finally:
-        own.unlink(missing_ok=True)
+        if info.is_dir() or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise DownloadError(f"'{member.path}' in it is no plain file")
+        with opened.open(info) as source:
+            yield source

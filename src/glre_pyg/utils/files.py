@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
-from filelock import FileLock, Timeout
 
 from glre_pyg.utils.exceptions import InputError
 
@@ -38,6 +37,26 @@ class WriteError(InputError):
 
 
 @contextmanager
+def temporary_path(path: Path) -> Iterator[Path]:
+    """Unused path beside ``path``; on exit it is removed, as are those that killed processes left.
+
+    Raises:
+        WriteError: If the file ``path`` cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+    try:
+        _remove_leftovers(path)
+        yield temporary
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise WriteError.from_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Temporary path for a new version of a file, which replaces the file on exit unless there is an error.
 
@@ -47,7 +66,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         WriteError: If the file cannot be written.
     """
     path = Path(path)
-    with _temporary_path(path) as temporary:
+    with temporary_path(path) as temporary:
         yield temporary
         atomic_replace(temporary, path)
 
@@ -76,7 +95,7 @@ def write_new(text: str, path: Path) -> None:
         FileExistsError: If the file exists.
         WriteError: If it cannot be written.
     """
-    with _temporary_path(path) as temporary:
+    with temporary_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         sync(temporary)
         try:
@@ -162,42 +181,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def complete_folder(path: Path) -> Path | None:
     """Find the folder that :func:`atomic_folder` last completed; None if there is none."""
     return next((folder for folder in (path, path.with_name(f"{path.name}{_OLD}")) if folder.is_dir()), None)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a lock file, waiting for other processes.
-
-    Where files cannot be locked, there is no waiting.
-    """
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"waiting for another process, which writes to {path.parent}", flush=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        pass
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _temporary_path(path: Path) -> Iterator[Path]:
-    """Unused path beside ``path``; on exit it is removed, as are those that killed processes left."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
-    try:
-        _remove_leftovers(path)
-        yield temporary
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise WriteError.from_error(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _remove_leftovers(path: Path) -> None:
