@@ -31,7 +31,6 @@ ALLOWED = {
 """For each package, the packages that it may import. Commands may import all of them."""
 EXCEPTIONS = {
     ("models", "runs"),
-    ("data", "reporting"),
     ("formats", "extraction"),
     ("formats", "mentions"),
     ("utils", "data"),

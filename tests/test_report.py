@@ -220,7 +220,7 @@ def test_runs_are_found_by_folder_and_pattern_and_once(tmp_path):
     assert find_runs([f"{tmp_path}/sweep/*", str(tmp_path / "sweep/1")]) == expected
     assert len(find_runs([str(tmp_path)])) == 4
     for nothing in (f"{tmp_path}/none*", str(tmp_path / ".hidden/run/no")):
-        with pytest.raises(InputError, match="there is no run directory"):
+        with pytest.raises(InputError, match="no run directory"):
             find_runs([str(tmp_path / "other"), nothing])
 
 
@@ -268,10 +268,10 @@ def changed(path, place, value):
 @pytest.mark.parametrize(
     ("file", "place", "message"),
     [
-        ("scores.json", "test/filtered/f1", "test/filtered/f1: '.*' is not a share"),
-        ("scores.json", "protocol/corpus", "protocol: not made of texts"),
-        ("scores.json", "protocol/files", "protocol: not made of texts"),
-        ("scores.json", "protocol/ignored", "protocol: not made of texts"),
+        ("scores.json", "test/filtered/f1", "test/filtered/f1: '.*' is not between 0 and 1"),
+        ("scores.json", "protocol/corpus", r"protocol: Expected .* at `\$.corpus`"),
+        ("scores.json", "protocol/files", r"protocol: Expected .* at `\$.files`"),
+        ("scores.json", "protocol/ignored", r"protocol: Expected .* at `\$.ignored`"),
         ("labels.json", "relations", "relations: not a list of names"),
         ("config.yaml", "seed", "seed: not a number"),
         ("config.yaml", "training/seed", "training.seed: not a number"),
@@ -318,13 +318,13 @@ def test_two_protocols_are_refused(tmp_path, field, value):
     write_run(tmp_path / "c", 0.6, seed=2, protocol=Protocol(**{**asdict(PROTOCOL), field: value}))
     with pytest.raises(InputError) as error:
         report(tmp_path)
-    assert str(error.value) == f"{tmp_path}/a and {tmp_path}/c: two protocols, they differ in {field}"
+    assert str(error.value) == f"{tmp_path}/a and {tmp_path}/c: protocols differ in {field}"
 
 
 @pytest.mark.parametrize("old", ["eog", None, {"corpus": "cdr"}])
 def test_a_run_that_does_not_know_its_protocol_is_refused(tmp_path, old):
     write_run(tmp_path / "a", 0.6, protocol=old)
-    with pytest.raises(InputError, match=r"a/scores.json: protocol: not known in full.*threshold"):
+    with pytest.raises(InputError, match=r"a/scores.json: protocol: incomplete.*threshold"):
         report(tmp_path)
 
 
@@ -333,7 +333,7 @@ def test_the_protocol_stands_at_the_top(tmp_path):
     lines = report(tmp_path).markdown().splitlines()
     assert lines[2] == f"Protocol: {PROTOCOL}."
     assert lines[4] == "Encoder: minilm."
-    assert not any(line.startswith("Figures of the paper") for line in lines)  # there are none in this table
+    assert not any(line.startswith("The paper's figures") for line in lines)  # there are none in this table
 
 
 # The paper's tables
@@ -408,14 +408,14 @@ def test_runs_of_no_row_and_of_another_corpus_are_left_out_by_name(tmp_path):
         f"left out, with a name that is no row of the table: {tmp_path}/x",
         f"left out, of another corpus than cdr: {tmp_path}/y",
     ]
-    with pytest.raises(InputError, match="none belongs into the table 'Table 3, DocRED'"):
+    with pytest.raises(InputError, match="none belongs in the table 'Table 3, DocRED'"):
         report(tmp_path / "x", "table3")
 
 
 def test_two_configs_of_one_row_are_refused(tmp_path):
     write_run(tmp_path / "a", 0.6, name="table4_glre")
     write_run(tmp_path / "b", 0.9, name="table4_glre", optimizer__lr=0.5)
-    with pytest.raises(InputError, match=r"/a and .*/b: both are of the row 'GLRE', .*optimizer.lr=0.5"):
+    with pytest.raises(InputError, match=r"/a and .*/b: both belong to the row 'GLRE', .*optimizer.lr=0.5"):
         report(tmp_path, "table4_cdr")
 
 
@@ -602,7 +602,7 @@ def test_the_command_ends_with_one_line_where_runs_do_not_go_together(tmp_path):
     write_run(tmp_path / "a", 0.6)
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     _, err = command("glre_pyg.report", "runs=.", cwd=tmp_path, code=2)
-    assert err == "error: a and b: two protocols, they differ in pairs\n"
+    assert err == "error: a and b: protocols differ in pairs\n"
     assert command("glre_pyg.report", cwd=tmp_path, code=2)[1].startswith("error: Missing mandatory value")
 
 
@@ -652,10 +652,10 @@ def test_compare_refuses_what_it_cannot_compare(tmp_path):
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     write_run(tmp_path / "c", 0.6)
     _, err = command("glre_pyg.compare", "runs=[a,b]", cwd=tmp_path, code=2)
-    assert err == "error: a and b: two protocols, they differ in pairs\n"
-    with pytest.raises(InputError, match=r"c/predictions_test.jsonl: there is no such file"):
+    assert err == "error: a and b: protocols differ in pairs\n"
+    with pytest.raises(InputError, match=r"c/predictions_test.jsonl: no such file"):
         compare_runs([str(tmp_path / "a"), str(tmp_path / "c")])
-    with pytest.raises(InputError, match="runs: 3 runs, where two are compared: "):
+    with pytest.raises(InputError, match="runs: 3 runs, but two are compared: "):
         compare_runs([str(tmp_path)])
     threshold = json.loads((tmp_path / "c/scores.json").read_text()) | {"threshold": {"other": 0.3}}
     (tmp_path / "c/scores.json").write_text(json.dumps(threshold))
@@ -695,11 +695,11 @@ def test_a_sweep_ends_with_its_report(tmp_path):
 def test_a_sweep_that_allows_no_report_ends_with_a_line(tmp_path, capsys):
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
     SweepReport().on_multirun_end(config)
-    assert capsys.readouterr().out.startswith(f"no report: runs: {tmp_path}: there is no run")
+    assert capsys.readouterr().out.startswith(f"no report: runs: {tmp_path}: no run directory")
     write_run(tmp_path / "a", 0.6)
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     SweepReport().on_multirun_end(config)
-    assert capsys.readouterr().out.endswith("two protocols, they differ in pairs\n")
+    assert capsys.readouterr().out.endswith("protocols differ in pairs\n")
     config = OmegaConf.create({"hydra": {"runtime": {"output_dir": str(tmp_path)}}, "report": "nothing"})
     SweepReport().on_run_end(config)
     assert "table/nothing.yaml" in capsys.readouterr().out
@@ -723,6 +723,6 @@ def test_a_sweep_without_test_labels_reports_dev(tmp_path, capsys):
     SweepReport().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert "percent on dev" in capsys.readouterr().out
     with pytest.raises(
-        InputError, match="none belongs into the table 'Runs'; left out, without scores of test"
+        InputError, match="none belongs in the table 'Runs'; left out, without scores of test"
     ):
         report(tmp_path)

@@ -9,9 +9,8 @@ from glre_pyg.utils.cli import command
 def main(config: DictConfig) -> None:
     """Print the F1 of two runs, their difference, and how likely it is by chance."""
     from glre_pyg.reporting.run_comparison import compare_runs
-    from glre_pyg.reporting.run_records import as_places
 
-    compare_runs(as_places(config.runs), split=config.split, filtered=config.filtered)
+    compare_runs(config.runs, split=config.split, filtered=config.filtered)
 
 
 if __name__ == "__main__":

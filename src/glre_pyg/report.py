@@ -12,12 +12,11 @@ def main(config: DictConfig) -> None:
 
     from omegaconf import OmegaConf
 
-    from glre_pyg.reporting.run_records import as_places
     from glre_pyg.reporting.run_report import Report
     from glre_pyg.reporting.table_layout import Layout
 
     layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
-    report = Report.of(as_places(config.runs), layout, config.split)
+    report = Report.of(config.runs, layout, config.split)
     print(report.write(Path(config.output)) if config.output else report.markdown())
 
 

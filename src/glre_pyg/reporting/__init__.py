@@ -1,1 +1,1 @@
-"""From runs to tables and plots: Tables 2 to 5, Figures 3 and 4, ours beside the paper's. No torch."""
+"""Tables, plots and error analyses of runs, pictures of graphs, and HTML for notebooks."""

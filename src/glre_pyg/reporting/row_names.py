@@ -1,4 +1,4 @@
-"""What a row is called: the name that it was given, or the few config keys that tell it from the others."""
+"""Names of table rows: the name of the runs, or the few config keys that distinguish them."""
 
 from __future__ import annotations
 
@@ -6,77 +6,76 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 BASE = "base"
-"""A row that has the most common value of every key that rows differ in."""
+"""Name of a row with the most common value of every key in which rows differ."""
 
 Settings = Mapping[str, object]
 
 
-def flatten(config: Mapping[str, object], above: str = "") -> dict[str, object]:
-    """A config by dotted keys; lists are values.
+def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Flatten a nested config to dotted keys; lists are values.
 
     >>> flatten({"layer": {"local": {"heads": 4}}, "seed": 0})
     {'layer.local.heads': 4, 'seed': 0}
     """
-    found: dict[str, object] = {}
+    flat: dict[str, object] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            found |= flatten(value, f"{above}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
-            found[f"{above}{key}"] = value
-    return found
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def row_names(given: Sequence[str], settings: Sequence[Settings]) -> list[str]:
-    """Names of rows, no two alike where their settings are not.
+    """Name rows so that rows with different settings have different names.
 
     Args:
-        given: The name of each row, "" for those without.
-        settings: What it was configured with, by dotted keys.
+        given: Name of each row, "" for rows without one.
+        settings: Settings of each row, by dotted keys.
     """
     names = list(given)
     for name in dict.fromkeys(given):
-        alike = [index for index, other in enumerate(given) if other == name]
-        told = _told_apart([settings[index] for index in alike])
-        for index, words in zip(alike, told, strict=True):
+        rows = [index for index, other in enumerate(given) if other == name]
+        for index, words in zip(rows, _distinguish([settings[index] for index in rows]), strict=True):
             names[index] = ", ".join(part for part in (name, words) if part) or BASE
     return names
 
 
-def _told_apart(settings: Sequence[Settings]) -> list[str]:
-    """A few ``key=value`` for each, so that no two are alike; the value of most is left unsaid."""
-    keys = sorted({key for each in settings for key in each}, key=_precedence)
+def _distinguish(rows: Sequence[Settings]) -> list[str]:
+    """Describe each row by a few ``key=value``; values that most rows share are omitted."""
+    keys = sorted({key for row in rows for key in row}, key=_precedence)
     chosen: list[str] = []
-    known = [()] * len(settings)
+    values: list[tuple[str, ...]] = [()] * len(rows)
     for key in keys:
-        finer = [(*before, repr(each.get(key))) for before, each in zip(known, settings, strict=True)]
-        if len(set(finer)) > len(set(known)):
-            chosen, known = [*chosen, key], finer  # type: ignore[assignment]
-    brief = [_words(each, settings, chosen, brief=True) for each in settings]
-    if len(set(brief)) == len(set(known)):
+        extended = [(*before, repr(row.get(key))) for before, row in zip(values, rows, strict=True)]
+        if len(set(extended)) > len(set(values)):
+            chosen, values = [*chosen, key], extended
+    brief = [_describe(row, rows, chosen, brief=True) for row in rows]
+    if len(set(brief)) == len(set(values)):
         return brief
-    return [_words(each, settings, chosen, brief=False) for each in settings]
+    return [_describe(row, rows, chosen, brief=False) for row in rows]
 
 
-def _words(one: Settings, settings: Sequence[Settings], keys: Sequence[str], *, brief: bool) -> str:
-    """What one row has of some keys; in brief, without what it lacks, or shares with most that have it."""
-    said = []
+def _describe(row: Settings, rows: Sequence[Settings], keys: Sequence[str], *, brief: bool) -> str:
+    """Format some settings of a row; in brief, without those it lacks or shares with most rows."""
+    words = []
     for key in keys:
-        values = [_shown(key, each[key]) for each in settings if key in each]
+        values = [_format(key, other[key]) for other in rows if key in other]
         common, count = Counter(values).most_common(1)[0]
-        value = _shown(key, one.get(key))
-        if not brief or (key in one and (value != common or 2 * count <= len(values))):
-            said.append(f"{key.removesuffix('._target_')}={value}")
-    return ", ".join(said)
+        value = _format(key, row.get(key))
+        if not brief or (key in row and (value != common or 2 * count <= len(values))):
+            words.append(f"{key.removesuffix('._target_')}={value}")
+    return ", ".join(words)
 
 
 def _precedence(key: str) -> tuple[bool, bool, int, str]:
-    """Keys that say most come first: names and classes, then the shortest; ``model`` repeats other groups."""
-    *above, last = key.split(".")
-    return above[:1] == ["model"], last not in ("name", "_target_"), len(above), key
+    """Sort key that puts names and classes first, then short keys; ``model`` repeats other groups."""
+    *parents, last = key.split(".")
+    return parents[:1] == ["model"], last not in ("name", "_target_"), len(parents), key
 
 
-def _shown(key: str, value: object) -> str:
-    """A class by its own name, and ``none`` for the class that stands for a layer left out (``NoLocal``)."""
+def _format(key: str, value: object) -> str:
+    """Format a class by its bare name, and a class that stands for no layer (``NoLocal``) as ``none``."""
     if value is None:
         return "null"
     if not key.endswith("_target_"):

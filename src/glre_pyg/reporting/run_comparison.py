@@ -1,18 +1,19 @@
-"""Whether one run is better than another, on the documents of a split."""
+"""Test whether one run is better than another on the documents of a split."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from glre_pyg.evaluation.predictions import read_predictions
-from glre_pyg.evaluation.protocol import Protocol
-from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval
 from glre_pyg.evaluation.thresholds import read_threshold
-from glre_pyg.reporting.run_records import SCORES, Record, find_runs, one_protocol, read_record
+from glre_pyg.reporting.run_records import SCORES, Record, common_protocol, find_runs, read_record
 from glre_pyg.utils.exceptions import InputError, printable
 
 
-def compare_runs(places: list[str], *, split: str = "test", filtered: bool = True) -> PairedTest:
-    """Compare the F1 of two runs, each with its threshold, in a test paired by documents; print it too.
+def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: bool = True) -> PairedTest:
+    """Compare the F1 of two runs in a test paired by document, each with its own threshold, and print it.
 
     Args:
         places: Two run directories, or glob patterns or a folder above them.
@@ -24,50 +25,38 @@ def compare_runs(places: list[str], *, split: str = "test", filtered: bool = Tru
     """
     folders = find_runs(places)
     if len(folders) != 2:
-        raise InputError(f"runs: {len(folders)} runs, where two are compared: {', '.join(map(str, folders))}")
+        raise InputError(f"runs: {len(folders)} runs, but two are compared: {', '.join(map(str, folders))}")
     records = [read_record(folder) for folder in folders]
-    protocol = one_protocol(records)
+    protocol = common_protocol(records)
     pairs = [read_pairs(record, split) for record in records]
     thresholds = [
         read_threshold(record.scores.get("threshold"), record.relations, record.folder / SCORES)
         for record in records
     ]
     test = compare(pairs[0], thresholds[0], pairs[1], thresholds[1], filtered=filtered)
-    _print(records, pairs, thresholds, protocol, test, split, filtered)
+    kind = "" if filtered else ", every candidate pair counts"
+    print(printable(f"protocol: {protocol}"))
+    print(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
+    width = max(len(str(folder)) for folder in folders)
+    for folder, scored, threshold in zip(folders, pairs, thresholds, strict=True):
+        low, high = f1_interval(scored.counts_by_document(threshold, filtered=filtered)[1])
+        f1 = scored.score(threshold, filtered=filtered).f1
+        print(f"{folder!s:{width}s}  {100 * f1:.2f}  [{100 * low:.2f}, {100 * high:.2f}]")
+    low, high = test.interval
+    print(
+        f"{'difference':{width}s}  {100 * test.difference:+.2f}  [{100 * low:+.2f}, {100 * high:+.2f}]"
+        f"  p = {test.p_value:.4f} (paired permutation test)"
+    )
     return test
 
 
 def read_pairs(record: Record, split: str) -> ScoredPairs:
-    """What a run says of the pairs of a split.
+    """Read the scored pairs of a run on a split.
 
     Raises:
         InputError: If it has no predictions of that split, or they cannot be read.
     """
     path = record.folder / f"predictions_{split}.jsonl"
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file")
+        raise InputError(f"{path}: no such file")
     return read_predictions(path, record.relations)
-
-
-def _print(
-    records: list[Record],
-    pairs: list[ScoredPairs],
-    thresholds: list[Threshold],
-    protocol: Protocol,
-    test: PairedTest,
-    split: str,
-    filtered: bool,
-) -> None:
-    kind = "" if filtered else ", every candidate pair counts"
-    print(printable(f"protocol: {protocol}"))
-    print(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
-    width = max(len(str(record.folder)) for record in records)
-    for record, of, threshold in zip(records, pairs, thresholds, strict=True):
-        low, high = f1_interval(of.counts_by_document(threshold, filtered=filtered)[1])
-        f1 = of.score(threshold, filtered=filtered).f1
-        print(f"{record.folder!s:{width}s}  {100 * f1:.2f}  [{100 * low:.2f}, {100 * high:.2f}]")
-    low, high = test.interval
-    print(
-        f"{'difference':{width}s}  {100 * test.difference:+.2f}  [{100 * low:+.2f}, {100 * high:+.2f}]"
-        f"  p = {test.p_value:.4f} (paired permutation test)"
-    )

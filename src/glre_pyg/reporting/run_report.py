@@ -1,37 +1,24 @@
-"""A report: Markdown to read, CSV to compute with, plots to show."""
+"""A report: tables as Markdown and CSV, and plots."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
-from glre_pyg.reporting.markdown_table import markdown_table
 from glre_pyg.reporting.plots import draw_plots
 from glre_pyg.reporting.run_records import read_records
 from glre_pyg.reporting.table_layout import Layout
-from glre_pyg.reporting.tables import RULE, Section, sections
-from glre_pyg.utils.cells import quoted
+from glre_pyg.reporting.tables import RULE, Row, Section, sections
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import write_text
 from glre_pyg.utils.markdown import escape
+from glre_pyg.utils.table import Table
 
-CONDITIONS = "Figures of the paper are under the paper's protocol and encoder; ours under the one above."
+CONDITIONS = "The paper's figures are under its own protocol and encoder, ours under those above."
 FIELDS = (
-    "setting",
-    "row",
-    "runs",
-    "seeds",
-    "score",
-    "paper",
-    "mean",
-    "deviation",
-    "paper_difference",
-    "difference",
-    "standard_error",
-    "finding",
+    *("setting", "row", "runs", "seeds", "score", "paper", "mean", "deviation"),
+    *("paper_difference", "difference", "standard_error", "finding"),
 )
 
 
@@ -40,10 +27,10 @@ class Report:
     """Tables of runs.
 
     Args:
-        layout: What was asked for.
+        layout: Layout of the table.
         split: Split of the scores.
-        sections: The tables, one a setting.
-        notes: What was left out.
+        sections: Sections of the table, one for each training setting.
+        notes: Lines about runs that were left out.
     """
 
     layout: Layout
@@ -52,22 +39,22 @@ class Report:
     notes: Sequence[str]
 
     @classmethod
-    def of(cls, runs: Sequence[str], layout: Layout, split: str) -> Report:
-        """The report of the runs below folders or glob patterns.
+    def of(cls, runs: str | Sequence[str], layout: Layout, split: str) -> Report:
+        """Create a report of runs; see :func:`~glre_pyg.reporting.run_records.find_runs`.
 
         Raises:
-            InputError: If there are none, or they are of two protocols.
+            InputError: If there are none, or they have different protocols.
         """
         if split not in ("dev", "test"):
             raise InputError(f"split: '{split}' is not one of dev, test")
         records, unfinished = read_records(runs)
-        found, notes = sections(records, layout, split)
+        parts, notes = sections(records, layout, split)
         if unfinished:
             notes.insert(0, f"left out, unfinished: {', '.join(map(str, unfinished))}")
-        return cls(layout, split, found, notes)
+        return cls(layout, split, parts, notes)
 
     def markdown(self, plots: Sequence[Path] = ()) -> str:
-        """The report as Markdown.
+        """Return the report as Markdown.
 
         Args:
             plots: Pictures to show at its end, in the same folder.
@@ -80,7 +67,7 @@ class Report:
             parts += [f"Protocol: {protocol}.", f"Encoder: {escape(section.encoders)}."]
             if any(figure is not None for row in section.rows for figure in row.paper.values()):
                 parts.append(CONDITIONS)
-            parts.append(markdown_table(section, self.layout.compared))
+            parts.append(_section_table(section, self.layout.compared).to_markdown())
         parts.append(
             f"Ours: percent on {self.split}, mean ± sample standard deviation over runs with different seeds."
         )
@@ -92,36 +79,34 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def csv(self) -> str:
-        """The report as CSV: a line for each row and score, in percent; no name is a formula."""
-        file = StringIO()
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        for section in self.sections:
-            for row in section.rows:
-                for score in section.columns:
-                    ours = row.ours[score]
-                    line: dict[str, object] = {
-                        "setting": quoted(section.protocol.setting if section.protocol else section.setting),
-                        "row": quoted(row.title),
-                        "runs": len(row.group.records) if row.group else 0,
-                        "seeds": quoted(row.group.seeds) if row.group else "",
-                        "score": score,
-                        "paper": row.paper[score],
-                        "mean": ours and ours.mean,
-                        "deviation": ours and ours.deviation,
-                    }
-                    if row.difference and score == self.layout.compared:
-                        line["paper_difference"] = row.difference.paper
-                        line["difference"] = row.difference.ours
-                        line["standard_error"] = row.difference.error
-                        line["finding"] = row.difference.finding
-                    writer.writerow(line)
-        return file.getvalue()
+        """Return the report as CSV: a line for each row and score, in percent."""
+        rows = [
+            self._csv_row(section, row, score)
+            for section in self.sections
+            for row in section.rows
+            for score in section.columns
+        ]
+        return Table(FIELDS, rows).to_csv(lineterminator="\n")
+
+    def _csv_row(self, section: Section, row: Row, score: str) -> list[str | float | None]:
+        ours = row.ours[score]
+        difference = row.difference if score == self.layout.compared else None
+        return [
+            section.protocol.setting if section.protocol else section.setting,
+            row.title,
+            len(row.group.records) if row.group else 0,
+            row.group.seeds if row.group else "",
+            score,
+            row.paper[score],
+            *((ours.mean, ours.deviation) if ours else (None, None)),
+            *((difference.paper, difference.ours, difference.error) if difference else (None, None, None)),
+            difference.finding if difference else None,
+        ]
 
     def write(self, folder: Path) -> str:
-        """Write ``report.md``, ``report.csv`` and the plots; give the Markdown.
+        """Write ``report.md``, ``report.csv`` and the plots, and return the Markdown.
 
-        Without matplotlib there are no plots, and a line says so.
+        Without matplotlib, a line is printed in place of the plots.
         """
         folder.mkdir(parents=True, exist_ok=True)
         write_text(self.csv(), folder / "report.csv")
@@ -135,3 +120,31 @@ class Report:
         text = self.markdown(plots)
         write_text(text, folder / "report.md")
         return text
+
+
+def _section_table(section: Section, compared: str | None) -> Table:
+    """Return the rows of a section, the paper's figures before ours in columns for which it has any."""
+    in_paper = {title for title in section.columns for row in section.rows if row.paper[title] is not None}
+    columns = ["", "runs"]
+    for title in section.columns:
+        columns += [f"{title} paper", f"{title} ours"] if title in in_paper else [title]
+    compares = any(row.difference for row in section.rows)
+    if compares:
+        columns += [f"Δ {compared} paper", f"Δ {compared} ours", "paper's finding"]
+    rows = []
+    for row in section.rows:
+        cells = [row.title, str(len(row.group.records)) if row.group else "paper only"]
+        for title in section.columns:
+            paper = [_number(row.paper[title], ".1f")] if title in in_paper else []
+            cells += [*paper, str(row.ours[title] or "-")]
+        if compares and row.difference:
+            paper_difference, ours = row.difference.paper, row.difference.ours
+            cells += [_number(paper_difference, "+.1f"), _number(ours, "+.2f"), row.difference.finding]
+        elif compares:
+            cells += ["-", "-", "-"]
+        rows.append(list(map(escape, cells)))
+    return Table(list(map(escape, columns)), rows)
+
+
+def _number(value: float | None, format_spec: str) -> str:
+    return "-" if value is None else format(value, format_spec)

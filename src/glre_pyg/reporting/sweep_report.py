@@ -1,4 +1,4 @@
-"""A Hydra callback that leaves a report in the folder of a sweep, or of a run that belongs to a table."""
+"""A Hydra callback that writes a report into the folder of a sweep, or of a run that belongs to a table."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class SweepReport(Callback):
-    """Writes the report of a sweep after its last job; where there can be none, a line says why.
+    """Write the report of a sweep after its last job, or print a line that says why there is none.
 
-    The config's ``report`` names a file in ``conf/table``; with none, a sweep gets a plain table and a run
-    gets nothing.
+    The setting ``report`` names a file in ``conf/table``. Without it, sweeps get a plain table, and single
+    runs get no report.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Write ``report.md``, ``report.csv`` and the plots of a sweep, and print where."""
+        """Write the report of a sweep."""
         folder = Path(config.hydra.sweep.dir)
-        # Hydra gives the config without the overrides that were swept over: the jobs have it.
+        # Hydra passes the config without the overrides of the sweep; the jobs' configs have them.
         tables = {yaml.safe_load(path.read_text()).get("report") for path in folder.glob("*/config.yaml")}
         self._report(folder, tables.pop() or "plain" if len(tables) == 1 else "plain")
 
     def on_run_end(self, config: DictConfig, **kwargs: object) -> None:
-        """Write the same of one run."""
+        """Write the report of a single run."""
         if config.get("report"):
             self._report(Path(config.hydra.runtime.output_dir), config.report)
 
@@ -37,9 +37,9 @@ class SweepReport(Callback):
         try:
             layout = Layout.of(yaml.safe_load(Path(config_dir(), f"table/{table}.yaml").read_text()))
             try:
-                report = Report.of([str(folder)], layout, "test")
+                report = Report.of(str(folder), layout, "test")
             except InputError:
-                report = Report.of([str(folder)], layout, "dev")  # the labels of test may be hidden
+                report = Report.of(str(folder), layout, "dev")  # the labels of test may be hidden
             print(report.write(folder))
             print(f"report: {folder / 'report.md'}")
         except (InputError, OSError) as error:

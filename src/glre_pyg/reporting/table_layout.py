@@ -1,4 +1,4 @@
-"""What a table is to hold, as ``conf/table`` says: columns, rows, and the paper's figures."""
+"""Layout of a table as described in ``conf/table``: columns, rows, and the paper's figures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class RowLayout:
     """A row of one of the paper's tables.
 
     Args:
-        title: What the paper calls it.
-        names: ``config.name`` of its runs; of several, the first that there are runs of.
-        paper: The paper's figures in percent by setting, then in the order of the columns; None for a dash.
+        title: Title of the row in the paper.
+        names: Values of ``config.name`` of its runs, by preference: the first that has runs is used.
+        paper: The paper's figures in percent, by setting and then by column; None for a dash.
     """
 
     title: str
@@ -29,11 +29,11 @@ class Layout:
     """A table.
 
     Args:
-        title: Its heading.
-        columns: Title to the place of the number among a run's scores; see :meth:`Record.score`.
-        settings: What models were trained on, a part of the table for each; none takes whatever there is.
-        corpus: Name of its corpus; none takes whatever there is.
-        rows: Its rows; with none, every run belongs, in rows of its own.
+        title: Heading.
+        columns: Title of each column, and the path of its score; see :meth:`Record.score`.
+        settings: Training settings, a section of the table for each; if empty, runs may have any one setting.
+        corpus: Name of the corpus; None for any one corpus.
+        rows: Rows; if empty, every run belongs to the table, in rows by settings.
         reference: Name of the row that the others are compared with.
         compared: Title of the column in which they are compared.
         note: A sentence below the table.
@@ -50,36 +50,35 @@ class Layout:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Layout:
-        """The layout that a config describes.
+        """Create a layout from its config.
 
         Raises:
-            InputError: If a row does not have one figure a column, or the reference is no row.
+            InputError: If a row does not have a figure for each column, or the reference is no row.
         """
-        settings, columns = tuple(config["settings"] or ()), config["columns"]
-        count = max(1, len(settings)) * len(columns)
-        rows = tuple(_row(name, of or {}, count) for name, of in (config["rows"] or {}).items())
+        settings, columns, rows = tuple(config["settings"] or ()), config["columns"], config["rows"] or {}
         reference, compared = config.get("reference"), config.get("compared")
-        if reference and not (reference in (config["rows"] or {}) and compared in columns):
+        if reference and not (reference in rows and compared in columns):
             raise InputError(
                 f"table.reference: '{reference}' or table.compared: '{compared}' is not in the table"
             )
+        count = max(1, len(settings)) * len(columns)
         return cls(
             title=config["title"],
             columns=columns,
             settings=settings,
             corpus=config.get("corpus"),
-            rows=rows,
+            rows=tuple(_row(name, row or {}, count) for name, row in rows.items()),
             reference=reference,
             compared=compared,
             note=config.get("note"),
         )
 
     def row(self, name: str | None) -> RowLayout | None:
-        """The row that runs of a name belong to."""
+        """Return the row to which runs of a name belong."""
         return next((row for row in self.rows if name in row.names), None)
 
     def paper(self, row: RowLayout, setting: int) -> Sequence[float | None]:
-        """The paper's figures of a row, one a column, for one of the settings."""
+        """Return the paper's figures of a row in one setting, by column."""
         start = setting * len(self.columns)
         return row.paper[start : start + len(self.columns)]
 

@@ -1,4 +1,4 @@
-"""Tables 2 to 5: rows of runs under one protocol, the paper's figures beside them."""
+"""Tables 2 to 5: rows of runs under one protocol, beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from glre_pyg.evaluation.protocol import Protocol
-from glre_pyg.reporting.run_groups import Group, group
-from glre_pyg.reporting.run_records import Record, one_protocol
-from glre_pyg.reporting.summary import Summary, difference_error
+from glre_pyg.reporting.run_groups import Group, Summary, difference_error, group
+from glre_pyg.reporting.run_records import Record, common_protocol
 from glre_pyg.reporting.table_layout import Layout
 from glre_pyg.utils.exceptions import InputError
 
 RULE = (
-    "A finding of the paper (the sign of its difference) holds or not where our difference exceeds twice its "
-    "standard error, sqrt(s1²/n1 + s2²/n2), with two runs or more on both sides; otherwise it is not decided."
+    "A finding of the paper (the sign of its difference) holds or does not hold if our difference exceeds "
+    "twice its standard error, sqrt(s1²/n1 + s2²/n2), with two or more runs on both sides; otherwise it is "
+    "not decided."
 )
-SETTINGS_MAY_DIFFER_IN = ("setting", "dev", "threshold")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A row against the row of reference, in percentage points.
+    """Difference between a row and the reference row, in percentage points.
 
     Args:
-        paper: The paper's difference.
-        ours: The difference of our means.
-        error: Its standard error; None where a row has one run.
+        paper: Difference in the paper.
+        ours: Difference of our means.
+        error: Standard error of ours; None if a row has one run.
     """
 
     paper: float | None
@@ -49,11 +48,11 @@ class Row:
     """A row of a table.
 
     Args:
-        title: What it is called.
-        group: Its runs; None where there is only the paper's.
+        title: Title.
+        group: Its runs; None if there are only the paper's figures.
         paper: The paper's figures by column.
-        ours: Ours by column.
-        difference: What it differs from the row of reference in, where there is one.
+        ours: Our scores by column.
+        difference: Difference from the reference row, if there is one.
     """
 
     title: str
@@ -65,12 +64,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """The rows of one setting, all under one protocol.
+    """Rows of one training setting, all under one protocol.
 
     Args:
-        setting: What the models were trained on.
-        protocol: The protocol; None where there are no runs.
-        columns: Titles of the columns that hold anything.
+        setting: The training setting.
+        protocol: The protocol; None if there are no runs.
+        columns: Titles of the columns that are not empty.
         rows: The rows.
     """
 
@@ -81,117 +80,123 @@ class Section:
 
     @property
     def encoders(self) -> str:
-        """The encoders of the runs; where there are several, with their rows."""
-        rows: dict[str, list[str]] = {}
+        """Encoders of the runs; if there are several, with the titles of their rows."""
+        titles: dict[str, list[str]] = {}
         for row in self.rows:
             if row.group:
-                rows.setdefault(row.group.encoder, []).append(row.title)
-        if len(rows) < 2:
-            return ", ".join(rows) or "none"
-        return "; ".join(f"{name} ({', '.join(titles)})" for name, titles in rows.items())
+                titles.setdefault(row.group.encoder, []).append(row.title)
+        if len(titles) < 2:
+            return ", ".join(titles) or "none"
+        return "; ".join(f"{encoder} ({', '.join(rows)})" for encoder, rows in titles.items())
 
 
 def sections(records: Sequence[Record], layout: Layout, split: str) -> tuple[list[Section], list[str]]:
-    """The parts of a table.
+    """Sort runs into the sections and rows of a table.
 
     Args:
         records: Finished runs.
-        layout: What the table is to hold.
+        layout: Layout of the table.
         split: Split of the scores.
 
     Returns:
-        The parts, and a line on each thing that was left out.
+        The sections, and a line about each run that was left out.
 
     Raises:
-        InputError: If no run belongs into the table, or runs of two protocols would share a column.
+        InputError: If no run belongs in the table, or runs of one section have different protocols.
     """
-    kept, notes = _belonging(records, layout, split)
+    members, notes = _members(records, layout, split)
     if layout.settings:
-        one_protocol(kept, ignoring=SETTINGS_MAY_DIFFER_IN)
-    found = []
+        common_protocol(members, ignore=("setting", "dev", "threshold"))
+    parts = []
     for number, setting in enumerate(layout.settings or ("",)):
-        here = [record for record in kept if setting in ("", record.protocol.setting)]
-        protocol = one_protocol(here) if here else None
-        rows, twice = _rows(layout, number, here, split)
-        notes += twice
+        runs = [record for record in members if setting in ("", record.protocol.setting)]
+        protocol = common_protocol(runs) if runs else None
+        rows, duplicates = (
+            _layout_rows(layout, number, runs, split) if layout.rows else _rows(layout, runs, split)
+        )
+        notes += duplicates
         columns = tuple(
             title
             for title in layout.columns
             if any(row.ours[title] or row.paper[title] is not None for row in rows)
         )
-        found.append(Section(setting, protocol, columns, tuple(rows)))
-    return found, notes
+        parts.append(Section(setting, protocol, columns, tuple(rows)))
+    return parts, notes
 
 
-def _belonging(records: Sequence[Record], layout: Layout, split: str) -> tuple[list[Record], list[str]]:
-    """Runs that the table has a place for, and a line for each reason to leave others out."""
-    left: dict[str, list[Record]] = {}
-    kept = []
+def _members(records: Sequence[Record], layout: Layout, split: str) -> tuple[list[Record], list[str]]:
+    """Return the runs that belong in a table, and a line for each reason why others do not."""
+    members: list[Record] = []
+    left_out: dict[str, list[str]] = {}
     for record in records:
-        if layout.corpus not in (None, record.protocol.corpus):
-            reason = f"of another corpus than {layout.corpus}"
-        elif layout.rows and layout.row(record.name) is None:
-            reason = "with a name that is no row of the table"
-        elif layout.settings and record.protocol.setting not in layout.settings:
-            reason = f"not trained on {' or '.join(layout.settings)}"
-        elif split not in record.scores:
-            reason = f"without scores of {split}"
+        if reason := _mismatch(record, layout, split):
+            left_out.setdefault(reason, []).append(str(record.folder))
         else:
-            kept.append(record)
-            continue
-        left.setdefault(reason, []).append(record)
-    notes = [
-        f"left out, {reason}: {', '.join(str(record.folder) for record in rows)}"
-        for reason, rows in left.items()
-    ]
+            members.append(record)
+    notes = [f"left out, {reason}: {', '.join(folders)}" for reason, folders in left_out.items()]
     if layout.rows:
-        there = {(record.protocol.setting, record.name) for record in kept}
-        kept = [record for record in kept if _is_first(record, layout, there)]
-    if not kept:
-        raise InputError(f"runs: none belongs into the table '{layout.title}'; {'; '.join(notes)}")
-    return kept, notes
+        present = {(record.protocol.setting, record.name) for record in members}
+        members = [record for record in members if _is_preferred(record, layout, present)]
+    if not members:
+        raise InputError(f"runs: none belongs in the table '{layout.title}'; {'; '.join(notes)}")
+    return members, notes
 
 
-def _is_first(record: Record, layout: Layout, there: set[tuple[str, str | None]]) -> bool:
-    """Whether there are no runs of a name that its row prefers."""
+def _mismatch(record: Record, layout: Layout, split: str) -> str | None:
+    """Return why a run does not belong in a table."""
+    if layout.corpus not in (None, record.protocol.corpus):
+        return f"of another corpus than {layout.corpus}"
+    if layout.rows and layout.row(record.name) is None:
+        return "with a name that is no row of the table"
+    if layout.settings and record.protocol.setting not in layout.settings:
+        return f"not trained on {' or '.join(layout.settings)}"
+    return f"without scores of {split}" if split not in record.scores else None
+
+
+def _is_preferred(record: Record, layout: Layout, present: set[tuple[str, str | None]]) -> bool:
+    """Whether there are no runs of a name that the row prefers to this one."""
     row = layout.row(record.name)
     assert row is not None
-    before = takewhile(lambda name: name != record.name, row.names)
-    return not any((record.protocol.setting, name) in there for name in before)
+    preferred = takewhile(lambda name: name != record.name, row.names)
+    return not any((record.protocol.setting, name) in present for name in preferred)
 
 
-def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -> tuple[list[Row], list[str]]:
-    """Rows of the layout, or of whatever there is where it names none; and the runs that are there twice."""
-    if not layout.rows:
-        groups, notes = group(records)
-        nothing = dict.fromkeys(layout.columns)
-        return [Row(each.name, each, nothing, _ours(layout, each, split)) for each in groups], notes
-    rows, notes = [], []
-    for wanted in layout.rows:
-        groups, twice = group([record for record in records if record.name in wanted.names])
+def _rows(layout: Layout, records: Sequence[Record], split: str) -> tuple[list[Row], list[str]]:
+    """Return rows by settings, and notes on duplicate runs."""
+    groups, notes = group(records)
+    paper = dict.fromkeys(layout.columns)
+    return [Row(runs.name, runs, paper, _scores(layout, runs, split)) for runs in groups], notes
+
+
+def _layout_rows(
+    layout: Layout, setting: int, records: Sequence[Record], split: str
+) -> tuple[list[Row], list[str]]:
+    """Return the rows of a layout, and notes on duplicate runs."""
+    rows, notes, reference = [], [], None
+    for row_layout in layout.rows:
+        groups, duplicates = group([record for record in records if record.name in row_layout.names])
         if len(groups) > 1:
-            first, second, *_ = (each.records[0].folder for each in groups)
+            first, second, *_ = (runs.records[0].folder for runs in groups)
             raise InputError(
-                f"{first} and {second}: both are of the row '{wanted.title}', with different configs "
-                f"({'; '.join(each.name for each in groups)})"
+                f"{first} and {second}: both belong to the row '{row_layout.title}', with different configs "
+                f"({'; '.join(runs.name for runs in groups)})"
             )
-        found = groups[0] if groups else None
-        paper = dict(zip(layout.columns, layout.paper(wanted, setting), strict=True))
-        rows.append(Row(wanted.title, found, paper, _ours(layout, found, split)))
-        notes += twice
-    names = [layout.reference in wanted.names for wanted in layout.rows]
-    if not layout.compared or True not in names:
-        return rows, notes
-    reference, column = rows[names.index(True)], layout.compared
-    compared = [
-        row if row is reference else replace(row, difference=_difference(row, reference, column))
-        for row in rows
-    ]
-    return compared, notes
+        runs = groups[0] if groups else None
+        paper = dict(zip(layout.columns, layout.paper(row_layout, setting), strict=True))
+        rows.append(Row(row_layout.title, runs, paper, _scores(layout, runs, split)))
+        notes += duplicates
+        if layout.compared and layout.reference in row_layout.names:
+            reference = rows[-1]
+    if reference and layout.compared:
+        rows = [
+            row if row is reference else replace(row, difference=_difference(row, reference, layout.compared))
+            for row in rows
+        ]
+    return rows, notes
 
 
-def _ours(layout: Layout, found: Group | None, split: str) -> dict[str, Summary | None]:
-    return {title: found.summary(split, path) if found else None for title, path in layout.columns.items()}
+def _scores(layout: Layout, runs: Group | None, split: str) -> dict[str, Summary | None]:
+    return {title: runs.summary(split, path) if runs else None for title, path in layout.columns.items()}
 
 
 def _difference(row: Row, reference: Row, column: str) -> Difference:
