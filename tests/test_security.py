@@ -255,16 +255,16 @@ def test_scripts_of_the_page_make_no_html_of_text():
 # SECURITY.md
 
 
-def promises():
-    """The rows of the table: a promise, and the tests that hold it."""
+def guarantees():
+    """The rows of the table: a guarantee, and its tests."""
     lines = (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("|")]
-    assert rows[0] == ["promise", "held by"]
+    assert rows[0] == ["guarantee", "tests"]
     return rows[2:]
 
 
-@pytest.mark.parametrize("row", promises(), ids=lambda row: row[0][:40])
-def test_each_promise_has_tests_that_exist(row):
+@pytest.mark.parametrize("row", guarantees(), ids=lambda row: row[0][:40])
+def test_each_guarantee_has_tests_that_exist(row):
     _, tests = row
     named = re.findall(r"`(tests/test_\w+\.py)(?:::(test_\w+))?`", tests)
     assert named

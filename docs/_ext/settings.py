@@ -1,8 +1,8 @@
-"""The configuration reference, made from ``conf/`` when the site is built.
+"""The configuration reference, generated from ``conf/`` when the site is built.
 
-In a page, the line ``<!-- settings -->`` is replaced: for each command and each option of each group, a
-table of its keys with their defaults and what they mean. That is the comment beside a key; if there is none,
-what the docstring of the class says that the key is an argument of; else a key stands there without a word.
+In a page, the line ``<!-- settings -->`` is replaced by a table for each command and each option of each
+group, with keys, defaults and descriptions. The description is the comment next to a key or, without one,
+that of the argument in the docstring of the class that receives it.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ COMMANDS = (
 )
 SHARED = ("command", "run", "scored")
 HELP = "hydra.help.template"
-"""Is shown as text, before the keys."""
+"""Key of the help text, which is shown before the table."""
 GROUPS = {
     "dataset": "The corpus.",
     "encoder": "From words to vectors (Section 3.1 of the paper).",
     "layer/global": "Entity global representations (Section 3.2).",
     "layer/local": "Entity local representations (Section 3.3).",
     "layer/context": "Context relation representations (Section 3.4).",
-    "model": "How the parts are put together.",
-    "thresholds": "From probabilities to facts, and the loss that goes with it.",
+    "model": "The model, composed of these layers.",
+    "thresholds": "How thresholds are selected, and the corresponding loss.",
     "optimizer": "The optimizer.",
     "training": "The training loop.",
-    "mentions": "What finds mentions in plain text.",
-    "recipe": "Values for a model on a corpus. The one that bears both names is taken by itself.",
-    "experiment": "The rows of the paper's tables, and others, each as one word.",
-    "table": "What `report` shows, and the paper's figures beside it.",
+    "mentions": "Mention finders for plain text.",
+    "recipe": "Values tuned for a model, a corpus and an encoder.",
+    "experiment": "The rows of the paper's tables, and other experiments.",
+    "table": "Layouts of `report`, with the paper's figures.",
 }
 
 
@@ -57,9 +57,9 @@ class Setting:
     """A key of a file.
 
     Args:
-        key: Its name, the names it is nested in before it.
-        default: Its value as the file has it.
-        comment: The comment beside it.
+        key: Its name, prefixed with those of its parents.
+        default: Its value, as written in the file.
+        comment: The comment next to it.
     """
 
     key: str
@@ -73,10 +73,10 @@ class Option:
 
     Args:
         path: The file.
-        package: What its keys are nested in.
+        package: Parent of its keys.
         intro: The comment at its top.
-        based_on: What its ``defaults`` list says, without ``_self_``.
-        help: The text of ``--help``, of a command.
+        based_on: Entries of its ``defaults`` list, without ``_self_``.
+        help: The text of ``--help``, for a command.
         settings: Its keys.
     """
 
@@ -93,7 +93,7 @@ def read_option(path: Path, group: str = "") -> Option:
 
     Args:
         path: The file.
-        group: Its group, ``layer/global`` for instance.
+        group: Its group, for instance ``layer/global``.
     """
     text = path.read_text(encoding="utf-8")
     top = [line.removeprefix("#").strip() for line in re.match(r"(#.*\n)*", text)[0].splitlines()]
@@ -138,7 +138,7 @@ def _comment(lines: list[str], mark: yaml.Mark) -> str:
 
 
 def arguments(target: str) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of its arguments; of a method, its class's, too."""
+    """Descriptions of the arguments of a class or method, from its docstring and those of its bases."""
     module, _, name = target.rpartition(".")
     try:
         place = import_module(module)
@@ -151,7 +151,7 @@ def arguments(target: str) -> dict[str, str]:
         part = re.search(r"^Args:\n((?:    .*\n|\n)+)", f"{inspect.getdoc(each) or ''}\n", re.MULTILINE)
         for entry in re.split(r"\n    (?=\w)", "\n" + part[1]) if part else ():
             names, _, text = entry.strip().partition(":")
-            if not text.strip().startswith("See "):  # the class that it points to is a base
+            if not text.strip().startswith("See "):  # the class that it refers to is a base
                 found |= {name.strip(): " ".join(text.split()) for name in names.split(",")}
     return {name: _plain(text) for name, text in found.items()}
 
@@ -164,7 +164,7 @@ def _plain(text: str) -> str:
 
 
 def targets(conf: Path, path: Path, group: str) -> dict[str, str]:
-    """The classes that a file and those it is based on name, by the key they stand under."""
+    """Classes named by a file and the files that it is based on, by their key."""
     option, found = read_option(path, group), {}
     for name in option.based_on:
         if (parent := conf / group / f"{name}.yaml").is_file():
@@ -176,20 +176,20 @@ def targets(conf: Path, path: Path, group: str) -> dict[str, str]:
 
 
 def reference(conf: Path) -> str:
-    """The whole reference, as Markdown."""
+    """The reference as Markdown."""
     parts = ["## Commands\n"]
     for name in (*COMMANDS, *SHARED):
         if (path := conf / f"{name}.yaml").is_file():
-            title = f"{name}" if name in COMMANDS else f"{name}: shared by commands"
+            title = name if name in COMMANDS else f"{name}: shared by commands"
             parts += [f"### {title}\n", _option(conf, path, "")]
     for path in sorted(conf.rglob("*.yaml")):
         assert path.parent != conf or path.stem in (*COMMANDS, *SHARED), f"{path}: what kind of config is it?"
         group = path.parent.relative_to(conf).as_posix()
-        assert group == "." or group in GROUPS, f"{path}: a group that settings.py does not know"
+        assert group == "." or group in GROUPS, f"{path}: a group that settings.py does not list"
     for group, text in GROUPS.items():
         files = sorted((conf / group).glob("*.yaml"))
         if files:
-            parts.append(f"## {group}\n\n{text} Chosen by `{group}=OPTION`.\n")
+            parts.append(f"## {group}\n\n{text} Select one with `{group}=OPTION`.\n")
             parts += [f"### {group}={path.stem}\n\n{_option(conf, path, group)}" for path in files]
     return "\n".join(parts)
 
@@ -202,9 +202,9 @@ def _option(conf: Path, path: Path, group: str) -> str:
     if option.intro:
         parts.append(_escape(option.intro))
     if option.based_on:
-        parts.append("Begins with " + ", ".join(f"`{name}`" for name in option.based_on) + ".")
+        parts.append("Extends " + ", ".join(f"`{name}`" for name in option.based_on) + ".")
     if option.settings:
-        rows = ["| key | default | |", "|---|---|---|"]
+        rows = ["| key | default | description |", "|---|---|---|"]
         for setting in option.settings:
             meaning = setting.comment or _meaning(setting.key, known)
             rows.append(f"| `{setting.key}` | {_code(setting.default)} | {_escape(meaning)} |")
@@ -222,7 +222,7 @@ def _code(value: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text in which only code is marked up; a table's cell."""
+    """Escape all markup but code, for a cell of a table."""
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [re.sub(r"([\\*_<>\[\]$])", r"\\\1", part) for part in parts[::2]]
     return "".join(parts).replace("|", r"\|")
@@ -238,6 +238,6 @@ def _fill(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Make the site fill the page."""
+    """Connect to Sphinx."""
     app.connect("source-read", _fill)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
