@@ -63,7 +63,7 @@ NOT_RUN = {
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its caption, its text, and where it begins."""
+    """A fenced block with its language, caption, text and position."""
 
     language: str
     caption: str
@@ -75,20 +75,21 @@ _FENCE = re.compile(r"^( *)(```+)(?:\{code-block\} *)?(\S*)\n((?:.*\n)*?)\1\2 *$
 
 
 def blocks(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page."""
     text = page.read_text(encoding="utf-8")
-    for found in _FENCE.finditer(text):
-        indent, _, language, body = found.groups()
+    for match in _FENCE.finditer(text):
+        indent, _, language, body = match.groups()
         body = re.sub(rf"^{indent}", "", body, flags=re.MULTILINE)
         options, caption = re.match(r"(?::[\w-]+:.*\n)*\n?", body)[0], ""
         if options.startswith(":"):
             caption = (re.findall(r":caption: (.*)", options) or [""])[0]
             body = body[len(options) :]
-        line = text.count("\n", 0, found.start()) + 1
+        line = text.count("\n", 0, match.start()) + 1
         yield Block(language, caption, body, f"{page.name}:{line}")
 
 
 def commands(block: Block) -> list[list[str]]:
-    """Lines of a shell block as words, without comments; a line that ends in a backslash goes on."""
+    """Command lines of a shell block, split into words; a backslash at the end of a line continues it."""
     lines = re.sub(r"\\\n", " ", block.text).splitlines()
     if block.language == "console":
         lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
@@ -96,35 +97,39 @@ def commands(block: Block) -> list[list[str]]:
 
 
 def inline_commands(page: Path) -> list[list[str]]:
-    """Commands in the text of a page, in its tables for instance."""
+    """Commands in the text of a page, for instance in its tables."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    found = re.findall(r"`(python\s+-m\s+glre_pyg\.[^`]*)`", text)
-    return [shlex.split(command.replace("\n", " ")) for command in found]
+    lines = re.findall(r"`(python\s+-m\s+glre_pyg\.[^`]*)`", text)
+    return [shlex.split(line.replace("\n", " ")) for line in lines]
 
 
-# What stands in for what a reader has ------------------------------------------------------------------------
+# Files of a reader --------------------------------------------------------------------------------------------
 
 
 def miniature(split: str, count: int) -> list[Document]:
-    """Invented abstracts of chemicals and diseases, with facts within sentences and between them."""
-    made = SyntheticCorpus(bridged=0.5, gap=(0, 4)).generate(split, count)
-    return [replace(each, mentions=tuple(of for of in each.mentions if of.type != "Gene")) for each in made]
+    """Generated abstracts about chemicals and diseases, with facts within and across sentences."""
+    documents = SyntheticCorpus(bridged=0.5, gap=(0, 4)).generate(split, count)
+    return [
+        replace(document, mentions=tuple(mention for mention in document.mentions if mention.type != "Gene"))
+        for document in documents
+    ]
 
 
 def renamed(documents: list[Document], types: dict[str, str], relations: dict[str, str]) -> list[Document]:
+    """The documents with other names of entity types and relations."""
     return [
         replace(
-            each,
-            mentions=tuple(replace(of, type=types[of.type]) for of in each.mentions),
-            facts=tuple(replace(of, relation=relations[of.relation]) for of in each.facts),
+            document,
+            mentions=tuple(replace(mention, type=types[mention.type]) for mention in document.mentions),
+            facts=tuple(replace(fact, relation=relations[fact.relation]) for fact in document.facts),
         )
-        for each in documents
+        for document in documents
     ]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder like ``$GLRE_DATA``: each corpus a miniature in its true format."""
+    """A folder like ``$GLRE_DATA``, with a miniature of each corpus in its true format."""
     folder = tmp_path_factory.mktemp("data")
     for name in ("CDR/processed", "MeSH", "DocRED", "Re-DocRED", "BioRED"):
         (folder / name).mkdir(parents=True)
@@ -133,12 +138,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_pubtator(documents, folder / f"CDR/CDR_{name}Set.PubTator.txt")
         write_eog(documents, folder / f"CDR/processed/{split}_filter.data")
         wikipedia = renamed(
-            [replace(each, id=f"{split} {each.id}") for each in random_documents(6, composites=0)],
+            [
+                replace(document, id=f"{split} {document.id}")
+                for document in random_documents(6, composites=0)
+            ],
             {"Chemical": "PER", "Disease": "LOC", "Gene": "ORG"},
             {"causes": "P17", "treats": "P27"},
         )
         write_docred(wikipedia, folder / f"Re-DocRED/{split}_revised.json", lossy=True)
-        hidden = [replace(each, facts=()) for each in wikipedia] if split == "test" else wikipedia
+        hidden = [replace(document, facts=()) for document in wikipedia] if split == "test" else wikipedia
         docred = {"train": "train_annotated"}.get(split, split)
         write_docred(hidden, folder / f"DocRED/{docred}.json", lossy=True)
         types = {"Chemical": "ChemicalEntity", "Disease": "DiseaseOrPhenotypicFeature"}
@@ -155,12 +163,12 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Shell"]:
-    """Runs commands in an empty folder, and leaves no trace in this process."""
+    """Runs commands in an empty folder and restores the state of this process."""
     monkeypatch.setenv("GLRE_DATA", str(data))
     monkeypatch.chdir(tmp_path)
-    found = import_module("glre_pyg.data.tokenizer")
     monkeypatch.setattr(
-        found, "find_pretrained", lambda name, *_: name if Path(name).is_dir() else str(encoder)
+        "glre_pyg.data.tokenizer.find_pretrained",
+        lambda name, *_: name if Path(name).is_dir() else str(encoder),
     )
     log, handlers = logging.getLogger(), logging.getLogger().handlers[:]
     with warnings.catch_warnings():
@@ -172,7 +180,7 @@ def shell(data: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def run(data: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, as RUN, A and B stand for."""
+    """A run, for RUN, A and B on the pages."""
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLRE_DATA", str(data))
@@ -185,8 +193,8 @@ def run(data: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "RUN"
 
 
-def furnish(folder: Path, block: Block, encoder: Path, run: Path) -> Path:
-    """A folder with what names in capitals stand for, and with files that a reader would have."""
+def prepare(folder: Path, block: Block, encoder: Path, run: Path) -> Path:
+    """Create a folder with the files that a reader has, including those with names in capitals."""
     folder.mkdir()
     for name in ("RUN", "A", "B", "runs/cdr"):
         shutil.copytree(run, folder / name)
@@ -216,11 +224,12 @@ def furnish(folder: Path, block: Block, encoder: Path, run: Path) -> Path:
 
 
 def pipeline() -> "Language":
-    """A spaCy pipeline that finds some names."""
+    """A spaCy pipeline that recognises two names."""
     spacy = pytest.importorskip("spacy")
     nlp = spacy.blank("en")
     names = {"clozapine": "CHEMICAL", "myocarditis": "DISEASE"}
-    nlp.add_pipe("entity_ruler").add_patterns([{"label": of, "pattern": name} for name, of in names.items()])
+    patterns = [{"label": label, "pattern": name} for name, label in names.items()]
+    nlp.add_pipe("entity_ruler").add_patterns(patterns)
     return nlp
 
 
@@ -228,7 +237,7 @@ def pipeline() -> "Language":
 
 
 def smaller(words: list[str]) -> list[str]:
-    """What `train` is given, with the sizes of a test."""
+    """The arguments of `train`, with the sizes of a test."""
     if not {"--help", "--cfg", "--info"}.isdisjoint(words):
         return words
     given = dict(word.split("=", 1) for word in words if "=" in word)
@@ -254,18 +263,18 @@ def _corpus_of(experiment: str) -> str:
 
 
 class Shell:
-    """Runs the commands of one page."""
+    """Runs the commands of a page."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.patch, self.folder, self.last_run = patch, folder, "RUN"
 
     def enter(self, folder: Path) -> None:
-        """Go into a folder, where nothing has been run yet."""
+        """Change to a folder in which nothing has been run yet."""
         self.patch.chdir(folder)
         self.folder, self.last_run = folder, "RUN"
 
     def run(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-        """Run a command; give its exit code and what it printed."""
+        """Run a command and return its exit code, output and errors."""
         words, source = self._with_input(words)
         scripts = _setup_cfg()["options.entry_points"]["console_scripts"]
         module = dict(re.findall(r"^(\S+) = (\S+):main", scripts, re.MULTILINE)).get(words[0])
@@ -274,11 +283,11 @@ class Shell:
         assert module, f"{shlex.join(words)}: cannot be run here, and NOT_RUN does not say why"
         words = words[1:]
         if module == "glre_pyg.train":
-            meant = {"fixed_by=RUN": f"fixed_by={self.last_run}"}
+            replaced = {"fixed_by=RUN": f"fixed_by={self.last_run}"}
             if "dataset=redocred" in words:
-                meant["dataset.train=FILE"] = "dataset.train=FILE.json"
-            words = smaller([meant.get(word, word) for word in words])
-            if "hydra.run.dir=runs/cdr" in words:  # furnished for those who begin below this command
+                replaced["dataset.train=FILE"] = "dataset.train=FILE.json"
+            words = smaller([replaced.get(word, word) for word in words])
+            if "hydra.run.dir=runs/cdr" in words:  # created for blocks without this command
                 shutil.rmtree(self.folder / "runs/cdr")
         for word in words:
             if module == "glre_pyg.errors" and word.startswith("labels="):
@@ -296,7 +305,7 @@ class Shell:
         return code, out, err
 
     def _with_input(self, words: list[str]) -> tuple[list[str], TextIO]:
-        """A command without what it reads from: ``... < FILE`` or ``cat FILE | ...``."""
+        """Split ``... < FILE`` or ``cat FILE | ...`` into the command and its standard input."""
         if words[0] == "cat" and words[2] == "|":
             return words[3:], (self.folder / words[1]).open(encoding="utf-8")
         if words[-2:-1] == ["<"]:
@@ -311,7 +320,7 @@ def _setup_cfg() -> ConfigParser:
 
 
 def _label(table: Path) -> None:
-    """What a person would fill in."""
+    """Fill in the table of errors, as a person would."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     with table.open("w", encoding="utf-8", newline="") as file:
@@ -321,7 +330,7 @@ def _label(table: Path) -> None:
 
 
 def is_not_run(words: list[str]) -> bool:
-    """Whether a command is one that is not run; what it names has to be there."""
+    """Whether a command is not run here; the targets and extras that it names have to exist."""
     if words[0] == "make":
         targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
         assert {word for word in words[1:] if "=" not in word} <= targets
@@ -337,11 +346,11 @@ def is_not_run(words: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_what_a_page_says_can_be_done_is_done(page, shell, encoder, run, tmp_path, capsys):
+def test_the_commands_and_code_of_a_page_work(page, shell, encoder, run, tmp_path, capsys):
     named: dict[str, object] = {"__name__": "__main__"}
     for number, block in enumerate(blocks(page)):
         if number == 0 or page.name in INDEPENDENT_BLOCKS:
-            shell.enter(furnish(tmp_path / str(number), block, encoder, run))
+            shell.enter(prepare(tmp_path / str(number), block, encoder, run))
         if block.caption:
             place = shell.folder / block.caption
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -367,7 +376,7 @@ def test_what_a_page_says_can_be_done_is_done(page, shell, encoder, run, tmp_pat
 
 @pytest.mark.parametrize("page", EVERYTHING, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_inside_the_text_compose(page, shell, capsys):
-    """Those that stand in tables and sentences, with names in capitals for what a reader has."""
+    """Commands in tables and sentences."""
     for words in inline_commands(page):
         if "..." in words:
             continue
@@ -393,7 +402,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Links(HTMLParser):
-    """What a page points to, and the names of its places."""
+    """Links of a page, and its anchors."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
@@ -468,7 +477,7 @@ def test_pictures_of_the_pages_are_in_the_site(site):
 
 
 def keys_of(path: Path) -> Iterator[tuple[str, object]]:
-    """Every key of a file of conf/, as it is given on a command line, with its value."""
+    """Every key of a file in conf/, as on a command line, with its value."""
     text, group = path.read_text(encoding="utf-8"), path.parent.relative_to(CONF).as_posix()
     package = (re.findall(r"^# @package (\S+)", text) or ["" if group == "." else group.replace("/", ".")])[0]
     content = {key: value for key, value in (yaml.safe_load(text) or {}).items() if key != "defaults"}
@@ -486,7 +495,7 @@ def keys_of(path: Path) -> Iterator[tuple[str, object]]:
 
 @pytest.fixture(scope="module")
 def reference(site: Path) -> dict[str, str]:
-    """The sections of the reference, by title, as text."""
+    """Sections of the reference as text, by title."""
     page = re.sub(r"<(h[123])>", r"\n<\1>", (site / "configuration.html").read_text(encoding="utf-8"))
     parts = re.split(r"<h[123]>(.*?)<a class=\"headerlink\"", page)
     return {
@@ -544,7 +553,7 @@ def paper_rows() -> list[list[str]]:
     return [row for row in rows if row[0] != "paper"]
 
 
-def test_the_paper_s_map_names_what_is_there():
+def test_the_names_in_the_map_of_the_paper_exist():
     equations, shown = set(), set()
     for paper, what, file, name, *command in paper_rows():
         path = ROOT / file.strip("`")
@@ -571,14 +580,14 @@ def test_the_paper_s_map_names_what_is_there():
 
 
 def equations_of(path: Path) -> set[int]:
-    """The equations that a file says are its own."""
+    """Numbers of the equations that a file cites."""
     found: set[int] = set()
     for first, last in re.findall(r"Eqs?\. (\d)(?:(?:-| and | to )(\d))?", path.read_text(encoding="utf-8")):
         found |= set(range(int(first), int(last or first) + 1))
     return found
 
 
-def test_the_paper_s_map_has_every_experiment_of_its_tables():
+def test_the_map_of_the_paper_has_every_experiment():
     named = {Path(row[2].strip("`")).stem for row in paper_rows()}
     commands = {row[4].rpartition("=")[2].strip("`") for row in paper_rows() if len(row) > 4}
     tables = {path.stem for path in (CONF / "experiment").glob("*.yaml")} - {
