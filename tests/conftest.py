@@ -16,6 +16,7 @@ settings.load_profile("glre_pyg")
 
 _CACHE = tempfile.TemporaryDirectory(prefix="glre_pyg-")  # in place of the user's; removed with this process
 os.environ["GLRE_CACHE"] = _CACHE.name
+os.environ["XDG_STATE_HOME"] = f"{_CACHE.name}/state"
 
 _LONG = ("test_notebooks", "test_docs", "test_encoder", "test_commands")
 

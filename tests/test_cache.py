@@ -39,8 +39,8 @@ from glre_pyg.formats.pubtator import write_pubtator
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.runs.encoder_cache import FeatureStore, document_key, encoded, encoder_key
+from glre_pyg.runs.loading import load
 from glre_pyg.runs.prediction import encode_once, predict
-from glre_pyg.runs.run import load
 from glre_pyg.training.experiment import train
 from glre_pyg.utils import cache as cache_module
 from glre_pyg.utils.cache import Cache, cache_folder, contents_of, key_of

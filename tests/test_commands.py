@@ -155,7 +155,7 @@ def test_no_label_of_a_file_reaches_the_model(folder):
 
 def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
     process = start("train", *TINY, "hydra.run.dir=killed", cwd=folder)
-    while not (folder / "killed/checkpoint").exists():
+    while not (folder / "killed/checkpoint.pt").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

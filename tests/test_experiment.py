@@ -17,8 +17,9 @@ import glre_pyg.training.loop
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.thresholds import one_threshold
 from glre_pyg.formats.jsonl import write_jsonl
+from glre_pyg.runs.directory import read_scores
+from glre_pyg.runs.loading import load
 from glre_pyg.runs.prediction import score_pairs
-from glre_pyg.runs.run import load, read_scores
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError

@@ -30,7 +30,6 @@ ALLOWED = {
 }
 """For each package, the packages that it may import. Commands may import all of them."""
 EXCEPTIONS = {
-    ("models", "runs"),
     ("formats", "extraction"),
     ("formats", "mentions"),
     ("utils", "data"),

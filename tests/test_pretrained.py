@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import re
 import socket
 import subprocess
@@ -17,24 +16,24 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from huggingface_hub import ModelCard, ModelHubMixin, constants
+from huggingface_hub import ModelCard, constants
 from hydra import compose, initialize_config_dir
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
-from documents import LABELS, glre, odd_documents, random_documents, subwords
-from glre_pyg import GLRE
+from documents import LABELS, random_documents
+from glre_pyg import GLRE, from_pretrained, push_to_hub, save_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.evaluation.breakdown import print_scores
 from glre_pyg.formats.jsonl import write_jsonl
-from glre_pyg.models.base import RelationModel
-from glre_pyg.runs.artifacts import without_places
-from glre_pyg.runs.checksums import CHECKSUMS, verify
+from glre_pyg.runs.checksums import verify
 from glre_pyg.runs.departures import departures
-from glre_pyg.runs.hub import folder_of
+from glre_pyg.runs.directory import CHECKSUMS, without_local_paths
+from glre_pyg.runs.hub import resolve_folder
+from glre_pyg.runs.loading import load
 from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.prediction import score_pairs
-from glre_pyg.runs.run import load, report
 from glre_pyg.runs.trust import check_config
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
@@ -73,10 +72,6 @@ class Sibling(GLRE):
     """A model of somebody's own."""
 
 
-class Stranger(RelationModel):
-    """A model that no folder holds."""
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run in its directory, and the directory."""
@@ -90,15 +85,15 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(run):
-    return RelationModel.from_pretrained(run[1])
+def loaded(run):
+    return from_pretrained(run[1])
 
 
 @pytest.fixture(scope="module")
-def original(model, tmp_path_factory):
+def original(loaded, tmp_path_factory):
     """A saved model that no test changes."""
     folder = tmp_path_factory.mktemp("saved") / "model"
-    model.save_pretrained(folder)
+    save_pretrained(loaded, folder)
     return folder
 
 
@@ -171,7 +166,8 @@ def test_a_saved_model_is_the_run(run, original):
     assert same_weights(before.model, after.model)
     assert np.array_equal(probabilities(before), probabilities(after))
     assert (before.labels, before.threshold) == (after.labels, after.threshold)
-    assert before.model.parts.scores == after.model.parts.scores
+    assert before.scores == after.scores
+    assert before.environment == after.environment
 
 
 def test_a_saved_model_is_these_files(original):
@@ -183,14 +179,14 @@ def test_a_saved_model_is_these_files(original):
 
 
 def test_what_was_trained_can_be_saved_at_once(run, original, tmp_path):
-    run[0].model.save_pretrained(tmp_path / "model")
+    save_pretrained(run[0], tmp_path / "model")
     assert contents(tmp_path / "model").keys() == SAVED
     assert same_weights(load(tmp_path / "model").model, run[0].model)
     assert load(tmp_path / "model").threshold == load(original).threshold
 
 
 def test_saving_what_was_saved_changes_nothing(original, tmp_path):
-    GLRE.from_pretrained(original).save_pretrained(tmp_path / "again")
+    save_pretrained(from_pretrained(original), tmp_path / "again")
     assert same_model(tmp_path / "again", original)
 
 
@@ -201,7 +197,7 @@ def test_nothing_says_where_it_was_trained(run, original):
     assert load(original).config.dataset.train == "train.jsonl"
 
 
-def test_places_are_left_out():
+def test_local_paths_are_left_out():
     config = {
         "cache": "/home/me/cache",
         "dataset": {
@@ -210,16 +206,16 @@ def test_places_are_left_out():
             "dev": "C:\\Data\\dev.json",
             "test": None,
         },
-        "encoder": {"name": "hf", "pieces": {"name": "owner/model", "vectors": "~/glove.txt"}},
+        "encoder": {"name": "hf", "tokenizer": {"name": "owner/model", "vectors": "~/glove.txt"}},
         "start": "../runs/first",
         "frozen": r"word_embeddings|\.layer\.[01]\.",
         "seeds": [1, "/tmp/seed"],
         "name": ".",
     }
-    assert without_places(OmegaConf.create(config)) == {
+    assert without_local_paths(OmegaConf.create(config)) == {
         "cache": None,
         "dataset": {"root": None, "train": "my train.json", "dev": "dev.json", "test": None},
-        "encoder": {"name": "hf", "pieces": {"name": "owner/model", "vectors": "glove.txt"}},
+        "encoder": {"name": "hf", "tokenizer": {"name": "owner/model", "vectors": "glove.txt"}},
         "start": "first",
         "frozen": r"word_embeddings|\.layer\.[01]\.",
         "seeds": [1, "seed"],
@@ -255,81 +251,59 @@ def test_known_facts_and_thresholds_by_relation_are_kept(original, tmp_path):
     changed(
         original_copy, "scores.json", lambda scores: scores.update(threshold=dict.fromkeys(relations, 0.25))
     )
-    RelationModel.from_pretrained(original_copy).save_pretrained(tmp_path / "second")
+    save_pretrained(from_pretrained(original_copy), tmp_path / "second")
     again = load(tmp_path / "second")
     assert again.known.facts == {tuple(facts[0])}
     assert again.threshold.tolist() == [0.25] * len(relations)
     assert "known_facts.json" in json.loads((tmp_path / "second" / CHECKSUMS).read_text())
 
 
-def test_a_card_is_not_overwritten(original, model, tmp_path, capsys):
+def test_a_card_is_not_overwritten(loaded, tmp_path, capsys):
     (tmp_path / "README.md").write_text("mine")
-    model.save_pretrained(tmp_path)
+    save_pretrained(loaded, tmp_path)
     assert (tmp_path / "README.md").read_text() == "mine"
     assert "README.md: is kept" in capsys.readouterr().out
 
 
-def test_pieces_of_something_else_are_no_part_of_a_model(model, tmp_path):
+def test_files_of_another_tokenizer_are_no_part_of_a_model(loaded, tmp_path):
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "added_tokens.json").write_text("{}")
-    assert "encoder/added_tokens.json: is of something else" in refusal(model.save_pretrained, tmp_path)
+    assert "encoder/added_tokens.json: is of another tokenizer" in refusal(save_pretrained, loaded, tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(model, tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(loaded, tmp_path):
     (tmp_path / "file").write_text("")
-    assert str(tmp_path / "file") in refusal(model.save_pretrained, tmp_path / "file")
+    assert str(tmp_path / "file") in refusal(save_pretrained, loaded, tmp_path / "file")
 
 
 # Models
 
 
-def test_a_model_stays_a_module():
-    tokenizer = subwords(odd_documents())
-    bare = glre(tokenizer)
-    assert isinstance(bare, ModelHubMixin)
-    assert isinstance(bare, torch.nn.Module)
-    assert bare._hub_mixin_config is None  # nothing of its arguments is kept
-    assert not [name for name in bare.state_dict() if "parts" in name]
-
-
-def test_a_model_without_parts_says_what_to_do(hub, tmp_path):
-    bare = glre(subwords(odd_documents()))
+def test_a_run_without_scores_is_not_saved(loaded, hub, tmp_path):
+    unfinished = replace(loaded, scores={})
     for line in (
-        refusal(bare.save_pretrained, tmp_path / "model"),
-        refusal(bare.push_to_hub, "me/model", token=TOKEN),
-        refusal(bare.generate_model_card),
+        refusal(save_pretrained, unfinished, tmp_path / "model"),
+        refusal(push_to_hub, unfinished, "me/model", token=TOKEN),
     ):
-        assert line.startswith("GLRE: cannot be saved without tokenizer, labels and scores")
-        assert "glre_pyg.training.experiment.train" in line
+        assert line.startswith("the run has no scores, so it cannot be saved")
     assert not (tmp_path / "model").exists()
     assert not hub.asked
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_copies_can_be_saved(duplicate, model, original, tmp_path):
-    twin = duplicate(model)
-    assert twin is not model
-    twin.save_pretrained(tmp_path / "twin")
-    assert same_model(tmp_path / "twin", original)
-
-
-def test_a_sibling_needs_nothing_more(saved, tmp_path, monkeypatch):
+def test_a_model_of_another_package_needs_its_name(saved, tmp_path, monkeypatch):
     name = f"{__name__}.Sibling"
     changed(saved, "config.yaml", lambda config: config["model"].update(_target_=name))
-    found = Sibling.from_pretrained(saved)
-    assert type(found) is Sibling
-    found.save_pretrained(tmp_path / "again")
-    assert type(Sibling.from_pretrained(tmp_path / "again")) is Sibling
-    assert "# Sibling on" in (tmp_path / "again" / "README.md").read_text()
-    # Without the class at hand, its package has to be named.
-    assert f"model._target_: '{name}'" in refusal(RelationModel.from_pretrained, saved)
+    line = refusal(from_pretrained, saved)
+    assert f"model._target_: '{name}'" in line
+    assert line.endswith(f"set GLRE_TRUST={__name__}")
     monkeypatch.setenv("GLRE_TRUST", f"other, {__name__}")
-    assert type(RelationModel.from_pretrained(saved)) is Sibling
-
-
-def test_another_class_is_one_line(original):
-    line = refusal(Stranger.from_pretrained, original)
-    assert line.endswith("is a GLRE, not a Stranger: use GLRE.from_pretrained")
+    run = from_pretrained(saved)
+    assert type(run.model) is Sibling
+    save_pretrained(run, tmp_path / "again")
+    assert "# Sibling on" in (tmp_path / "again" / "README.md").read_text()
+    assert type(from_pretrained(tmp_path / "again").model) is Sibling
+    monkeypatch.delenv("GLRE_TRUST")
+    assert f"model._target_: '{name}'" in refusal(from_pretrained, tmp_path / "again")
 
 
 # What is refused
@@ -446,7 +420,7 @@ def test_a_missing_file_is_one_line(name, saved):
         ),
         (lambda config: config["model"]["nodes"].update(hidden_channels=12), "not the weights of the model"),
         (
-            lambda config: config["encoder"]["pieces"].update(
+            lambda config: config["encoder"]["tokenizer"].update(
                 _target_="glre_pyg.data.tokenizer.WordTokenizer.build"
             ),
             "encoder",
@@ -498,12 +472,16 @@ def test_nothing_is_unpickled(saved, tmp_path):
         *("os.system", "builtins.eval", "subprocess.Popen", "pickle.loads", "functools.partial"),
         *("torch.load", "torch.hub.load", "torch.os.system", "torch.nn.functional.relu", "torch.jit.load"),
         *(
-            "glre_pyg.runs.run.os.system",
+            "glre_pyg.runs.trust.os.system",
             "glre_pyg.nn.encoder.re.compile",
             "glre_pyg.data.tokenizer.importlib.import_module",
         ),
-        *("glre_pyg.training.experiment.train", "glre_pyg.runs.run.load", "glre_pyg.utils.download.fetch"),
-        *("glre_pyg.models.glre.GLRE.from_pretrained", "glre_pyg.models.glre.GLRE.save_pretrained"),
+        *(
+            "glre_pyg.training.experiment.train",
+            "glre_pyg.runs.loading.load",
+            "glre_pyg.utils.download.fetch",
+        ),
+        *("glre_pyg.runs.hub.from_pretrained", "glre_pyg.runs.hub.push_to_hub"),
         *("glre_pyg.datasets.document_cache.cached_documents", "glre_pyg.evaluation.thresholds.Path"),
         *(
             "transformers.pipeline",
@@ -542,13 +520,13 @@ def test_what_reads_files_is_named_where_pieces_are_built_alone(target, saved):
 
 
 @pytest.mark.parametrize("target", ["Path", "pickle.loads", "yaml.safe_load", "refusal", "Bomb", "gone"])
-def test_the_package_of_a_class_that_is_asked_for_gives_its_layers_alone(target, saved, monkeypatch):
+def test_a_trusted_package_gives_what_it_defines_alone(target, saved, monkeypatch):
     changed(
         saved,
         "config.yaml",
         lambda config: config["model"].update(query={"_target_": f"{__name__}.{target}"}),
     )
-    assert "model.query._target_: " in refusal(Sibling.from_pretrained, saved)
+    assert "model.query._target_: " in refusal(load, saved)
     monkeypatch.setenv("GLRE_TRUST", __name__)
     if target in ("refusal", "Bomb"):  # of this package, which is trusted by name
         assert "model.query._target_: " not in refusal(load, saved)
@@ -581,7 +559,7 @@ ALIASES = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (ALIASES, "config.yaml:2: '*a0': a saved config names no part of itself"),
+        (ALIASES, "config.yaml:2: '*a0': a saved config has no aliases"),
         ("a: &a {b: *a}", "config.yaml:1: '*a'"),
         ("a: " + "[" * 100_000, "more than 50 levels"),
         ("a: " + "{b: " * 60 + "}" * 60, "more than 50 levels"),
@@ -599,7 +577,9 @@ def test_a_config_is_no_more_than_its_text(content, reason, saved):
 
 
 def test_a_config_hides_nothing(saved):
-    changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(trust_remote_code=True))
+    changed(
+        saved, "config.yaml", lambda config: config["encoder"]["tokenizer"].update(trust_remote_code=True)
+    )
     assert "encoder.tokenizer.trust_remote_code: code that comes with a model is never run" in refusal(
         load, saved
     )
@@ -633,7 +613,7 @@ def test_all_of_this_project_may_be_named():
     }
     assert len(targets) > 25
     for target in targets:
-        config = {"encoder": {"pieces": {"_target_": target}}}
+        config = {"encoder": {"tokenizer": {"_target_": target}}}
         check_config(OmegaConf.create(config), Path("config.yaml"))
 
 
@@ -659,7 +639,7 @@ def test_a_saved_model_asks_nobody_and_starts_nothing(saved, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for place, name in ((socket.socket, "connect"), (subprocess, "Popen"), (os, "system")):
         monkeypatch.setattr(place, name, on_error)
-    changed(saved, "config.yaml", lambda config: config["encoder"]["pieces"].update(name="me/elsewhere"))
+    changed(saved, "config.yaml", lambda config: config["encoder"]["tokenizer"].update(name="me/elsewhere"))
     before = contents(saved)
     assert probabilities(load(saved)).size
     assert contents(saved) == before
@@ -670,7 +650,7 @@ def test_scores_are_printed_without_orders_to_a_terminal(capsys):
     labels = replace(LABELS, relations=("causes\x1b[2J", "treats"))
     graphs = [labels.blind_graph(each) for each in documents]
     found = [np.full((graph.pair_index.size(1), 2), 0.5, dtype=np.float32) for graph in graphs]
-    report(score_pairs(documents, graphs, found, labels), 0.3, "corpus\x1b[2J", "every\nA-\x9b pair")
+    print_scores(score_pairs(documents, graphs, found, labels), 0.3, "corpus\x1b[2J", "every\nA-\x9b pair")
     printed = capsys.readouterr().out
     assert "corpus\\x1b[2J" in printed
     assert printed.replace("\n", "").isprintable()
@@ -680,24 +660,24 @@ def test_scores_are_printed_without_orders_to_a_terminal(capsys):
 
 
 def test_a_folder_is_taken_as_it_is(saved):
-    assert folder_of(saved) == saved
-    assert folder_of(str(saved)) == saved
+    assert resolve_folder(saved) == saved
+    assert resolve_folder(str(saved)) == saved
 
 
 @pytest.mark.parametrize("name", ["", "nothing here", "run", "a/b/c", "a--b/c", "../gone", Path("me/model")])
 def test_what_is_neither_folder_nor_name_is_not_asked_for(name, hub):
-    assert "no such folder, and not the name of a model on the hub" in refusal(folder_of, name)
+    assert "no such folder, and not the name of a model on the hub" in refusal(resolve_folder, name)
     assert not hub.asked
 
 
 def test_a_file_is_not_a_folder(saved):
-    assert "is a file" in refusal(folder_of, saved / "config.yaml")
+    assert "is a file" in refusal(resolve_folder, saved / "config.yaml")
 
 
 def test_offline_is_one_line(hub, monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for options in ({}, {"local_files_only": True}):
-        line = refusal(folder_of, "me/model", cache_dir=tmp_path, **options)
+        line = refusal(resolve_folder, "me/model", cache_dir=tmp_path, **options)
         assert line.startswith("me/model: no such folder; on the hub: it is not in the cache")
     assert not hub.asked
 
@@ -716,8 +696,8 @@ def fetched(hub):
     return {path.split("/", 5)[5] for method, path, _ in hub.asked if method == "GET" and "/resolve/" in path}
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(hub, model, original, tmp_path):
-    address = model.push_to_hub("me/model", token=TOKEN, private=True, commit_message="First")
+def test_a_model_goes_to_the_hub_and_comes_back(hub, loaded, original, tmp_path):
+    address = push_to_hub(loaded, "me/model", token=TOKEN, private=True, commit_message="First")
     assert address.startswith(f"{hub.url}/me/model/commit/")
     assert hub.created[0]["name"] == "model"
     assert hub.created[0].get("private") or hub.created[0].get("visibility") == "private"
@@ -731,21 +711,16 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, model, original, tmp_path):
     assert list(hub.large.values()) == [there["model.safetensors"]]  # the rest is inline
     assert {of for method, _, of in hub.asked if method == "POST"} == {f"Bearer {TOKEN}"}
 
-    found = GLRE.from_pretrained("me/model", cache_dir=tmp_path / "cache")
-    assert same_weights(found, model)
+    found = from_pretrained("me/model", cache_dir=tmp_path / "cache")
+    assert same_weights(found.model, loaded.model)
     assert fetched(hub) == SAVED - {"README.md"}
-
-
-def test_save_can_push(hub, model, tmp_path):
-    model.save_pretrained(tmp_path / "model", push_to_hub=True, repo_id="me/model", token=TOKEN)
-    assert set(hub.repositories["me/model"].refs) == {"main"}
 
 
 def test_only_what_is_needed_is_fetched(hub, saved):
     for name in ("pytorch_model.bin", "encoder/code.py", "model.py", "encoder/vocab.bin", "log.jsonl"):
         (saved / name).write_bytes(b"not needed")
     on_hub(hub, saved)
-    folder = folder_of("me/model")
+    folder = resolve_folder("me/model")
     assert contents(folder).keys() == fetched(hub) == SAVED - {"README.md"}
 
 
@@ -758,28 +733,25 @@ def test_a_revision_is_that_revision(hub, original, saved):
         (None, 0.125),
         (first, load(original).threshold),
     ):
-        assert (
-            RelationModel.from_pretrained("me/model", revision=revision).parts.scores["threshold"]
-            == threshold
-        )
+        assert from_pretrained("me/model", revision=revision).threshold == threshold
 
 
 def test_the_cache_is_enough_when_the_hub_is_gone(hub, original):
     on_hub(hub, original)
-    folder = folder_of("me/model")
+    folder = resolve_folder("me/model")
     asked = len(hub.asked)
-    assert folder_of("me/model", local_files_only=True) == folder
+    assert resolve_folder("me/model", local_files_only=True) == folder
     assert len(hub.asked) == asked
     hub.broken = True
-    assert folder_of("me/model") == folder
+    assert resolve_folder("me/model") == folder
 
 
 def test_a_token_is_sent(hub, original):
     on_hub(hub, original)
-    folder_of("me/model", token=TOKEN)
+    resolve_folder("me/model", token=TOKEN)
     assert {of for _, _, of in hub.asked} == {f"Bearer {TOKEN}"}
     hub.asked.clear()
-    folder_of("me/model", token=False, force_download=True)
+    resolve_folder("me/model", token=False, force_download=True)
     assert {of for _, _, of in hub.asked} == {None}
     assert fetched(hub) == SAVED - {"README.md"}
 
@@ -787,15 +759,15 @@ def test_a_token_is_sent(hub, original):
 def test_what_the_hub_does_not_give_is_one_line(hub, original, tmp_path, monkeypatch):
     on_hub(hub, original)
     start = "{}: no such folder; on the hub: "
-    assert refusal(folder_of, "me/gone").startswith(
+    assert refusal(resolve_folder, "me/gone").startswith(
         start.format("me/gone") + "no such model, or a private one"
     )
-    line = refusal(folder_of, "me/model", revision="v2")
+    line = refusal(resolve_folder, "me/model", revision="v2")
     assert line == start.format("me/model") + "the model has no revision 'v2'"
     hub.repositories["me/model"].closed = "GatedRepo"
-    assert "asks for access on the model's page" in refusal(folder_of, "me/model")
+    assert "ask for access on its page" in refusal(resolve_folder, "me/model")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    assert "the hub is not reached" in refusal(folder_of, "me/other")
+    assert "the hub cannot be reached" in refusal(resolve_folder, "me/other")
 
 
 def test_a_model_that_is_altered_on_the_way_is_refused(hub, saved):
@@ -803,20 +775,20 @@ def test_a_model_that_is_altered_on_the_way_is_refused(hub, saved):
     weights[-1] ^= 1
     (saved / "model.safetensors").write_bytes(weights)
     on_hub(hub, saved)
-    assert "model.safetensors: is not the file that was saved" in refusal(GLRE.from_pretrained, "me/model")
+    assert "model.safetensors: is not the file that was saved" in refusal(from_pretrained, "me/model")
 
 
 def test_a_repository_of_something_else_is_one_line(hub, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "pytorch_model.bin").write_bytes(b"1")
     on_hub(hub, tmp_path / "other")
-    line = refusal(GLRE.from_pretrained, "me/model")
+    line = refusal(from_pretrained, "me/model")
     assert line == "me/model: no such folder; on the hub: not a model of this library, without config.yaml"
 
 
-def test_what_the_hub_does_not_take_is_one_line(hub, model):
-    assert refusal(model.push_to_hub, "me/model", token="wrong").startswith("me/model: not pushed: ")
-    assert "not pushed" in refusal(model.push_to_hub, "not a name", token=TOKEN)
+def test_what_the_hub_does_not_take_is_one_line(hub, loaded):
+    assert refusal(push_to_hub, loaded, "me/model", token="wrong").startswith("me/model: not pushed: ")
+    assert "not pushed" in refusal(push_to_hub, loaded, "not a name", token=TOKEN)
 
 
 # The card
@@ -866,32 +838,30 @@ def test_the_card_says_what_the_run_says(run, original):
     assert f"{scores['threshold']:.6g}" in text
 
 
-def made(model, change=lambda scores: None, **options):
-    """A card of scores that a test has changed."""
-    scores = copy.deepcopy(dict(model.parts.scores))
+def made(run, change=lambda scores: None, **options):
+    """Head and text of the card of a run whose scores a test has changed."""
+    scores = copy.deepcopy(dict(run.scores))
     change(scores)
-    parts = copy.copy(model.parts)
-    object.__setattr__(parts, "scores", scores)
-    return head_and_text(model_card(parts, kind="GLRE", num_parameters=1234, **options))
+    return head_and_text(model_card(replace(run, scores=scores), **options))
 
 
 def counts(gold):
     return {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "true_positives": 1, "predicted": 2, "gold": gold}
 
 
-def test_several_relations_have_a_table(model):
+def test_several_relations_have_a_table(loaded):
     def several(scores):
         scores["test"]["by_relation"] = {"a|b": counts(4), "c": counts(9)}
 
-    _, text = made(model, several)
+    _, text = made(loaded, several)
     assert table(text, "Scores by relation") == [
         ["`c`", "50.0", "25.0", "33.3", "2", "9"],
         ["`a\\|b`", "50.0", "25.0", "33.3", "2", "4"],
     ]
-    assert "## Scores by relation" not in made(model)[1]
+    assert "## Scores by relation" not in made(loaded)[1]
 
 
-def test_names_of_a_run_stay_text_on_its_card(model):
+def test_names_of_a_run_stay_text_on_its_card(loaded):
     bad = "</code>`` <img src=x onerror=y> [a](javascript:x) | ![b](c) *d* \x1b[2J\n# e\n---\n| f |"
 
     def hostile(scores):
@@ -902,15 +872,10 @@ def test_names_of_a_run_stay_text_on_its_card(model):
         scores["test"]["by_relation"] = {bad: counts(4), "c": counts(9)}
         scores["best_epoch"] = bad
 
-    parts = copy.copy(model.parts)
     names = dict.fromkeys(("relations", "types"), (bad,)) | {"pair_types": ((bad, bad),)}
-    object.__setattr__(parts, "labels", replace(parts.labels, **names))
-    object.__setattr__(parts, "environment", {bad: bad})
-    twin = copy.copy(model)
-    twin.parts = parts
-    config = OmegaConf.merge(parts.config, {"encoder": {"name": bad}, "start": bad, "name": bad})
-    object.__setattr__(parts, "config", config)
-    head, text = made(twin, hostile, departures=departures(config))
+    config = OmegaConf.merge(loaded.config, {"encoder": {"name": bad}, "start": bad, "name": bad})
+    labels = replace(loaded.labels, **names)
+    head, text = made(replace(loaded, labels=labels, environment={bad: bad}, config=config), hostile)
     assert head["datasets"] == [bad]
     assert "\x1b" not in text
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
@@ -920,63 +885,57 @@ def test_names_of_a_run_stay_text_on_its_card(model):
     assert html.count("<table>") == 4
 
 
-def test_ign_of_the_file_it_leaves_out_is_not_shown(model):
+def test_ign_of_the_file_it_leaves_out_is_not_shown(loaded):
     def ign(scores):
         scores["protocol"] |= {"ignored": "1", "files": {"train": "1", "dev": "1", "test": "2"}}
         scores["dev"]["ign"] = scores["test"]["ign"] = counts(4)
 
-    shown = [row[0] for row in table(made(model, ign)[1], "Scores") if row[1].startswith("Ign")]
+    shown = [row[0] for row in table(made(loaded, ign)[1], "Scores") if row[1].startswith("Ign")]
     assert shown == ["test"]
 
 
-def test_a_run_without_test_says_so(model):
-    head, text = made(model, lambda scores: scores.pop("test"))
+def test_a_run_without_test_says_so(loaded):
+    head, text = made(loaded, lambda scores: scores.pop("test"))
     assert "There are no scores on test" in text
     assert "Test was scored" not in text
     assert {each["dataset"]["split"] for each in head["model-index"][0]["results"]} == {"dev"}
 
 
-def test_a_filter_is_told(model):
+def test_a_filter_is_told(loaded):
     def filtered(scores):
         scores["test"] = {"filtered": counts(4), "unfiltered": counts(5)}
 
-    assert "leaves pairs out of the score" in made(model, filtered)[1]
+    assert "leaves pairs out of the score" in made(loaded, filtered)[1]
     equal = {"filtered": counts(4), "unfiltered": counts(4)}
-    assert "leaves pairs out" not in made(model, lambda scores: scores.update(dev=equal, test=equal))[1]
+    assert "leaves pairs out" not in made(loaded, lambda scores: scores.update(dev=equal, test=equal))[1]
 
 
-def test_scores_without_a_protocol_make_a_card(model):
-    head, text = made(model, lambda scores: (scores.clear(), scores.update(threshold=0.5)))
-    assert "Pairs that are scored: unknown" in text
+def test_scores_without_a_protocol_make_a_card(loaded):
+    head, text = made(loaded, lambda scores: (scores.clear(), scores.update(threshold=0.5)))
+    assert "Scored pairs: unknown" in text
     assert head["datasets"] == ["an unnamed corpus"]
 
 
-def test_fields_of_the_head_are_the_users(model):
-    card = model.generate_model_card(license="mit", language=["en"], repo_id="me/model")
+def test_fields_of_the_head_are_the_users(loaded):
+    card = model_card(loaded, license="mit", language=["en"], repo_id="me/model")
     head, text = head_and_text(card)
     assert (head["license"], head["language"]) == ("mit", ["en"])
     assert "## License" not in text
     assert 'from_pretrained("me/model")' in text
 
 
-def test_departures_are_those_of_the_config(model):
+def test_departures_are_those_of_the_config(loaded):
     def of(**changes):
-        parts = copy.copy(model.parts)
-        config = OmegaConf.merge(
-            parts.config, OmegaConf.from_dotlist([f"{k}={v}" for k, v in changes.items()])
-        )
-        object.__setattr__(parts, "config", config)
-        twin = copy.copy(model)
-        twin.parts = parts
-        return twin.departures()
+        dotlist = OmegaConf.from_dotlist([f"{name}={value}" for name, value in changes.items()])
+        return departures(without_local_paths(OmegaConf.merge(loaded.config, dotlist)))
 
     assert "The optimizer is torch.optim.AdamW, not Adam." in of()
     assert not [
         line for line in of(**{"optimizer.factory._target_": "torch.optim.Adam"}) if "optimizer" in line
     ]
     left_out = of(**{"model.local_layer._target_": "glre_pyg.nn.local.NoLocal"})
-    assert [line for line in left_out if line.startswith("No entity local representations")]
-    assert not [line for line in of() if line.startswith("No entity local")]
+    assert [line for line in left_out if line.startswith("Without entity local representations")]
+    assert not [line for line in of() if line.startswith("Without entity local")]
     assert [line for line in of(**{"model.loss.reduction": "sum"}) if "mean over relations" in line] == []
     assert "/" not in "".join(line for line in of(start="/home/me/first") if "another model" in line)
 

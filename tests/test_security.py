@@ -198,7 +198,7 @@ RUNS_CODE = {
     *("subprocess", "pty", "runpy", "code", "codeop", "ctypes", "multiprocessing"),
 }
 CALLS = re.compile(
-    r"(builtins\.)?(eval|exec|compile|__import__)|torch\.(load|hub\.load)|yaml\.(load|full_load|load_all)"
+    r"(builtins\.)?(eval|exec|compile|__import__)|torch\.hub\.load|yaml\.(load|full_load|load_all)"
     r"|(.*\.)?(system|popen|execv\w*|spawn\w*|posix_spawn\w*|startfile|read_pickle|unsafe_load)"
 )
 
@@ -226,6 +226,10 @@ def test_sources_call_nothing_that_unpickles_or_runs_text():
     calls = [(place, ast.unparse(node.func)) for place, node in in_sources(ast.Call)]
     assert len(calls) > 1_000
     assert [each for each in calls if CALLS.fullmatch(each[1])] == []
+    loads = [node for _, node in in_sources(ast.Call) if ast.unparse(node.func) == "torch.load"]
+    assert [
+        {each.arg: ast.unparse(each.value) for each in node.keywords}["weights_only"] for node in loads
+    ] == ["True"]
 
 
 def test_sources_allow_no_code_of_models():

@@ -191,7 +191,7 @@ def settings(monkeypatch, tmp_path):
             assert chunk == 2
             return (found[each.id] for each in documents)
 
-    monkeypatch.setattr("glre_pyg.extraction.scoring.folder_of", Path)
+    monkeypatch.setattr("glre_pyg.extraction.scoring.resolve_folder", Path)
     monkeypatch.setattr("glre_pyg.extraction.scoring.load", lambda folder, **options: loaded)
     monkeypatch.setattr("glre_pyg.extraction.extractor.RelationExtractor", Extractor)
     values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2, "strict": True}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glre_pyg.mentions.documents import document_of, with_mentions
     from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
+    from glre_pyg.runs.hub import from_pretrained, push_to_hub, save_pretrained
 
 _HOME = {
     "Dictionary": "mentions.dictionary",
@@ -37,6 +38,9 @@ _HOME = {
     "Sentence": "data.document",
     "build_graph": "data.graph",
     "document_of": "mentions.documents",
+    "from_pretrained": "runs.hub",
+    "push_to_hub": "runs.hub",
+    "save_pretrained": "runs.hub",
     "with_mentions": "mentions.documents",
 }
 
@@ -56,6 +60,9 @@ __all__ = [
     "Sentence",
     "build_graph",
     "document_of",
+    "from_pretrained",
+    "push_to_hub",
+    "save_pretrained",
     "with_mentions",
 ]
 

@@ -19,14 +19,14 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     Raises:
         InputError: See :func:`glre_pyg.extraction.scoring.score_run`.
     """
+    from glre_pyg.evaluation.breakdown import print_scores
     from glre_pyg.evaluation.predictions import write_predictions
     from glre_pyg.extraction.scoring import score_run
-    from glre_pyg.runs.run import report
     from glre_pyg.utils.distributed import is_main_process
 
     output = output_path(config.output) if config.output else None
     run, corpus, _, pairs = score_run(config)
-    scores = report(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
+    scores = print_scores(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
     if output and is_main_process():
         write_predictions(pairs, output, run.threshold)
     return scores

@@ -180,7 +180,7 @@ def trial_of_kills(folder: Path, count: int, random: Random) -> int:
             for left in (run, cache):
                 rmtree(left, ignore_errors=True)
         halves = broken(run, cache)
-        had = "a checkpoint" if (run / "checkpoint").exists() else "a config" if run.exists() else "nothing"
+        had = "a checkpoint" if (run / CHECKPOINT).exists() else "a config" if run.exists() else "nothing"
         code, said = finished(folder, options_of(run, cache, *more))
         found = results(run) if not code else {}
         differing = [file for file in expected if found.get(file) != expected[file]]
@@ -214,10 +214,8 @@ def trial_of_disks(folder: Path, count: int, random: Random) -> int:
     if code:
         sys.exit(said)
     expected = results(whole)
-    needed, more = (
-        sum(path.stat().st_size for path in of.rglob("*")) // 1024 for of in (whole, whole / CHECKPOINT)
-    )
-    needed += more  # while a checkpoint takes the place of another, there are two
+    needed = sum(path.stat().st_size for path in whole.rglob("*")) // 1024
+    needed += (whole / CHECKPOINT).stat().st_size // 1024  # while one replaces another, there are two
     failures = 0
     for number in range(count):
         kib = random.randint(needed // 10, needed - needed // 20)

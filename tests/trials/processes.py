@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import psutil
-from safetensors.numpy import load_file
+import torch
 
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.datasets.generator import SyntheticCorpus
@@ -97,7 +97,8 @@ def compare_training(folder: Path, counts: Sequence[int], failures: Failures) ->
         run(folder, count, "train", *OPTIONS, *NO_DROPOUT, *options)
         rows = [json.loads(line) for line in (place / "run/log.jsonl").read_text().splitlines()]
         losses[count] = [row["loss"] for row in rows]
-        weights[count] = load_file(place / "run/checkpoint/model.safetensors")
+        checkpoint = torch.load(place / "run/checkpoint.pt", weights_only=True)
+        weights[count] = {name: of.numpy() for name, of in checkpoint["parts"]["model"].items()}
         lines = (place / "run/predictions_dev.jsonl").read_text().splitlines()
         pairs = {
             (row["document"], row["head"], row["tail"]): row["probability"] for row in map(json.loads, lines)
@@ -152,7 +153,7 @@ def kill_and_go_on(folder: Path, failures: Failures) -> None:
     run(folder, 2, "train", *options, f"hydra.run.dir={folder / 'undisturbed'}")
     place = folder / "killed"
     process = started(folder, 2, "train", [*options, f"hydra.run.dir={place}"])
-    while not (place / "checkpoint").exists():
+    while not (place / "checkpoint.pt").exists():
         if process.poll() is not None:
             sys.exit(process.communicate()[0])
         time.sleep(0.05)

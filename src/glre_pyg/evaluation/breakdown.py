@@ -10,7 +10,9 @@ import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.significance import f1_interval
+from glre_pyg.utils.exceptions import printable
 
+EVERY_PAIR = "every candidate pair"
 DISTANCES = ("0", "1", "2", ">=3")
 """Figure 3: sentences between the nearest mentions of head and tail."""
 MENTIONS = ("[1,2)", "[2,3)", "[3,4)", ">=4")
@@ -75,3 +77,32 @@ def _by(
     """Scores by the bin of each pair [P]; -1 is in none."""
     counts = pairs.counts(threshold, filtered=filtered)
     return {name: Scores.total(counts[bins == index]) for index, name in enumerate(names)}
+
+
+def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -> dict[str, Any]:
+    """Print the scores of an evaluation, and return all of them as numbers.
+
+    Args:
+        pairs: Probabilities and facts.
+        threshold: Probability above which a relation is predicted.
+        name: Corpus and split.
+        protocol: Description of the pairs that the protocol scores.
+    """
+    rows = [(protocol, pairs.score(threshold, filtered=True))]
+    if pairs.ignored.any():
+        rows.append((EVERY_PAIR, pairs.score(threshold, filtered=False)))
+    if pairs.known.any():
+        rows.append(("Ign F1", pairs.ign_score(threshold, filtered=True)))
+    if len(pairs.relations) > 1:
+        rows.append(("any relation", pairs.pair_score(threshold, filtered=True)))
+    lines = [
+        f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
+        f"  ({scores.true_positives} right of {scores.predicted} predicted, {scores.gold} true)"
+        for title, scores in rows
+    ]
+    numbers = all_scores(pairs, threshold)
+    low, high = numbers["interval"]
+    lines.append(f"{name:12s} F1 is between {low:.4f} and {high:.4f} (95 %, bootstrap over documents)")
+    for line in lines:
+        print(printable(line), flush=True)
+    return numbers

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +17,8 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
-from glre_pyg.runs.hub import folder_of
-from glre_pyg.runs.run import Run, load
+from glre_pyg.runs.hub import from_pretrained
+from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 
 
@@ -45,10 +46,7 @@ class RelationExtractor:
         *,
         device: str | torch.device = "cpu",
         memory: float | None = None,
-        revision: str | None = None,
-        token: str | bool | None = None,
-        cache_dir: str | Path | None = None,
-        local_files_only: bool = False,
+        **options: Any,
     ) -> RelationExtractor:
         """Load a run's directory, a saved model, or a model from the Hugging Face hub.
 
@@ -56,15 +54,12 @@ class RelationExtractor:
             name: A folder, or the model's name on the hub.
             device: Device of the model.
             memory: Memory limit in GiB; None for most of what is available.
-            revision, token, cache_dir, local_files_only: See :func:`~glre_pyg.runs.hub.folder_of`.
+            **options: See :func:`~glre_pyg.runs.hub.resolve_folder`.
 
         Raises:
             InputError: If the model cannot be loaded, or a file is missing or has been changed.
         """
-        folder = folder_of(
-            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
-        )
-        return cls(load(folder, device=device, memory=memory))
+        return cls(from_pretrained(name, device=device, memory=memory, **options))
 
     def __call__(
         self,

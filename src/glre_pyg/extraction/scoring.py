@@ -11,8 +11,10 @@ from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Corpus, read_all
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.runs.hub import folder_of
-from glre_pyg.runs.run import Run, best_device, load
+from glre_pyg.runs.hub import resolve_folder
+from glre_pyg.runs.loading import load
+from glre_pyg.runs.run import Run
+from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, is_strict
 
@@ -20,8 +22,8 @@ from glre_pyg.utils.exceptions import InputError, is_strict
 def load_run(config: DictConfig) -> Run:
     """Load a run as the settings of ``conf/run.yaml`` say."""
     return load(
-        folder_of(config.run),
-        device=config.device or best_device(),
+        resolve_folder(config.run),
+        device=config.device or distributed.state().device,
         cache=Cache.from_setting(config.cache),
         memory=config.memory,
         compile=config.compile,

@@ -34,6 +34,7 @@ from spacy.util import minibatch
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.spacy_relations import add_extension, relations_of
 from glre_pyg.formats.spacy_docs import mentions_of, without_facts
+from glre_pyg.runs.hub import save_pretrained
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -194,7 +195,7 @@ class Relations(Pipe):
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the model, as a folder that can be loaded by itself, too."""
-        self.extractor.run.model.save_pretrained(path)
+        save_pretrained(self.extractor.run, path)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Relations:
         """Load the model that :meth:`to_disk` has saved, in place of the one that the config names."""

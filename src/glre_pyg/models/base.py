@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.runs.hub import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +27,8 @@ class PairNumbers:
     cell: int = 0
 
 
-class RelationModel(
-    nn.Module,
-    Pretrained,
-    library_name="glre_pyg",
-    pipeline_tag="text-classification",
-    tags=["relation-extraction", "document-level-relation-extraction"],
-):
-    """A model that scores candidate pairs, and can be saved, published and loaded.
+class RelationModel(nn.Module):
+    """A model that scores candidate pairs.
 
     Args:
         loss: What its logits mean.

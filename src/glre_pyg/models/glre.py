@@ -17,14 +17,9 @@ from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
 from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
-from glre_pyg.runs.departures import departures
 
 
-class GLRE(
-    RelationModel,
-    tags=["glre", "graph-neural-network"],
-    paper_url="https://aclanthology.org/2020.emnlp-main.303/",
-):
+class GLRE(RelationModel):
     r"""Global-to-local neural network for document-level relation extraction.
 
     .. math::
@@ -49,16 +44,6 @@ class GLRE(
             graph convolution.
         loss: Called with R; the loss and the number of logits (Eq. 9).
     """
-
-    citation = """\
-@inproceedings{wang-etal-2020-global,
-    title = "Global-to-Local Neural Networks for Document-Level Relation Extraction",
-    author = "Wang, Difeng and Hu, Wei and Cao, Ermei and Sun, Weijian",
-    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing",
-    year = "2020",
-    pages = "3711--3721",
-    doi = "10.18653/v1/2020.emnlp-main.303",
-}"""
 
     def __init__(
         self,
@@ -94,10 +79,6 @@ class GLRE(
             incidence=4 * channels,
             cell=3 if self.context_layer.out_channels else 0,
         )
-
-    def departures(self) -> list[str]:
-        """What the config has otherwise than the paper, a sentence for each."""
-        return departures(self.needed_parts().config)
 
     def set_blocks(self, pairs: int | None, cells: int | None) -> None:
         """Work on at most so many pairs (Eqs. 3-6), and so many pairs of pairs (Eq. 7), at a time."""

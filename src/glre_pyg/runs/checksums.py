@@ -1,62 +1,47 @@
-"""Whether files are those that were saved: ``checksums.json`` in their folder, a sha256 by name."""
+"""Whether the files of a run are those that were saved: ``checksums.json``, a SHA-256 by file name."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
+from glre_pyg.runs.directory import CHECKSUMS, ENCODER, FILES
 from glre_pyg.utils.files import sha256_of
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json, write_json
-from glre_pyg.runs.artifacts import ENCODER, FILES
-
-CHECKSUMS = "checksums.json"
 
 
-def write_checksums(folder: Path, names: Collection[str]) -> None:
-    """Write the checksums of files in a folder."""
-    write_json({name: sha256_of(folder / name) for name in names}, folder / CHECKSUMS)
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of a complete run directory or saved model."""
+    write_json({name: sha256_of(folder / name) for name in _files(folder)}, folder / CHECKSUMS)
 
 
 def verify(folder: Path) -> None:
-    """Refuse a saved model with a file that is missing, is another than was saved, or was not saved at all.
+    """Refuse a run in which a file is missing, was changed, or was added after it was saved.
 
-    A folder without ``checksums.json`` is taken as it is.
+    A folder without ``checksums.json`` is accepted as it is.
 
     Raises:
         InputError: If there is such a file.
     """
-    if (folder / CHECKSUMS).is_file():
-        verify_files(folder, used_files(folder))
-
-
-def verify_files(folder: Path, there: Collection[str]) -> None:
-    """Refuse files that are not those that ``checksums.json`` names, as it names them.
-
-    Args:
-        folder: Their folder.
-        there: The names of all of them.
-
-    Raises:
-        InputError: If one is missing, is another, or was not saved.
-    """
-    saved = read_json(folder / CHECKSUMS)
+    if not (folder / CHECKSUMS).is_file():
+        return
+    saved, files = read_json(folder / CHECKSUMS), _files(folder)
     for name, digest in saved.items():
-        if name not in there:
+        if name not in files:
             raise InputError(f"{folder / name}: is missing, {CHECKSUMS} names it")
-        found = sha256_of(folder / name)
-        if found != digest:
+        actual = sha256_of(folder / name)
+        if actual != digest:
             raise InputError(
-                f"{folder / name}: is not the file that was saved (sha256 {found}, not {digest}); "
+                f"{folder / name}: is not the file that was saved (sha256 {actual}, not {digest}); "
                 f"if you changed it yourself, remove {CHECKSUMS}"
             )
-    for name in there:
+    for name in files:
         if name not in saved:
             raise InputError(f"{folder / name}: was not saved with the model, {CHECKSUMS} does not name it")
 
 
-def used_files(folder: Path) -> list[str]:
-    """Names of the files in a folder that loading uses, with forward slashes."""
-    pieces = sorted(path for path in (folder / ENCODER).rglob("[!.]*") if path.is_file())
+def _files(folder: Path) -> list[str]:
+    """Names of the files in a folder that loading reads, with forward slashes."""
+    tokenizer = sorted(path for path in (folder / ENCODER).rglob("[!.]*") if path.is_file())
     names = [name for name in FILES if (folder / name).is_file()]
-    return [*names, *(path.relative_to(folder).as_posix() for path in pieces)]
+    return [*names, *(path.relative_to(folder).as_posix() for path in tokenizer)]

@@ -1,7 +1,7 @@
-"""Configs of runs, which may be a stranger's: small YAML of plain values, in which nothing stands twice.
+"""Configs from untrusted files: small YAML of plain values, without aliases.
 
-A few hundred bytes of YAML can name each other so that they become gigabytes; a config that was saved has no
-such names. Tags that make objects are refused by the loader.
+With aliases, a few hundred bytes of YAML can expand to gigabytes; saved configs have none. The loader refuses
+tags that make objects.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.utils.exceptions import InputError
 
-_BYTES = 1 << 20  # a hundred times what a config has
-_DEPTH = 50
+_MAX_BYTES = 1 << 20  # a hundred times the size of a config
+_MAX_DEPTH = 50
 
 
 def load_config(path: Path) -> DictConfig:
-    """A saved config, as it is: interpolations stay what they are in the file.
+    """Load a saved config; interpolations are not resolved.
 
     Raises:
         InputError: If the file is not such YAML.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(_BYTES + 1)
-        if len(content) > _BYTES:
-            raise InputError(f"{path}: is no config, it has more than {_BYTES:,} bytes")
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise InputError(f"{path}: not a config, it has more than {_MAX_BYTES:,} bytes")
         text = content.decode()
         _check(text, path)
         config = OmegaConf.load(StringIO(text))
@@ -46,12 +46,12 @@ def load_config(path: Path) -> DictConfig:
 
 
 def _check(text: str, path: Path) -> None:
-    """Refuse names for parts and too many levels, before anything is made of the text."""
+    """Refuse aliases and deep nesting while the text is parsed, before any object is built from it."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEPTH:
-            raise InputError(f"{path}: is no config, it has more than {_DEPTH} levels")
+        if depth > _MAX_DEPTH:
+            raise InputError(f"{path}: not a config, it has more than {_MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
             line = event.start_mark.line + 1
-            raise InputError(f"{path}:{line}: '*{event.anchor}': a saved config names no part of itself")
+            raise InputError(f"{path}:{line}: '*{event.anchor}': a saved config has no aliases")

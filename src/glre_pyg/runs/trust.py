@@ -1,18 +1,23 @@
-"""What the config of a saved model may name: it may be a stranger's, and what it names gets called.
+"""What the config of a run may name, since loading the run calls it.
 
-Allowed are the classes and functions that configs of this project are made of, and the layers and optimizers
-of torch. What builds pieces may read a file for it, and is allowed in the place of pieces alone. Packages of
-one's own are named in ``$GLRE_TRUST``, with commas between them: what they define is allowed, what they have
-imported is not.
+A run that this user has trained on this machine may name anything: its config is signed with a random key of
+the user, which never leaves the machine. Every other run is untrusted, and may name the classes and functions
+that configs of this project consist of, and the layers and optimizers of torch. ``$GLRE_TRUST`` holds further
+packages, separated by commas: what they define is allowed, what they import is not. Class methods that build a
+tokenizer may read files to do so, and are allowed as tokenizers only.
 """
 
 from __future__ import annotations
 
+import hmac
 import os
+import secrets
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from importlib import import_module
 from inspect import isclass, isfunction, ismethod
 from pathlib import Path
+from tempfile import mkstemp
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -21,96 +26,127 @@ from torch.optim import Optimizer
 from glre_pyg.utils.exceptions import InputError
 
 TRUST = "GLRE_TRUST"
+SIGNATURE = "config.yaml.hmac"
 TOKENIZER = "encoder.tokenizer._target_"
-"""The one place where a method may be named: one that builds pieces."""
+"""The one place where a class method may be named: one that builds a tokenizer."""
 CLASSES = (
-    *("glre_pyg.datasets.generator", "glre_pyg.datasets", "glre_pyg.models", "glre_pyg.nn", "glre_pyg.data.tokenizer"),
-    "glre_pyg.training.loop.Settings",
+    *("glre_pyg.datasets.generator", "glre_pyg.datasets", "glre_pyg.models", "glre_pyg.nn"),
+    *("glre_pyg.data.tokenizer", "glre_pyg.training.loop.Settings"),
 )
-"""Where classes of this project are that configs name."""
+"""Modules and packages of this project whose classes configs name."""
 FUNCTIONS = ("glre_pyg.evaluation.thresholds",)
-FOREIGN = {"torch.nn": nn.Module, "torch.optim": Optimizer}
-"""Where classes of others are that configs name, and what they have to be."""
+TORCH = {"torch.nn": nn.Module, "torch.optim": Optimizer}
+"""Packages of torch whose classes configs name, and their base classes."""
 
 
-def check_config(config: DictConfig, source: Path, *, trusted: Collection[str] = ()) -> None:
-    """Refuse a config that names anything but what is allowed, before anything of it is called.
+def sign(config: Path) -> None:
+    """Write the signature of a config beside it, so that its run needs no trust on this machine.
+
+    Without a place for the key, no signature is written.
+    """
+    with suppress(OSError, RuntimeError):
+        key = _key_path()
+        if not key.exists():
+            _make_key(key)
+        config.with_name(SIGNATURE).write_bytes(_digest(key, config))
+
+
+def is_signed(config: Path) -> bool:
+    """Whether this user has signed a config on this machine."""
+    try:
+        return hmac.compare_digest(config.with_name(SIGNATURE).read_bytes(), _digest(_key_path(), config))
+    except (OSError, RuntimeError):  # no signature, no key, no home
+        return False
+
+
+def _key_path() -> Path:
+    """Path of the key: outside of the cache, which may be shared or come from somebody else."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "glre_pyg" / "key"
+
+
+def _make_key(path: Path) -> None:
+    """Make a key that only this user can read; of several processes, the first one makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened, part = mkstemp(dir=path.parent)  # with mode 0600
+    with os.fdopen(opened, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    with suppress(FileExistsError):
+        os.link(part, path)
+    os.unlink(part)
+
+
+def _digest(key: Path, config: Path) -> bytes:
+    return hmac.digest(key.read_bytes(), config.read_bytes(), "sha256").hex().encode()
+
+
+def check_config(config: DictConfig, source: Path) -> None:
+    """Refuse a config that names what it may not, before anything is called.
 
     Args:
-        config: A saved config, which has no interpolations.
-        source: The file that it is from.
-        trusted: Packages whose layers and models are allowed, too.
+        config: A saved config.
+        source: Path of its file.
 
     Raises:
-        InputError: If it names something else, or has an interpolation.
+        InputError: If it names something else, has an interpolation, or asks for code from a model repository.
     """
+    trusted = is_signed(source)
     for place, key, value in _entries(OmegaConf.to_container(config), ""):
         if isinstance(value, str) and "${" in value:
             raise InputError(f"{source}: {place}: '{value}': a saved config has no interpolations")
         if key == "trust_remote_code" and value:
             raise InputError(f"{source}: {place}: code that comes with a model is never run")
-        if key == "_target_" and not _is_allowed(value, place, source, trusted):
+        if key == "_target_" and not trusted and not _is_allowed(value, place, source):
+            package = str(value).partition(".")[0]
             raise InputError(
-                f"{source}: {place}: '{value}' is no class that models are made of; "
-                f"{TRUST}=PACKAGE allows one of yours"
+                f"{source}: {place}: '{value}' is not a part of glre_pyg or torch that models consist of, and you "
+                f"have not trained this run on this machine; if you trust the package, set {TRUST}={package}"
             )
 
 
 def _entries(node: object, place: str) -> Iterator[tuple[str, object, object]]:
-    """(place, key, value) of everything in a config."""
-    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in inside:
+    """Yield (place, key, value) of everything in a config."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
         below = f"{place}.{key}" if place else str(key)
         yield below, key, value
         yield from _entries(value, below)
 
 
-def _is_allowed(target: object, place: str, source: Path, trusted: Collection[str]) -> bool:
+def _is_allowed(target: object, place: str, source: Path) -> bool:
     if not isinstance(target, str):
         return False
-    own = os.environ.get(TRUST, "").replace(" ", "").split(",")
     package = target.partition(".")[0]
-    if package and package in own:
-        return _home(_found(target, source, place)) == package
-    if package in trusted:
-        found = _found(target, source, place)
-        return _home(found) == package and isclass(found) and issubclass(found, nn.Module)
-    if not _below(target, (*CLASSES, *FUNCTIONS, *FOREIGN)):
+    if package and package in os.environ.get(TRUST, "").replace(" ", "").split(","):
+        return str(getattr(_locate(target, source, place), "__module__", "")).partition(".")[0] == package
+    if not _is_below(target, (*CLASSES, *FUNCTIONS, *TORCH)):
         return False
-    found = _found(target, source, place)
-    if ismethod(found):  # Subwords.build
-        return place == TOKENIZER and isclass(found.__self__) and found.__func__.__module__ == "glre_pyg.data.tokenizer"
-    return _is_harmless(found)
-
-
-def _home(found: object) -> str:
-    """The package that something is defined in."""
-    return str(getattr(found, "__module__", "")).partition(".")[0]
-
-
-def _is_harmless(found: object) -> bool:
-    """Whether an object is what its name promises: ``glre_pyg.models.glre.os.system`` is another's."""
-    if isfunction(found):
-        return found.__module__ in FUNCTIONS
-    if not isclass(found):
+    value = _locate(target, source, place)
+    if ismethod(value):
+        is_tokenizer = isclass(value.__self__) and value.__func__.__module__ == "glre_pyg.data.tokenizer"
+        return place == TOKENIZER and is_tokenizer
+    if isfunction(value):
+        return value.__module__ in FUNCTIONS
+    if not isclass(value):
         return False
-    name = f"{found.__module__}.{found.__qualname__}"
-    foreign = (kind for package, kind in FOREIGN.items() if _below(name, [package]))
-    return _below(name, CLASSES) or any(issubclass(found, kind) for kind in foreign)
+    # Where it is defined decides: "glre_pyg.models.glre.os.system" is below an allowed module by name alone.
+    home = f"{value.__module__}.{value.__qualname__}"
+    return _is_below(home, CLASSES) or any(
+        _is_below(home, [name]) and issubclass(value, base) for name, base in TORCH.items()
+    )
 
 
-def _below(name: str, packages: Collection[str]) -> bool:
+def _is_below(name: str, packages: Collection[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _found(target: str, source: Path, place: str) -> object:
-    """What a name stands for, found as Hydra finds it: attributes before modules."""
-    first, *parts = target.split(".")
+def _locate(target: str, source: Path, place: str) -> object:
+    """Find an object by its dotted name as Hydra does: attributes before modules."""
+    first, *names = target.split(".")
     try:
-        found, module = import_module(first), first
-        for part in parts:
-            module = f"{module}.{part}"
-            found = getattr(found, part) if hasattr(found, part) else import_module(module)
+        value, module = import_module(first), first
+        for name in names:
+            module = f"{module}.{name}"
+            value = getattr(value, name) if hasattr(value, name) else import_module(module)
     except (ImportError, ValueError):
         raise InputError(f"{source}: {place}: there is no '{target}' here") from None
-    return found
+    return value

@@ -25,6 +25,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
+from glre_pyg.evaluation.breakdown import print_scores
 from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
@@ -34,31 +35,28 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.reporting.row_names import flatten
 from glre_pyg.reporting.run_groups import settings_of
-from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.runs.hub import folder_of
-from glre_pyg.runs.memory import GIB, fit_prediction, fit_training, free, of_learning, seconds_of_epoch, taken
-from glre_pyg.runs.prediction import encode_once, predict, score_pairs
-from glre_pyg.runs.run import (
-    CONFIG,
+from glre_pyg.runs.directory import (
     KNOWN,
     SCORES,
-    Run,
-    best_device,
-    finish,
-    is_begun,
+    has_run,
     is_finished,
-    load,
     read_config,
     read_scores,
-    report,
-    write_parts,
+    write_config,
+    write_setup,
 )
+from glre_pyg.runs.encoder_cache import FeatureStore
+from glre_pyg.runs.hub import resolve_folder
+from glre_pyg.runs.loading import load
+from glre_pyg.runs.memory import GIB, fit_prediction, fit_training, free, of_learning, seconds_of_epoch, taken
+from glre_pyg.runs.prediction import encode_once, predict, score_pairs
+from glre_pyg.runs.run import Run, finish
 from glre_pyg.training.cross_validation import HeldOut, Keep, best_epoch, keep_probabilities, split_into
 from glre_pyg.training.loop import Settings, fit, parameter_groups
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, is_strict
-from glre_pyg.utils.files import sha256_of, write_json, write_new
+from glre_pyg.utils.files import sha256_of, write_json
 
 _T = TypeVar("_T")
 
@@ -83,12 +81,12 @@ def train(config: DictConfig, folder: Path) -> Run:
     """
     folder, resume = distributed.broadcast(folder), config.training.resume
     if resume == AUTO:
-        resume = str(folder) if distributed.broadcast(is_begun(folder)) else None
+        resume = str(folder) if distributed.broadcast(has_run(folder)) else None
         if resume:
             _check_same(config, folder)
         if resume and is_finished(folder):
             print(f"{folder}: was finished before, and is left as it is")
-            return load(folder, device=best_device())
+            return load(folder, device=distributed.state().device)
     if resume:
         folder = Path(resume)
         means = {name: config[name] for name in ("memory", "cache") if config[name] is not None}
@@ -107,7 +105,7 @@ def _begin(config: DictConfig, folder: Path) -> None:
     """Write the config of a new run, if there is none in the folder, nor one that begins at the same time."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        write_new(OmegaConf.to_yaml(config, resolve=True), folder / CONFIG)
+        write_config(folder, config)
     except FileExistsError:
         raise InputError(
             f"{folder}: has a run in it: training.resume={AUTO} goes on with it, and another hydra.run.dir "
@@ -177,7 +175,7 @@ class Experiment:
             each.word_texts() for each in learnt
         )
         if distributed.is_main_process():
-            write_parts(folder, self.tokenizer, self.labels, self.files)
+            write_setup(folder, self.tokenizer, self.labels, self.files)
         distributed.barrier()
         if not torch_geometric.typing.WITH_TORCH_SCATTER:
             print("torch-scatter is not installed: torch's own kernels are used, to the same results")
@@ -209,7 +207,7 @@ class Experiment:
                 write_case_study(
                     run, self.test, pairs["test"], path, title=title, count=self.config.cases, top_k=5
                 )
-            finish(run, self.folder)
+            run = finish(run, self.folder)
             print(f"run directory: {self.folder}")
         return run
 
@@ -234,7 +232,7 @@ class Experiment:
     def _setting(self) -> str:
         if not self.config.start:
             return self.config.setting
-        before = _of_scores(folder_of(self.config.start), "protocol", dict)
+        before = _of_scores(resolve_folder(self.config.start), "protocol", dict)
         return f"{self.config.setting}, after {before.get('corpus')} ({before.get('setting')})"
 
     def _run(self, model: RelationModel, threshold: Threshold) -> Run:
@@ -253,7 +251,9 @@ class Experiment:
             write_named_facts(self.known, self.folder / KNOWN)
         print(f"protocol: {protocol}")
         for split, of in pairs.items():
-            scores[split] = report(of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol)
+            scores[split] = print_scores(
+                of, run.threshold, f"{self.corpus.name} {split}", self.corpus.protocol
+            )
             write_predictions(of, self.folder / f"predictions_{split}.jsonl", run.threshold)
         write_json(scores, self.folder / SCORES)
 
@@ -282,7 +282,7 @@ class Experiment:
         set_seed(self.config.seed)  # the same in all processes, so that they begin with the same weights
         model: RelationModel = instantiate(self.config.model)(self.tokenizer, len(self.labels.relations))
         if self.config.start:
-            self._start(model, folder_of(self.config.start))
+            self._start(model, resolve_folder(self.config.start))
         dev_graphs = dev.graphs if dev else []
         accelerator = _accelerator(settings, folder)
         model.to(accelerator.device)
@@ -374,7 +374,7 @@ class Experiment:
             return self._cross_validated(fixed_by)
         if not isinstance(fixed_by, str):
             raise InputError("fixed_by: setting=train+dev needs a run of setting=train, or a number of folds")
-        chosen = folder_of(fixed_by)
+        chosen = resolve_folder(fixed_by)
         config = read_config(chosen)
         if config.get("setting") != TRAIN:
             raise InputError(f"fixed_by: {fixed_by} was not trained with setting={TRAIN}")

@@ -30,7 +30,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Scores, Threshold
 from glre_pyg.models.base import RelationModel
-from glre_pyg.runs.artifacts import WEIGHTS
+from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.runs.weights import save_weights
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
 from glre_pyg.training.epochs import Epochs, TrainingError

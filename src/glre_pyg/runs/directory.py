@@ -1,0 +1,170 @@
+"""The files of a run directory, and of a saved model.
+
+A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the tokenizer),
+``model.safetensors``, ``scores.json``, ``known_facts.json`` (if the corpus has an Ign F1),
+``environment.json`` and ``checksums.json``. A saved model has these files and a ``README.md``. A run
+also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, TensorBoard's files and a
+checkpoint, and with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS
+from omegaconf import DictConfig, OmegaConf
+
+from glre_pyg.data.graph import Labels
+from glre_pyg.runs.environment import made_with
+from glre_pyg.runs.legacy import upgrade
+from glre_pyg.runs.plain_yaml import load_config
+from glre_pyg.runs.trust import check_config, sign
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import read_json, atomic_folder, write_json, write_new
+
+if TYPE_CHECKING:
+    from glre_pyg.data.tokenizer import Tokenizer
+
+CONFIG, LABELS, SCORES, KNOWN = "config.yaml", "labels.json", "scores.json", "known_facts.json"
+ENVIRONMENT, ENCODER, CHECKSUMS = "environment.json", "encoder", "checksums.json"
+FILES = (WEIGHTS, CONFIG, LABELS, SCORES, KNOWN, ENVIRONMENT)
+"""Files of a saved model besides those of its tokenizer."""
+
+
+def has_run(folder: Path) -> bool:
+    """Whether there is a run in a directory, finished or not."""
+    return (folder / CONFIG).is_file()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a directory is complete."""
+    return has_run(folder) and (folder / CHECKSUMS).is_file()
+
+
+def write_config(folder: Path, config: DictConfig) -> None:
+    """Write and sign the config of a new run; of several processes at once, one succeeds.
+
+    Raises:
+        FileExistsError: If there is a run in the folder.
+        WriteError: If it cannot be written.
+    """
+    write_new(OmegaConf.to_yaml(config, resolve=True), folder / CONFIG)
+    sign(folder / CONFIG)
+
+
+def write_setup(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str]) -> None:
+    """Write what is known before training: tokenizer, label map, environment.
+
+    Args:
+        folder: The run directory.
+        tokenizer: The tokenizer.
+        labels: The label map.
+        data: See :func:`~glre_pyg.runs.environment.made_with`.
+    """
+    (folder / CHECKSUMS).unlink(missing_ok=True)  # outdated where a run is resumed
+    with atomic_folder(folder / ENCODER) as place:
+        tokenizer.save(place)
+    write_json(asdict(labels), folder / LABELS)
+    write_json(made_with(data), folder / ENVIRONMENT)
+
+
+def read_config(folder: Path) -> DictConfig:
+    """Read the config of a run.
+
+    Raises:
+        InputError: If there is none, it lacks what every run has, or it names what it may not; see
+            :mod:`glre_pyg.runs.trust`.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder}: not a run directory, there is no {CONFIG}")
+    config = upgrade(load_config(path))
+    check_config(config, path)
+    for name in ("model._target_", "dataset._target_", "encoder.tokenizer._target_", "eval_batch_size"):
+        if OmegaConf.select(config, name) is None:
+            raise InputError(f"{path}: {name}: is missing")
+    if not isinstance(config.eval_batch_size, int) or config.eval_batch_size < 1:
+        raise InputError(f"{path}: eval_batch_size: not a number of documents")
+    return config
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Read ``scores.json`` of a run.
+
+    Raises:
+        InputError: If it is missing or malformed.
+    """
+    if not (folder / SCORES).is_file():
+        raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
+    return read_json(folder / SCORES)
+
+
+def read_labels(path: Path) -> Labels:
+    """Read a label map.
+
+    Raises:
+        InputError: If a field is missing or malformed.
+    """
+    saved = read_json(path)
+    for name in ("relations", "types", "pair_types"):
+        if name not in saved:
+            raise InputError(f"{path}: {name}: is missing")
+    for name in ("relations", "types"):
+        if not _are_names(saved[name]):
+            raise InputError(f"{path}: {name}: not a list of names")
+    pairs, directed = saved["pair_types"], saved.get("directed", True)
+    if not (pairs is None or isinstance(pairs, list)) or not all(
+        _are_names(pair) and len(pair) == 2 for pair in pairs or ()
+    ):
+        raise InputError(f"{path}: pair_types: not a list of [head type, tail type]")
+    if not isinstance(directed, bool):
+        raise InputError(f"{path}: directed: neither true nor false")
+    types = None if pairs is None else tuple((head, tail) for head, tail in pairs)
+    return Labels(tuple(saved["relations"]), tuple(saved["types"]), types, directed)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def lookup(config: Mapping[str, Any], place: str) -> Any:
+    """Return the value at a dotted place of a config; None if there is none."""
+    value: Any = config
+    for key in place.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def without_local_paths(config: DictConfig) -> DictConfig:
+    """Return a resolved config in which paths are reduced to file names, and folders of data are removed."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    plain = _without_folders(plain)
+    for section, key in ((plain, "cache"), (plain.get("dataset"), "root")):
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = None
+    return OmegaConf.create(plain)
+
+
+def _without_folders(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: value if key == "_target_" else _without_folders(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_without_folders(value) for value in node]
+    if isinstance(node, str) and _is_local_path(node):
+        return PureWindowsPath(node).name  # splits at both kinds of slash
+    return node
+
+
+def _is_local_path(value: str) -> bool:
+    """Whether a string is a path on this machine, or on the machine of a loaded run."""
+    if "\n" in value or not value.strip("./\\~"):
+        return False
+    absolute = any(path.is_absolute() for path in (PurePosixPath(value), PureWindowsPath(value)))
+    try:
+        return absolute or value.startswith(("~", "..")) or Path(value).exists()
+    except (OSError, ValueError):  # too long for a file name
+        return False
