@@ -242,7 +242,7 @@ def test_unfinished_runs_are_named_and_left_out(tmp_path):
         ("labels.json", "{}", r"a/labels.json: relations: not a list"),
         ("config.yaml", "a: [", r"a/config.yaml: "),
         ("config.yaml", "- a", r"a/config.yaml: not a mapping"),
-        ("config.yaml", "a: &a [1]\nb: [*a, *a]", r"a/config.yaml:2: '\*a': a saved config names no part"),
+        ("config.yaml", "a: &a [1]\nb: [*a, *a]", r"a/config.yaml:2: '\*a': a saved config has no aliases"),
         ("config.yaml", "a: !!python/name:os.system", r"a/config.yaml: not YAML"),
         ("scores.json", "[" * 100_000, r"a/scores.json: "),
     ],
