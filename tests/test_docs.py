@@ -459,6 +459,13 @@ def test_links_of_a_page_outside_the_site_lead_to_files(name):
     assert links or name != "README.md"
 
 
+def test_the_readme_lists_the_dependencies():
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    listed = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE))))
+    required = re.findall(r"^([\w-]+)", _setup_cfg()["options"]["install_requires"], re.MULTILINE)
+    assert {name.replace("_", "-") for name in required} <= {name.replace("_", "-") for name in listed}
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 
