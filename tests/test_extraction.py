@@ -168,7 +168,7 @@ def test_mentions_of_other_types_are_left_out_and_counted(run, here, capsys):
     [found] = read_documents(here / "out.jsonl")
     assert {mention.type for mention in found.mentions} == {"Chemical", "Disease"}
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "mentions of types that the run does not know (Chemical, Disease, Gene) were left out: 1 People"
+        "mentions of types unknown to the run (Chemical, Disease, Gene) were left out: 1 People"
     )
 
 
@@ -393,7 +393,7 @@ def test_a_document_in_two_files_of_a_folder_counts_once(run, here, capsys):
     assert extracted(run, "input=folder", "output=out.jsonl") == 2
     assert len(list(read_documents(here / "out.jsonl"))) == 3
     assert capsys.readouterr().err.splitlines() == [
-        f"error: b.jsonl: {each.id}: a document of this identifier was in a.jsonl" for each in documents(2)
+        f"error: b.jsonl: {each.id}: a.jsonl has a document with this identifier" for each in documents(2)
     ]
 
 
@@ -401,7 +401,7 @@ def test_what_the_form_cannot_hold_is_not_counted_as_written(run, here, capsys):
     write_documents(documents(3), here / "in.jsonl")
     assert extracted(run, "input=in.jsonl", "output=out.data") == 3  # two relations hold for every pair
     out = capsys.readouterr().out
-    assert out == "out.data: nothing is written: there is no document to write\n"
+    assert out == "out.data: not written, as there are no documents\n"
     assert not (here / "out.data").exists()
 
 
@@ -461,14 +461,16 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(
         with pytest.raises(Stopped):
             extracted(run, *options, f"output=out.{ending}")
     out = capsys.readouterr().out
-    assert (f"out.{ending}.part: {2 * times} documents; the same command goes on" in out) == (times > 0)
+    assert (f"out.{ending}.part: {2 * times} documents; the same command resumes after them" in out) == (
+        times > 0
+    )
     assert not (here / f"out.{ending}").exists()
     assert (here / f"out.{ending}.part").exists() == (times > 0)
 
     assert extracted(run, *options, f"output=out.{ending}") == bad
     assert (here / f"out.{ending}").read_bytes() == whole
     again = capsys.readouterr()
-    assert (f"goes on behind {2 * times} documents" in again.out) == (times > 0)
+    assert (f"resuming after {2 * times} documents" in again.out) == (times > 0)
     counts = [text.out.splitlines()[-1].split(":")[1].split(";")[0] for text in (said, again)]
     assert counts[0] == counts[1]
     assert (
@@ -490,7 +492,7 @@ def test_with_another_setting_it_begins_anew(run, here, capsys, monkeypatch, cha
             extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
     capsys.readouterr()
     extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl", *change)
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     assert [each.id for each in read_documents(here / "out.jsonl")] == [each.id for each in documents(6)]
 
 
@@ -509,7 +511,7 @@ def test_with_another_input_or_a_broken_part_it_begins_anew(run, here, capsys, m
         else:
             (here / "out.jsonl.progress").write_text("{}")
         extracted(run, "input=in.jsonl", "chunk=2", "output=out.jsonl")
-        assert "goes on" not in capsys.readouterr().out
+        assert "resuming" not in capsys.readouterr().out
         ids = [each.id for each in read_documents(here / "in.jsonl")]
         assert [each.id for each in read_documents(here / "out.jsonl")] == ids
 

@@ -25,7 +25,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.evaluate import evaluate
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.outputs import ENDINGS, Output
+from glre_pyg.extraction.outputs import EXTENSIONS, Output
 from glre_pyg.extraction.pipeline import check_settings, extract
 from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.formats.spacy_docs import read_spacy
@@ -206,7 +206,7 @@ def predicted(tiny: Trained, threshold: float) -> list[Document]:
     return RelationExtractor(tiny.run)(tiny.documents, threshold=threshold, reasons=False)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", EXTENSIONS)
 def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, ending, tmp_path, capsys):
     """What a format cannot hold is said in one line, and the others are written."""
     target = tmp_path / f"out{ending}"

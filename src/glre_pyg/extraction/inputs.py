@@ -1,9 +1,11 @@
-"""What predict reads: files of any format, folders of them, what is piped in, or a text as it is typed."""
+"""Input of ``predict``: files of any format, folders of them, standard input, or a text."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +14,15 @@ from glre_pyg.data.document import Document, Sentence
 from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.formats.spacy_docs import read_spacy
 from glre_pyg.formats.text import decoded, read_text, text_document
-from glre_pyg.mentions.finder import check_spans
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.mentions.documents import with_mentions
+from glre_pyg.mentions.finder import Finder, check_spans
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
 
-PIPE = "-"
-_SUFFIXES = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
+STANDARD_INPUT = "-"
+_EXTENSIONS = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
 _NO_MENTIONS = (
-    "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, say; if it is in "
-    "another format, format= says which"
+    "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, for instance; for "
+    "another format, set format="
 )
 
 CorpusReader = Callable[[Path, ErrorHandler], Iterable[Document]]
@@ -27,70 +30,72 @@ CorpusReader = Callable[[Path, ErrorHandler], Iterable[Document]]
 
 
 class Inputs:
-    """Reads documents and goes on after those that cannot be read.
+    """Reads documents, and skips those with an error.
 
     Args:
-        own: Reads a file whose format is not given.
-        format: Format of the input, where neither a file's ending nor the run's corpus tells; None for these.
-        is_searched: Whether mentions are looked for afterwards: plain text is then not cut into sentences
-            yet, and is refused otherwise.
-        max_words: Words that a document may have, as white space divides them.
-        on_error: Is told of what cannot be read.
+        read_corpus: Reads files whose format neither ``format`` nor the extension determines.
+        format: Format of the files; None for that of the extension or of the run's corpus.
+        finder: Finds the mentions of all documents, in place of their own; None keeps these, and rejects
+            plain text, which has none.
+        max_words: Maximum number of words of a document, separated by white space.
+        on_error: Callback for files and documents with an error.
     """
 
     def __init__(
         self,
-        own: CorpusReader,
+        read_corpus: CorpusReader,
         *,
         format: str | None,
-        is_searched: bool,
+        finder: Finder | None,
         max_words: int,
         on_error: ErrorHandler,
     ) -> None:
-        self.own, self.format, self.is_searched = own, format, is_searched
+        self.read_corpus, self.format, self.finder = read_corpus, format, finder
         self.max_words, self.on_error = max_words, on_error
 
     def documents(self, name: str) -> Iterator[Document]:
-        """Documents of a file, of the files of a folder in the order of their names, or from standard input.
+        """Read a file, the files of a folder in the order of their names, or standard input.
 
-        Of a folder, files count that end in .txt, .pubtator, .json, .jsonl, .data or .spacy, and of documents
-        with one identifier in several files the first (but DocRED's titles identify nothing). A corpus that
-        is a folder itself is read with the format ``corpus``.
+        In a folder, files with the extensions .txt, .pubtator, .json, .jsonl, .data and .spacy are read. Of
+        documents with the same identifier in several files, the first is used (but the titles of DocRED are
+        not identifiers). A corpus that is itself a folder is read with the format ``corpus``.
         """
         path = Path(name)
-        if name == PIPE:
-            yield from self._piped()
+        if name == STANDARD_INPUT:
+            documents = self._standard_input()
         elif path.is_dir() and self.format != "corpus":
-            yield from self._folder(path)
+            documents = self._folder(path)
         else:
-            yield from self._file(path)
+            documents = self._file(path)
+        return self._with_mentions(documents)
 
     def text(self, name: str, text: str) -> Iterator[Document]:
-        """A text as a document."""
-        yield from self._guarded(name, lambda: iter([self._text(name, text)]))
+        """Convert a text into a document."""
+        return self._with_mentions(self._guarded(name, lambda: iter([self._text(name, text)])))
+
+    def _with_mentions(self, documents: Iterator[Document]) -> Iterator[Document]:
+        return with_mentions(documents, self.finder, on_error=self.on_error) if self.finder else documents
 
     def _folder(self, folder: Path) -> Iterator[Document]:
         files = sorted(
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in _SUFFIXES and file.is_file() and not file.name.startswith(".")
+            if file.suffix.lower() in _EXTENSIONS and file.is_file() and not file.name.startswith(".")
         )
         if not files:
-            self.on_error(InputError(f"{folder}: there is no file in this folder that could be read"))
-        seen: dict[str, str] = {}
+            self.on_error(InputError(f"{folder}: no file in this folder can be read"))
+        first_file: dict[str, str] = {}
         for file in files:
             for document in self._file(file):
-                first = seen.setdefault(document.id, file.name)
+                first = first_file.setdefault(document.id, file.name)
                 if first == file.name or file.suffix.lower() == ".json":
                     yield document
                 else:
                     self.on_error(
-                        InputError(
-                            f"{file.name}: {document.id}: a document of this identifier was in {first}"
-                        )
+                        InputError(f"{file.name}: {document.id}: {first} has a document with this identifier")
                     )
 
-    def _piped(self) -> Iterator[Document]:
+    def _standard_input(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()
         if self.format in (None, "text"):
             yield from self._guarded("stdin", lambda: iter([self._text("stdin", decoded(raw))]))
@@ -101,7 +106,7 @@ class Inputs:
             yield from self._file(file)
 
     def _file(self, path: Path) -> Iterator[Document]:
-        yield from self._guarded(path.name, partial(self._read, path))
+        return self._guarded(path.name, partial(self._read, path))
 
     def _read(self, path: Path) -> Iterator[Document]:
         if self.format == "spacy" or (self.format is None and path.suffix.lower() == ".spacy"):
@@ -109,25 +114,26 @@ class Inputs:
         if self.format == "corpus" or (
             self.format is None and (path.is_dir() or detect_format(path) != "text")
         ):
-            return iter(self.own(path, self.on_error))
+            return iter(self.read_corpus(path, self.on_error))
         if detect_format(path, self.format) != "text":
             return read_documents(path, self.format, on_error=self.on_error)
-        if not self.is_searched:
+        if self.finder is None:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-        return read_text(path, segmenter=_uncut, on_error=self.on_error)
+        return read_text(path, segmenter=_unsegmented, on_error=self.on_error)
 
     def _text(self, name: str, text: str) -> Document:
-        if not self.is_searched:
+        if self.finder is None:
             raise InputError(_NO_MENTIONS)
-        return text_document(name, text, segmenter=_uncut)
+        return text_document(name, text, segmenter=_unsegmented)
 
     def _guarded(self, name: str, read: Callable[[], Iterator[Document]]) -> Iterator[Document]:
+        """Yield valid documents, and prefix errors with the name of the file."""
         try:
             for document in read():
                 try:
-                    check(document, self.max_words, mentions=not self.is_searched)
+                    self._check(document)
                 except InputError as error:
                     self.on_error(InputError(f"{name}: {error}"))
                 else:
@@ -138,25 +144,51 @@ class Inputs:
         except OSError as error:
             self.on_error(InputError(f"{name}: {error.strerror}"))
 
+    def _check(self, document: Document) -> None:
+        words = len(document.text.split())
+        if words > self.max_words:
+            raise InputError(f"{document.id}: the text has {words} words, and max_words is {self.max_words}")
+        if self.finder is None:
+            check_spans(document.id, document.text, (mention.span for mention in document.mentions))
 
-def _uncut(text: str, spans: object, sections: object) -> tuple[tuple[tuple[int, int]], tuple[Sentence]]:
-    """One word: the text will be cut where mentions begin and end, once they are found."""
+
+def _unsegmented(
+    text: str, spans: object, sections: object
+) -> tuple[tuple[tuple[int, int]], tuple[Sentence]]:
+    """Segment a text into one word: it is segmented again once its mentions are known."""
     return ((0, len(text)),), (Sentence(0, 1),)
 
 
-def check(document: Document, max_words: int, *, mentions: bool) -> None:
-    """Make sure that a document is not too long and that none of its mentions cross.
+class KnownTypes:
+    """Removes mentions of entity types that a run does not know.
 
     Args:
-        document: The document.
-        max_words: Words that it may have, as white space divides them.
-        mentions: Whether its mentions count; others may be going to take their place.
-
-    Raises:
-        InputError: If it is, or they do.
+        types: Entity types of the run.
     """
-    words = len(document.text.split())
-    if words > max_words:
-        raise InputError(f"{document.id}: the text has {words} words, and max_words is {max_words}")
-    if mentions:
-        check_spans(document.id, document.text, (mention.span for mention in document.mentions))
+
+    def __init__(self, types: Collection[str]) -> None:
+        self.types = types
+        self.num_kept = 0
+        self.removed: Counter[str] = Counter()
+
+    def __call__(self, document: Document) -> Document:
+        """Return the document without mentions of unknown types, and without their facts."""
+        mentions = tuple(mention for mention in document.mentions if mention.type in self.types)
+        self.num_kept += len(mentions)
+        if len(mentions) == len(document.mentions):
+            return document
+        self.removed.update(mention.type for mention in document.mentions if mention.type not in self.types)
+        ids = {identifier for mention in mentions for identifier in mention.ids}
+        facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
+        return replace(document, mentions=mentions, facts=facts)
+
+    def report(self, on_error: ErrorHandler) -> None:
+        """Print the number of mentions removed; it is an error if no mention was kept."""
+        if not self.removed:
+            return
+        counts = ", ".join(f"{count} {printable(name)}" for name, count in self.removed.most_common())
+        line = f"mentions of types unknown to the run ({', '.join(self.types)}) were left out: {counts}"
+        if self.num_kept:
+            print(line)
+        else:
+            on_error(InputError(line))

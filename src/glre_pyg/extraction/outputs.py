@@ -1,4 +1,4 @@
-"""What predict writes: the format is told by the ending of the file."""
+"""Output of ``predict``: a file whose extension determines the format."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import PART
 
-PAGE = ".html"
-GROWING = (".jsonl", ".csv", ".nt", ".data", ".pubtator")
-"""Endings of what is written document by document."""
-ENDINGS = (PAGE, ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
+EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
 
 
 class TextFormat(NamedTuple):
-    """What a text file is made of: what it begins with, and what makes the text of a document."""
+    """Header of a text file, and function from a document to its text."""
 
     header: str
     format: Callable[[Document], str]
 
 
 class Output:
-    """A file that documents are written to.
+    """A file to write documents to.
 
     Args:
-        path: The file; its ending tells the format. A page is :func:`~glre_pyg.formats.page.write_page`'s.
+        path: Path of the file; its extension determines the format. Pages are written by
+            :func:`~glre_pyg.formats.page.write_page`.
 
     Raises:
-        InputError: If nothing can be written there, or the ending is none of :data:`ENDINGS`.
+        InputError: If the file cannot be written, or the extension is not one of :data:`EXTENSIONS`.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.ending = path, path.suffix.lower()
-        if self.ending not in ENDINGS:
-            raise InputError(f"{path}: ends in none of {' '.join(ENDINGS)}")
+        self.path, self.extension = path, path.suffix.lower()
+        if self.extension not in EXTENSIONS:
+            raise InputError(f"{path}: ends in none of {' '.join(EXTENSIONS)}")
         check_place(path)
-        if not distributed.is_main_process():
-            return
-        part = Path(f"{path}{PART}")
-        is_new = not part.exists()  # else it is gone on with
+        if distributed.is_main_process():
+            self._check_writable()
+
+    def _check_writable(self) -> None:
+        part = Path(f"{self.path}{PART}")
+        is_new = not part.exists()  # otherwise an interrupted run may be resumed
         try:
             part.touch()
             if is_new:
                 part.unlink()
         except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from None
 
     @property
     def is_page(self) -> bool:
-        """Whether it is a page."""
-        return self.ending == PAGE
+        """Whether the file is a page."""
+        return self.extension == ".html"
 
     @property
-    def grows(self) -> bool:
-        """Whether it is written document by document, and not all documents at once."""
-        return self.ending in GROWING
+    def is_incremental(self) -> bool:
+        """Whether documents are written one by one; otherwise all are written at once."""
+        return self.extension in (".jsonl", ".csv", ".nt", ".data", ".pubtator")
 
     def text_format(
         self,
@@ -78,35 +78,31 @@ class Output:
         namespaces: Mapping[str, str] | None,
         local_ids: bool,
     ) -> TextFormat:
-        """The format of what grows.
+        """Return the format of an incremental file.
 
         Args:
-            labels: What the relations mean.
-            pubtator: The format that PubTator has; see :mod:`glre_pyg.formats.detection`.
+            labels: Labels of the run.
+            pubtator: Name of the variant of PubTator; see :mod:`glre_pyg.formats.detection`.
             base, namespaces, local_ids: See :func:`~glre_pyg.formats.rdf.write_ntriples`.
         """
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
-
-        def line(document: Document) -> str:
-            return format_eog(document, pair_types) + "\n"
-
         formats: Mapping[str, Callable[[], TextFormat]] = {
             ".csv": lambda: TextFormat(HEADER, format_csv),
-            ".data": lambda: TextFormat("", line),
+            ".data": lambda: TextFormat("", lambda document: format_eog(document, pair_types) + "\n"),
             ".jsonl": lambda: TextFormat("", format_jsonl),
             ".nt": lambda: TextFormat("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
             ".pubtator": lambda: TextFormat("", PUBTATOR[pubtator]),
         }
-        return formats[self.ending]()
+        return formats[self.extension]()
 
     def write(self, documents: Iterable[Document], *, on_error: ErrorHandler) -> None:
-        """Write documents, if it does not grow; the file appears when it is complete.
+        """Write all documents to a file that is not incremental; it appears when it is complete.
 
         Args:
             documents: Documents with their facts.
-            on_error: Is told of documents that the format cannot hold, which are left out.
+            on_error: Callback for documents that the format cannot represent, which are skipped.
         """
-        if self.ending == ".spacy":
+        if self.extension == ".spacy":
             write_spacy(documents, self.path, on_error=on_error)
         else:
             write_documents(documents, self.path, lossy=True, on_error=on_error)

@@ -1,10 +1,9 @@
-"""From files to files: what ``python -m glre_pyg.predict`` does with its config."""
+"""From input file to output file: what ``python -m glre_pyg.predict`` does with its config."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import islice
 from math import inf
@@ -18,31 +17,31 @@ from tqdm import tqdm
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.datasets import Corpus
+from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.inputs import PIPE, Inputs
-from glre_pyg.extraction.outputs import Output
+from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs, KnownTypes
+from glre_pyg.extraction.outputs import Output, TextFormat
 from glre_pyg.formats.page import write_page
-from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.exceptions import InputError, SkippedDocuments, printable
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
-Found = tuple[Document, tuple[PredictedFact, ...]]
-"""A document as it is, and what is found in it."""
+Prediction = tuple[Document, tuple[PredictedFact, ...]]
+"""A document with its own facts, and its predicted facts."""
 
-_INDIFFERENT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
-"""Settings that what is written does not follow from."""
+_NO_EFFECT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
+"""Settings that the contents of the output do not depend on."""
 
 
 def check_settings(config: DictConfig) -> None:
-    """Make sure that the settings can be worked with, before a run is loaded.
+    """Validate the settings before a run is loaded.
 
     Raises:
-        InputError: If a setting is wrong; the line names it.
+        InputError: If a setting is invalid.
     """
     if (config.input is None) == (config.text is None):
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
@@ -55,100 +54,76 @@ def check_settings(config: DictConfig) -> None:
         ("chunk", 1, inf, "a number of documents"),
     ):
         value = config[name]
-        of_kind = int if high == inf else int | float
+        number = int if high == inf else int | float
         if name == "threshold" and value is None:
             continue
-        if not isinstance(value, of_kind) or isinstance(value, bool) or not low <= value <= high:
+        if not isinstance(value, number) or isinstance(value, bool) or not low <= value <= high:
             raise InputError(f"{name}: '{value}' is not {kind}")
-    for name, empty in (("reasons", True), ("gold", True), ("resume", False), ("strict", False)):
-        if config[name] not in ((None, True, False) if empty else (True, False)):
+    for name, optional in (("reasons", True), ("gold", True), ("resume", False), ("strict", False)):
+        if config[name] not in ((None, True, False) if optional else (True, False)):
             raise InputError(f"{name}: '{config[name]}' is neither true nor false")
 
 
 def extract(run: Run, config: DictConfig, output: Output) -> int:
-    """Write what a run finds in documents.
+    """Write the relations that a run predicts in documents.
 
-    Documents are read, predicted and written in chunks, so memory does not grow with the input. After each
-    chunk, what is written is on the disk, and the same command goes on behind it if it was stopped. Only
-    pages, ``.json`` and ``.spacy`` are made of all documents at once. Several processes share each chunk out;
-    the first reads and writes, and all take part.
+    Documents are read, predicted and written in chunks, so that memory does not grow with the input. After
+    each chunk the results are on the disk, and the same command resumes there if it was interrupted. Only
+    pages, ``.json`` and ``.spacy`` are written at once. Several processes share each chunk; the first reads
+    and writes.
 
     Args:
         run: The run.
-        config: Composed from ``conf/predict.yaml``, with checked settings.
-        output: Where to; there is no file if there is no document that can be worked on.
+        config: Composed from ``conf/predict.yaml``, with valid settings.
+        output: The output; the file is not created without documents.
 
     Returns:
-        How many errors there were; each has a line on standard error.
+        Number of errors; each has a line on standard error.
 
     Raises:
-        InputError: If mentions cannot be looked for as is said, or the output would replace the input; with
+        InputError: If the mention finder cannot be created, or the output would replace the input; with
             ``strict``, at the first document with an error.
         WriteError: If the output cannot be written.
     """
-    if config.input not in (None, PIPE):
-        _check_apart(Path(str(config.input)), output.path)
-    if output.ending == ".data" and not run.labels.directed:
-        raise InputError(f"{output.path}: EoG's lines say which is the head, which the run does not")
-    work = _Work(run, config, output)
-    (work.grow if output.grows else work.write_at_once)()
+    if config.input not in (None, STANDARD_INPUT):
+        source, target = Path(str(config.input)).resolve(), output.path.resolve()
+        if source in (target, target.parent):
+            raise InputError(f"{output.path}: is the input, or lies in its folder: write somewhere else")
+    if output.extension == ".data" and not run.labels.directed:
+        raise InputError(f"{output.path}: pairs have a direction in EoG's format, but not in the run")
+    extraction = _Extraction(run, config, output)
+    if output.is_incremental:
+        extraction.write_incrementally()
+    else:
+        extraction.write_at_once()
     if distributed.is_main_process():
-        work.summarise()
-    return distributed.broadcast(work.on_error.count + work.failed.count)
+        extraction.print_summary()
+    return distributed.broadcast(extraction.num_errors)
 
 
-@dataclass
-class _Types:
-    """Leaves out mentions of types that a run does not know, which it could say nothing of."""
-
-    of_run: Sequence[str]
-    kept: int = 0
-    left: Counter[str] = field(default_factory=Counter)
-
-    def known(self, documents: Iterable[Document]) -> Iterator[Document]:
-        for document in documents:
-            kept = tuple(mention for mention in document.mentions if mention.type in self.of_run)
-            self.kept += len(kept)
-            if len(kept) < len(document.mentions):
-                self.left.update(each.type for each in document.mentions if each.type not in self.of_run)
-                ids = {identifier for mention in kept for identifier in mention.ids}
-                facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
-                document = replace(document, mentions=kept, facts=facts)
-            yield document
-
-    def report(self, errors: SkippedDocuments) -> None:
-        """Say what was left out; it is an error if that is all there was."""
-        if not self.left:
-            return
-        left = ", ".join(f"{count} {printable(name)}" for name, count in self.left.most_common())
-        line = (
-            f"mentions of types that the run does not know ({', '.join(self.of_run)}) were left out: {left}"
-        )
-        if self.kept:
-            print(line)
-        else:
-            errors(InputError(line))
-
-
-class _Work:
-    """From documents to a file.
+class _Extraction:
+    """Predicts and writes documents, and counts them.
 
     Attributes:
-        on_error: Errors of what is read.
-        failed: Errors of what is predicted and written.
+        read_errors: Errors in reading; when a command is resumed, they are found again.
+        errors: Errors in predicting and writing; when a command is resumed, their number is restored.
     """
 
     def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
         self.run, self.config, self.output = run, config, output
         self.corpus: Corpus = instantiate(run.config.dataset)
         self.extractor = RelationExtractor(run)
-        self.on_error, self.failed = SkippedDocuments(config.strict), SkippedDocuments(config.strict)
-        self.types = _Types(run.labels.types)
-        self.read, self.documents, self.facts = 0, 0, 0
-        self.started, self.before = perf_counter(), 0
+        self.known_types = KnownTypes(run.labels.types)
+        self.read_errors, self.errors = SkippedDocuments(config.strict), SkippedDocuments(config.strict)
+        self.num_read, self.num_documents, self.num_facts = 0, 0, 0
+        self.started, self.num_resumed = perf_counter(), 0
 
-    def grow(self) -> None:
-        """Write document by document, from where the same work was stopped."""
+    @property
+    def num_errors(self) -> int:
+        return self.read_errors.count + self.errors.count
+
+    def write_incrementally(self) -> None:
+        """Write one document after the other, from the last checkpoint of the same command."""
         text_format = self.output.text_format(
             labels=self.run.labels,
             pubtator=self.corpus.pubtator,
@@ -156,141 +131,179 @@ class _Work:
             namespaces=self.config.rdf.namespaces,
             local_ids=self.corpus.local_ids and not self.config.mentions,
         )
-        key = work_key(self.run, self.config) if distributed.is_main_process() else None
-        file = ResumableWriter(self.output.path, key=key, header=text_format.header)
-        documents = self._prepared()
-        if self.config.resume and distributed.is_main_process():
-            self._go_on(file, documents)
+        is_main = distributed.is_main_process()
+        key = resume_key(self.run, self.config) if is_main else None
+        writer = ResumableWriter(self.output.path, key=key, header=text_format.header)
+        documents = self._documents()
+        if self.config.resume and is_main:
+            self._resume(writer, documents)
         try:
-            for chunk in self._chunks(documents):
-                if not distributed.is_main_process():
-                    continue
-                for document, facts in chunk:
-                    try:
-                        text = text_format.format(replace(document, facts=facts))
-                    except InputError as error:
-                        self.failed(error)
-                    else:
-                        file.write(text)
-                        self._count(facts)
-                if self.documents:
-                    counts = {"documents": self.documents, "facts": self.facts, "failed": self.failed.count}
-                    file.checkpoint({"read": self.read, **counts})
+            for chunk in self._predict(documents):
+                if is_main:
+                    self._append(chunk, writer, text_format)
         except (InputError, KeyboardInterrupt):
-            if (done := file.last_checkpoint()) is not None:
-                print(f"{file.part}: {done['documents']} documents; the same command goes on behind them")
-            elif distributed.is_main_process():
-                file.discard()
+            if (counts := writer.last_checkpoint()) is not None:
+                print(f"{writer.part}: {counts['documents']} documents; the same command resumes after them")
+            elif is_main:
+                writer.discard()
             raise
-        if self.documents and distributed.is_main_process():
-            file.finish()
+        if self.num_documents and is_main:
+            writer.finish()
 
-    def _go_on(self, file: ResumableWriter, documents: Iterator[Document]) -> None:
-        """Pass over the documents that are done; what was wrong with them is counted, and not said again."""
-        done = file.last_checkpoint()
-        if done is None:
+    def _resume(self, writer: ResumableWriter, documents: Iterator[Document]) -> None:
+        """Skip the documents before the last checkpoint; their errors are counted, but not printed again."""
+        counts = writer.last_checkpoint()
+        if counts is None:
             return
-        self.on_error.is_silent = True
-        for _ in islice(documents, done["read"]):
+        self.read_errors.is_silent = True
+        for _ in islice(documents, counts["read"]):
             pass
-        self.on_error.is_silent = False
-        self.failed.count, self.documents, self.facts = done["failed"], done["documents"], done["facts"]
-        self.started, self.before = perf_counter(), self.documents
-        print(f"{file.part}: goes on behind {self.documents} documents; resume=false begins anew", flush=True)
+        self.read_errors.is_silent = False
+        self.errors.count = counts["failed"]
+        self.num_documents, self.num_facts = counts["documents"], counts["facts"]
+        self.started, self.num_resumed = perf_counter(), self.num_documents
+        print(
+            f"{writer.part}: resuming after {self.num_documents} documents; resume=false starts again",
+            flush=True,
+        )
+
+    def _append(self, chunk: Iterable[Prediction], writer: ResumableWriter, text_format: TextFormat) -> None:
+        """Write a chunk and a checkpoint."""
+        for document, facts in chunk:
+            try:
+                text = text_format.format(replace(document, facts=facts))
+            except InputError as error:
+                self.errors(error)
+            else:
+                writer.write(text)
+                self._count(facts)
+        if self.num_documents:
+            counts = {"documents": self.num_documents, "facts": self.num_facts, "failed": self.errors.count}
+            writer.checkpoint({"read": self.num_read, **counts})
 
     def write_at_once(self) -> None:
-        """Write what is made of all documents."""
-        found = [each for chunk in self._chunks(self._prepared()) for each in chunk]
-        if not found or not distributed.is_main_process():
+        """Write all documents together."""
+        predictions = [prediction for chunk in self._predict(self._documents()) for prediction in chunk]
+        if not predictions or not distributed.is_main_process():
             return
         if self.output.is_page:
-            _write_page(self.run, self.corpus, found, self.config, self.output.path)
-            for _, facts in found:
-                self._count(facts)
+            self._write_page(predictions)
         else:
-            self.output.write(self._counted(found), on_error=self.failed)
+            self.output.write(self._counted(predictions), on_error=self.errors)
 
-    def _counted(self, found: Iterable[Found]) -> Iterator[Document]:
-        """Documents with facts; what the format of the output could not hold is not counted."""
-        for document, facts in found:
-            before = self.failed.count
+    def _counted(self, predictions: Iterable[Prediction]) -> Iterator[Document]:
+        """Documents with predicted facts, counted if the format of the output can represent them."""
+        for document, facts in predictions:
+            before = self.errors.count
             yield replace(document, facts=facts)
-            if self.failed.count == before:
+            if self.errors.count == before:
                 self._count(facts)
 
     def _count(self, facts: Sequence[PredictedFact]) -> None:
-        self.documents += 1
-        self.facts += sum(fact.is_predicted for fact in facts)
+        self.num_documents += 1
+        self.num_facts += sum(fact.is_predicted for fact in facts)
 
-    def _chunks(self, documents: Iterator[Document]) -> Iterator[list[Found]]:
-        """Documents with what is found in them, a chunk at a time; all processes take part."""
+    def _write_page(self, predictions: Sequence[Prediction]) -> None:
+        gold = [
+            tuple(fact for fact in document.facts if not isinstance(fact, PredictedFact))
+            for document, _ in predictions
+        ]
+        is_gold = any(gold) if self.config.gold is None else self.config.gold
+        documents: list[tuple[Document, Sequence[Fact] | None]] = []
+        for (document, facts), true_facts in zip(predictions, gold, strict=True):
+            if is_gold:  # with facts, the corpus knows which pairs to ignore
+                [prepared] = self.corpus.prepare([document])
+                document = replace(document, ignored=prepared.ignored)
+            documents.append((replace(document, facts=facts), true_facts if is_gold else None))
+            self._count(facts)
+        source = "a text" if self.config.text is not None else str(self.config.input)
+        write_page(
+            documents,
+            self.output.path,
+            title=f"Relations in {'standard input' if source == STANDARD_INPUT else Path(source).name}",
+            relations=self.run.labels.relations,
+            threshold=saved_threshold(self._threshold, self.run.labels.relations),
+            model=Path(str(self.config.run)).name,
+            directed=self.run.labels.directed,
+            top_k=self.config.top_k,
+        )
+
+    @property
+    def _threshold(self) -> Threshold:
+        return self.run.threshold if self.config.threshold is None else float(self.config.threshold)
+
+    def _predict(self, documents: Iterator[Document]) -> Iterator[list[Prediction]]:
+        """Predict documents one chunk at a time; all processes have to call this."""
         while True:
-            part = list(islice(documents, self.config.chunk)) if distributed.is_main_process() else []
-            part = distributed.broadcast(part)
-            if not part:
+            chunk = list(islice(documents, self.config.chunk)) if distributed.is_main_process() else []
+            chunk = distributed.broadcast(chunk)
+            if not chunk:
                 return
-            errors: list[InputError] = []
-            predictions = self.extractor.predict(
-                distributed.shard(part),
+            shard_errors: list[InputError] = []
+            shard = self.extractor.predict(
+                distributed.shard(chunk),
                 threshold=self.config.threshold,
                 min_probability=self.config.min_probability if self.output.is_page else None,
                 reasons=self.output.is_page if self.config.reasons is None else self.config.reasons,
                 top_k=self.config.top_k,
                 max_sentences=self.config.max_sentences,
-                on_error=errors.append,
+                on_error=shard_errors.append,
             )
-            all_facts = distributed.all_gather(list(predictions))
-            for error in distributed.all_gather(errors):
-                self.failed(error)
-            pairs = zip(part, all_facts, strict=True)
-            yield [(document, of) for document, of in pairs if of is not None]
-
-    def _prepared(self) -> Iterator[Document]:
-        """Documents as the run's corpus has them; their facts are not looked at, and kept."""
-        hidden = None if distributed.is_main_process() else True
-        known = self.types.known(self._documents())
-        for document in tqdm(known, unit=" documents", disable=hidden):
-            [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
-            self.read += 1
-            yield replace(prepared, facts=document.facts)
+            predictions = distributed.all_gather(list(shard))
+            for error in distributed.all_gather(shard_errors):
+                self.errors(error)
+            yield [
+                (document, facts)
+                for document, facts in zip(chunk, predictions, strict=True)
+                if facts is not None
+            ]
 
     def _documents(self) -> Iterator[Document]:
-        """What is to be predicted, with its mentions."""
+        """Documents as prepared by the run's corpus, which does not see their facts."""
+        documents = self._read()
+        for document in tqdm(documents, unit=" documents", disable=not distributed.is_main_process() or None):
+            known = self.known_types(document)
+            [prepared] = self.corpus.prepare([replace(known, facts=(), ignored=())])
+            self.num_read += 1
+            yield replace(prepared, facts=known.facts)
+
+    def _read(self) -> Iterator[Document]:
         config = self.config
-        finder = instantiate(config.mentions) if config.mentions else None
         inputs = Inputs(
             lambda path, on_error: self.corpus.read(path, on_error=on_error),
             format=config.format,
-            is_searched=finder is not None,
+            finder=instantiate(config.mentions) if config.mentions else None,
             max_words=config.max_words,
-            on_error=self.on_error,
+            on_error=self.read_errors,
         )
-        if config.text is None:
-            documents = inputs.documents(str(config.input))
-        else:
-            documents = inputs.text("text", str(config.text))
-        return documents if finder is None else with_mentions(documents, finder, on_error=self.on_error)
+        if config.text is not None:
+            return inputs.text("text", str(config.text))
+        return inputs.documents(str(config.input))
 
-    def summarise(self) -> None:
-        """Print what was written, and say what was left out."""
-        run, errors = self.run, self.on_error.count + self.failed.count
-        if not self.documents:
-            print(f"{self.output.path}: nothing is written: there is no document to write")
+    def print_summary(self) -> None:
+        """Print how much was written, and which mentions were left out."""
+        if not self.num_documents:
+            print(f"{self.output.path}: not written, as there are no documents")
         else:
-            above = run.threshold if self.config.threshold is None else float(self.config.threshold)
-            limit = f"p > {above:.3f}" if isinstance(above, float) else "above the threshold of each relation"
-            failed = f"; {errors} error{'s' * (errors > 1)}" if errors else ""
-            speed = (self.documents - self.before) / (perf_counter() - self.started)
-            print(
-                f"{self.output.path}: {self.facts} facts in {self.documents} documents, {limit}; "
-                f"{speed:.1f} documents a second{failed}"
+            threshold = self._threshold
+            above = (
+                f"p > {threshold:.3f}" if isinstance(threshold, float) else "p > threshold of the relation"
             )
-        self.types.report(self.failed)
+            errors = f"; {self.num_errors} error{'s' * (self.num_errors > 1)}" if self.num_errors else ""
+            speed = (self.num_documents - self.num_resumed) / (perf_counter() - self.started)
+            print(
+                f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, {above}; "
+                f"{speed:.1f} documents per second{errors}"
+            )
+        self.known_types.report(self.errors)
 
 
-def work_key(run: Run, config: DictConfig) -> str | None:
-    """What an output follows from: model, settings and the contents of the input; None if it is read once."""
-    if config.input in (None, PIPE) or not Path(str(config.input)).exists():
+def resume_key(run: Run, config: DictConfig) -> str | None:
+    """Return a hash of what the output depends on: the model, the settings and the contents of the input.
+
+    None if the input can be read only once.
+    """
+    if config.input in (None, STANDARD_INPUT) or not Path(str(config.input)).exists():
         return None
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
@@ -299,49 +312,8 @@ def work_key(run: Run, config: DictConfig) -> str | None:
         weights_key(run.model),
         saved_threshold(run.threshold, run.labels.relations),
         asdict(run.labels),
-        {str(name): value for name, value in settings.items() if name not in _INDIFFERENT},
+        {str(name): value for name, value in settings.items() if name not in _NO_EFFECT},
         contents_of(Path(str(config.input))),
         contents_of(Path(names)) if names and Path(names).is_file() else None,
         version("glre_pyg"),
     )
-
-
-def _check_apart(source: Path, target: Path) -> None:
-    """Make sure that what is written is not what is read."""
-    if target.resolve() == source.resolve() or target.resolve().parent == source.resolve():
-        raise InputError(f"{target}: is the input, or lies in its folder: write somewhere else")
-
-
-def _write_page(
-    run: Run,
-    corpus: Corpus,
-    found: Sequence[tuple[Document, tuple[PredictedFact, ...]]],
-    config: DictConfig,
-    output: Path,
-) -> None:
-    gold = [tuple(fact for fact in of.facts if not isinstance(fact, PredictedFact)) for of, _ in found]
-    shown: list[tuple[Document, Sequence[Fact] | None]] = []
-    for (document, facts), true in zip(found, gold, strict=True):
-        if any(gold) if config.gold is None else config.gold:
-            shown.append((replace(_judged(corpus, document), facts=facts), true))
-        else:
-            shown.append((replace(document, facts=facts), None))
-    relations = run.labels.relations
-    threshold = run.threshold if config.threshold is None else float(config.threshold)
-    source = "a text" if config.text is not None else str(config.input)
-    write_page(
-        shown,
-        output,
-        title=f"Relations in {'standard input' if source == PIPE else Path(source).name}",
-        relations=relations,
-        threshold=saved_threshold(threshold, relations),
-        model=Path(str(config.run)).name,
-        directed=run.labels.directed,
-        top_k=config.top_k,
-    )
-
-
-def _judged(corpus: Corpus, document: Document) -> Document:
-    """The document with the pairs that the corpus leaves out of its scores, by the facts."""
-    [prepared] = corpus.prepare([document])
-    return replace(document, ignored=prepared.ignored)
