@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from documents import document
 from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
-from glre_pyg.datasets.user_files import labels_of
+from glre_pyg.datasets.user_files import collect_labels
 from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
 from glre_pyg.formats.eog_data import write_eog
 from glre_pyg.stats import stats
@@ -159,7 +159,7 @@ def test_labels_are_those_of_the_training_file(tmp_path):
     )
 
 
-def test_labels_of_documents_held_out_for_dev_count(tmp_path):
+def test_collect_labels_documents_held_out_for_dev_count(tmp_path):
     """A relation that only those have is no error when they are scored."""
     documents = [
         small("1"),
@@ -167,7 +167,7 @@ def test_labels_of_documents_held_out_for_dev_count(tmp_path):
     ]
     for kept in (1, 2):
         path = written(tmp_path, f"{kept}.data", *documents[:kept])
-        assert labels_of(documents[:kept]).relations == ("CID", "X")[:kept]
+        assert collect_labels(documents[:kept]).relations == ("CID", "X")[:kept]
         files = Files(
             **GIVEN | {"train": path}, name="f", relations=None, types=None, pair_types=None, directed=True
         )

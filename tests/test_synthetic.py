@@ -349,13 +349,13 @@ def test_unlinked():
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"drugs": (3, 2)}, "drugs: .3, 2. is no range"),
-        ({"diseases": (0, 2)}, "diseases: .0, 2. is no range"),
-        ({"affirmed": 1.2}, r"affirmed: 1\.2 is no share"),
-        ({"drugs": (3, 3), "balanced": 0.5}, "diseases: .* as balanced needs"),
+        ({"drugs": (3, 2)}, "drugs: .3, 2. is not a range"),
+        ({"diseases": (0, 2)}, "diseases: .0, 2. is not a range"),
+        ({"affirmed": 1.2}, r"affirmed: 1\.2 is not a share"),
+        ({"drugs": (3, 3), "balanced": 0.5}, "diseases: .* as balanced requires"),
     ],
 )
-def test_impossible_knobs(knobs, message):
+def test_impossible_parameters(knobs, message):
     with pytest.raises(ValueError, match=message):
         replace(PLAIN, **knobs)
 

@@ -1,4 +1,4 @@
-"""What every corpus is, and what those that are read from files have in common."""
+"""The interface of corpora, and the base class of those that are read from files."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 class Corpus(Protocol):
-    """Documents in splits, and the protocol under which they are scored.
+    """Documents in splits, and the protocol by which predictions are scored.
 
     Attributes:
         name: Name of the corpus.
-        protocol: How candidate pairs are counted.
-        published: Published counts by split; what is not published is left out.
-        source: Where they are published.
-        labels: What its graphs mean.
-        cache: Where documents are kept once they are read; None for nowhere.
-        strict: Whether a document with an error ends the reading; else it is left out.
-        skipped: How many documents of each file were left out.
-        pubtator: The format that PubTator has in it; see :mod:`glre_pyg.formats.detection`.
-        local_ids: Whether an identifier of an entity means something in its document only.
+        protocol: Which pairs of entities are candidates.
+        published: Published counts by split, as far as there are any.
+        source: Where the counts were published.
+        labels: Relations, entity types and candidate pairs.
+        cache: Cache of the documents; None for no cache.
+        strict: Whether to raise the first error in a document; otherwise such documents are skipped.
+        skipped: Number of documents skipped in each file.
+        pubtator: The variant of PubTator that is read and written; see :mod:`glre_pyg.formats.detection`.
+        local_ids: Whether identifiers of entities are unique within a document only.
     """
 
     name: str
@@ -52,36 +52,32 @@ class Corpus(Protocol):
     skipped: Mapping[Path, int]
 
     def documents(self, split: str) -> list[Document]:
-        """Documents of ``"train"``, ``"dev"`` or ``"test"``, as the protocol has them."""
-        ...
-
-    def key(self, split: str) -> str | None:
-        """Key of what the documents of a split follow from; None where it cannot be told."""
+        """Return the prepared documents of ``"train"``, ``"dev"`` or ``"test"``."""
         ...
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Documents from elsewhere, as the protocol has them."""
+        """Prepare documents as the protocol requires."""
         ...
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file in the corpus's format, as they are.
+        """Read the documents of a file in the format of the corpus, without preparing them.
 
         Args:
             path: The file.
-            on_error: Is told of documents with an error, which are left out; None raises.
+            on_error: Callback for documents with errors, which are skipped; None raises the error.
         """
         ...
 
     def is_labelled(self, split: str) -> bool:
-        """Whether the facts of a split are known."""
+        """Return whether the facts of a split are known."""
         ...
 
     def files(self) -> Mapping[str, Path]:
-        """The files that splits are read from."""
+        """Return the files of the splits."""
         ...
 
     def known(self) -> NamedFacts | None:
-        """Facts that Ign F1 leaves out, by name; None where the corpus knows no such score."""
+        """Return the facts that Ign F1 ignores, by name; None if the corpus does not use this score."""
         ...
 
 
@@ -109,13 +105,13 @@ class FileCorpus:
 
     Args:
         root: Folder of the corpus; None looks into ``$GLRE_DATA``, then into the cache, then downloads.
-        train, dev, test: Files in place of the official ones.
-        dev_from_train: Documents of the training file that are dev, and are not trained on; the same ones
-            for every seed. 0 reads dev from its file.
+        train, dev, test: Files to use instead of the official ones.
+        dev_from_train: Number of training documents to hold out as dev, the same ones for every seed; 0 reads
+            dev from its file.
 
     Raises:
-        InputError: If a file is not there, dev is to come from two places, or more documents are to be held
-            out than there are.
+        InputError: If a file does not exist, dev has two sources, or as many documents are held out as there
+            are.
     """
 
     root: str | None
@@ -126,7 +122,7 @@ class FileCorpus:
     cache: Cache | None = field(default=None, init=False, repr=False)
     strict: bool = field(default=True, init=False, repr=False)
     skipped: dict[Path, int] = field(default_factory=dict, init=False, repr=False)
-    _whole: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
+    _loaded: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
 
     name: ClassVar[str]
     published: ClassVar[Counts] = {}
@@ -139,93 +135,95 @@ class FileCorpus:
         if self.dev and self.dev_from_train:
             raise InputError("dataset.dev_from_train: dev has a file of its own")
 
+    @property
+    def root_folder(self) -> Path | None:
+        """The setting ``root`` as a path."""
+        return Path(self.root) if self.root else None
+
     def official(self, split: str) -> Path:
-        """Where the official file of a split is."""
+        """Return the path of the official file of a split."""
         raise NotImplementedError
 
     def file(self, split: str) -> Path:
-        """The file that a split is read from."""
+        """Return the path of the file that a split is read from."""
         if split == "dev" and self.dev_from_train:
             split = "train"
-        own = {"train": self.train, "dev": self.dev, "test": self.test}[split]
-        if own and not Path(own).exists():
-            raise InputError(f"dataset.{split}: {own}: no such file")
-        return Path(own) if own else self.official(split)
+        setting = {"train": self.train, "dev": self.dev, "test": self.test}[split]
+        if setting and not Path(setting).exists():
+            raise InputError(f"dataset.{split}: {setting}: no such file")
+        return Path(setting) if setting else self.official(split)
 
     def files(self) -> Mapping[str, Path]:
-        """The files that labelled splits are read from."""
+        """Return the files of the labelled splits."""
         return {split: self.file(split) for split in SPLITS if self.is_labelled(split)}
 
     def is_labelled(self, split: str) -> bool:
-        """Whether the facts of a split are known: of a file of one's own they are taken to be."""
+        """Return whether the facts of a split are known; those of the user's own files are assumed to be."""
         return split not in self.unlabelled or self.test is not None
 
     def documents(self, split: str) -> list[Document]:
-        """Documents of a split, as the protocol has them."""
-        documents = self.whole(self.file(split))
-        return self._part(documents, split) if self.dev_from_train and split != "test" else list(documents)
+        """Return the prepared documents of a split."""
+        documents = self.load(self.file(split))
+        if self.dev_from_train and split != "test":
+            return self._hold_out(documents, split)
+        return list(documents)
 
-    def whole(self, path: Path) -> list[Document]:
-        """All documents of a file as the protocol has them, read once; not at all if the cache has them."""
-        if path not in self._whole:
+    def load(self, path: Path) -> list[Document]:
+        """Return all prepared documents of a file, which is read once, or not at all if they are cached."""
+        if path not in self._loaded:
             key = self._key(path) if self.cache else None
-            make = partial(self._made, path)
-            self._whole[path] = cached_documents(self.cache, key, make) if self.cache and key else make()
-        return self._whole[path]
-
-    def key(self, split: str) -> str | None:
-        """What the documents of a split follow from, besides which of them are in it."""
-        return self._key(self.file(split))
+            read = partial(self._read, path)
+            self._loaded[path] = cached_documents(self.cache, key, read) if self.cache and key else read()
+        return self._loaded[path]
 
     def sources(self, path: Path) -> list[Path]:
-        """What the documents of a file, or of a folder, are made from."""
+        """Return all files that the prepared documents of a file or folder depend on."""
         return [path]
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file, as they are."""
+        """Read the documents of a file, without preparing them."""
         format = self.pubtator if detect_format(path) == "pubtator" else None
         return read_documents(path, format, on_error=on_error)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Documents as the protocol has them: here as they are."""
+        """Prepare documents as the protocol requires; here they stay as they are."""
         return documents
 
     def known(self) -> NamedFacts | None:
-        """No score leaves facts out."""
+        """Return None: no score ignores facts."""
         return None
 
-    def _made(self, path: Path) -> list[Document]:
+    def _read(self, path: Path) -> list[Document]:
         documents, skipped = read_all(self, path, name=path.name)
         if skipped:
             self.skipped[path] = skipped
         return documents
 
     def _key(self, path: Path) -> str | None:
-        """What the documents of a file follow from; None if it, or the source of the class, is missing.
+        """Hash everything that the documents of a file depend on; None if they are not cached.
 
-        None, too, if some may be skipped: nobody is told of them where documents come out of the cache.
+        With ``strict=false`` they are not, since errors are reported while documents are read.
         """
-        if not self.strict:
-            return None
-        if not path.exists():
+        if not self.strict or not path.exists():
             return None
         settings = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
         return key_of(
             type(self).__qualname__,
-            {name: value for name, value in settings.items() if name not in _PLACES},
+            {name: value for name, value in settings.items() if name not in _FILE_SETTINGS},
             [version("pysbd"), *sys.version_info[:2]],
             contents_of(*self.sources(path)),
         )
 
-    def _part(self, documents: list[Document], split: str) -> list[Document]:
+    def _hold_out(self, documents: list[Document], split: str) -> list[Document]:
+        """Return the documents of train or dev, where dev is held out from the training file."""
         if not 0 < self.dev_from_train < len(documents):
             raise InputError(
                 f"dataset.dev_from_train: {self.dev_from_train} of {len(documents)} training documents"
             )
         names = sorted(document.id for document in documents)
-        kept = set(Random("dev from train").sample(names, self.dev_from_train))
-        return [document for document in documents if (document.id in kept) == (split == "dev")]
+        dev = set(Random("dev from train").sample(names, self.dev_from_train))
+        return [document for document in documents if (document.id in dev) == (split == "dev")]
 
 
-_PLACES = {"root", "train", "dev", "test", "dev_from_train"}
-"""Settings that say which documents are read, not what they become."""
+_FILE_SETTINGS = {"root", "train", "dev", "test", "dev_from_train"}
+"""Settings that select the documents to read and do not change how they are prepared."""

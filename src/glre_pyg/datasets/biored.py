@@ -22,14 +22,14 @@ _CHEMICAL, _DISEASE, _GENE, _VARIANT = (
 class BioRED(FileCorpus):
     """Relations of genes, variants, diseases and chemicals in 600 abstracts (Luo et al., 2022).
 
-    A pair has no direction: (a, b) and (b, a) are one, and one relation at most. Whether a relation is novel
-    (the fifth column of its line) is kept in ``Fact.extra`` and is not predicted.
+    Pairs are undirected, (a, b) and (b, a) are the same, and have at most one relation. Whether a relation is
+    novel (the fifth column of its line) is kept in ``Fact.extra`` and is not predicted.
 
     Args:
         root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`.
 
-    STATS; ``python -m glre_pyg.stats dataset=biored`` prints them from the files, where a mention counts once
-    for each of its entities:
+    STATS, as printed by ``python -m glre_pyg.stats dataset=biored``, which counts a mention once for each of
+    its entities:
 
     ======  =========  =============  =====
     split   documents  mention lines  facts
@@ -75,5 +75,5 @@ class BioRED(FileCorpus):
     )
 
     def official(self, split: str) -> Path:
-        """Where the official file of a split is."""
-        return find(BIORED[split], Path(self.root) if self.root else None)
+        """Return the path of the official file of a split."""
+        return find(BIORED[split], self.root_folder)

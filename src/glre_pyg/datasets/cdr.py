@@ -27,12 +27,13 @@ class CDR(FileCorpus):
 
     Args:
         root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`.
-        protocol: How candidate pairs are counted. ``"eog"``: identifiers split, mentions without one left
-            out, negatives that are hypernyms of a positive left out of loss and score (EoG, ATLOP, and the
-            released code of GLRE). ``"unfiltered"``: the same, hypernyms kept. ``"bran"``: a document's
-            mentions without identifier are one entity, then as ``"eog"`` (BRAN, and Table 1 of the paper).
+        protocol: Which pairs are candidates. ``"eog"``: mentions without an identifier are no entities, and
+            negatives that are hypernyms of a positive are ignored in loss and score (EoG, ATLOP, and the
+            released code of GLRE). ``"unfiltered"``: hypernyms count as negatives. ``"bran"``: the mentions
+            without an identifier are one entity of the document, otherwise as ``"eog"`` (BRAN, and Table 1 of
+            the paper).
 
-    STATS, negatives by protocol; ``python -m glre_pyg.stats dataset=cdr`` prints them from the files:
+    STATS, negatives by protocol, as printed by ``python -m glre_pyg.stats dataset=cdr``:
 
     ======  =========  =====  ==========  =====
     split   positive   eog    unfiltered  bran
@@ -54,34 +55,35 @@ class CDR(FileCorpus):
 
     @property
     def source(self) -> str:  # type: ignore[override]
-        """Where the published counts are from."""
+        """Where the counts were published."""
         return "paper, Table 1" if self.protocol == "bran" else "EoG's files"
 
     @property
     def published(self) -> dict[str, dict[str, int]]:  # type: ignore[override]
-        """Table 1 of the paper, and its like for the other protocols."""
+        """Counts of Table 1 of the paper, or those published for the other protocols."""
         rows = zip(("train", "dev", "test"), (1038, 1012, 1066), _NEGATIVES[self.protocol], strict=True)
         return {split: {"documents": 500, "positive": pos, "negative": neg} for split, pos, neg in rows}
 
     def official(self, split: str) -> Path:
-        """Where the official file of a split is."""
-        return find(FILES[split], self._root)
+        """Return the path of the official file of a split."""
+        return find(FILES[split], self.root_folder)
 
     def files(self) -> Mapping[str, Path]:
-        """The files of the splits, and the tree that the filter goes by."""
+        """Return the files of the splits, and the MeSH tree if it is used."""
         files = dict(super().files())
         if self.protocol != "unfiltered":
-            files["mesh"] = mesh_tree(self._root)
+            files["mesh"] = mesh_tree(self.root_folder)
         return files
 
     def sources(self, path: Path) -> list[Path]:
-        """The file, and the tree that the filter goes by."""
-        return [*super().sources(path), *([] if self.protocol == "unfiltered" else [mesh_tree(self._root)])]
+        """Return the file, and the MeSH tree if it is used."""
+        sources = super().sources(path)
+        return sources if self.protocol == "unfiltered" else [*sources, mesh_tree(self.root_folder)]
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Mentions without identifier pooled, hypernyms ignored, as the protocol has it.
+        """Pool mentions without an identifier and ignore hypernyms, depending on the protocol.
 
-        The field's filter looks at gold labels: documents whose facts are not known have nothing to ignore.
+        The filter uses the gold facts: in documents without facts, nothing is ignored.
         """
         for document in documents:
             pooled = pool_unlinked(document) if self.protocol == "bran" else document
@@ -89,13 +91,9 @@ class CDR(FileCorpus):
                 pooled = replace(pooled, ignored=hypernym_negatives(pooled, self._tree))
             yield pooled
 
-    @property
-    def _root(self) -> Path | None:
-        return Path(self.root) if self.root else None
-
     @cached_property
     def _tree(self) -> MeshTree:
-        return MeshTree.read(mesh_tree(self._root))
+        return MeshTree.read(mesh_tree(self.root_folder))
 
 
 _NEGATIVES = {
@@ -103,4 +101,4 @@ _NEGATIVES = {
     "unfiltered": (4394, 4249, 4339),
     "bran": (4280, 4136, 4270),
 }
-"""Negatives of train, dev and test by protocol."""
+"""Number of negatives in train, dev and test by protocol."""

@@ -1,4 +1,4 @@
-"""DocRED, the paper's second corpus, and those in its format: Re-DocRED and DWIE."""
+"""DocRED, the paper's second corpus, and corpora in its format: Re-DocRED and DWIE."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
 from glre_pyg.datasets.official_files import DOCRED, REDOCRED, OfficialFile, find
 from glre_pyg.datasets.official_files import DWIE as DWIE_FILES
-from glre_pyg.datasets.user_files import labels_of
+from glre_pyg.datasets.user_files import collect_labels
 from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.evaluation.known_facts import NamedFacts, named_facts, read_named_facts
 from glre_pyg.formats.detection import read_documents
@@ -29,11 +29,11 @@ class DocRED(FileCorpus):
 
     Args:
         root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`.
-        ignore: What Ign F1 leaves out: ``"train"``, the facts of the training file, or a JSON file of
-            ``[head name, tail name, relation]``, such as the usual scorer's ``train_annotated.fact``.
+        ignore: Facts that Ign F1 ignores: ``"train"`` for those of the training file, or a JSON file of
+            ``[head name, tail name, relation]``, such as ``train_annotated.fact`` of the usual scorer.
 
-    STATS; ``python -m glre_pyg.stats dataset=docred`` prints them from the files. The paper's Table 1
-    describes other files than those that are published today:
+    STATS, as printed by ``python -m glre_pyg.stats dataset=docred``. Table 1 of the paper describes other
+    files than those published today:
 
     ======  ===============  ================  ========================
     split   documents        facts             pairs without (Table 1)
@@ -44,7 +44,7 @@ class DocRED(FileCorpus):
     ======  ===============  ================  ========================
 
     Table 1 has 38,269 facts in train, 12,332 in 1,000 documents of dev and 12,842 in test. Dev had 1,000
-    documents until 2021, with 12,323 facts as code and logs of that time say; then two were taken out.
+    documents until 2021, with 12,323 facts according to code and logs of that time; then two were removed.
     """
 
     ignore: str
@@ -63,18 +63,17 @@ class DocRED(FileCorpus):
     splits: ClassVar[Mapping[str, OfficialFile]] = DOCRED
 
     def official(self, split: str) -> Path:
-        """Where the official file of a split is."""
-        return find(self.splits[split], Path(self.root) if self.root else None)
+        """Return the path of the official file of a split."""
+        return find(self.splits[split], self.root_folder)
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file in DocRED's format, or another by its name."""
-        resplit = self.resplit and path.suffix == ".json" and path.is_file()
-        if resplit:
+        """Read the documents of a file, in DocRED's format or in the one that its name says."""
+        if self.resplit and path.suffix == ".json" and path.is_file():
             return read_docred(path, resplit=True, on_error=on_error)
         return read_documents(path, on_error=on_error)
 
     def known(self) -> NamedFacts:
-        """The facts that Ign F1 leaves out."""
+        """Return the facts that Ign F1 ignores, by name."""
         return self._known
 
     @cached_property
@@ -86,9 +85,9 @@ class DocRED(FileCorpus):
 
 @dataclass(kw_only=True, eq=False)
 class ReDocRED(DocRED):
-    """DocRED with the relations that its annotators missed (Tan et al., EMNLP 2022); test is labelled.
+    """DocRED with the facts that its annotators missed (Tan et al., EMNLP 2022); test is labelled.
 
-    STATS; ``python -m glre_pyg.stats dataset=redocred`` prints them from the files:
+    STATS, as printed by ``python -m glre_pyg.stats dataset=redocred``:
 
     ======  =========  ========  =============
     split   documents  facts     pairs without
@@ -98,7 +97,7 @@ class ReDocRED(DocRED):
     test    500        17,448    185,043
     ======  =========  ========  =============
 
-    One document of dev and one of test have no facts; some copies leave them out and have 499.
+    One document of dev and one of test have no facts; some copies lack them and have 499.
     """
 
     name = "redocred"
@@ -116,12 +115,12 @@ class ReDocRED(DocRED):
 class DWIE(DocRED):
     """News articles in DocRED's format (Zaporojets et al., 2021).
 
-    Its files have each document as one sentence, of more than 600 words on average: it is cut into sentences
-    here, and evidence is left out. The relations and entity types are those of the training file. A fact that
-    stands twice counts once.
+    In its files each document is a single sentence, of more than 600 words on average. It is split into
+    sentences here, and evidence is dropped. Relations and entity types are those of the training file.
+    Duplicate facts count once.
 
-    STATS: 98 documents in dev and 99 in test, by the files that DocRED's systems use; no other count could be
-    verified here.
+    STATS: 98 documents in dev and 99 in test, in the files that systems for DocRED use; no other count could
+    be verified.
     """
 
     name = "dwie"
@@ -132,7 +131,7 @@ class DWIE(DocRED):
 
     @cached_property
     def labels(self) -> Labels:  # type: ignore[override]
-        """Relations and types of the training file."""
-        return labels_of(self.whole(self.file("train")))
+        """Relations and entity types of the training file."""
+        return collect_labels(self.load(self.file("train")))
 
     splits = DWIE_FILES

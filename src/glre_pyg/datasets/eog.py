@@ -1,4 +1,4 @@
-"""CDR in the files of EoG, ATLOP and the released code of GLRE."""
+"""CDR in the files that EoG, ATLOP and the released code of GLRE use."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from glre_pyg.utils.exceptions import InputError
 
 @dataclass(kw_only=True, eq=False)
 class EoG(FileCorpus):
-    """Chemical-disease relations, segmented and filtered by EoG's scripts (``train_filter.data``).
+    """Chemical-disease relations as preprocessed by EoG's scripts (``train_filter.data``).
 
-    Its words and sentences are the GENIA tools', which this project does not run; the pairs and labels are
-    those of :class:`~glre_pyg.datasets.cdr.CDR` under its protocol ``"eog"``. The order of the pairs in the
-    published files tells the labels: see :mod:`glre_pyg.evaluation.label_leak`.
+    Words and sentences come from the GENIA tools; pairs and labels are those of
+    :class:`~glre_pyg.datasets.cdr.CDR` with the protocol ``"eog"``. The order of the pairs in the published
+    files leaks the labels: see :mod:`glre_pyg.evaluation.label_leak`.
 
     Args:
-        root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`. ``root`` is
-            looked into for ``processed/train_filter.data`` and ``train_filter.data``; None stands for
-            ``$GLRE_DATA/CDR``. Nothing is downloaded.
+        root, train, dev, test, dev_from_train: See :class:`~glre_pyg.datasets.base.FileCorpus`. ``root``
+            has ``processed/train_filter.data`` or ``train_filter.data``; None stands for ``$GLRE_DATA/CDR``.
+            Nothing is downloaded.
 
-    STATS; ``python -m glre_pyg.stats dataset=eog`` prints them from the files:
+    STATS, as printed by ``python -m glre_pyg.stats dataset=eog``:
 
     ======  =========  ========  ========  ========  ========
-    split   documents  mentions  positive  negative  left out
+    split   documents  mentions  positive  negative  ignored
     ======  =========  ========  ========  ========  ========
     train   500        9,412     1,038     4,202     192
     dev     500        9,635     1,012     4,075     174
     test    500        9,800     1,066     4,138     201
     ======  =========  ========  ========  ========  ========
 
-    The training file lists two of its 9,414 mentions twice.
+    The training file has 9,414 mentions, two of them twice.
     """
 
     name = "eog"
@@ -50,16 +50,16 @@ class EoG(FileCorpus):
     }
 
     def official(self, split: str) -> Path:
-        """Where the file of a split is.
+        """Return the path of the file of a split.
 
         Raises:
-            InputError: If it is not there.
+            InputError: If there is no such file.
         """
         if self.root is None and not os.environ.get("GLRE_DATA"):
             raise InputError(f"dataset.{split}: no file is given, and neither dataset.root nor $GLRE_DATA")
-        folder = Path(self.root) if self.root else Path(os.environ["GLRE_DATA"], "CDR")
-        places = [place / f"{split}_filter.data" for place in (folder / "processed", folder)]
-        for place in places:
-            if place.is_file():
-                return place
-        raise InputError(f"{places[0]}: no such file")
+        root = self.root_folder or Path(os.environ["GLRE_DATA"], "CDR")
+        paths = [folder / f"{split}_filter.data" for folder in (root / "processed", root)]
+        for path in paths:
+            if path.is_file():
+                return path
+        raise InputError(f"{paths[0]}: no such file")

@@ -23,23 +23,23 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError
 class GDA(FileCorpus):
     """Gene-disease associations in abstracts (RENET, 2019), labelled by distant supervision.
 
-    There is no dev set of its own: EoG trains on the 23,353 training documents of a published list
-    (``train_gda_docs``) and takes the others as dev. No hypernyms are left out.
+    There is no official dev set: EoG trains on 23,353 of the training documents, a published list
+    (``train_gda_docs``), and uses the others as dev. Hypernyms are not filtered.
 
     Args:
         root: Folder with ``training_data`` and ``testing_data``; None looks into ``$GLRE_DATA/GDA``, then
             into the cache, then downloads.
-        train, dev, test: Folders in place of these (see :mod:`glre_pyg.formats.renet`), or files of another
-            format: ``.data`` is EoG's.
-        train_ids: File of the documents of the training folder that are trained on, one identifier a line;
-            its others are dev.
-        dev_from_train: Documents of the training folder that are dev, drawn at random, the same for every
+        train, dev, test: Folders to use instead (see :mod:`glre_pyg.formats.renet`), or files in another
+            format, such as EoG's ``.data``.
+        train_ids: File with the identifiers of the documents to train on, one a line; the other documents of
+            the training folder are dev.
+        dev_from_train: Number of documents of the training folder to hold out as dev, the same ones for every
             seed.
 
-    STATS: EoG's list has 23,353 training documents; no other count could be verified here.
+    STATS: EoG's list has 23,353 training documents; no other count could be verified.
 
     Raises:
-        InputError: If more than one of ``dev``, ``train_ids`` and ``dev_from_train`` says what dev is.
+        InputError: If more than one of ``dev``, ``train_ids`` and ``dev_from_train`` is set.
     """
 
     train_ids: str | None = None
@@ -54,45 +54,44 @@ class GDA(FileCorpus):
 
     @property
     def published(self) -> dict[str, dict[str, int]]:  # type: ignore[override]
-        """Documents of EoG's split, where it is the one that is read."""
+        """Size of EoG's training set, if its list is used."""
         return {"train": {"documents": 23_353}} if self.train_ids and not self.train else {}
 
     def official(self, split: str) -> Path:
-        """The folder of a split."""
+        """Return the folder of a split."""
         if split == "dev":
             if not self.train_ids:
                 raise InputError(
                     "dataset.dev: GDA has none of its own; give dev, train_ids or dev_from_train"
                 )
             return self.file("train")
-        root = Path(self.root) if self.root else None
-        folders = sorted({find(file, root).parent for file in OFFICIAL[split].values()})
+        folders = sorted({find(file, self.root_folder).parent for file in OFFICIAL[split].values()})
         if len(folders) > 1:
             raise InputError(f"{folders[0]}: not all of {', '.join(FILES)} are in this folder")
         return folders[0]
 
     def files(self) -> Mapping[str, Path]:
-        """The files that splits are read from, those of a folder one by one."""
-        found: dict[str, Path] = {}
+        """Return the files of the splits, each file of a folder by itself."""
+        files: dict[str, Path] = {}
         for split in SPLITS:
             path = self.file(split)
-            found |= {f"{split}/{name}": path / name for name in FILES} if path.is_dir() else {split: path}
-        return found | ({"train_ids": Path(self.train_ids)} if self.train_ids else {})
+            files |= {f"{split}/{name}": path / name for name in FILES} if path.is_dir() else {split: path}
+        return files | ({"train_ids": Path(self.train_ids)} if self.train_ids else {})
 
     def documents(self, split: str) -> list[Document]:
-        """Documents of a split."""
+        """Return the prepared documents of a split."""
         documents = super().documents(split)
         if self.train_ids is None or split == "test":
             return documents
-        return [each for each in documents if (each.id in self._trained) == (split == "train")]
+        return [document for document in documents if (document.id in self._train_ids) == (split == "train")]
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a folder in the published format, or of a file by its name."""
+        """Read the documents of a folder in the published format, or of a file in the format of its name."""
         read = read_gda if path.is_dir() else read_documents
         return read(path, on_error=on_error)
 
     @cached_property
-    def _trained(self) -> frozenset[str]:
+    def _train_ids(self) -> frozenset[str]:
         try:
             return frozenset(Path(str(self.train_ids)).read_text(encoding="utf-8").split())
         except (OSError, UnicodeDecodeError) as error:

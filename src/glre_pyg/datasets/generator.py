@@ -1,7 +1,7 @@
-"""Invented abstracts on chemicals that do or do not induce diseases: section 4.1's task without its data.
+"""Synthetic abstracts about chemicals that may induce diseases: the task of Section 4.1 without its data.
 
-Whether a pair is a fact can only be read in the text. The knobs of :class:`SyntheticCorpus` make
-documents that one layer of the model can solve and the others cannot.
+Only the text says whether a pair is a fact. The parameters of :class:`SyntheticCorpus` can make documents
+that one layer of the model can solve and the others cannot.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from itertools import combinations, product
 from random import Random
 
 from glre_pyg.data.document import Document, Fact, Span
-from glre_pyg.datasets.generator_text import Character, Line, Writer, abbreviation, name, number_of_names
+from glre_pyg.datasets.generator_text import Actor, Line, Writer, abbreviation, name, number_of_names
 from glre_pyg.utils.exceptions import InputError
 
 RELATION = "CID"
 
-# How a pair is told: what the sentences mean and who is in them. Two sentences with a gene go together.
-_TELLINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
+# How the text expresses a pair: templates of sentences and the entities in them. Two sentences with a gene
+# belong together.
+_PATTERNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "direct": (("{claim}", "xy"),),
     "bridged": (("block", "xg"), ("gene {claim}", "gy")),
     "suggested": (("suggest", "xy"),),
     "treated": (("treat", "xy"),),
-    "apart": (("drug", "x"), ("disease", "y")),  # as often named as in a stated pair: counting tells nothing
+    "apart": (("drug", "x"), ("disease", "y")),  # mentioned as often as in a stated pair
     "role": (("{claim}", "x"),),
     "remote role": (("block", "xg"), ("{claim} target", "g")),
 }
@@ -32,46 +33,46 @@ _TELLINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCorpus:
-    """Documents that a seed, the name of a split and these knobs determine.
+    """Synthetic documents, determined by the seed, the name of the split and these parameters.
 
-    The candidates are all pairs of a chemical and a disease; their one relation is ``"CID"``,
-    chemical-induced disease. No name, place or number of mentions tells whether a pair is a fact, only
-    what the sentences say. A *stated* pair is told in one of three ways:
+    The candidates are all pairs of a chemical and a disease. The only relation is ``"CID"``, chemical-induced
+    disease. Names, positions and numbers of mentions are independent of the facts; only the sentences express
+    them. A *stated* pair is expressed in one of three ways:
 
     - *direct*: one sentence affirms or denies it ("X caused Y", "X did not cause Y");
-    - *bridged*: one sentence says that X blocks a gene, another what the loss of the gene causes or not;
+    - *bridged*: one sentence says that X blocks a gene, another whether loss of the gene causes Y;
     - *suggested*: one sentence leaves it open ("Y was observed in patients on X"). It is a fact if and only
-      if the reference drug of the document causes the diseases. A second drug does the opposite, so that
-      nothing but the name of the reference drug tells the two kinds of documents apart.
+      if the reference drug of the document causes the diseases. A second drug does the opposite, so that only
+      the name of the reference drug distinguishes the two kinds of documents.
 
-    A range is ``(lowest, highest)``, drawn for each document. A share is rounded at random in each document.
+    Ranges are ``(minimum, maximum)``, drawn for each document. Shares are rounded at random in each document.
 
     Args:
-        seed: Another seed, other documents.
-        drugs: Range: chemicals of a document, without the two more that a suggested pair brings.
-        diseases: Range: diseases of a document.
-        mentions: Range: an entity is named at least this often; sentences that claim nothing fill up.
+        seed: Random seed.
+        drugs: Range of the number of chemicals in a document, without the two that a suggested pair adds.
+        diseases: Range of the number of diseases in a document.
+        mentions: Range of the minimum number of mentions of an entity, reached by neutral sentences.
         affirmed: Share of the stated pairs that are facts; for suggested pairs, of the documents.
-        unstated: Share of the pairs that no sentence states; they are no facts.
-        treated: Share of the unstated pairs that a sentence names together ("X was given to patients with
-            Y"); in the others each of the two has a sentence of its own.
-        balanced: Share of the documents in which every chemical and every disease has as many affirmed,
-            denied and unstated pairs as the others: an entity alone tells nothing. Needs
-            ``drugs == diseases``, and draws one number for both.
+        unstated: Share of the pairs that no sentence states; they are not facts.
+        treated: Share of the unstated pairs that appear in one sentence ("X was given to patients with Y");
+            the entities of the others appear in separate sentences.
+        balanced: Share of the documents in which every chemical and every disease has the same number of
+            affirmed, denied and unstated pairs, so that an entity alone is not informative. Requires
+            ``drugs == diseases``; both get the same number.
         bridged: Share of the stated pairs that are bridged.
-        gap: Range: sentences between the two that together tell one thing. Where there is no room,
-            sentences without a mention are added.
+        gap: Range of the number of sentences between two that belong together. Sentences without a mention
+            are added where needed.
         suggested: Share of the stated pairs that are suggested.
-        remote: The reference drug is known by its target only: one sentence says that X blocks a gene,
-            another that the gene is the reference target.
+        remote: Whether the reference drug is known by its target only: one sentence says that X blocks a
+            gene, another that the gene is the reference target.
         abbreviated: Share of the entities that are introduced with an abbreviation and then called by it.
-        aliases: Share of the entities that go by two names in turn, which the text never links.
-        distractors: Range: sentences without a mention.
-        composites: Share of the documents with a mention of two chemicals in one.
-        unlinked: Share of the documents with a mention of no known entity.
+        aliases: Share of the entities that have two names, used in turn, which the text never links.
+        distractors: Range of the number of sentences without a mention.
+        composites: Share of the documents with a composite mention of two chemicals.
+        unlinked: Share of the documents with a mention that has no identifier.
 
     Raises:
-        InputError: If a range is empty, a share is not in [0, 1], or the ranges do not fit `balanced`.
+        InputError: If a range is empty, a share is not in [0, 1], or the ranges do not fit ``balanced``.
     """
 
     seed: int = 0
@@ -93,139 +94,145 @@ class SyntheticCorpus:
     unlinked: float = 0.0
 
     def __post_init__(self) -> None:
-        for knob, least in {"drugs": 1, "diseases": 1, "mentions": 1, "gap": 0, "distractors": 0}.items():
-            low, high = getattr(self, knob)
+        for parameter, least in {
+            "drugs": 1,
+            "diseases": 1,
+            "mentions": 1,
+            "gap": 0,
+            "distractors": 0,
+        }.items():
+            low, high = getattr(self, parameter)
             if not least <= low <= high:
-                raise InputError(f"{knob}: [{low}, {high}] is no range of numbers from {least}")
-            object.__setattr__(self, knob, (low, high))  # a configuration has lists
-        for knob in (each.name for each in fields(self) if isinstance(each.default, float)):
-            if not 0 <= getattr(self, knob) <= 1:
-                raise InputError(f"{knob}: {getattr(self, knob)} is no share between 0 and 1")
+                raise InputError(f"{parameter}: [{low}, {high}] is no range of numbers from {least}")
+            object.__setattr__(self, parameter, (low, high))  # a configuration has lists
+        for parameter in (each.name for each in fields(self) if isinstance(each.default, float)):
+            if not 0 <= getattr(self, parameter) <= 1:
+                raise InputError(f"{parameter}: {getattr(self, parameter)} is not a share between 0 and 1")
         if self.balanced and self.drugs != self.diseases:
-            raise InputError(f"diseases: {self.diseases} is not drugs, {self.drugs}, as balanced needs")
+            raise InputError(f"diseases: {self.diseases} is not drugs, {self.drugs}, as balanced requires")
 
     def generate(self, split: str, size: int) -> Iterator[Document]:
-        """Write the first `size` documents of a split, one by one: a larger split begins with them."""
+        """Generate the first ``size`` documents of a split; a larger split begins with the same ones."""
         return (self.document(split, index) for index in range(size))
 
     def document(self, split: str, index: int) -> Document:
-        """Write one document of a split."""
+        """Generate one document of a split."""
         rng = Random(f"{self.seed}/{split}/{index}")  # hashed with SHA-512: the same in every process
         rows = rng.randint(*self.drugs)
         balanced = rng.random() < self.balanced
         columns = rows if balanced else rng.randint(*self.diseases)
-        *drugs, reference, comparator, other = self._characters("Chemical", rows + 3, rng)
-        diseases = self._characters("Disease", columns, rng)
-        plan = _Plan(iter(self._characters("Gene", rows * columns + 2, rng)))
-        truths = self._balanced(rows, rng) if balanced else self._truths(rows * columns, rng)
-        tellings = self._tellings(truths, rng)
+        *drugs, reference, comparator, other = self._actors("Chemical", rows + 3, rng)
+        diseases = self._actors("Disease", columns, rng)
+        plan = _Plan(iter(self._actors("Gene", rows * columns + 2, rng)))
+        labels = self._balanced(rows, rng) if balanced else self._labels(rows * columns, rng)
+        patterns = self._patterns(labels, rng)
         regime = rng.random() < self.affirmed
-        for (drug, disease), truth, telling in zip(product(drugs, diseases), truths, tellings, strict=True):
-            plan.tell(telling, drug, disease, truth=regime if telling == "suggested" else truth)
-        if "suggested" in tellings:
+        for (drug, disease), label, pattern in zip(product(drugs, diseases), labels, patterns, strict=True):
+            plan.state(pattern, drug, disease, label=regime if pattern == "suggested" else label)
+        if "suggested" in patterns:
             drugs += [reference, comparator]
             roles = (reference, "reference", regime), (comparator, "comparator", not regime)
-            for drug, role, truth in roles:
+            for drug, role, label in roles:
                 plan.add("remote role" if self.remote else "role", claim=role, x=drug)
                 for disease in diseases:
-                    plan.tell("direct", drug, disease, truth)
+                    plan.state("direct", drug, disease, label)
         self._fill(plan, drugs, diseases, other, rng)
         title = Line("title", {"x": rng.choice(drugs), "y": rng.choice(diseases)})
         facts = sorted(plan.facts, key=lambda fact: (fact.head, fact.tail))
         return Writer(rng).document(f"{split}-{index}", title, plan.arrange(self.gap, rng), facts)
 
-    def _characters(self, kind: str, count: int, rng: Random) -> list[Character]:
-        """Draw entities, with names and abbreviations that differ."""
-        characters, taken = [], {""}
+    def _actors(self, kind: str, count: int, rng: Random) -> list[Actor]:
+        """Draw entities with distinct names and abbreviations."""
+        actors, used = [], {""}
         for number in rng.sample(range(number_of_names(kind) // 2), count):
             names = name(kind, 2 * number), name(kind, 2 * number + 1)
             short = abbreviation(names[0]) if rng.random() < self.abbreviated else ""
-            short = "" if short in taken else short
-            taken.add(short)
+            short = "" if short in used else short
+            used.add(short)
             known = names if rng.random() < self.aliases else names[:1]
-            characters.append(Character(kind, (f"{kind[0]}{number:04d}",), known, short))
-        return characters
+            actors.append(Actor(kind, (f"{kind[0]}{number:04d}",), known, short))
+        return actors
 
-    def _truths(self, size: int, rng: Random) -> list[bool | None]:
-        """Of each pair: affirmed, denied, or not stated."""
+    def _labels(self, size: int, rng: Random) -> list[bool | None]:
+        """Draw whether each pair is affirmed (True), denied (False) or not stated (None)."""
         unstated = _share(self.unstated, size, rng)
         affirmed = _share(self.affirmed, size - unstated, rng)
-        truths = [None] * unstated + [True] * affirmed + [False] * (size - unstated - affirmed)
-        return rng.sample(truths, size)
+        labels = [None] * unstated + [True] * affirmed + [False] * (size - unstated - affirmed)
+        return rng.sample(labels, size)
 
     def _balanced(self, size: int, rng: Random) -> list[bool | None]:
-        """A Latin square: the same in each row and column, each time in another order."""
-        truths = self._truths(size, rng)
+        """Draw a Latin square: each row and column has the same values, in another order."""
+        labels = self._labels(size, rng)
         rows, columns = rng.sample(range(size), size), rng.sample(range(size), size)
-        return [truths[(row + column) % size] for row, column in product(rows, columns)]
+        return [labels[(row + column) % size] for row, column in product(rows, columns)]
 
-    def _tellings(self, truths: Sequence[bool | None], rng: Random) -> list[str]:
-        """How each pair is told."""
-        stated = sum(truth is not None for truth in truths)
+    def _patterns(self, labels: Sequence[bool | None], rng: Random) -> list[str]:
+        """Draw how the text expresses each pair."""
+        stated = sum(label is not None for label in labels)
         bridged = _share(self.bridged, stated, rng)
         suggested = min(_share(self.suggested, stated, rng), stated - bridged)
-        tellings = ["bridged"] * bridged + ["suggested"] * suggested
-        tellings = rng.sample(tellings + ["direct"] * (stated - len(tellings)), stated)
-        unstated = (rng.choices(["treated", "apart"], [self.treated, 1 - self.treated])[0] for _ in truths)
-        return [next(unstated) if truth is None else tellings.pop() for truth in truths]
+        patterns = ["bridged"] * bridged + ["suggested"] * suggested
+        patterns = rng.sample(patterns + ["direct"] * (stated - len(patterns)), stated)
+        unstated = (rng.choices(["treated", "apart"], [self.treated, 1 - self.treated])[0] for _ in labels)
+        return [next(unstated) if label is None else patterns.pop() for label in labels]
 
     def _fill(
         self,
         plan: _Plan,
-        drugs: Sequence[Character],
-        diseases: Sequence[Character],
-        other: Character,
+        drugs: Sequence[Actor],
+        diseases: Sequence[Actor],
+        other: Actor,
         rng: Random,
     ) -> None:
-        """Add the sentences that claim nothing."""
+        """Add neutral sentences."""
         number = plan.mentions()
-        for slot, meaning, characters in (("x", "drug", drugs), ("y", "disease", diseases)):
-            for character in characters:
-                for _ in range(number[character], rng.randint(*self.mentions)):
-                    plan.lines.append(Line(meaning, {slot: character}))
+        for slot, meaning, actors in (("x", "drug", drugs), ("y", "disease", diseases)):
+            for actor in actors:
+                for _ in range(number[actor], rng.randint(*self.mentions)):
+                    plan.lines.append(Line(meaning, {slot: actor}))
         plan.lines += [Line("plain", {})] * rng.randint(*self.distractors)
         if rng.random() < self.composites and len(drugs) > 1:
             pair = rng.sample(drugs, 2)
             parts = tuple(drug.names[0] for drug in pair)
-            both = Character(pair[0].type, pair[0].ids + pair[1].ids, (" and ".join(parts),), parts=parts)
+            both = Actor(pair[0].type, pair[0].ids + pair[1].ids, (" and ".join(parts),), parts=parts)
             plan.lines.append(Line("composite", {"x": both}))
         if rng.random() < self.unlinked:
-            plan.lines.append(Line("unlinked", {"x": Character(other.type, (), other.names[:1])}))
+            plan.lines.append(Line("unlinked", {"x": Actor(other.type, (), other.names[:1])}))
 
 
 @dataclass
 class _Plan:
-    """What a document will say, in no order yet; the lines of `pairs` tell one thing together."""
+    """The sentences of a document, not ordered yet; the two of each of ``pairs`` belong together."""
 
-    genes: Iterator[Character]
+    genes: Iterator[Actor]
     lines: list[Line] = field(default_factory=list)
     pairs: list[tuple[Line, Line]] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
-    def tell(self, telling: str, drug: Character, disease: Character, truth: bool | None) -> None:
-        self.add(telling, claim="affirm" if truth else "deny", x=drug, y=disease)
-        if truth:
+    def state(self, pattern: str, drug: Actor, disease: Actor, label: bool | None) -> None:
+        self.add(pattern, claim="affirm" if label else "deny", x=drug, y=disease)
+        if label:
             self.facts.append(Fact(drug.ids[0], RELATION, disease.ids[0]))
 
-    def add(self, telling: str, *, claim: str, **cast: Character) -> None:
-        together = any("g" in slots for _, slots in _TELLINGS[telling])
+    def add(self, pattern: str, *, claim: str, **cast: Actor) -> None:
+        together = any("g" in slots for _, slots in _PATTERNS[pattern])
         if together:
             cast["g"] = next(self.genes)
         lines = [
             Line(meaning.format(claim=claim), {slot: cast[slot] for slot in slots})
-            for meaning, slots in _TELLINGS[telling]
+            for meaning, slots in _PATTERNS[pattern]
         ]
         if together:
             self.pairs.append((lines[0], lines[1]))
         else:
             self.lines += lines
 
-    def mentions(self) -> Counter[Character]:
+    def mentions(self) -> Counter[Actor]:
         lines = self.lines + [line for pair in self.pairs for line in pair]
-        return Counter(character for line in lines for character in line.cast.values())
+        return Counter(actor for line in lines for actor in line.cast.values())
 
     def arrange(self, gap: Span, rng: Random) -> list[Line]:
-        """Put the lines in a random order that keeps the two of a pair at their distance."""
+        """Order the sentences at random, with a number of others from ``gap`` between the two of a pair."""
         slots: list[Line | None] = [None] * (len(self.lines) + 2 * len(self.pairs))
         for pair in rng.sample(self.pairs, len(self.pairs)):
             places = _places(slots, gap)
@@ -245,5 +252,5 @@ def _places(slots: Sequence[Line | None], gap: Span) -> list[Span]:
 
 
 def _share(share: float, size: int, rng: Random) -> int:
-    """A share of a number, rounded at random so that the mean is exact."""
+    """Take a share of a number, rounded at random so that the mean is exact."""
     return int(share * size + rng.random())

@@ -1,4 +1,4 @@
-"""Invented names and sentences: what :mod:`glre_pyg.datasets.generator` makes its documents of."""
+"""Names and sentences of the synthetic documents of :mod:`glre_pyg.datasets.generator`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from random import Random
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 
-# Sentences by what they mean. {x} is a chemical, {y} a disease, {g} a gene; FILLERS has the rest.
+# Sentences by meaning. {x} is a chemical, {y} a disease, {g} a gene; the others are keys of FILLERS.
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "title": (
         "Side effects of {x}: a report of {n} cases.",
@@ -129,7 +129,7 @@ FILLERS: Mapping[str, tuple[str, ...]] = {
     "route": ("i.v.", "i.p.", "orally", "twice daily"),
     "p": ("0.01", "0.03", "0.2", "0.7"),
 }
-# A name is one part from each line.
+# A name is composed of one part from each line.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "Chemical": (
         "vel,mor,quil,bren,zan,pel,drav,fos,kel,lum,nor,rab,sil,tam,ux,wil,yer,cab,dul,gor",
@@ -153,15 +153,15 @@ _WORD = re.compile(r"[a-z](?:\.[a-z])+\.|\d+(?:\.\d+)?|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
-class Character:
-    """Something with a name, in the play that a document is.
+class Actor:
+    """Something that a document mentions.
 
     Args:
         type: Entity type.
-        ids: Identifiers: one, several for a composite, none for what is not linked.
+        ids: Identifiers: one, several for a composite mention, none if it is not linked.
         names: Names, used in turn.
-        abbreviation: Introduced with the first name, then used in its place; may be empty.
-        parts: Names of the parts of a composite.
+        abbreviation: Abbreviation, introduced with the first name and then used in its place; may be empty.
+        parts: Names of the parts of a composite mention.
     """
 
     type: str
@@ -173,17 +173,17 @@ class Character:
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence to be written: a key of `TEMPLATES`, and who fills the template's slots."""
+    """A sentence to write: a key of :data:`TEMPLATES`, and the actor for each slot of the template."""
 
     meaning: str
-    cast: Mapping[str, Character]
+    cast: Mapping[str, Actor]
 
 
 class Writer:
-    """Writes lines one after the other and keeps count of words, sentences and mentions.
+    """Writer of a document, which records words, sentences and mentions.
 
     Args:
-        rng: Chooses templates and fillers.
+        rng: Random number generator that selects templates and fillers.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -191,7 +191,7 @@ class Writer:
         self._words: list[Span] = []
         self._sentences: list[Sentence] = []
         self._mentions: list[Mention] = []
-        self._seen: Counter[Character] = Counter()
+        self._seen: Counter[Actor] = Counter()
 
     def document(self, id: str, title: Line, lines: Iterable[Line], facts: Iterable[Fact]) -> Document:
         """Write a whole document."""
@@ -223,29 +223,29 @@ class Writer:
         self._words.extend(match.span() for match in _WORD.finditer(self._text, start))
         self._sentences.append(Sentence(first, len(self._words)))
 
-    def _name(self, character: Character) -> None:
-        turn, short = self._seen[character], character.abbreviation
-        self._seen[character] += 1
-        name = character.names[turn % len(character.names)]
-        self._mention(short if turn and short and name == character.names[0] else name, character)
+    def _name(self, actor: Actor) -> None:
+        turn, short = self._seen[actor], actor.abbreviation
+        self._seen[actor] += 1
+        name = actor.names[turn % len(actor.names)]
+        self._mention(short if turn and short and name == actor.names[0] else name, actor)
         if short and not turn:
             self._text += " ("
-            self._mention(short, character)
+            self._mention(short, actor)
             self._text += ")"
 
-    def _mention(self, name: str, character: Character) -> None:
+    def _mention(self, name: str, actor: Actor) -> None:
         start = len(self._text)
         self._text += name
-        self._mentions.append(Mention(start, len(self._text), character.type, character.ids, character.parts))
+        self._mentions.append(Mention(start, len(self._text), actor.type, actor.ids, actor.parts))
 
 
 def number_of_names(kind: str) -> int:
-    """How many names an entity type has."""
+    """Return the number of names of an entity type."""
     return math.prod(len(parts.split(",")) for parts in NAMES[kind])
 
 
 def name(kind: str, number: int) -> str:
-    """The name with a number; no two numbers share one, and neighbours are nothing alike."""
+    """Return the name with a number; names are distinct, and those of neighbouring numbers dissimilar."""
     text, rest = "", number * 7919 % number_of_names(kind)  # 7919 is prime and divides no number of names
     for parts in reversed(NAMES[kind]):
         choices = parts.split(",")
@@ -255,5 +255,5 @@ def name(kind: str, number: int) -> str:
 
 
 def abbreviation(name: str) -> str:
-    """The first three consonants of the last word of a name."""
+    """Return the first three consonants of the last word of a name, in capitals."""
     return "".join(letter for letter in name.split()[-1] if letter not in "aeiouy")[:3].upper()

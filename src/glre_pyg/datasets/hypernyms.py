@@ -1,8 +1,8 @@
-"""The field's filter of CDR's negative pairs by the MeSH tree, and its pooling of unlinked mentions.
+"""The usual filter of CDR's negative pairs by the MeSH tree, and BRAN's pooling of unlinked mentions.
 
-"Aspirin induces *renal disease*" is no negative where the document says that aspirin induces nephritis: it
-is true, only too general to be annotated. The filter looks at the gold facts, on the test split too: that
-is the field's convention, and not the metric of BioCreative.
+If a document says that aspirin induces nephritis, "aspirin induces *renal disease*" is not a negative: it is
+true, but too general to be annotated. The filter uses the gold facts, on the test split too. This is the
+convention of the field, not the metric of BioCreative.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class MeshTree:
     """Tree numbers of MeSH descriptors: ``C10.228`` is below ``C10``.
 
     Args:
-        numbers: The tree numbers of every descriptor, ``"D001145"`` for instance.
+        numbers: The tree numbers of every descriptor, such as ``"D001145"``.
     """
 
     numbers: Mapping[str, frozenset[str]]
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> MeshTree:
-        """Read a table of tree number, descriptor and term, separated by Tabs, below one header line.
+        """Read a tab-separated table of tree number, descriptor and term, below a header line.
 
         Raises:
-            InputError: If a line lacks one of the first two columns, is not UTF-8, or there is none.
+            InputError: If a line lacks one of the first two columns or is not UTF-8, or there is no line.
         """
         numbers: dict[str, set[str]] = {}
         name = Path(path).name
@@ -59,14 +59,13 @@ class MeshTree:
                 numbers.setdefault(descriptor, set()).add(number.strip())
         if not numbers:
             raise InputError(f"{name}: there are no tree numbers in this file")
-        return cls({descriptor: frozenset(of) for descriptor, of in numbers.items()})
+        return cls({descriptor: frozenset(rows) for descriptor, rows in numbers.items()})
 
     def is_hypernym(self, general: str, specific: str) -> bool:
-        """Whether a tree number of `general` is one of `specific`, or above one. False for unknown ones."""
-        above = self.numbers.get(general, ())
+        """Return whether a tree number of ``general`` is one of ``specific``, or an ancestor of one."""
         return any(
-            number == top or number.startswith(f"{top}.")
-            for top in above
+            number == ancestor or number.startswith(f"{ancestor}.")
+            for ancestor in self.numbers.get(general, ())
             for number in self.numbers.get(specific, ())
         )
 
@@ -79,17 +78,17 @@ def hypernym_negatives(
     *,
     heads: bool = False,
 ) -> tuple[tuple[str, str], ...]:
-    """Candidate pairs that are no facts, only more general than one.
+    """Return the negative candidate pairs that are more general than a fact.
 
-    The pair (c, d) is left out if there is a fact (c, d') and d is a hypernym of d'.
+    The pair (c, d) is one if there is a fact (c, d') and d is a hypernym of d'.
 
     Args:
         document: The document, with its gold facts.
-        tree: Says what is a hypernym.
+        tree: The MeSH tree.
         relation: The relation of the facts.
         pair_types: Entity types of heads and tails.
-        heads: Leave (c, d) out also if there is a fact (c', d) and c is a hypernym of c'. The field's scripts
-            set out to do this, but compare d with c' and so never find any; their counts are those without.
+        heads: Also return (c, d) if there is a fact (c', d) and c is a hypernym of c'. The usual scripts mean
+            to do this, but compare d with c' and never find any; the published counts are those without.
     """
     ids = [entity.id for entity in document.entities]
     candidates = [(ids[head], ids[tail]) for head, tail in document.pairs([pair_types])]
@@ -107,9 +106,9 @@ def hypernym_negatives(
 
 
 def pool_unlinked(document: Document) -> Document:
-    """The document with its mentions that have no identifier as one entity ``"-1"`` (BRAN's protocol).
+    """Make the mentions without an identifier mentions of one entity ``"-1"`` (BRAN's protocol).
 
-    A composite mention joins it too if one of its parts has no identifier.
+    So is a composite mention if one of its parts has no identifier.
     """
     mentions = tuple(
         replace(mention, ids=(*mention.ids, UNLINKED))

@@ -1,4 +1,4 @@
-"""Generated documents as a corpus."""
+"""The synthetic corpus as a dataset."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Synthetic:
 
     Args:
         corpus: The generator.
-        sizes: Documents by split.
-        name: Name of the set.
+        sizes: Number of documents by split.
+        name: Name of the corpus.
     """
 
     labels = replace(CHEMICAL_DISEASE, types=("Chemical", "Disease", "Gene"))
@@ -31,7 +31,7 @@ class Synthetic:
     pubtator: ClassVar[str] = "pubtator"
     local_ids: ClassVar[bool] = False
     source = ""
-    cache: Cache | None = None  # it takes no longer to generate documents than to read them
+    cache: Cache | None = None  # generating documents is as fast as reading them
     strict = True
     skipped: ClassVar[Mapping[Path, int]] = {}
 
@@ -39,28 +39,24 @@ class Synthetic:
         self.corpus, self.sizes, self.name = corpus, sizes, name
 
     def documents(self, split: str) -> list[Document]:
-        """Documents of a split, the same in every process."""
+        """Generate the documents of a split, the same in every process."""
         return list(self.corpus.generate(split, self.sizes[split]))
 
-    def key(self, split: str) -> None:
-        """None: nothing is kept."""
-
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Documents as they are."""
+        """Return the documents as they are."""
         return documents
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Documents of a file."""
+        """Read the documents of a file."""
         return read_documents(path, on_error=on_error)
 
     def is_labelled(self, split: str) -> bool:
-        """All facts are known."""
+        """Return True: all facts are known."""
         return True
 
     def files(self) -> Mapping[str, Path]:
-        """There are none."""
+        """Return no files."""
         return {}
 
     def known(self) -> None:
-        """No score leaves facts out."""
-        return None
+        """Return None: no score ignores facts."""

@@ -1,4 +1,4 @@
-"""A corpus of one's own."""
+"""A corpus of the user's own files."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.utils.exceptions import InputError
 
 
-def labels_of(documents: Iterable[Document]) -> Labels:
-    """The relations and entity types of documents, sorted; all pairs of entities are candidates."""
+def collect_labels(documents: Iterable[Document]) -> Labels:
+    """Collect the relations and entity types of documents, sorted; all pairs of entities are candidates."""
     relations: set[str] = set()
     types: set[str] = set()
     for document in documents:
@@ -25,14 +25,14 @@ def labels_of(documents: Iterable[Document]) -> Labels:
 
 @dataclass(kw_only=True, eq=False)
 class Files(FileCorpus):
-    """A corpus of one's own, in any format that :func:`~glre_pyg.formats.detection.read_documents` reads.
+    """A corpus of the user's own files, in any format of :func:`~glre_pyg.formats.detection.read_documents`.
 
     Args:
-        name: Name of the set.
+        name: Name of the corpus.
         relations: Relations to predict; None for those of the training file.
         types: Entity types of the documents; None for those of the training file.
         pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
-        directed: Whether (a, b) and (b, a) are two pairs.
+        directed: Whether (a, b) and (b, a) are different pairs.
     """
 
     name: str  # type: ignore[misc]
@@ -43,21 +43,21 @@ class Files(FileCorpus):
 
     @property
     def protocol(self) -> str:
-        """Which pairs are candidates."""
-        kinds = [f"{head}-{tail}" for head, tail in self.pair_types or ()]
-        return f"every {', '.join(kinds) or 'candidate'} pair{'' if self.directed else ', undirected'}"
+        """Description of the candidate pairs."""
+        types = [f"{head}-{tail}" for head, tail in self.pair_types or ()]
+        return f"every {', '.join(types) or 'candidate'} pair{'' if self.directed else ', undirected'}"
 
     def official(self, split: str) -> Path:
-        """There are none: the file has to be named."""
+        """Raise an error: the user has to name the files."""
         raise InputError(f"dataset.{split}: no file is given")
 
     @cached_property
     def labels(self) -> Labels:
-        """Relations and types as given, else as the training file has them."""
+        """Relations and types as configured, else those of the training file."""
         relations, types = self.relations, self.types
         if relations is None or types is None:
-            found = labels_of(self.whole(self.file("train")))
-            relations = found.relations if relations is None else relations
-            types = found.types if types is None else types
+            collected = collect_labels(self.load(self.file("train")))
+            relations = collected.relations if relations is None else relations
+            types = collected.types if types is None else types
         pairs = None if self.pair_types is None else tuple((head, tail) for head, tail in self.pair_types)
         return Labels(tuple(relations), tuple(types), pairs, self.directed)
