@@ -24,11 +24,11 @@ from glre_pyg.reporting.case_studies import hardest_cases, write_cases
 from glre_pyg.reporting.error_analysis import (
     COLUMNS,
     TYPES,
+    find_errors,
     format_shares,
-    mistakes,
-    read_mistakes,
+    read_errors,
     read_types,
-    write_mistakes,
+    write_errors,
 )
 from glre_pyg.runs.prediction import score_pairs
 from glre_pyg.utils.exceptions import InputError
@@ -188,7 +188,7 @@ def test_cases_show_texts_as_they_are(tmp_path):
 def test_cases_say_what_is_true_and_what_the_model_says(tmp_path):
     shown, html = plain(written(tmp_path, STORIES[:1], 0.25, 0.75))
     assert "Label: causes; model: treats" in shown
-    cells = re.findall(r"<td>(.*?)</td>", html)
+    cells = re.findall(r"<td.*?>(.*?)</td>", html)
     assert cells == ["causes", "0.2500", "0.5000", "treats", "0.7500", "0.5000"]
     assert "Label: causes; model: N/A" in plain(written(tmp_path, STORIES[:1], 0.25, 0.25))[0]
 
@@ -206,9 +206,9 @@ def test_cases_give_reasons(tmp_path):
         connection(each, "A", "r"),
     )
     shown, _ = plain(written(tmp_path, [each], 0.1, 0.1, why=[why]))
-    assert "Mentions of the head: 0.50 a* (S2); 0.38 x (S3); 1 more\n" in shown
-    assert "Mentions of the tail: 1.00 r (S2)\n" in shown
-    assert "Pairs of its context: 0.25 itself; 0.75 r → A\n" in shown
+    assert "Local attention, head: 0.50 a* (S2); 0.38 x (S3); 1 more\n" in shown
+    assert "Local attention, tail: 1.00 r (S2)\n" in shown
+    assert "Context attention: 0.25 the pair itself; 0.75 r → A\n" in shown
 
 
 def test_sentences_that_are_left_out_leave_dots(tmp_path):
@@ -228,7 +228,7 @@ def test_escaped_text_reads_as_it_was(text):
 
 
 def rows(documents, pairs, threshold=0.5, inter_only=True):
-    return list(mistakes(documents, pairs, threshold, inter_only=inter_only))
+    return list(find_errors(documents, pairs, threshold, inter_only=inter_only))
 
 
 def test_mistakes_by_hand():
@@ -292,8 +292,8 @@ def test_a_table_comes_back_as_it_was(tmp_path):
         "a; '+1",
     )
     found += [replace(found[0], head=text, tail_names=text, type=text) for text in odd]
-    write_mistakes(found, tmp_path / "made/errors.csv")
-    again = list(read_mistakes(tmp_path / "made/errors.csv"))
+    write_errors(found, tmp_path / "made/errors.csv")
+    again = list(read_errors(tmp_path / "made/errors.csv"))
     assert [row for _, row in again] == found
     assert [number for number, _ in again] == list(range(2, len(found) + 2))
     with (tmp_path / "made/errors.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -366,18 +366,18 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content, message):
 
 def test_labels_are_not_written_over(tmp_path):
     path, found = tmp_path / "errors.csv", rows(STORIES, scored(STORIES, 0.25, 0.75))
-    write_mistakes(found, path)
-    write_mistakes(found, path)
+    write_errors(found, path)
+    write_errors(found, path)
     labelled(path, "", "other")
     before = path.read_bytes()
     with pytest.raises(InputError, match="has labels in it"):
-        write_mistakes(found, path)
+        write_errors(found, path)
     assert path.read_bytes() == before
 
 
 def test_shares_are_of_what_is_labelled():
     text = format_shares(["other", *["logical reasoning"] * 3, "", ""])
-    assert text.splitlines()[0] == "4 of 6 rows are labelled, 2 are not"
+    assert text.splitlines()[0] == "4 of 6 rows are labelled"
     shares = {line[:23].strip(): line[23:].split() for line in text.splitlines()[2:]}
     assert shares["logical reasoning"] == ["3", "75.0", "%", "40.9", "%"]
     assert shares["prior knowledge missing"] == ["0", "0.0", "%", "13.6", "%"]
@@ -417,27 +417,27 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 def test_a_case_study_of_a_run(folder):
     out, _ = run("case_study", "run=first", "output=cases.md", "count=2", "split=train", cwd=folder)
-    assert out.startswith("cases.md: 2 facts between sentences, ")
+    assert out.startswith("cases.md: 2 inter-sentence facts, ")
     shown, html = plain((folder / "cases.md").read_text(encoding="utf-8"))
     assert "synthetic_bridge train: the hardest facts" in shown
     assert html.count("<h2>") == html.count("<table>") == 2
-    for part in ("Path: ", "Mentions of the head: ", "Mentions of the tail: ", "Pairs of its context: "):
+    for part in ("Path: ", "Local attention, head: ", "Local attention, tail: ", "Context attention: "):
         assert shown.count(part) == 2
 
 
 @pytest.mark.slow
 def test_errors_of_a_run_are_listed_labelled_and_counted(folder):
     out, _ = run("errors", "run=first", "output=errors.csv", "split=train", cwd=folder)
-    found = [row for _, row in read_mistakes(folder / "errors.csv")]
+    found = [row for _, row in read_errors(folder / "errors.csv")]
     missed = sum(row.kind == "missed" for row in found)
     assert out == (
-        f"errors.csv: synthetic_bridge train: {len(found)} errors between sentences, "
+        f"errors.csv: synthetic_bridge train: {len(found)} inter-sentence errors, "
         f"{missed} missed and {len(found) - missed} wrong\n"
     )
     assert found
     labels = ["other", *[""] * (len(found) - 1)]
     labelled = [replace(row, type=label) for row, label in zip(found, labels, strict=True)]
-    write_mistakes(labelled, folder / "labelled.csv")
+    write_errors(labelled, folder / "labelled.csv")
     out, _ = run("errors", "labels=labelled.csv", cwd=folder)
     assert out == format_shares(labels) + "\n"
     _, err = run("errors", "run=first", "output=labelled.csv", cwd=folder, code=2)
@@ -451,7 +451,7 @@ def test_errors_of_a_run_are_listed_labelled_and_counted(folder):
         ("errors", [], "errors: give run=RUN and output=FILE to list errors, or labels=FILE"),
         ("errors", ["labels=nowhere.csv"], "nowhere.csv: No such file"),
         ("case_study", ["run=first", "output=c.md", "split=all"], "split: 'all' is not one of"),
-        ("case_study", ["run=first", "output=c.md", "count=0"], "count: 0 facts are none"),
+        ("case_study", ["run=first", "output=c.md", "count=0"], "count: 0 is not a positive number of facts"),
     ],
 )
 def test_wrong_input_ends_in_one_line(folder, command, arguments, message):

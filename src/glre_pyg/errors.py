@@ -26,10 +26,10 @@ def errors(config: DictConfig) -> None:
     from glre_pyg.extraction.scoring import score_run
     from glre_pyg.reporting.error_analysis import (
         check_output,
+        find_errors,
         format_shares,
-        mistakes,
         read_types,
-        write_mistakes,
+        write_errors,
     )
 
     if (config.labels is None) == (config.run is None):
@@ -44,11 +44,11 @@ def errors(config: DictConfig) -> None:
     output = Path(config.output)
     check_output(output)
     run, corpus, documents, pairs = score_run(config)
-    rows = list(mistakes(documents, pairs, run.threshold, inter_only=config.inter_only))
-    write_mistakes(rows, output)
+    rows = list(find_errors(documents, pairs, run.threshold, inter_only=config.inter_only))
+    write_errors(rows, output)
     missed = sum(row.kind == "missed" for row in rows)
-    kind = "between sentences" if config.inter_only else "in all"
-    counts = f"{len(rows)} errors {kind}, {missed} missed and {len(rows) - missed} wrong"
+    kind = "inter-sentence errors" if config.inter_only else "errors"
+    counts = f"{len(rows)} {kind}, {missed} missed and {len(rows) - missed} wrong"
     print(printable(f"{output}: {corpus.name} {config.split}: {counts}"))
 
 

@@ -1,4 +1,4 @@
-"""Section 4.5, error analysis: wrong answers as a table for a person to label, and the shares of the labels.
+"""Error analysis (Section 4.5): a table of errors for manual labelling, and the shares of the labels.
 
 In the table, S1 is the first sentence of a document.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
 
@@ -17,9 +17,10 @@ import numpy as np
 from glre_pyg.data.document import Document
 from glre_pyg.data.paths import names_of, one_line, passages
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.utils.cells import quoted, unquoted
+from glre_pyg.utils.cells import unquoted
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_open
+from glre_pyg.utils.files import write_text
+from glre_pyg.utils.table import Table
 
 TYPES: dict[str, float | None] = {
     "logical reasoning": 40.9,
@@ -28,26 +29,24 @@ TYPES: dict[str, float | None] = {
     "coreference reasoning": 12.9,
     "other": None,
 }
-"""Types of error, and their shares in percent among the 132 errors that the paper counts on CDR."""
+"""Types of errors, and their shares in percent of the 132 errors that the paper counts on CDR."""
 _MARKS = {"target": "**{}**", "related": "*{}*", "": "{}"}
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Error:
     """A row of the table.
 
     Args:
         document: Identifier of the document.
-        head: Identifier of the head.
-        head_names: What the document calls it.
-        tail: Identifier of the tail.
-        tail_names: What the document calls it.
-        relation: The relation.
-        kind: ``"missed"``, a fact that is not predicted, or ``"wrong"``, a prediction that is none.
-        probability: The model's probability of the relation; empty if it does not know the relation.
-        distance: Sentences between nearest mentions; empty if one has no mention.
-        sentences: Those of the nearest mentions and of the path between the two.
-        type: One of :data:`TYPES`, for a person to fill in.
+        head, head_names: Identifier of the head, and its names in the document.
+        tail, tail_names: Identifier of the tail, and its names in the document.
+        relation: Name of the relation.
+        kind: ``"missed"`` for a fact that is not predicted, ``"wrong"`` for a prediction that is not a fact.
+        probability: Predicted probability; empty if the model does not know the relation.
+        distance: Sentence distance of the two entities; empty if one of them has no mention.
+        sentences: The sentences of their nearest mentions and of the path between them.
+        type: One of :data:`TYPES`, to be filled in.
     """
 
     document: str
@@ -63,149 +62,123 @@ class Mistake:
     type: str = ""
 
 
-COLUMNS = tuple(field.name.replace("_", " ") for field in fields(Mistake))
+COLUMNS = tuple(field.name.replace("_", " ") for field in fields(Error))
 
 
-def mistakes(
+def find_errors(
     documents: Sequence[Document], pairs: ScoredPairs, threshold: Threshold, *, inter_only: bool
-) -> Iterator[Mistake]:
-    """Every fact that is not predicted, and every prediction that is no fact, in the order of the pairs.
+) -> Iterator[Error]:
+    """Yield the facts that are not predicted and the predictions that are not facts.
 
-    As many as precision and recall under the protocol's filter have.
+    They are in the order of the pairs. Their number is that of the filtered precision and recall.
 
     Args:
         documents: The documents that were scored.
         pairs: Their pairs.
         threshold: Probability above which a relation is predicted.
-        inter_only: Whether to leave out pairs that a sentence names together, or that lack a mention.
+        inter_only: Whether to skip pairs mentioned in one sentence, or with an entity that has no mention.
     """
     by_id = {document.id: document for document in documents}
-    rows = set(zip(pairs.documents, pairs.heads, pairs.tails, strict=True))
+    scored = set(zip(pairs.documents, pairs.heads, pairs.tails, strict=True))
     predicted = pairs.predicted(threshold, filtered=True)
-    wrong = predicted != pairs.is_fact
-    chosen = wrong.any(-1) | (pairs.other_facts > 0)
+    is_error = predicted != pairs.is_fact
+    selected = is_error.any(-1) | (pairs.other_facts > 0)
     if inter_only:
-        chosen &= pairs.distance > 0
-    for row in np.flatnonzero(chosen).tolist():
+        selected &= pairs.distance > 0
+    for row in np.flatnonzero(selected).tolist():
         document, head, tail = by_id[pairs.documents[row]], pairs.heads[row], pairs.tails[row]
-        found = [
+        names = {entity.id: " | ".join(names_of(document, entity)) for entity in document.entities}
+        distance = int(pairs.distance[row])
+        sentences = _sentences(document, head, tail) if distance >= 0 else ""
+        errors = [
             (
                 pairs.relations[column],
                 "wrong" if predicted[row, column] else "missed",
                 f"{pairs.probability[row, column]:.4f}",
             )
-            for column in np.flatnonzero(wrong[row]).tolist()
+            for column in np.flatnonzero(is_error[row]).tolist()
         ]
         if pairs.other_facts[row]:
-            found += [(name, "missed", "") for name in _other_facts(document, head, tail, pairs, rows)]
-        names = {entity.id: " | ".join(names_of(document, entity)) for entity in document.entities}
-        distance = int(pairs.distance[row])
-        sentences = _sentences(document, head, tail) if distance >= 0 else ""
-        for relation, kind, probability in found:
-            yield Mistake(
-                document=document.id,
-                head=head,
-                head_names=names.get(head, ""),
-                tail=tail,
-                tail_names=names.get(tail, ""),
-                relation=relation,
-                kind=kind,
-                probability=probability,
-                distance=str(distance) if distance >= 0 else "",
-                sentences=sentences,
-            )
+            errors += [(name, "missed", "") for name in _unscored(document, head, tail, pairs, scored)]
+        for error in errors:
+            ends = head, names.get(head, ""), tail, names.get(tail, "")
+            yield Error(document.id, *ends, *error, str(distance) if distance >= 0 else "", sentences)
 
 
 def check_output(path: Path) -> None:
-    """Refuse to write over a person's work.
+    """Make sure that no labels would be overwritten.
 
     Raises:
-        InputError: If the file is there already and a label is filled in, or it is no such table.
+        InputError: If the file exists and has labels, or is not such a table.
     """
     if path.exists() and any(read_types(path)):
         raise InputError(f"{path}: has labels in it; name another file, or delete it")
 
 
-def write_mistakes(rows: Iterable[Mistake], path: Path) -> None:
-    """Write the table as CSV.
-
-    No cell is a formula (:mod:`glre_pyg.utils.cells`); reading takes the apostrophes away.
+def write_errors(errors: Iterable[Error], path: Path) -> None:
+    """Write the table as CSV; formulas are quoted (:mod:`glre_pyg.utils.cells`), and unquoted when read.
 
     Raises:
         InputError: See :func:`check_output`.
     """
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    table = Table(COLUMNS, [astuple(error) for error in errors])
     # With a byte order mark: without it Excel takes the file for Latin-1.
-    with atomic_open(path, encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([quoted(cell) for cell in asdict(row).values()] for row in rows)
+    write_text("\ufeff" + table.to_csv(), path)
 
 
-def read_mistakes(path: Path) -> Iterator[tuple[int, Mistake]]:
-    """Rows of a table, as a spreadsheet numbers them: the header is row 1. Empty rows are left out.
+def read_errors(path: Path) -> Iterator[tuple[int, Error]]:
+    """Yield the rows of a table with their numbers in a spreadsheet, where the header is row 1.
 
-    Commas, semicolons or tabs may stand between cells, as spreadsheets of different countries write them.
+    Empty rows are skipped. The delimiter may be a comma, a semicolon or a tab, as spreadsheets write it
+    in different locales.
 
     Raises:
-        InputError: If the file is no such table.
+        InputError: If the file is not such a table.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        header, _, _ = text.partition("\n")
-        delimiter = max(",;\t", key=header.count)
-        reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        table = list(_rows_of(reader, path))
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        table = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV file in UTF-8: {error}") from None
     names = [name.strip() for name in table[0]] if table else []
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
+    if missing := [name for name in COLUMNS if name not in names]:
         raise InputError(f"{path}: row 1: there is no column '{missing[0]}'")
-    columns = [names.index(name) for name in COLUMNS]
     for number, cells in enumerate(table[1:], start=2):
+        if any(cell.strip() for cell in cells[len(names) :]):
+            raise InputError(f"{path}: row {number}: {len(cells)} cells for {len(names)} columns")
         if any(cell.strip() for cell in cells):
-            if any(cell.strip() for cell in cells[len(names) :]):
-                raise InputError(f"{path}: row {number}: {len(cells)} cells for {len(names)} columns")
-            padded = [*cells, *[""] * (len(names) - len(cells))]
-            yield number, Mistake(*(unquoted(padded[column]) for column in columns))
-
-
-def _rows_of(reader: Iterable[list[str]], path: Path) -> Iterator[list[str]]:
-    row = 0
-    try:
-        for row, cells in enumerate(reader, start=1):  # noqa: B007
-            yield cells
-    except csv.Error as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8: row {row + 1}: {error}") from None
+            by_name = dict(zip(names, cells, strict=False))
+            yield number, Error(*(unquoted(by_name.get(name, "")) for name in COLUMNS))
 
 
 def read_types(path: Path) -> list[str]:
-    """The labels of a table, one a row, empty where there is none; case and spaces do not matter.
+    """Read the label of each row, empty for unlabelled rows; case and white space are ignored.
 
     Raises:
-        InputError: If the file is no such table, or a label is none of :data:`TYPES`.
+        InputError: If the file is not such a table, or a label is not one of :data:`TYPES`.
     """
-    out = []
-    for number, row in read_mistakes(path):
-        label = one_line(row.type).lower()
+    labels = []
+    for number, error in read_errors(path):
+        label = one_line(error.type).lower()
         if label and label not in TYPES:
             raise InputError(
-                f"{path}: row {number}: {row.document}: type '{label}' is not one of {', '.join(TYPES)}"
+                f"{path}: row {number}: {error.document}: type '{label}' is not one of {', '.join(TYPES)}"
             )
-        out.append(label)
-    return out
+        labels.append(label)
+    return labels
 
 
 def format_shares(labels: Sequence[str]) -> str:
-    """Counts of labels and their shares, beside the paper's.
+    """Format the counts of labels and their shares, beside the paper's.
 
     Example:
         >>> print(format_shares(["other", "component missing", "", "component missing"]))
-        3 of 4 rows are labelled, 1 is not
+        3 of 4 rows are labelled
         type                     errors   share   paper
         logical reasoning             0   0.0 %  40.9 %
         component missing             2  66.7 %  28.8 %
@@ -215,14 +188,17 @@ def format_shares(labels: Sequence[str]) -> str:
     """
     counts = Counter(label for label in labels if label)
     total = counts.total()
-    rest = len(labels) - total
-    lines = [f"{total} of {len(labels)} rows are labelled, {rest} {'is' if rest == 1 else 'are'} not"]
-    lines.append(f"{'type':23s}  {'errors':>6s}  {'share':>6s}  {'paper':>6s}")
-    for name, paper in TYPES.items():
-        share = f"{100 * counts[name] / total:.1f} %" if total else ""
-        beside = "" if paper is None else f"{paper:.1f} %"
-        lines.append(f"{name:23s}  {counts[name]:6d}  {share:>6s}  {beside:>6s}".rstrip())
-    return "\n".join(lines)
+    rows = [
+        [
+            name,
+            str(counts[name]),
+            f"{100 * counts[name] / total:.1f} %" if total else "",
+            "" if paper is None else f"{paper:.1f} %",
+        ]
+        for name, paper in TYPES.items()
+    ]
+    table = Table(["type", "errors", "share", "paper"], rows)
+    return f"{total} of {len(labels)} rows are labelled\n{table.to_text()}"
 
 
 def _sentences(document: Document, head: str, tail: str) -> str:
@@ -233,10 +209,10 @@ def _sentences(document: Document, head: str, tail: str) -> str:
     return " ".join(lines)
 
 
-def _other_facts(
-    document: Document, head: str, tail: str, pairs: ScoredPairs, rows: set[tuple[str, str, str]]
+def _unscored(
+    document: Document, head: str, tail: str, pairs: ScoredPairs, scored: set[tuple[str, str, str]]
 ) -> list[str]:
-    """Relations of a pair that are not scored; where pairs have no direction, of either order."""
-    ways = {(head, tail)} | ({(tail, head)} if (document.id, tail, head) not in rows else set())
-    found = (fact.relation for fact in document.facts if (fact.head, fact.tail) in ways)
-    return [name for name in dict.fromkeys(found) if name not in pairs.relations]
+    """Return the facts of a pair with unknown relations; undirected pairs in both directions."""
+    directions = {(head, tail)} | ({(tail, head)} if (document.id, tail, head) not in scored else set())
+    relations = [fact.relation for fact in document.facts if (fact.head, fact.tail) in directions]
+    return [name for name in dict.fromkeys(relations) if name not in pairs.relations]
