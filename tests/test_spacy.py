@@ -420,8 +420,8 @@ def test_labels_are_mapped_and_unknown_ones_warned_of_where_none_is_known(model)
     assert counts[1] == (
         0,
         [
-            "glre: none of the labels CHEM, DIS is a type that the model knows (Chemical, Disease, Gene); config "
-            "'types' says which is which"
+            "glre: none of the labels CHEM, DIS is a type of the model (Chemical, Disease, Gene); map them with "
+            "the setting 'types'"
         ],
     )
     nlp = with_relations(model, types={"CHEM": "Drug"})

@@ -1,4 +1,4 @@
-"""The component of a spaCy pipeline that finds relations: ``nlp.add_pipe("glre", config={"model": ...})``.
+"""The spaCy pipeline component that predicts relations: ``nlp.add_pipe("glre", config={"model": ...})``.
 
     >>> import spacy                                                                # doctest: +SKIP
     >>> nlp = spacy.load("en_ner_bc5cdr_md")                                        # doctest: +SKIP
@@ -11,16 +11,16 @@
 What ``doc._.relations`` holds is said in :mod:`glre_pyg.extraction.spacy_relations`. spaCy finds the
 component by itself where glre_pyg is installed (entry point ``spacy_factories``).
 
-A document that cannot be worked on, because it needs more memory than there is, say, goes to spaCy's error
-handler: by default the error is raised; after ``nlp.set_error_handler(...)`` with a handler that does not
-raise, ``nlp.pipe`` leaves the document out and goes on, and ``nlp(text)`` gives it without relations.
+Documents with an error, for instance those that need too much memory, are passed to spaCy's error handler.
+By default it raises the error. With ``nlp.set_error_handler(...)`` and a handler that does not raise,
+``nlp.pipe`` skips the document, and ``nlp(text)`` returns it without relations.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,82 +38,40 @@ from glre_pyg.runs.hub import save_pretrained
 from glre_pyg.utils.exceptions import InputError
 
 
-@Language.factory(
-    "glre",
-    requires=["doc.ents"],
-    assigns=["doc._.relations"],
-    default_config={
-        "threshold": None,
-        "types": None,
-        "reasons": False,
-        "batch_size": None,
-        "device": "cpu",
-        "memory": None,
-    },
-)
-def make(
-    nlp: Language,
-    name: str,
-    model: str,
-    threshold: float | None,
-    types: dict[str, str] | None,
-    reasons: bool,
-    batch_size: int | None,
-    device: str,
-    memory: float | None,
-) -> Relations:
-    """What ``nlp.add_pipe("glre", config={...})`` calls.
-
-    Args:
-        nlp: The pipeline.
-        name: Name of the component in it.
-        model: A run's directory, a saved model, or a model of the hub. It is loaded with the first document,
-            or with the saved pipeline that it is part of, in which case this is not looked at.
-        threshold: Probability above which a relation is a fact; None for the one that the run has chosen.
-        types: The model's entity types for the pipeline's labels, ``{"CHEMICAL": "Chemical"}``. Other labels
-            stand for themselves; those that the model does not know are left out.
-        reasons: Whether relations have reasons; this takes as long again for each sentence of a document.
-        batch_size: Documents in memory at a time; None for what ``nlp.pipe`` is told.
-        device: Where the model is to be: ``"cpu"`` or ``"cuda"``.
-        memory: GiB that may be used; None for most of what is free.
-    """
-    add_extension()
-    return Relations(
-        name,
-        model,
-        threshold=threshold,
-        types=types or {},
-        reasons=reasons,
-        batch_size=batch_size,
-        device=device,
-        memory=memory,
-    )
-
-
 class Relations(Pipe):
     """Fills ``doc._.relations`` from the entities of a ``Doc``.
 
     Args:
-        name: Name of the component.
-        model, threshold, types, reasons, batch_size, device, memory: See :func:`make`.
+        nlp: The pipeline.
+        name: Name of the component in the pipeline.
+        model: A run's directory, a saved model, or a model on the Hugging Face hub. It is loaded with the
+            first document, unless it is loaded with a saved pipeline.
+        threshold: Probability above which a relation is a fact; None for the threshold of the run.
+        types: Entity type of the model for each label, ``{"CHEMICAL": "Chemical"}``. Other labels are used
+            as types; types that the model does not know are skipped.
+        reasons: Whether to add reasons, at the cost of one more prediction for each sentence.
+        batch_size: Number of documents in memory at a time; None for that of ``nlp.pipe``.
+        device: Device of the model: ``"cpu"`` or ``"cuda"``.
+        memory: Memory limit in GiB; None for most of what is available.
     """
 
     def __init__(
         self,
+        nlp: Language,
         name: str,
         model: str,
-        *,
         threshold: float | None,
-        types: Mapping[str, str],
+        types: dict[str, str] | None,
         reasons: bool,
         batch_size: int | None,
         device: str,
         memory: float | None,
     ) -> None:
         if batch_size is not None and batch_size < 1:
-            raise InputError(f"{name}: batch_size: {batch_size} documents at a time are none")
+            raise InputError(f"{name}: batch_size: {batch_size} is not a number of documents")
+        add_extension()
         self.name = name
-        self.threshold, self.types, self.reasons = threshold, dict(types), reasons
+        self.threshold, self.types, self.reasons = threshold, dict(types or {}), reasons
         self.batch_size, self.device, self.memory = batch_size, device, memory
         self._source: str | Path = Path(model).absolute() if Path(model).exists() else model
         self._extractor: RelationExtractor | None = None
@@ -121,13 +79,13 @@ class Relations(Pipe):
 
     @property
     def extractor(self) -> RelationExtractor:
-        """The model; it is loaded when it is first asked for.
+        """The model, which is loaded when it is first used.
 
         Raises:
-            InputError: If there is no such model, or ``types`` has a type that it does not know.
+            InputError: If the model cannot be loaded, or ``types`` has a type that it does not know.
         """
         if self._process != os.getpid():
-            # In a process of nlp.pipe(n_process=...): threads of PyTorch do not outlive a fork.
+            # In a process of nlp.pipe(n_process=...): PyTorch's threads do not survive a fork.
             torch.set_num_threads(1)
             self._process = os.getpid()
         if self._extractor is None:
@@ -145,22 +103,22 @@ class Relations(Pipe):
         return loaded
 
     def __call__(self, doc: Doc) -> Doc:
-        """Fill ``doc._.relations`` of one ``Doc``; spaCy hands errors to the error handler."""
+        """Fill ``doc._.relations`` of one ``Doc``; spaCy passes errors to the error handler."""
         self._annotate([doc])
         return doc
 
     def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
-        """Fill ``doc._.relations`` of many, a batch at a time.
+        """Fill ``doc._.relations`` of many Docs, one batch at a time.
 
         Args:
-            stream: Docs.
-            batch_size: Docs in memory at a time, unless the component has a number of its own.
+            stream: The Docs.
+            batch_size: Number of Docs in memory at a time, unless the component has a batch size.
         """
         for docs in minibatch(stream, size=self.batch_size or batch_size):
             yield from self._annotated(docs)
 
     def _annotated(self, docs: Sequence[Doc]) -> Iterator[Doc]:
-        """Docs, but for those that fail, each by itself."""
+        """Yield annotated Docs; if there is an error, each is annotated alone."""
         try:
             self._annotate(docs)
         except Exception as error:
@@ -174,36 +132,36 @@ class Relations(Pipe):
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
         documents = [without_facts(doc, types=self._known(doc)) for doc in docs]
-        found = self.extractor.stream(
+        predicted = self.extractor.stream(
             documents, threshold=self.threshold, reasons=self.reasons, chunk=len(docs)
         )
-        for doc, document in zip(docs, found, strict=True):
+        for doc, document in zip(docs, predicted, strict=True):
             doc._.relations = relations_of(doc, document)
 
     def _known(self, doc: Doc) -> dict[str, str]:
-        """The model's types for those labels of a ``Doc`` that it knows."""
+        """The model's types for the labels of a ``Doc``, without types that it does not know."""
         types = self.extractor.run.labels.types
         labels = {span.label_: self.types.get(span.label_, span.label_) for span in mentions_of(doc)}
         known = {label: kind for label, kind in labels.items() if kind in types}
         if labels and not known:
             warnings.warn(
-                f"{self.name}: none of the labels {', '.join(sorted(labels))} is a type that the model knows "
-                f"({', '.join(types)}); config 'types' says which is which",
+                f"{self.name}: none of the labels {', '.join(sorted(labels))} is a type of the model "
+                f"({', '.join(types)}); map them with the setting 'types'",
                 stacklevel=2,
             )
         return known
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
-        """Save the model, as a folder that can be loaded by itself, too."""
+        """Save the model as a folder, which can also be loaded alone."""
         save_pretrained(self.extractor.run, path)
 
     def from_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> Relations:
-        """Load the model that :meth:`to_disk` has saved, in place of the one that the config names."""
+        """Load a model saved by :meth:`to_disk`, in place of the one in the config."""
         self._extractor = self._load(path)
         return self
 
     def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
-        """The model as bytes."""
+        """Serialize the model to bytes."""
         with TemporaryDirectory() as folder:
             self.to_disk(folder)
             files = (file for file in sorted(Path(folder).rglob("*")) if file.is_file())
@@ -212,10 +170,10 @@ class Relations(Pipe):
         return packed
 
     def from_bytes(self, data: bytes, *, exclude: Iterable[str] = ()) -> Relations:
-        """Load the model from what :meth:`to_bytes` gave.
+        """Load a model serialized by :meth:`to_bytes`.
 
         Raises:
-            InputError: If it is something else.
+            InputError: If the bytes are not a model.
         """
         with TemporaryDirectory() as name:
             folder = Path(name).resolve()
@@ -232,3 +190,20 @@ class Relations(Pipe):
                 except OSError as error:
                     raise InputError(f"{self.name}: '{relative}' is not a file of a model: {error}") from None
             return self.from_disk(folder)
+
+
+make = Language.factory(
+    "glre",
+    requires=["doc.ents"],
+    assigns=["doc._.relations"],
+    default_config={
+        "threshold": None,
+        "types": None,
+        "reasons": False,
+        "batch_size": None,
+        "device": "cpu",
+        "memory": None,
+    },
+    func=Relations,
+)
+"""The factory of ``nlp.add_pipe("glre", config={...})``."""
