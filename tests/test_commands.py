@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from glre_pyg.__main__ import COMMANDS
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.formats.pubtator import read_pubtator
@@ -273,3 +274,23 @@ def test_wrong_input_ends_in_one_line(folder, command, arguments, message):
     assert len(lines) == 1
     assert lines[0].startswith(f"error: {message}")
     assert "Traceback" not in err
+
+
+def test_the_commands_are_listed_and_run_by_name(tmp_path):
+    out, _ = run_package(cwd=tmp_path)
+    listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()[2:]}
+    assert tuple(listed) == COMMANDS
+    assert all(line.endswith(".") for line in listed.values())
+    out, _ = run_package("stats", "output=counts.json", cwd=tmp_path)
+    assert out.startswith("synthetic, protocol ")
+    assert [path.name for path in tmp_path.iterdir()] == ["counts.json"]
+    _, err = run_package("statistics", cwd=tmp_path, code=2)
+    assert err == f"error: 'statistics' is not one of {', '.join(COMMANDS)}\n"
+
+
+def run_package(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "glre_pyg", *arguments], cwd=cwd, text=True, capture_output=True
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr

@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from glre_pyg.__main__ import COMMANDS
+
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ["src", "conf", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"]
 CONDA_NAMES = {
@@ -124,7 +126,10 @@ def run(*command, cwd):
 @pytest.mark.slow
 def test_wheel_and_sdist_hold_every_module_and_config(dist):
     package = ROOT / "src/glre_pyg"
-    shipped = [*package.rglob("*.py"), *(file for file in (package / "page").iterdir() if file.is_file())]
+    shipped = [
+        *package.rglob("*.py"),
+        *(file for file in (package / "formats/page_assets").iterdir() if file.is_file()),
+    ]
     sources = {str(file.relative_to(ROOT / "src")) for file in shipped}
     configs = {str(file.relative_to(ROOT)) for file in (ROOT / "conf").rglob("*.yaml")} | {"conf/__init__.py"}
     [wheel], [sdist] = dist.glob("*.whl"), dist.glob("*.tar.gz")
@@ -167,6 +172,12 @@ def test_every_entry_point_leads_somewhere(elsewhere, setup_cfg):
         for line in lines.strip().splitlines()
     }
     assert set(names.splitlines()) == listed
+
+
+def test_every_command_has_an_entry_point(setup_cfg):
+    scripts = setup_cfg["options.entry_points"]["console_scripts"].split("\n")
+    expected = [f"glre-{name.replace('_', '-')} = glre_pyg.{name}:main" for name in COMMANDS]
+    assert sorted(filter(None, scripts)) == sorted(expected)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Whether one run is better than another: ``python -m glre_pyg.compare runs=[RUN,RUN]``."""
+"""Compare two runs: ``python -m glre_pyg.compare runs=[RUN,RUN]``."""
 
 from omegaconf import DictConfig
 
@@ -7,7 +7,7 @@ from glre_pyg.utils.cli import command
 
 @command("compare")
 def main(config: DictConfig) -> None:
-    """Print the F1 of two runs, their difference, and how likely it is by chance."""
+    """Test whether one run has a higher F1 than another."""
     from glre_pyg.reporting.run_comparison import compare_runs
 
     compare_runs(config.runs, split=config.split, filtered=config.filtered)

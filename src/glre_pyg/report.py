@@ -7,7 +7,7 @@ from glre_pyg.utils.cli import command
 
 @command("report")
 def main(config: DictConfig) -> None:
-    """Print, and write, mean and standard deviation over the seeds of runs, beside the paper's figures."""
+    """Report mean and standard deviation over seeds beside the paper's figures, as tables and plots."""
     from pathlib import Path
 
     from omegaconf import OmegaConf

@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from glre_pyg.training.experiment import train
-from glre_pyg.utils.cli import bound_kernels, config_dir
+from glre_pyg.utils.cli import config_dir, limit_kernel_cache
 
 FIRST = 200
 AROUND = 25  # steps before and after
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not AROUND <= options.first < options.steps:
         parser.error(f"--first: from {AROUND} up, and before the last step")
-    bound_kernels()  # as the command does
+    limit_kernel_cache()  # as the command does
     watch = Watch(options.first, options.steps)
     with TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         trained(watch, Path(folder))

@@ -1,4 +1,4 @@
-"""Where the configs are: every number of every experiment stands in ``conf/``, not in code."""
+"""Commands: functions run by Hydra with a config from ``conf/``, alone or in several processes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from omegaconf.errors import MissingMandatoryValue
 from glre_pyg.utils.exceptions import InputError
 
 Main = Callable[[DictConfig], None]
-"""What a command does with its config."""
+"""A command's function of its config."""
 
 
 def config_dir() -> str:
-    """Absolute path of the configs, for ``@hydra.main(config_path=config_dir())``.
+    """Return the absolute path of the configs, for ``@hydra.main(config_path=config_dir())``.
 
-    An installed wheel has them inside the package, as the package ``glre_pyg.conf``; a checkout and an
-    editable install have them at the top of the repository.
+    They are inside the package in an installed wheel (``glre_pyg.conf``), and at the top of the repository in
+    a checkout or an editable install.
 
     >>> Path(config_dir(), "__init__.py").is_file()
     True
@@ -38,28 +38,28 @@ def config_dir() -> str:
 
 
 def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[], None]]:
-    """Make a function a command: its config is composed from ``conf/<name>.yaml`` and the command line.
+    """Decorator for commands, whose config is composed from ``conf/<name>.yaml`` and the command line.
 
-    Input that it cannot read ends it with one line and exit code 2, not a traceback.
+    An :class:`~glre_pyg.utils.exceptions.InputError` ends the command with one line and exit code 2.
 
     Args:
         name: Name of the config.
-        shared: Whether several processes, as ``torchrun`` starts them, are at it together; else the first
-            does all, and the others nothing. The first prints, and its output directory is that of all.
+        shared: Whether the processes that ``torchrun`` starts share the work; if not, only the first runs.
+            The first prints and has the output directory.
     """
 
-    def decorated(main: Main) -> Callable[[], None]:
+    def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
         def run() -> None:
-            bound_kernels()
-            with _as_one_of_many(shared) as takes_part:
-                if takes_part:
+            limit_kernel_cache()
+            with _process(shared) as is_active:
+                if is_active:
                     composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
-                    composed(_guarded(main))()
+                    composed(_one_line_errors(main))()
 
         return run
 
-    return decorated
+    return decorator
 
 
 def output_path(setting: str) -> Path:
@@ -74,40 +74,38 @@ def output_path(setting: str) -> Path:
     return path
 
 
-def bound_kernels() -> None:
-    """Have oneDNN keep 64 of the kernels that it makes, in place of 1,024, before it makes the first.
+def limit_kernel_cache() -> None:
+    """Limit oneDNN's kernel cache to 64 entries in place of 1,024; called before it compiles the first.
 
-    Nearly every batch has another shape and gets kernels of its own, so keeping more saves no time, and takes
-    memory that grows for a thousand steps.
+    Nearly every batch has a new shape and needs new kernels, so a larger cache saves no time, and its memory
+    grows over a thousand steps.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 @contextmanager
-def _as_one_of_many(shared: bool) -> Iterator[bool]:
-    """Be the process that this is of those that ``torchrun`` has started; false if it has nothing to do."""
-    count, number = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if count == 1:
+def _process(shared: bool) -> Iterator[bool]:
+    """Set up one of the processes that ``torchrun`` has started; yield whether it has work to do."""
+    world_size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if world_size == 1:
         yield True
     elif not shared:
         for name in ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "LOCAL_RANK"):
-            os.environ.pop(name, None)  # so that nothing waits for the others
-        yield number == 0
+            os.environ.pop(name, None)  # so that nothing waits for the other processes
+        yield rank == 0
     else:
-        os.environ.setdefault(
-            "TORCH_CPP_LOG_LEVEL", "ERROR"
-        )  # else each says that it looks after all weights
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # else each process warns
         try:
-            with _quiet() if number else nullcontext():
+            with _silent() if rank else nullcontext():
                 yield True
-        except SystemExit:  # with which some commands end well, too
-            _part()
+        except SystemExit:  # also raised by commands that succeed
+            _destroy_process_group()
             raise
-        _part()
+        _destroy_process_group()
 
 
-def _part() -> None:
-    """Leave the other processes in order; without, some abort as they end."""
+def _destroy_process_group() -> None:
+    """Shut down the process group; without this, processes may abort at exit."""
     import torch.distributed
 
     if torch.distributed.is_initialized():
@@ -115,15 +113,15 @@ def _part() -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Print nothing, and let Hydra have a folder of its own that is removed afterwards."""
-    with TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+def _silent() -> Iterator[None]:
+    """Suppress output, and give Hydra a temporary output directory."""
+    with TemporaryDirectory() as folder, open(os.devnull, "w") as null, redirect_stdout(null):
         sys.argv += [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
         yield
 
 
-def _guarded(main: Main) -> Main:
-    """End with one line and exit code 2 on input that cannot be read."""
+def _one_line_errors(main: Main) -> Main:
+    """Turn errors in input into one line and exit code 2."""
 
     @functools.wraps(main)
     def run(config: DictConfig) -> None:
