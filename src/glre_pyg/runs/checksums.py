@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from glre_pyg.runs.directory import CHECKSUMS, ENCODER, FILES
-from glre_pyg.utils.files import sha256_of
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import read_json, write_json
+from glre_pyg.utils.files import read_json, sha256_of, write_json
 
 
 def write_checksums(folder: Path) -> None:

@@ -39,7 +39,11 @@ _DEPARTURES: tuple[tuple[str, Callable[[Any], object], str], ...] = (
     ("model.global_layer._target_", _is_ablated, "Without entity global representations (Eq. 2)."),
     ("model.local_layer._target_", _is_ablated, "Without entity local representations (Eqs. 3-5)."),
     ("model.context_layer._target_", _is_ablated, "Without context relation representations (Eq. 7)."),
-    ("model.query", _equals("initial"), "The queries of local attention are entities before graph convolution."),
+    (
+        "model.query",
+        _equals("initial"),
+        "The queries of local attention are entities before graph convolution.",
+    ),
     (
         "encoder.tokenizer.overlap",
         _differs(),
@@ -70,7 +74,11 @@ _DEPARTURES: tuple[tuple[str, Callable[[Any], object], str], ...] = (
         "The loss (Eq. 9) is the mean over relations; the paper has the sum.",
     ),
     ("model.loss.na_column", bool, "An additional logit is trained for pairs without a relation."),
-    ("model.loss.na_keep", _differs(1), "Each step trained on a share of {} of the pairs without a relation."),
+    (
+        "model.loss.na_keep",
+        _differs(1),
+        "Each step trained on a share of {} of the pairs without a relation.",
+    ),
     (
         "model.loss._target_",
         _equals("glre_pyg.nn.loss.AdaptiveThreshold"),

@@ -23,7 +23,7 @@ from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config, sign
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import read_json, atomic_folder, write_json, write_new
+from glre_pyg.utils.files import atomic_folder, read_json, write_json, write_new
 
 if TYPE_CHECKING:
     from glre_pyg.data.tokenizer import Tokenizer

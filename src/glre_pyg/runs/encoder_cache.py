@@ -1,7 +1,8 @@
 """Section 3.1, Eq. 1, once: a cache of the word vectors of a frozen encoder.
 
-The folder of an encoder has safetensors files with the word vectors [W, d] of many documents, named by a hash of
-what the encoder sees of the document. The files are mapped into memory, where only what a run reads is loaded.
+The folder of an encoder has safetensors files with the word vectors [W, d] of many documents, named by a hash
+of what the encoder sees of the document. The files are mapped into memory, and only what a run reads is
+loaded.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def encoded(
     batch_size: int,
     device: torch.device | str,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield the index and the word vectors [W, d] of each graph, on the CPU, from batches of similar length."""
+    """Yield the index and the word vectors [W, d] of each graph on the CPU, batched by length."""
     encoder.eval()
     max_tokens = encoder.max_tokens or math.inf
 
@@ -84,9 +85,10 @@ class FeatureStore:
     """Cache of the ``features`` [W, d] of graphs, which frozen encoders compute once.
 
     The key of an encoder covers its weights, its configuration without dropout, its pooling and its special
-    tokens; the key of a document covers its tokens, their words and their windows. Features are cached in fp32,
-    bit for bit as computed. Their last bits depend on the padding of the batch, on the device and on the kernels
-    of torch: with the cache a document keeps its first features, without it each run computes its own.
+    tokens; the key of a document covers its tokens, their words and their windows. Features are cached in
+    fp32, bit for bit as computed. Their last bits depend on the padding of the batch, on the device and on
+    the kernels of torch: with the cache a document keeps its first features, without it each run computes
+    its own.
 
     Args:
         cache: The cache.

@@ -40,7 +40,7 @@ from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.weights import save_weights
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_replace, atomic_path, write_json, write_text
+from glre_pyg.utils.files import atomic_path, atomic_replace, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -126,7 +126,11 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
         (folder / CHECKSUMS).unlink(missing_ok=True)
         _save_tokenizer(run.tokenizer, folder)
         write_text(OmegaConf.to_yaml(without_local_paths(run.config)), folder / CONFIG)
-        for name, content in ((LABELS, asdict(run.labels)), (SCORES, run.scores), (ENVIRONMENT, run.environment)):
+        for name, content in (
+            (LABELS, asdict(run.labels)),
+            (SCORES, run.scores),
+            (ENVIRONMENT, run.environment),
+        ):
             write_json(content, folder / name)
         if run.known is None:
             (folder / KNOWN).unlink(missing_ok=True)
@@ -217,7 +221,9 @@ def _is_repo_id(name: str) -> bool:
 def _reason(error: Exception, revision: str | None) -> str:
     """Why a model was not downloaded or uploaded, in one line."""
     if isinstance(error, GatedRepoError):
-        return "the model is gated: ask for access on its page, then pass a token (hf auth login, or token=...)"
+        return (
+            "the model is gated: ask for access on its page, then pass a token (hf auth login, or token=...)"
+        )
     if isinstance(error, RepositoryNotFoundError):
         return "no such model, or a private one that needs a token (hf auth login, or token=...)"
     if isinstance(error, RevisionNotFoundError):

@@ -88,7 +88,16 @@ def load(
     store = None if cache is None else FeatureStore(cache)
     limit = free(memory, device)
     return Run(
-        model, tokenizer, labels, threshold, config, known, store, limit, scores=scores, environment=environment
+        model,
+        tokenizer,
+        labels,
+        threshold,
+        config,
+        known,
+        store,
+        limit,
+        scores=scores,
+        environment=environment,
     )
 
 

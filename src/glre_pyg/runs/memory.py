@@ -19,12 +19,12 @@ import torch
 from torch import nn
 from torch_geometric.data import Batch
 
-from glre_pyg.utils.exceptions import InputError
-from glre_pyg.runs.encoder_cache import by_length, longest_first
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
 from glre_pyg.nn.recurrent import BiLSTM
+from glre_pyg.runs.encoder_cache import by_length, longest_first
+from glre_pyg.utils.exceptions import InputError
 
 _OF_WORDS = (TransformerEncoder, WordEmbedding, BiLSTM)
 GIB = 2**30

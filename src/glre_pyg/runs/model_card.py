@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -13,6 +13,7 @@ from glre_pyg.runs.departures import departures
 from glre_pyg.runs.directory import lookup, without_local_paths
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.markdown import code, escape
+from glre_pyg.utils.table import Table
 
 _SCORES = {
     "filtered": "pairs of the protocol",
@@ -23,11 +24,28 @@ _SCORES = {
     "by_sentence.inter": "pairs across sentences",
 }
 """Scores of a split by their place in ``scores.json``, with their names in the card."""
-_SETTINGS = """
-    encoder.name encoder.tokenizer.name encoder.lr thresholds.name optimizer.factory._target_ optimizer.lr
-    optimizer.weight_decay training.epochs training.batch_size training.accumulation training.warmup training.decay
-    training.max_norm training.patience training.ema training.precision training.seed seed start fixed_by
-""".split()
+_SETTINGS = [
+    "encoder.name",
+    "encoder.tokenizer.name",
+    "encoder.lr",
+    "thresholds.name",
+    "optimizer.factory._target_",
+    "optimizer.lr",
+    "optimizer.weight_decay",
+    "training.epochs",
+    "training.batch_size",
+    "training.accumulation",
+    "training.warmup",
+    "training.decay",
+    "training.max_norm",
+    "training.patience",
+    "training.ema",
+    "training.precision",
+    "training.seed",
+    "seed",
+    "start",
+    "fixed_by",
+]
 _TAGS = ["relation-extraction", "document-level-relation-extraction"]
 _USE = """\
 ```python
@@ -52,8 +70,8 @@ https://aclanthology.org/2020.emnlp-main.303/
 }
 ```"""
 _LICENSE = (
-    "No license is set. Whoever publishes this model sets `license` in the metadata of this card, and respects "
-    "the licenses of the corpus and of the encoder."
+    "No license is set. Whoever publishes this model sets `license` in the metadata of this card, and "
+    "respects the licenses of the corpus and of the encoder."
 )
 
 
@@ -96,15 +114,15 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
     }
     text = "\n\n".join(f"## {name}\n\n{body}" for name, body in sections.items() if body)
     intro = (
-        f"A {kind} model of glre_pyg for document-level relation extraction: given a document with its entity "
-        "mentions, it predicts the relations between the entities, each with a probability. This card was "
-        "generated from the files of the run."
+        f"A {kind} model of glre_pyg for document-level relation extraction: given a document with its "
+        "entity mentions, it predicts the relations between the entities, each with a probability. This card "
+        "was generated from the files of the run."
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n# {escape(title)}\n\n{intro}\n\n{text}\n")
 
 
 def _results(scores: Mapping[str, Any], corpus: str, protocol: Mapping[str, Any]) -> list[EvalResult]:
-    """Scores that the hub shows: those on test, or those on dev, which chose epoch and threshold, if alone."""
+    """Scores that the hub shows: those on test or, without a test split, on dev."""
     split = "test" if "test" in scores else "dev"
     names = {"filtered": protocol.get("pairs", ""), "unfiltered": _SCORES["unfiltered"], "ign": "Ign"}
     return [
@@ -145,12 +163,13 @@ def _task(run: Run) -> str:
 def _data(config: DictConfig, corpus: str, protocol: Mapping[str, Any]) -> str:
     files, dataset = protocol.get("files") or {}, lookup(config, "dataset") or {}
     rows = [
-        (escape(name), escape(str(dataset.get(name) or "-")), _cell(str(digest))) for name, digest in files.items()
+        (escape(name), escape(str(dataset.get(name) or "-")), _cell(str(digest)))
+        for name, digest in files.items()
     ]
     return (
         f"Corpus: {escape(corpus)}. The checksums identify the files; a file without a name is one that the "
-        "library downloads or generates. Scores on other files, or on other splits of them, are not comparable "
-        "with those below.\n\n" + _table(("split", "file", "sha256"), rows)
+        "library downloads or generates. Scores on other files, or on other splits of them, are not "
+        "comparable with those below.\n\n" + Table(("split", "file", "sha256"), rows, left=3).to_markdown()
     )
 
 
@@ -158,11 +177,12 @@ def _protocol(protocol: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     pairs, setting, dev, threshold = (
         escape(str(protocol.get(name, "unknown"))) for name in ("pairs", "setting", "dev", "threshold")
     )
+    epoch = escape(str(scores.get("best_epoch", "unknown")))
     lines = [
         f"Scored pairs: {pairs}.",
         f"Trained on: {setting}.",
         f"Dev: {dev}.",
-        f"Epoch ({escape(str(scores.get('best_epoch', 'unknown')))}) and threshold were chosen by: {threshold}.",
+        f"Epoch ({epoch}) and threshold were chosen by: {threshold}.",
         "Test was scored once by the training command, after both were chosen."
         if "test" in scores
         else "There are no scores on test: its facts are not public.",
@@ -187,10 +207,13 @@ def _scores(scores: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
             rows.append((split, name, *_percent(row), low_to_high, f"{row['gold']:d}"))
     note = "In percent. The interval is a bootstrap over documents."
     if "dev" in splits:
-        note += " Epoch and threshold were chosen on dev, so its scores are optimistic; test was not used for that."
+        note += " Epoch and threshold were chosen on dev, so its scores are optimistic; not on test."
     if any(values.get("filtered") != values.get("unfiltered") for values in splits.values()):
-        note += " The protocol leaves pairs out of the score; the score over every candidate pair is given, too."
-    return _table(("split", "scored", "P", "R", "F1", "F1, 95 %", "facts"), rows) + f"\n\n{note}"
+        note += (
+            " The protocol leaves pairs out of the score; the score over every candidate pair is given, too."
+        )
+    table = Table(("split", "scored", "P", "R", "F1", "F1, 95 %", "facts"), rows, left=2)
+    return f"{table.to_markdown()}\n\n{note}"
 
 
 def _by_relation(scores: Mapping[str, Any]) -> str:
@@ -202,8 +225,8 @@ def _by_relation(scores: Mapping[str, Any]) -> str:
         (_cell(name), *_percent(row), f"{row['predicted']:d}", f"{row['gold']:d}")
         for name, row in sorted(by_relation.items(), key=lambda item: -item[1]["gold"])
     ]
-    table = _table(("relation", "P", "R", "F1", "predicted", "facts"), rows)
-    return f"On {split}, in percent, pairs of the protocol.\n\n{table}"
+    table = Table(("relation", "P", "R", "F1", "predicted", "facts"), rows)
+    return f"On {split}, in percent, pairs of the protocol.\n\n{table.to_markdown()}"
 
 
 def _training(run: Run, config: DictConfig) -> str:
@@ -211,17 +234,18 @@ def _training(run: Run, config: DictConfig) -> str:
         *((code(name), lookup(config, name)) for name in _SETTINGS),
         *((escape(name), value) for name, value in run.environment.items() if not isinstance(value, Mapping)),
     ]
-    table = _table(("setting", "value"), [(name, escape(str(value))) for name, value in rows if value is not None])
+    cells = [(name, escape(str(value))) for name, value in rows if value is not None]
+    table = Table(("setting", "value"), cells, left=2)
     count = sum(parameter.numel() for parameter in run.model.parameters())
-    return f"{count:,} parameters. `config.yaml` has all settings.\n\n{table}"
+    return f"{count:,} parameters. `config.yaml` has all settings.\n\n{table.to_markdown()}"
 
 
 def _limitations(scores: Mapping[str, Any]) -> str:
     lines = [
         "The model does not find entities: mentions of the types above have to be given.",
         "The scores hold for documents like those that were scored; other documents were not tested.",
-        "A predicted fact is what the model reads in a text, with the error rates above. Have a person check it "
-        "before anything depends on it.",
+        "A predicted fact is what the model reads in a text, with the error rates above. Have a person check "
+        "it before anything depends on it.",
         "Whether the probabilities are calibrated was not measured.",
         "This is one run with one seed: another seed gives other scores.",
     ]
@@ -240,8 +264,3 @@ def _cell(text: str) -> str:
 
 def _items(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))

@@ -11,16 +11,16 @@ import torch
 from torch_geometric.data import Batch
 from tqdm import tqdm
 
-from glre_pyg.utils import distributed
-from glre_pyg.runs.memory import fit_prediction
 from glre_pyg.data.document import Document, Entity
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, joined
-from glre_pyg.runs.encoder_cache import FeatureStore, by_length, encoded
-from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.runs.encoder_cache import FeatureStore, by_length, encoded
+from glre_pyg.runs.memory import fit_prediction
+from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import InputError
 
 
 @torch.inference_mode()

@@ -3,8 +3,8 @@
 A run that this user has trained on this machine may name anything: its config is signed with a random key of
 the user, which never leaves the machine. Every other run is untrusted, and may name the classes and functions
 that configs of this project consist of, and the layers and optimizers of torch. ``$GLRE_TRUST`` holds further
-packages, separated by commas: what they define is allowed, what they import is not. Class methods that build a
-tokenizer may read files to do so, and are allowed as tokenizers only.
+packages, separated by commas: what they define is allowed, what they import is not. Class methods that build
+a tokenizer may read files to do so, and are allowed as tokenizers only.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def check_config(config: DictConfig, source: Path) -> None:
         source: Path of its file.
 
     Raises:
-        InputError: If it names something else, has an interpolation, or asks for code from a model repository.
+        InputError: If it names something else, has an interpolation, or needs code of a model repository.
     """
     trusted = is_signed(source)
     for place, key, value in _entries(OmegaConf.to_container(config), ""):
@@ -98,8 +98,9 @@ def check_config(config: DictConfig, source: Path) -> None:
         if key == "_target_" and not trusted and not _is_allowed(value, place, source):
             package = str(value).partition(".")[0]
             raise InputError(
-                f"{source}: {place}: '{value}' is not a part of glre_pyg or torch that models consist of, and you "
-                f"have not trained this run on this machine; if you trust the package, set {TRUST}={package}"
+                f"{source}: {place}: '{value}' is not a part of glre_pyg or torch that models consist "
+                f"of, and you have not trained this run on this machine; if you trust the package, set "
+                f"{TRUST}={package}"
             )
 
 

@@ -51,7 +51,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def check_size(make_model: Callable[[], nn.Module], path: Path) -> None:
-    """Refuse a model that is larger than its weights: a few words of a config can demand any amount of memory.
+    """Refuse a model that is larger than its weights: a short config can demand any amount of memory.
 
     Args:
         make_model: Makes the model. It is called on the meta device, where tensors take no memory; a model
