@@ -94,17 +94,12 @@ class SyntheticCorpus:
     unlinked: float = 0.0
 
     def __post_init__(self) -> None:
-        for parameter, least in {
-            "drugs": 1,
-            "diseases": 1,
-            "mentions": 1,
-            "gap": 0,
-            "distractors": 0,
-        }.items():
+        minima = {"drugs": 1, "diseases": 1, "mentions": 1, "gap": 0, "distractors": 0}
+        for parameter, minimum in minima.items():
             low, high = getattr(self, parameter)
-            if not least <= low <= high:
-                raise InputError(f"{parameter}: [{low}, {high}] is no range of numbers from {least}")
-            object.__setattr__(self, parameter, (low, high))  # a configuration has lists
+            if not minimum <= low <= high:
+                raise InputError(f"{parameter}: [{low}, {high}] is not a range of numbers from {minimum} on")
+            object.__setattr__(self, parameter, (low, high))  # configs have lists
         for parameter in (each.name for each in fields(self) if isinstance(each.default, float)):
             if not 0 <= getattr(self, parameter) <= 1:
                 raise InputError(f"{parameter}: {getattr(self, parameter)} is not a share between 0 and 1")
