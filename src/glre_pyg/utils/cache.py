@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_replace, sha256_of, temporary_path
 
-FORMAT = 2  # raise it when the contents of cached files change, and the version of glre_pyg does not
+FORMAT = 3  # raise it when the contents of cached files change, and the version of glre_pyg does not
 T = TypeVar("T")
 
 
