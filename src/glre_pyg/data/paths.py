@@ -101,7 +101,11 @@ def connection(document: Document, head: str, tail: str) -> tuple[Step, ...]:
     """
     start, end = _number(document, head), _number(document, tail)
     steps: list[Step] = []
-    for bridge, sentence in _bridged(document, start, end) or _nearest(document, start, end):
+    hops = _bridged(document, start, end)
+    if not hops:
+        first, last = _nearest(document.entity_sentences[start], document.entity_sentences[end])
+        hops = [(start, first), (None, last)]
+    for bridge, sentence in hops:
         if bridge is not None:
             steps.append(_entity_step(document, bridge))
         steps.append(Step("sentence", sentence, sentence_text(document, sentence)))
@@ -159,13 +163,7 @@ def _expand(sentences: Sequence[int], level: Mapping[int, tuple[int, int]]) -> I
                 yield sentence, nearest[0] + direction * sentence, nearest[1]
 
 
-def _nearest(document: Document, start: int, end: int) -> list[_Hop]:
-    """The nearest sentences of two entities."""
-    head, tail = _nearest_sentences(document.entity_sentences[start], document.entity_sentences[end])
-    return [(start, head), (None, tail)]
-
-
-def _nearest_sentences(heads: Sequence[int], tails: Sequence[int]) -> tuple[int, int]:
+def _nearest(heads: Sequence[int], tails: Sequence[int]) -> tuple[int, int]:
     """The two sentences that are the fewest sentences apart; of equals, the first."""
 
     def around(sentence: int) -> Sequence[int]:
@@ -202,7 +200,7 @@ def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
 
 def sentences_to_read(document: Document, head: str, tail: str, path: Sequence[Step]) -> list[int]:
     """Return the sentences of the nearest mentions of two entities, and those on a path; ascending."""
-    nearest = _nearest_sentences(sentences_of(document, head), sentences_of(document, tail))
+    nearest = _nearest(sentences_of(document, head), sentences_of(document, tail))
     return sorted({*nearest, *(step.number for step in path if step.kind == "sentence")})
 
 

@@ -36,25 +36,21 @@ def document_data(document: Document, gold: Sequence[Fact] | None, *, top_k: int
     for fact in (*document.facts, *(gold or ())):
         for identifier in (fact.head, fact.tail):
             number.setdefault(identifier, len(number))
-    reasons = _reasons_by_pair(document)
+    reasons = {
+        (fact.head, fact.tail): fact.reasons
+        for fact in document.facts
+        if isinstance(fact, PredictedFact) and fact.reasons is not None
+    }
     reasons_number = {pair: index for index, pair in enumerate(reasons)}
     return {
         "id": document.id,
         "text": document.text,
         "sections": [[at(start), at(end)] for start, end in document.sections],
         "sentences": [
-            [at(offset) for offset in document.sentence_span(number)]
-            for number in range(len(document.sentences))
+            list(map(at, document.sentence_span(sentence))) for sentence in range(len(document.sentences))
         ],
-        "entities": [
-            *([entity.id, entity.type, _name(document, entity)] for entity in document.entities),
-            *([identifier, "", identifier] for identifier in list(number)[len(document.entities) :]),
-        ],
-        "mentions": [
-            row
-            for index, entity in enumerate(document.entities)
-            for row in _mentions(document, entity, index, at)
-        ],
+        "entities": _entities(document, number),
+        "mentions": _mentions(document, at),
         "facts": [_fact(document, fact, number, reasons_number) for fact in document.facts],
         "reasons": [_reasons(document, each, number, top_k) for each in reasons.values()],
         "gold": None if gold is None else _gold(gold, number, len(document.sentences)),
@@ -72,28 +68,23 @@ def _utf16(text: str) -> Callable[[int], int]:
     return lambda offset: offset + bisect_left(wide, offset)
 
 
-def _name(document: Document, entity: Entity) -> str:
-    return name_of(document, entity, entity.mentions[0])
+def _entities(document: Document, number: Mapping[str, int]) -> list[list[str]]:
+    mentioned = [
+        [entity.id, entity.type, name_of(document, entity, entity.mentions[0])]
+        for entity in document.entities
+    ]
+    return mentioned + [[identifier, "", identifier] for identifier in list(number)[len(mentioned) :]]
 
 
-def _mentions(
-    document: Document, entity: Entity, index: int, at: Callable[[int], int]
-) -> list[list[int | str]]:
+def _mentions(document: Document, at: Callable[[int], int]) -> list[list[int | str]]:
     rows: list[list[int | str]] = []
-    for mention in entity.mentions:
-        name = name_of(document, entity, mention)
-        differs = name != one_line(document.text[mention.start : mention.end])
-        sentence = document.sentence_of(mention)
-        rows.append([at(mention.start), at(mention.end), index, sentence, *([name] if differs else [])])
+    for number, entity in enumerate(document.entities):
+        for mention in entity.mentions:
+            name = name_of(document, entity, mention)
+            differs = name != one_line(document.text[mention.start : mention.end])
+            sentence = document.sentence_of(mention)
+            rows.append([at(mention.start), at(mention.end), number, sentence, *([name] if differs else [])])
     return rows
-
-
-def _reasons_by_pair(document: Document) -> dict[tuple[str, str], Reasons]:
-    reasons: dict[tuple[str, str], Reasons] = {}
-    for fact in document.facts:
-        if isinstance(fact, PredictedFact) and fact.reasons is not None:
-            reasons.setdefault((fact.head, fact.tail), fact.reasons)
-    return reasons
 
 
 def _fact(
