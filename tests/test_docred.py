@@ -147,42 +147,46 @@ def changed(*keys, **changes):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ([], "?: the document: not a JSON object"),
+        ([], "?: expected `object`, got `array`"),
         (changed(title=...), "?: title: missing"),
-        (changed(title=3), "?: title: not a string"),
+        (changed(title=3), "?: title: expected `str`, got `int`"),
         (changed(sents=...), "sents: missing"),
-        (changed(sents="One."), "sents: not a list"),
-        (changed(sents=["One."]), "sents[0]: not a list of words"),
-        (changed(sents=[["One"], ["two", 2]]), "sents[1][1]: not a string"),
-        (changed(sents=[["One", ""]]), "sents[0][1]: an empty word"),
-        (changed(sents=[["\ud83d"]]), "sents[0][0]: character 0 is half of a surrogate pair"),
+        (changed(sents="One."), "sents: expected `array`, got `str`"),
+        (changed(sents=["One."]), "sents[0]: expected `array`, got `str`"),
+        (changed(sents=[["One"], ["two", 2]]), "sents[1][1]: expected `str`, got `int`"),
+        (changed(sents=[["One", ""]]), "sents[0][1]: expected `str` of length >= 1"),
+        (
+            changed(sents=[["\ud83d"]], vertexSet=[], labels=[]),
+            "text: half of a surrogate pair is in it",
+        ),
+        (changed("vertexSet", 1, 2, type="\ud83d"), "mentions[3]: half of a surrogate pair is in it"),
         (changed(vertexSet=...), "vertexSet: missing"),
-        (changed(vertexSet={}), "vertexSet: not a list"),
-        (changed(vertexSet=[[]]), "vertexSet[0]: not a list of mentions, or an empty one"),
-        (changed(vertexSet=[[3]]), "vertexSet[0][0]: not a JSON object"),
+        (changed(vertexSet={}), "vertexSet: expected `array`, got `object`"),
+        (changed(vertexSet=[[]]), "vertexSet[0]: expected `array` of length >= 1"),
+        (changed(vertexSet=[[3]]), "vertexSet[0][0]: expected `object`, got `int`"),
         (changed("vertexSet", 1, 2, name=...), "vertexSet[1][2].name: missing"),
-        (changed("vertexSet", 1, 2, type=None), "vertexSet[1][2].type: not a string"),
+        (changed("vertexSet", 1, 2, type=None), "vertexSet[1][2].type: expected `str`, got `null`"),
         (changed("vertexSet", 1, 2, pos=...), "vertexSet[1][2].pos: missing"),
-        (changed("vertexSet", 1, 2, pos=[1]), "vertexSet[1][2].pos: not a list of start and end"),
-        (changed("vertexSet", 1, 2, pos=[1, 2.0]), "vertexSet[1][2].pos[1]: not an integer"),
+        (changed("vertexSet", 1, 2, pos=[1]), "vertexSet[1][2].pos: expected `array` of length 2, got 1"),
+        (changed("vertexSet", 1, 2, pos=[1, 2.0]), "vertexSet[1][2].pos[1]: expected `int`, got `float`"),
         (changed("vertexSet", 1, 2, pos=[2, 2]), "vertexSet[1][2].pos: 2 to 2 is not inside 0 to 9"),
         (changed("vertexSet", 1, 2, pos=[8, 10]), "vertexSet[1][2].pos: 8 to 10 is not inside 0 to 9"),
-        (changed("vertexSet", 1, 2, sent_id="0"), "vertexSet[1][2].sent_id: not an integer"),
+        (changed("vertexSet", 1, 2, sent_id="0"), "vertexSet[1][2].sent_id: expected `int`, got `str`"),
         (changed("vertexSet", 1, 2, sent_id=2), "vertexSet[1][2].sent_id: 2 is not one of 2 sentences"),
         (changed("vertexSet", 1, 2, sent_id=-1), "vertexSet[1][2].sent_id: -1 is not one of 2 sentences"),
-        (changed(labels={}), "labels: not a list"),
-        (changed(labels=[3]), "labels[0]: not a JSON object"),
+        (changed(labels={}), "labels: expected `array`, got `object`"),
+        (changed(labels=[3]), "labels[0]: expected `object`, got `int`"),
         (changed("labels", 1, h=...), "labels[1].h: missing"),
-        (changed("labels", 1, h="2"), "labels[1].h: not an integer"),
-        (changed("labels", 1, h=True), "labels[1].h: not an integer"),
+        (changed("labels", 1, h="2"), "labels[1].h: expected `int`, got `str`"),
+        (changed("labels", 1, h=True), "labels[1].h: expected `int`, got `bool`"),
         (changed("labels", 1, t=3), "labels[1].t: 3 is not one of 3 entities"),
         (changed("labels", 1, t=-1), "labels[1].t: -1 is not one of 3 entities"),
-        (changed("labels", 1, r=None), "labels[1].r: not a string"),
-        (changed("labels", 1, evidence=0), "labels[1].evidence: not a list"),
-        (changed("labels", 1, evidence=["0"]), "labels[1].evidence[0]: not an integer"),
+        (changed("labels", 1, r=None), "labels[1].r: expected `str`, got `null`"),
+        (changed("labels", 1, evidence=0), "labels[1].evidence: expected `array`, got `int`"),
+        (changed("labels", 1, evidence=["0"]), "labels[1].evidence[0]: expected `int`, got `str`"),
         (changed("labels", 1, evidence=[0, 2]), "labels[1].evidence[1]: 2 is not a sentence with words"),
         (changed("labels", 1, evidence=[-1]), "labels[1].evidence[0]: -1 is not a sentence with words"),
-        (changed("labels", 1, extra=[0.5]), "labels[1].extra[0]: not a string"),
+        (changed("labels", 1, extra=[0.5]), "labels[1].extra[0]: expected `str`, got `float`"),
     ],
 )
 def test_errors_name_the_field(tmp_path, record, message):
@@ -199,7 +203,7 @@ def test_a_field_that_stands_twice_costs_its_document_alone(tmp_path):
     told: list[InputError] = []
     assert [found.id for found in read_docred(save(tmp_path, text), on_error=told.append)] == ["Nothing"]
     assert [str(error) for error in told] == [
-        "dev.json: document 0: Velorin Bridge: vertexSet[0][0]: field 'sent_id' stands twice"
+        "dev.json: document 0: Velorin Bridge: vertexSet[0][0].sent_id: given twice"
     ]
 
 

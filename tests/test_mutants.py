@@ -90,7 +90,7 @@ def test_a_wrong_reader_is_caught_by_the_oracle(name, mistake, tmp_path):
         format.oracle(files, wrong)
 
 
-@pytest.mark.parametrize("name", ["names", "predictions", "fact", "mesh", "errors", "vectors", "result"])
+@pytest.mark.parametrize("name", ["names", "predictions", "fact", "mesh", "errors", "vectors"])
 def test_a_reader_that_loses_something_is_caught_by_the_oracle(name, tmp_path):
     format = format_of(name)
     files = format.miniatures[0]

@@ -28,7 +28,7 @@ from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import EXTENSIONS, Output
 from glre_pyg.extraction.pipeline import check_settings, extract
 from glre_pyg.formats.detection import read_documents, write_documents
-from glre_pyg.formats.spacy_docs import read_spacy
+from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.runs.run import Run
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir

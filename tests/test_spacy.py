@@ -18,7 +18,8 @@ from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.formats.spacy_docs import from_spacy, read_spacy, to_spacy, write_spacy
+from glre_pyg.formats.spacy_docs import to_spacy, write_spacy
+from glre_pyg.mentions.spacy_documents import from_spacy, read_spacy
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
@@ -253,7 +254,7 @@ def test_a_bad_document_is_told_of_and_the_others_are_read_and_written(tmp_path)
     assert list(read_spacy(tmp_path / "in.spacy", on_error=told.append)) == [two_sentences()]
     assert [str(error) for error in told] == [
         "in.spacy: document 1: bad: relations[0].head: no mention has 'nobody'",
-        "in.spacy: document 3: odd: relations[0]: not a JSON object",
+        "in.spacy: document 3: odd: relations[0]: expected `object`, got `str`",
         "in.spacy: document 4: two: a document of this identifier was in the file before",
         "in.spacy: document 5: foreign: glre_pyg.gaps: missing",
     ]

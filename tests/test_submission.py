@@ -16,7 +16,6 @@ from glre_pyg.datasets.wikidata import PROPERTIES
 from glre_pyg.formats.docred_json import write_docred
 from glre_pyg.formats.submission import (
     check_submission,
-    read_submission,
     submission_rows,
     write_submission,
 )
@@ -67,28 +66,28 @@ def changed(key, value):
     [
         ({}, "not a JSON list"),
         (None, "not a JSON list"),
-        ([ROWS[0], []], "row 1: the row: not a JSON object"),
-        (changed("score", 0.5), "row 1: the row: unknown field 'score'"),
+        ([ROWS[0], []], "row 1: expected `object`, got `array`"),
+        (changed("score", 0.5), "row 1: unknown field 'score'"),
         (changed("title", ...), "row 1: title: missing"),
-        (changed("title", 1), "row 1: title: not a string"),
+        (changed("title", 1), "row 1: title: expected `str`, got `int`"),
         (changed("title", "ostam"), "row 1: title: there is no document 'ostam'"),
         (changed("h_idx", ...), "row 1: h_idx: missing"),
-        (changed("h_idx", "1"), "row 1: h_idx: not an integer"),
-        (changed("h_idx", 1.0), "row 1: h_idx: not an integer"),
-        (changed("h_idx", True), "row 1: h_idx: not an integer"),
+        (changed("h_idx", "1"), "row 1: h_idx: expected `int`, got `str`"),
+        (changed("h_idx", 1.0), "row 1: h_idx: expected `int`, got `float`"),
+        (changed("h_idx", True), "row 1: h_idx: expected `int`, got `bool`"),
         (changed("h_idx", 4), "row 1: h_idx: 4 is not one of 4 entities of 'Velorin Bridge'"),
         (changed("h_idx", -1), "row 1: h_idx: -1 is not one of 4 entities of 'Velorin Bridge'"),
         (changed("t_idx", ...), "row 1: t_idx: missing"),
-        (changed("t_idx", None), "row 1: t_idx: not an integer"),
+        (changed("t_idx", None), "row 1: t_idx: expected `int`, got `null`"),
         (changed("t_idx", 4), "row 1: t_idx: 4 is not one of 4 entities of 'Velorin Bridge'"),
         (changed("t_idx", 1), "row 1: t_idx: 1 is the head too"),
         (changed("r", ...), "row 1: r: missing"),
-        (changed("r", 17), "row 1: r: not a string"),
+        (changed("r", 17), "row 1: r: expected `str`, got `int`"),
         (changed("r", "country"), "row 1: r: 'country' is not one of 96 relations"),
         (changed("r", "Na"), "row 1: r: 'Na' is not one of 96 relations"),
         (changed("evidence", ...), "row 1: evidence: missing"),
-        (changed("evidence", 0), "row 1: evidence: not a list"),
-        (changed("evidence", ["0"]), "row 1: evidence[0]: not an integer"),
+        (changed("evidence", 0), "row 1: evidence: expected `array`, got `int`"),
+        (changed("evidence", ["0"]), "row 1: evidence[0]: expected `int`, got `str`"),
         (changed("evidence", [1, 2]), "row 1: evidence[1]: 2 is not one of 2 sentences of 'Velorin Bridge'"),
         (changed("evidence", [-1]), "row 1: evidence[0]: -1 is not one of 2 sentences of 'Velorin Bridge'"),
         ([*ROWS, ROWS[1]], "row 3: the fact of row 1 again"),
@@ -123,42 +122,9 @@ def test_the_zip_file_holds_the_rows_alone_and_is_the_same_each_time(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"one.zip", "two.zip"}
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ([], "bad.zip: holds nothing, and not result.json alone"),
-        (["results.json"], "bad.zip: holds results.json, and not result.json alone"),
-        (["x/result.json"], "bad.zip: holds x/result.json, and not result.json alone"),
-        (["result.json", "log"], "bad.zip: holds result.json, log, and not result.json alone"),
-        (["result.json"], "bad.zip: result.json: not JSON: Expecting value: line 1 column 1 (char 0)"),
-    ],
-)
-def test_other_zip_files_are_errors(tmp_path, names, message):
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as file:
-        for name in names:
-            file.writestr(name, "")
-    with pytest.raises(InputError) as caught:
-        read_submission(tmp_path / "bad.zip")
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("size", [1, 200_000])
-def test_no_more_is_unpacked_than_a_submission_has(tmp_path, monkeypatch, size):
-    monkeypatch.setattr("glre_pyg.formats.submission._LONGEST", 100_000)
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("result.json", "[" + " " * size + "]")
-    if size < 100_000:
-        assert read_submission(tmp_path / "bad.zip") == []
-        return
-    with pytest.raises(InputError, match=r"^bad\.zip: result\.json: longer than 100000 bytes$"):
-        read_submission(tmp_path / "bad.zip")
-
-
-def test_what_is_no_zip_file(tmp_path):
-    (tmp_path / "bad.zip").write_text("[]")
-    for name in ("bad.zip", "missing.zip"):
-        with pytest.raises(InputError, match=rf"^{name}: not a zip file that can be read: "):
-            read_submission(tmp_path / name)
+def read_submission(path):
+    with zipfile.ZipFile(path) as file:
+        return json.loads(file.read("result.json"))
 
 
 class Corpus:

@@ -6,12 +6,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile
 
 import miniatures
 import mutations as damage
@@ -31,10 +29,10 @@ from glre_pyg.formats.eog_data import read_eog
 from glre_pyg.formats.jsonl import read_jsonl
 from glre_pyg.formats.pubtator import read_pubtator
 from glre_pyg.formats.renet import read_gda
-from glre_pyg.formats.spacy_docs import read_spacy, write_spacy
-from glre_pyg.formats.submission import read_submission
+from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.formats.text import read_text
 from glre_pyg.mentions.name_files import name_rows
+from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.reporting.error_analysis import read_types
 from glre_pyg.utils.exceptions import ErrorHandler
 
@@ -189,13 +187,6 @@ def _vectors(path: Path) -> dict[str, Any]:
 # Files that hold others
 
 
-def _zip() -> Files:
-    out = BytesIO()
-    with ZipFile(out, "w", ZIP_DEFLATED) as file:
-        file.writestr("result.json", json.dumps(miniatures.RESULT))
-    return {"result.zip": out.getvalue()}
-
-
 @cache
 def _spacy_files() -> Sequence[Files]:
     """The documents of the other formats as spaCy's, and some of a pipeline that knows nothing of this project."""
@@ -253,7 +244,6 @@ _JSON = (damage.change_json,) * 20 + (
     damage.huge_number,
 )
 _JSON_LINES = (damage.change_json_line,) * 25 + (damage.double_json_field, *damage.BYTES, *damage.LINES)
-_ZIPPED = (damage.within_zip(_JSON),) * 20 + damage.BYTES
 _PACKED = (
     *(damage.within(zlib.decompress, zlib.compress, [_change_packed]),) * 20,
     *(damage.within(zlib.decompress, zlib.compress, damage.BYTES),) * 5,
@@ -372,7 +362,6 @@ FORMATS: Mapping[str, Format] = {
             _TABLE,
             r"vectors\.txt(:\d+)?: .+",
         ),
-        Format("result", [_zip()], _of_file(read_submission), oracles.result, _ZIPPED, r"result\.zip: .+"),
     )
 }
 """The formats that need nothing but the project."""

@@ -2,10 +2,8 @@
 
 import json
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from io import BytesIO
 from random import Random
 from typing import Any
 
@@ -351,29 +349,6 @@ def double_json_field(raw: bytes, random: Random) -> bytes:
 
 
 # Within what holds a file
-
-
-def within_zip(mutations: Sequence[Mutation]) -> Mutation:
-    """Changes of the one file of a zip, and of the zip."""
-
-    def change(raw: bytes, random: Random) -> bytes:
-        try:
-            with zipfile.ZipFile(BytesIO(raw)) as file:
-                (name,) = file.namelist()
-                inner = file.read(name)
-        except Exception:
-            return raw
-        kind = random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-        out = BytesIO()
-        with zipfile.ZipFile(out, "w", kind) as file:
-            if random.random() < 0.1:
-                name = random.choice(["other.json", "../result.json", "result.json/", "Result.json", "a\nb"])
-            file.writestr(name, random.choice(mutations)(inner, random))
-            if random.random() < 0.05:
-                file.writestr("more", b"")
-        return out.getvalue()
-
-    return change
 
 
 def within(

@@ -7,7 +7,6 @@ library has read come here: whatever cannot be read again may fail, and counts a
 import json
 import re
 import struct
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -519,10 +518,3 @@ def _binary_vectors(body: bytes, count: int, width: int) -> list[tuple[str, list
         rows.append((word, list(struct.unpack(f"<{width}f", body[end + 1 : end + 1 + 4 * width]))))
         at = end + 1 + 4 * width
     return rows
-
-
-def result(files: Files, read: object) -> None:
-    with zipfile.ZipFile(BytesIO(only(files))) as file:
-        same(["result.json"], file.namelist(), "files")
-        said = json.loads(file.read("result.json").decode("utf-8-sig"))
-    same(repr(said), repr(read), "rows")  # as texts: NaN is not equal to itself

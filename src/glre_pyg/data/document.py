@@ -116,8 +116,13 @@ class Document:
         if ends != starts or any(start >= end for start, end in pairwise(ends)):
             raise InputError(f"{self.id}: sentences do not hold every word once, in order")
         edges = [(0, 0), *self.words, (len(self.text), len(self.text))]
-        if any(left[1] > right[0] for left, right in pairwise(edges)):
-            raise InputError(f"{self.id}: words overlap, are out of order or outside the text")
+        if any(left[1] > right[0] for left, right in pairwise(edges)) or any(
+            start >= end for start, end in self.words
+        ):
+            raise InputError(f"{self.id}: words overlap, are empty, out of order or outside the text")
+        for start, end in self.sections:
+            if not 0 <= start <= end <= len(self.text):
+                raise InputError(f"{self.id}: sections: {start} to {end} is not inside the text")
         for mention in self.mentions:
             self._check(mention)
 

@@ -1,4 +1,4 @@
-"""Section 4.3, Ign F1: the facts that a training file knows by name."""
+"""Facts of the training data by the names of their entities, which Ign F1 leaves out (section 4.3)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glre_pyg.data.document import Document
-from glre_pyg.utils import json_fields as fields
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import write_text
+from glre_pyg.utils.json_fields import check_text, convert, parse
 
 Name = tuple[str, str, str]
 
@@ -21,25 +21,25 @@ class NamedFacts:
 
     Args:
         facts: Every (head name, tail name, relation).
-        source: The file that they are from.
+        source: File that they are from.
     """
 
     facts: frozenset[Name]
     source: Path
 
     def holds(self, heads: frozenset[str], relation: str, tails: frozenset[str]) -> bool:
-        """Whether a fact between any of these names is among them."""
+        """Return whether a fact between any of these names is known."""
         return any((head, tail, relation) in self.facts for head in heads for tail in tails)
 
 
 def named_facts(documents: Iterable[Document], *, source: Path) -> NamedFacts:
-    """Facts of documents by any name of a mention of the head with any of the tail.
+    """Collect the facts of documents by every name of the head with every name of the tail.
 
-    This is how the official scorer of DocRED has it.
+    The official scorer of DocRED does the same.
 
     Args:
-        documents: Documents with their facts; those of an entity that no mention names have no name.
-        source: The file that they are from.
+        documents: Documents with their facts; facts of an entity without mention are left out.
+        source: File that they are from.
     """
     found: set[Name] = set()
     for document in documents:
@@ -56,22 +56,17 @@ def write_named_facts(known: NamedFacts, path: Path) -> None:
 
 
 def read_named_facts(path: Path) -> NamedFacts:
-    """Facts of a JSON file, a list of ``[head name, tail name, relation]``.
+    """Read facts from a JSON file, a list of ``[head name, tail name, relation]``.
 
     Raises:
         InputError: If it is not such a file.
     """
     try:
-        rows = fields.parse(path.read_bytes())
+        rows = convert(parse(path.read_bytes()), list[Name])
+        for index, row in enumerate(rows):
+            check_text("".join(row), f"[{index}]")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: not a JSON list of [head name, tail name, relation]")
-    for index, row in enumerate(rows):
-        if not (isinstance(row, list) and len(row) == 3 and all(isinstance(name, str) for name in row)):
-            raise InputError(f"{path}: [{index}]: not [head name, tail name, relation]")
-        for place, name in enumerate(row):
-            fields.text(name, f"{path}: [{index}][{place}]")
-    return NamedFacts(frozenset((head, tail, relation) for head, tail, relation in rows), path)
+    return NamedFacts(frozenset(rows), path)

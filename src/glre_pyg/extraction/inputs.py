@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.formats.detection import detect_format, read_documents
-from glre_pyg.formats.spacy_docs import read_spacy
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder, check_spans
+from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
 
 STANDARD_INPUT = "-"

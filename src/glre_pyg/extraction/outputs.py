@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -88,7 +89,7 @@ class Output:
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
         formats: Mapping[str, Callable[[], TextFormat]] = {
             ".csv": lambda: TextFormat(HEADER, format_csv),
-            ".data": lambda: TextFormat("", lambda document: format_eog(document, pair_types) + "\n"),
+            ".data": lambda: TextFormat("", partial(format_eog, pair_types=pair_types)),
             ".jsonl": lambda: TextFormat("", format_jsonl),
             ".nt": lambda: TextFormat("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
             ".pubtator": lambda: TextFormat("", PUBTATOR[pubtator]),

@@ -8,7 +8,7 @@
     ...     for relation in doc._.relations:
     ...         print(relation["head_name"], relation["relation"], relation["tail_name"])
 
-What ``doc._.relations`` holds is said in :mod:`glre_pyg.extraction.spacy_relations`. spaCy finds the
+What ``doc._.relations`` holds is said in :mod:`glre_pyg.formats.spacy_relations`. spaCy finds the
 component by itself where glre_pyg is installed (entry point ``spacy_factories``).
 
 Documents with an error, for instance those that need too much memory, are passed to spaCy's error handler.
@@ -32,8 +32,9 @@ from spacy.tokens import Doc
 from spacy.util import minibatch
 
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.spacy_relations import add_extension, relations_of
-from glre_pyg.formats.spacy_docs import mentions_of, without_facts
+from glre_pyg.formats.spacy_docs import mentions_of
+from glre_pyg.formats.spacy_relations import add_extension, relations_of
+from glre_pyg.mentions.spacy_documents import without_facts
 from glre_pyg.runs.hub import save_pretrained
 from glre_pyg.utils.exceptions import InputError
 

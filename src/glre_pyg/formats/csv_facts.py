@@ -19,9 +19,8 @@ from itertools import pairwise
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_for
-from glre_pyg.formats.writing import formatted
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler
-from glre_pyg.utils.files import atomic_open
 from glre_pyg.utils.table import Table
 
 COLUMNS = (
@@ -45,19 +44,8 @@ HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
 def write_csv(
     documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
 ) -> None:
-    """Write a row for each fact of documents; the file appears when it is complete.
-
-    Args:
-        documents: Documents; one is in memory at a time.
-        path: The file.
-        on_error: Is told of documents that cannot be written, which are left out; None raises.
-
-    Raises:
-        InputError: If a fact names an entity that its document does not mention.
-    """
-    with atomic_open(path) as file:
-        file.write(HEADER)
-        file.writelines(formatted(documents, format_csv, on_error))
+    """Write a row for each fact of documents; see :func:`~glre_pyg.formats.writing.write_each`."""
+    write_each(documents, path, format_csv, on_error, header=HEADER)
 
 
 def format_csv(document: Document) -> str:

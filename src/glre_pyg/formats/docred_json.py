@@ -1,15 +1,15 @@
-"""DocRED's format, a JSON list of documents (Yao et al., ACL 2019; section 4.1): to documents and back.
+"""DocRED's format, a JSON list of documents (Yao et al., ACL 2019; section 4.1).
 
 A document has ``title``, ``sents`` (lists of words), ``vertexSet`` (a list of mentions for each entity, a
-mention with ``name``, ``pos`` ``[start, end)`` in its sentence, ``sent_id`` and ``type``) and, where they are
+mention with ``name``, ``pos`` ``[start, end)`` in its sentence, ``sent_id`` and ``type``) and, if they are
 known, ``labels`` (``h`` and ``t`` into ``vertexSet``, ``r``, ``evidence``).
 
-The text of a document is its words with a space between any two; an entity's identifier is its place in
-``vertexSet``, as a string. Sentences without words are left out, and the others counted anew. Further keys,
-such as a mention's ``global_pos`` and ``index`` in Re-DocRED, say the same again and are not kept. A label
-may have ``extra``, a list of strings, which is this project's own: a prediction has its probability there.
+The text of a document is its words joined by spaces; an entity's identifier is its index in ``vertexSet``, as
+a string. Sentences without words are skipped, and the others renumbered. Redundant keys, such as a mention's
+``global_pos`` and ``index`` in Re-DocRED, are ignored. A label may have ``extra``, a list of strings, which
+this project adds: a prediction has its probability there.
 
-A file of which no document has a fact is written without ``labels``, as unlabelled files are.
+A file in which no document has a fact is written without ``labels``, as unlabelled files are.
 """
 
 from __future__ import annotations
@@ -21,15 +21,40 @@ from dataclasses import replace
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 from glre_pyg.data.segmentation import sentences_of
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import Place, documents_at, failing, opened
-from glre_pyg.formats.writing import formatted
-from glre_pyg.utils import json_fields as fields
+from glre_pyg.formats.reading import check_facts, check_span, documents_at, opened, record_place
+from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_open
+from glre_pyg.utils.json_fields import convert, parse
+
+
+class _MentionRecord(Struct):
+    name: str
+    pos: Span
+    sent_id: int
+    type: str
+
+
+class _Label(Struct):
+    h: int
+    t: int
+    r: str
+    evidence: tuple[int, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+class _Record(Struct):
+    title: str
+    sents: list[list[Annotated[str, Meta(min_length=1)]]]
+    vertexSet: list[Annotated[list[_MentionRecord], Meta(min_length=1)]]
+    labels: list[_Label] = []
 
 
 def read_docred(
@@ -39,9 +64,9 @@ def read_docred(
 
     Args:
         path: A JSON file in UTF-8.
-        resplit: Cut the text into sentences anew, for corpora that have each document as one (DWIE).
+        resplit: Whether to split the text into sentences, for corpora that have each document as one (DWIE).
             Evidence, which counts the sentences of the file, is then left out.
-        on_error: Is told of documents with an error, which are left out; None raises.
+        on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
         InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0; also if there
@@ -51,102 +76,71 @@ def read_docred(
     with opened(path) as file:
         raw = file.read()
     try:
-        records = fields.parse(raw)
+        records = parse(raw)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     if not isinstance(records, list) or not records:
         raise InputError(f"{name}: not a JSON list of documents, or an empty one")
-    places = (_place(number, record, resplit) for number, record in enumerate(records))
+    build = partial(_document, resplit=resplit)
+    places = (
+        record_place(f": document {number}", record, "title", _Record, build)
+        for number, record in enumerate(records)
+    )
     yield from documents_at(name, places, on_error, unique=False)
 
 
-def _place(number: int, record: object, resplit: bool) -> Place:
-    try:
-        checked = fields.mapping(record, "the document")
-        title = fields.string(checked, "title", "title")
-    except InputError as error:
-        return Place(f": document {number}", None, failing(error))
-    return Place(f": document {number}", title, partial(_document, title, checked, resplit=resplit))
-
-
-def _document(title: str, record: Mapping[str, object], *, resplit: bool) -> Document:
-    for key in ("sents", "vertexSet"):
-        fields.get(record, key, key)
-    sents = fields.rows(record, "sents", "sents", _words)
-    words = [word for sentence in sents for word in sentence]
+def _document(record: _Record, *, resplit: bool) -> Document:
+    words = [word for sentence in record.sents for word in sentence]
     starts = [0, *accumulate(len(word) + 1 for word in words)]
     spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=False))
-    bounds = [0, *accumulate(map(len, sents))]
+    bounds = [0, *accumulate(map(len, record.sents))]
     text = " ".join(words)
-    vertices = fields.rows(record, "vertexSet", "vertexSet", _vertex)
     mentions = tuple(
-        _mention(item, f"vertexSet[{entity}][{number}]", str(entity), spans, bounds, text)
-        for entity, vertex in enumerate(vertices)
-        for number, item in enumerate(vertex)
+        _mention(mention, f"vertexSet[{entity}][{number}]", str(entity), spans, bounds, text)
+        for entity, vertex in enumerate(record.vertexSet)
+        for number, mention in enumerate(vertex)
     )
-    numbers = _numbers(sents)
-    facts = fields.rows(
-        record, "labels", "labels", lambda item, path: _fact(item, path, len(vertices), numbers)
+    numbers = _sentence_numbers(record.sents)
+    facts = tuple(
+        _fact(label, f"labels[{number}]", len(record.vertexSet), numbers)
+        for number, label in enumerate(record.labels)
     )
     sentences = tuple(Sentence(*bound) for bound in pairwise(bounds) if bound[0] < bound[1])
     if resplit:
         sentences = sentences_of(text, spans, [mention.span for mention in mentions])
         facts = tuple(replace(fact, evidence=()) for fact in facts)
-    return Document(title, text, spans, sentences, mentions, facts)
+    return Document(record.title, text, spans, sentences, mentions, facts)
 
 
-def _numbers(sents: Sequence[Sequence[str]]) -> list[int | None]:
-    """The number of each sentence when those without words are not counted; None for these."""
+def _sentence_numbers(sents: Sequence[Sequence[str]]) -> list[int | None]:
+    """Number the sentences that have words; the others are None."""
     counts = accumulate(map(bool, sents))
     return [count - 1 if sentence else None for sentence, count in zip(sents, counts, strict=True)]
 
 
-def _vertex(item: object, path: str) -> list[object]:
-    if not isinstance(item, list) or not item:
-        raise InputError(f"{path}: not a list of mentions, or an empty one")
-    return item
-
-
-def _words(item: object, path: str) -> tuple[str, ...]:
-    if not isinstance(item, list):
-        raise InputError(f"{path}: not a list of words")
-    words = tuple(fields.text(word, f"{path}[{index}]") for index, word in enumerate(item))
-    if not all(words):
-        raise InputError(f"{path}[{words.index('')}]: an empty word")
-    return words
-
-
 def _mention(
-    item: object, path: str, entity: str, words: tuple[Span, ...], bounds: list[int], text: str
+    record: _MentionRecord, path: str, entity: str, words: tuple[Span, ...], bounds: list[int], text: str
 ) -> Mention:
-    record = fields.mapping(item, path)
-    sentence = fields.integer(fields.get(record, "sent_id", f"{path}.sent_id"), f"{path}.sent_id")
-    if not 0 <= sentence < len(bounds) - 1:
-        raise InputError(f"{path}.sent_id: {sentence} is not one of {len(bounds) - 1} sentences")
-    first, length = bounds[sentence], bounds[sentence + 1] - bounds[sentence]
-    start, end = fields.span(fields.get(record, "pos", f"{path}.pos"), f"{path}.pos", length, empty=False)
-    characters = words[first + start][0], words[first + end - 1][1]
-    name = fields.string(record, "name", f"{path}.name")
-    names = () if name == text[slice(*characters)] else (name,)
-    return Mention(*characters, fields.string(record, "type", f"{path}.type"), (entity,), names)
+    if not 0 <= record.sent_id < len(bounds) - 1:
+        raise InputError(f"{path}.sent_id: {record.sent_id} is not one of {len(bounds) - 1} sentences")
+    first, last = bounds[record.sent_id : record.sent_id + 2]
+    check_span(record.pos, f"{path}.pos", last - first, empty=False)
+    start, end = record.pos
+    span = words[first + start][0], words[first + end - 1][1]
+    return Mention(*span, record.type, (entity,), () if record.name == text[slice(*span)] else (record.name,))
 
 
-def _fact(item: object, path: str, entities: int, sentences: Sequence[int | None]) -> Fact:
-    record = fields.mapping(item, path)
-    ends = {}
-    for key in ("h", "t"):
-        ends[key] = fields.integer(fields.get(record, key, f"{path}.{key}"), f"{path}.{key}")
-        if not 0 <= ends[key] < entities:
-            raise InputError(f"{path}.{key}: {ends[key]} is not one of {entities} entities")
-    relation = fields.string(record, "r", f"{path}.r")
+def _fact(label: _Label, path: str, entities: int, sentences: Sequence[int | None]) -> Fact:
+    for key, entity in (("h", label.h), ("t", label.t)):
+        if not 0 <= entity < entities:
+            raise InputError(f"{path}.{key}: {entity} is not one of {entities} entities")
     evidence = []
-    for index, number in enumerate(fields.rows(record, "evidence", f"{path}.evidence", fields.integer)):
-        place = sentences[number] if 0 <= number < len(sentences) else None
-        if place is None:
+    for index, number in enumerate(label.evidence):
+        sentence = sentences[number] if 0 <= number < len(sentences) else None
+        if sentence is None:
             raise InputError(f"{path}.evidence[{index}]: {number} is not a sentence with words")
-        evidence.append(place)
-    extra = fields.rows(record, "extra", f"{path}.extra", fields.text)
-    return Fact(str(ends["h"]), relation, str(ends["t"]), extra, tuple(evidence))
+        evidence.append(sentence)
+    return Fact(str(label.h), label.r, str(label.t), label.extra, tuple(evidence))
 
 
 def write_docred(
@@ -159,15 +153,12 @@ def write_docred(
     """Write documents as :func:`read_docred` reads them; the file appears when it is complete.
 
     Args:
-        documents: Documents.
+        documents: The documents.
         path: The file.
         lossy: See :func:`format_docred`.
-        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
-
-    Raises:
-        InputError: If the format cannot hold a document.
+        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
     """
-    records = list(formatted(documents, partial(format_docred, lossy=lossy), on_error))
+    records = list(converted(documents, partial(format_docred, lossy=lossy), on_error))
     if not any(record["labels"] for record in records):
         for record in records:
             del record["labels"]
@@ -176,40 +167,41 @@ def write_docred(
 
 
 def format_docred(document: Document, *, lossy: bool = False) -> dict[str, object]:
-    """The record of a document, with ``labels`` even if there are none.
+    """Return the record of a document, with ``labels`` even if there are none.
 
     Args:
-        document: A document.
-        lossy: Write what the format can hold of a document that it cannot hold whole: words with a space
-            between any two; mentions by entity, one of several entities once for each, one of none not at
-            all; entities in the order of their first mention unless their identifiers are ``"0"``, ``"1"``
-            and so on; neither sections nor ignored pairs.
+        document: The document.
+        lossy: Whether to write what the format can hold of a document that it cannot hold whole: words joined
+            by spaces; a mention of several entities once for each, one of none not at all; entities in the
+            order of their first mention unless their identifiers are ``"0"``, ``"1"`` and so on; neither
+            sections nor ignored pairs.
 
     Raises:
         InputError: If reading the record would not give the same document, naming the first field that
-            differs; also if the record could not be read, as of a fact of an entity that has no mention.
+            differs; also if the record could not be read, as with a fact of an entity without mention.
     """
+    check_facts(document)
     known = [entity.id for entity in document.entities]
     places = list(map(str, range(len(known))))
     place = {name: index for index, name in enumerate(places if set(places) == set(known) else known)}
-    for number, fact in enumerate(document.facts):
-        for key, identifier in (("head", fact.head), ("tail", fact.tail)):
-            if identifier not in place:
-                raise InputError(f"{document.id}: facts[{number}].{key}: no mention has '{identifier}'")
     words = document.word_texts()
-    labels = [
-        {"h": place[fact.head], "t": place[fact.tail], "r": fact.relation, "evidence": list(fact.evidence)}
-        | ({"extra": list(fact.extra)} if fact.extra else {})
-        for fact in document.facts
-    ]
     record: dict[str, object] = {
         "title": document.id,
         "vertexSet": _vertices(document, place),
-        "labels": labels,
+        "labels": [
+            {
+                "h": place[fact.head],
+                "t": place[fact.tail],
+                "r": fact.relation,
+                "evidence": list(fact.evidence),
+            }
+            | ({"extra": list(fact.extra)} if fact.extra else {})
+            for fact in document.facts
+        ],
         "sents": [words[sentence.start : sentence.end] for sentence in document.sentences],
     }
     try:
-        held = _document(document.id, record, resplit=False)
+        held = _document(convert(record, _Record), resplit=False)
     except InputError as error:
         raise InputError(f"{document.id}: {str(error).removeprefix(f'{document.id}: ')}") from None
     if not lossy:
@@ -218,7 +210,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
 
 
 def _vertices(document: Document, place: Mapping[str, int]) -> list[list[dict[str, object]]]:
-    """The mentions of each entity."""
+    """Return the mentions of each entity."""
     vertices: list[list[dict[str, object]]] = [[] for _ in place]
     for mention in document.mentions:
         sentence = document.sentence_of(mention)

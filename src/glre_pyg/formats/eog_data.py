@@ -20,9 +20,8 @@ from typing import NamedTuple
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 from glre_pyg.formats.reading import Place, documents_at, opened
-from glre_pyg.formats.writing import formatted
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import atomic_open
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (
@@ -220,9 +219,7 @@ def write_eog(
     Raises:
         InputError: If the format cannot hold a document.
     """
-    with atomic_open(path) as file:
-        for line in formatted(documents, partial(format_eog, pair_types=pair_types), on_error):
-            file.write(line + "\n")
+    write_each(documents, path, partial(format_eog, pair_types=pair_types), on_error)
 
 
 class _Place(NamedTuple):
@@ -235,7 +232,7 @@ class _Place(NamedTuple):
 
 
 def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> str:
-    """The line of a document, without its end.
+    """Return the line of a document.
 
     Raises:
         InputError: If the format cannot hold the document.
@@ -269,7 +266,7 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
         columns += [*_entity_columns(head, types[head], places[head])]
         columns += [*_entity_columns(tail, types[tail], places[tail])]
     _check(document.id, words, columns)
-    line = "\t".join(columns)
+    line = "\t".join(columns) + "\n"
     try:
         held = _document(line.encode("utf-8"))
     except InputError as error:

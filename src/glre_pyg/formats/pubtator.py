@@ -27,9 +27,8 @@ from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import Segmenter, Segments, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import Place, PlacedError, documents_at, opened
-from glre_pyg.formats.writing import formatted
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable, shown
-from glre_pyg.utils.files import atomic_open
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _UNLINKED = ("", "-", "-1")
@@ -208,8 +207,7 @@ def write_pubtator(
         InputError: If the format cannot hold a document.
     """
     block = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
-    with atomic_open(path) as file:
-        file.writelines(formatted(documents, block, on_error))
+    write_each(documents, path, block, on_error)
 
 
 def format_pubtator(

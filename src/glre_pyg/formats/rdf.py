@@ -44,9 +44,8 @@ from urllib.parse import quote
 from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of
-from glre_pyg.formats.writing import formatted
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import atomic_open
 
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
 
@@ -78,8 +77,7 @@ def write_ntriples(
             an entity that its document does not mention.
     """
     lines = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
-    with atomic_open(path) as file:
-        file.writelines(formatted(documents, lines, on_error))
+    write_each(documents, path, lines, on_error)
 
 
 def ntriples(

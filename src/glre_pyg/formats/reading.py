@@ -1,4 +1,4 @@
-"""What the readers of all formats share: a document at a time, and what becomes of one with an error."""
+"""What all readers share: one document at a time, each with its place in the file; checks; error lines."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
-from glre_pyg.data.document import Document
+from glre_pyg.data.document import Document, Span
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, printable
+from glre_pyg.utils.json_fields import convert
 
 _LONGEST = 100  # characters of an identifier in an error
+_T = TypeVar("_T")
 
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file that is read.
+    """Open a file for reading.
 
     Raises:
-        InputError: If it cannot be.
+        InputError: If it cannot be read.
     """
     try:
         with Path(path).open("rb") as file:
@@ -29,11 +31,11 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """Lines in UTF-8 with their ends, without a byte order mark.
+    """Decode lines in UTF-8; line ends stay, a byte order mark does not.
 
     Args:
-        file: Lines.
-        name: Name of their file.
+        file: Lines of the file.
+        name: Name of the file.
 
     Raises:
         InputError: ``file:line: what is wrong``.
@@ -48,12 +50,12 @@ def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
 
 
 class Place(NamedTuple):
-    """Where a document stands in its file.
+    """A document's place in its file.
 
     Args:
-        name: What follows the file's name in messages: ``":12"``, a line, or ``": document 3"``.
-        id: Identifier of the document; None where it could not be read.
-        parse: Makes the document; its errors name neither file nor place.
+        name: What follows the name of the file in errors: ``":12"``, a line, or ``": document 3"``.
+        id: Identifier of the document; None if it could not be read.
+        parse: Parses the document; its errors name neither file nor place.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Place(NamedTuple):
 
 
 class PlacedError(InputError):
-    """What is wrong, at a place of its own within the document."""
+    """Error with a place of its own, such as a line within the document."""
 
     def __init__(self, place: str, message: str) -> None:
         super().__init__(message)
@@ -72,16 +74,16 @@ class PlacedError(InputError):
 def documents_at(
     name: str, places: Iterable[Place], on_error: ErrorHandler | None, *, unique: bool = True
 ) -> Iterator[Document]:
-    """The documents of a file.
+    """Parse the documents of a file.
 
     Args:
         name: Name of the file.
-        places: Its documents.
-        on_error: Is told of documents with an error, which are left out; None raises.
-        unique: Whether a second document of one identifier is an error.
+        places: Places of the documents.
+        on_error: Callback for documents with an error, which are skipped; None raises.
+        unique: Whether two documents must not have the same identifier.
 
     Raises:
-        InputError: ``file:line: document: what is wrong``; also if there is no place at all.
+        InputError: ``file:line: document: what is wrong``; also if there is no document at all.
     """
     seen: set[str | None] = set()
     for place in places:
@@ -102,9 +104,76 @@ def documents_at(
 
 
 def failing(error: InputError) -> Callable[[], Document]:
-    """What makes a document of a place that was found to be wrong before."""
+    """Return a parser that raises an error, for a place that is known to be wrong."""
 
     def parse() -> Document:
         raise error
 
     return parse
+
+
+def record_place(
+    name: str, value: object, key: str, type: type[_T], build: Callable[[_T], Document]
+) -> Place:
+    """Return the place of a document that is a JSON object.
+
+    Args:
+        name: See :class:`Place`.
+        value: The object, as :func:`~glre_pyg.utils.json_fields.parse` gives it.
+        key: Field with the identifier.
+        type: Type to convert the object to.
+        build: Builds the document from the converted object.
+    """
+    identifier = value.get(key) if isinstance(value, dict) else None
+    known = identifier if isinstance(identifier, str) else None
+    return Place(name, known, lambda: build(convert(value, type)))
+
+
+def check_span(span: Span, path: str, length: int, *, empty: bool = True) -> None:
+    """Check that a span lies within a length.
+
+    Raises:
+        InputError: ``path: what is wrong``.
+    """
+    start, end = span
+    if not 0 <= start <= end <= length or (start == end and not empty):
+        raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
+
+
+def check_facts(document: Document, name: str = "facts") -> None:
+    """Check that facts name entities and sentences that the document has.
+
+    Args:
+        document: The document.
+        name: Name of the facts in errors.
+
+    Raises:
+        InputError: ``document: facts[0].head: what is wrong``.
+    """
+    known, count = _identifiers(document), len(document.sentences)
+    for number, fact in enumerate(document.facts):
+        path = f"{document.id}: {name}[{number}]"
+        for side, identifier in (("head", fact.head), ("tail", fact.tail)):
+            if identifier not in known:
+                raise InputError(f"{path}.{side}: no mention has '{identifier}'")
+        for index, sentence in enumerate(fact.evidence):
+            if not 0 <= sentence < count:
+                raise InputError(f"{path}.evidence[{index}]: {sentence} is not one of {count} sentences")
+
+
+def check_references(document: Document) -> None:
+    """Check that facts and ignored pairs name entities and sentences that the document has.
+
+    Raises:
+        InputError: ``document: facts[0].head: what is wrong``.
+    """
+    check_facts(document)
+    known = _identifiers(document)
+    for number, pair in enumerate(document.ignored):
+        for identifier in pair:
+            if identifier not in known:
+                raise InputError(f"{document.id}: ignored[{number}]: no mention has '{identifier}'")
+
+
+def _identifiers(document: Document) -> set[str]:
+    return {identifier for mention in document.mentions for identifier in mention.ids}

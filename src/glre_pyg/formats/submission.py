@@ -1,7 +1,7 @@
-"""What DocRED's hidden test labels are scored on: a zip file that holds ``result.json`` and nothing else.
+"""Submissions to DocRED's leaderboard, which has the test labels: a zip file with ``result.json`` alone.
 
 It is a JSON list of facts, each ``{"title": ..., "h_idx": 0, "t_idx": 1, "r": "P17", "evidence": []}``: the
-title of a document, two places in its ``vertexSet``, a relation, and the numbers of sentences that show it.
+title of a document, two indices into its ``vertexSet``, a relation, and the sentences with evidence.
 """
 
 from __future__ import annotations
@@ -9,22 +9,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from msgspec import Struct
+
 from glre_pyg.data.document import Document
-from glre_pyg.utils import json_fields as fields
-from glre_pyg.utils.download import ARCHIVE_ERRORS
+from glre_pyg.formats.reading import check_facts
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_path
+from glre_pyg.utils.json_fields import convert
 
 NAME = "result.json"
-_LONGEST = 1 << 28  # bytes of result.json, which for a test split has a hundredth of them
-_KEYS = ("title", "h_idx", "t_idx", "r", "evidence")
+
+
+class _Row(Struct, forbid_unknown_fields=True):
+    title: str
+    h_idx: int
+    t_idx: int
+    r: str
+    evidence: list[int]
 
 
 def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
-    """A row for each fact of documents in DocRED's format.
+    """Return a row for each fact of documents in DocRED's format.
 
     Raises:
         InputError: If the entities of a document are not numbered as in DocRED's format, or a fact names none
@@ -36,12 +43,17 @@ def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
         for entity in document.entities:
             if entity.id not in place:
                 raise InputError(f"{document.id}: entity '{entity.id}' has no place in a vertexSet")
-        for number, fact in enumerate(document.facts):
-            for key, identifier in (("head", fact.head), ("tail", fact.tail)):
-                if identifier not in place:
-                    raise InputError(f"{document.id}: facts[{number}].{key}: no mention has '{identifier}'")
-            values = (document.id, place[fact.head], place[fact.tail], fact.relation, list(fact.evidence))
-            rows.append(dict(zip(_KEYS, values, strict=True)))
+        check_facts(document)
+        rows += (
+            {
+                "title": document.id,
+                "h_idx": place[fact.head],
+                "t_idx": place[fact.tail],
+                "r": fact.relation,
+                "evidence": list(fact.evidence),
+            }
+            for fact in document.facts
+        )
     return rows
 
 
@@ -49,13 +61,13 @@ def check_submission(rows: object, documents: Iterable[Document], relations: Col
     """Check every rule of the format.
 
     Args:
-        rows: What ``result.json`` says.
-        documents: The documents that were to be predicted.
-        relations: The relations there are.
+        rows: Contents of ``result.json``.
+        documents: The documents of the test split.
+        relations: All relations.
 
     Raises:
-        InputError: ``result.json: row 3: field: what is wrong``, rows counted from 0; also if two of the
-            documents have one title, which rows could not tell apart.
+        InputError: ``result.json: row 3: field: what is wrong``, rows counted from 0; also if two documents
+            have the same title, which rows could not tell apart.
     """
     titles: dict[str, Document] = {}
     for document in documents:
@@ -63,37 +75,38 @@ def check_submission(rows: object, documents: Iterable[Document], relations: Col
             raise InputError(f"{document.id}: two documents have this title")
     if not isinstance(rows, list):
         raise InputError(f"{NAME}: not a JSON list")
-    seen: dict[tuple[object, ...], int] = {}
+    seen: dict[tuple[str, int, int, str], int] = {}
     for number, row in enumerate(rows):
         try:
-            key = _check_row(row, titles, relations)
+            fact = _check_row(row, titles, relations)
+            key = fact.title, fact.h_idx, fact.t_idx, fact.r
             if seen.setdefault(key, number) != number:
                 raise InputError(f"the fact of row {seen[key]} again")
         except InputError as error:
             raise InputError(f"{NAME}: row {number}: {error}") from None
 
 
-def _check_row(row: object, titles: Mapping[str, Document], relations: Collection[str]) -> tuple[object, ...]:
-    record = fields.mapping(row, "the row", set(_KEYS))
-    title = fields.string(record, "title", "title")
-    if title not in titles:
-        raise InputError(f"title: there is no document '{title}'")
-    document = titles[title]
-    head, tail = (fields.integer(fields.get(record, key, key), key) for key in ("h_idx", "t_idx"))
-    for key, place in (("h_idx", head), ("t_idx", tail)):
+def _check_row(value: object, titles: Mapping[str, Document], relations: Collection[str]) -> _Row:
+    row = convert(value, _Row)
+    if row.title not in titles:
+        raise InputError(f"title: there is no document '{row.title}'")
+    document = titles[row.title]
+    for key, place in (("h_idx", row.h_idx), ("t_idx", row.t_idx)):
         if not 0 <= place < len(document.entities):
-            raise InputError(f"{key}: {place} is not one of {len(document.entities)} entities of '{title}'")
-    if head == tail:
-        raise InputError(f"t_idx: {tail} is the head too")
-    relation = fields.string(record, "r", "r")
-    if relation not in relations:
-        raise InputError(f"r: '{relation}' is not one of {len(relations)} relations")
-    fields.get(record, "evidence", "evidence")
+            raise InputError(
+                f"{key}: {place} is not one of {len(document.entities)} entities of '{row.title}'"
+            )
+    if row.h_idx == row.t_idx:
+        raise InputError(f"t_idx: {row.t_idx} is the head too")
+    if row.r not in relations:
+        raise InputError(f"r: '{row.r}' is not one of {len(relations)} relations")
     count = len(document.sentences)
-    for index, sentence in enumerate(fields.rows(record, "evidence", "evidence", fields.integer)):
+    for index, sentence in enumerate(row.evidence):
         if not 0 <= sentence < count:
-            raise InputError(f"evidence[{index}]: {sentence} is not one of {count} sentences of '{title}'")
-    return title, head, tail, relation
+            raise InputError(
+                f"evidence[{index}]: {sentence} is not one of {count} sentences of '{row.title}'"
+            )
+    return row
 
 
 def write_submission(rows: Iterable[Mapping[str, object]], path: str | os.PathLike[str]) -> None:
@@ -102,29 +115,3 @@ def write_submission(rows: Iterable[Mapping[str, object]], path: str | os.PathLi
     entry.compress_type, entry.create_system, entry.external_attr = ZIP_DEFLATED, 3, 0o644 << 16
     with atomic_path(path) as part, ZipFile(part, "w") as file:
         file.writestr(entry, json.dumps(list(rows), ensure_ascii=False) + "\n")
-
-
-def read_submission(path: str | os.PathLike[str]) -> object:
-    """What ``result.json`` in a zip file says; :func:`check_submission` tells whether it is right.
-
-    Raises:
-        InputError: If there is no such zip file, it holds anything else, or what it holds is not JSON.
-    """
-    name = Path(path).name
-    try:
-        with ZipFile(path) as file:
-            names = file.namelist()
-            if names != [NAME]:
-                raise InputError(f"{name}: holds {', '.join(names) or 'nothing'}, and not {NAME} alone")
-            with file.open(NAME) as opened:
-                raw = opened.read(_LONGEST + 1)  # no more, whatever the archive says
-    except InputError:
-        raise
-    except ARCHIVE_ERRORS as error:
-        raise InputError(f"{name}: not a zip file that can be read: {error}") from None
-    if len(raw) > _LONGEST:
-        raise InputError(f"{name}: {NAME}: longer than {_LONGEST} bytes")
-    try:
-        return fields.parse(raw)
-    except InputError as error:
-        raise InputError(f"{name}: {NAME}: {error}") from None

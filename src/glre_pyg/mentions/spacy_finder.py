@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from glre_pyg.formats.spacy_docs import identifier_of
 from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc, Span
-
-_UNLINKED = ("", "NIL")  # spaCy's entity linker assigns NIL to entities that the knowledge base lacks
+    from spacy.tokens import Doc
 
 
 class SpacyFinder:
@@ -67,14 +66,6 @@ class SpacyFinder:
                 yield FoundMention(
                     offset + span.start_char, offset + span.end_char, type_, identifier_of(span)
                 )
-
-
-def identifier_of(span: Span) -> str | None:
-    """Return the entity identifier of a span: its link, otherwise its identifier, if it has one."""
-    for identifier in (span.kb_id_, span.ent_id_, span.id_):
-        if identifier not in _UNLINKED:
-            return identifier
-    return None
 
 
 def _load(name: str | os.PathLike[str]) -> Language:

@@ -1,19 +1,34 @@
-"""Fields of JSON records, each read with an error that names it."""
+"""JSON records: parsed with the standard library, checked against types by msgspec.
+
+msgspec does not notice a field that an object has twice; :func:`parse` marks such fields, so that
+:func:`convert` refuses them.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+import re
+from typing import Annotated, TypeVar
 
-from glre_pyg.data.document import Span
+import msgspec
+
 from glre_pyg.utils.exceptions import InputError
 
 _T = TypeVar("_T")
 
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+_DUPLICATE = type("duplicate", (), {})()
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+
 
 def parse(raw: bytes) -> object:
-    """What a JSON text in UTF-8 says, with or without a byte order mark."""
+    """Parse JSON in UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: If it is not JSON.
+    """
     try:
         return json.loads(raw.decode("utf-8").removeprefix("\ufeff"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
@@ -22,112 +37,56 @@ def parse(raw: bytes) -> object:
         raise InputError(f"not JSON: {error}") from None
 
 
-class _Doubled(dict[str, object]):
-    """An object in which a field stands twice, of which one would be lost."""
-
-    field: str
-
-
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
-    if len(record) == len(pairs):
-        return record
-    names = [name for name, _ in pairs]
-    doubled = _Doubled(record)
-    doubled.field = next(name for name in record if names.count(name) > 1)
-    return doubled
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        record.update((name, _DUPLICATE) for name in names if names.count(name) > 1)
+    return record
 
 
-def mapping(value: object, path: str, known: set[str] | None = None) -> Mapping[str, object]:
-    """An object, with no field twice, and without fields other than the known ones."""
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: not a JSON object")
-    if isinstance(value, _Doubled):
-        raise InputError(f"{path}: field '{value.field}' stands twice")
-    unknown = sorted(value.keys() - known) if known is not None else []
-    if unknown:
-        raise InputError(f"{path}: unknown field '{unknown[0]}'")
-    return value
+def convert(value: object, type: type[_T], path: str = "") -> _T:
+    """Convert a parsed value to a type, such as a :class:`msgspec.Struct`.
 
+    Args:
+        value: The value.
+        type: The type.
+        path: Path of the value in errors.
 
-def get(record: Mapping[str, object], key: str, path: str) -> object:
-    """A field that has to be there."""
-    if key not in record:
-        raise InputError(f"{path}: missing")
-    return record[key]
-
-
-def string(record: Mapping[str, object], key: str, path: str) -> str:
-    """A field that is a string."""
-    return text(get(record, key, path), path)
-
-
-def text(value: object, path: str) -> str:
-    """A string that UTF-8 can hold."""
-    if not isinstance(value, str):
-        raise InputError(f"{path}: not a string")
+    Raises:
+        InputError: ``path.field: what is wrong``, for the first field of another type.
+    """
     try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:  # half of a pair of escapes, "\ud83d"
-        raise InputError(f"{path}: character {error.start} is half of a surrogate pair") from None
-    return value
+        return msgspec.convert(value, type, strict=True)
+    except msgspec.ValidationError as error:
+        raise InputError(_message(str(error), path)) from None
+    except UnicodeEncodeError:  # half of a pair of escapes, "\ud83d", in the name of a field
+        raise InputError("the name of a field has half of a surrogate pair") from None
 
 
-def integer(value: object, path: str) -> int:
-    """An integer."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{path}: not an integer")
-    return value
+def _message(error: str, path: str) -> str:
+    """Rewrite an error of msgspec, ``what - at `$.field` ``, as ``path.field: what``."""
+    what, _, field = error.partition(" - at `$")
+    path += field.removesuffix("`")
+    if match := _MISSING.fullmatch(what):
+        path, what = f"{path}.{match[1]}", "missing"
+    elif match := _UNKNOWN.fullmatch(what):
+        what = f"unknown field '{match[1]}'"
+    elif what.endswith("got `duplicate`"):
+        what = "given twice"
+    else:
+        what = what[:1].lower() + what[1:]
+    return f"{path.removeprefix('.')}: {what}".removeprefix(": ")
 
 
-def share(value: object, path: str) -> float:
-    """A number from 0 to 1."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise InputError(f"{path}: not a number from 0 to 1")
-    return float(value)
+def check_text(text: str, path: str) -> None:
+    """Check that UTF-8 can hold a string.
 
-
-def span(value: object, path: str, length: int, *, empty: bool = True) -> Span:
-    """A list of start and end inside a length."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise InputError(f"{path}: not a list of start and end")
-    start, end = integer(value[0], f"{path}[0]"), integer(value[1], f"{path}[1]")
-    if not 0 <= start <= end <= length or (start == end and not empty):
-        raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
-    return start, end
-
-
-def pair(value: object, path: str) -> tuple[str, str]:
-    """A list of head and tail."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise InputError(f"{path}: not a list of head and tail")
-    head, tail = (text(item, f"{path}[{index}]") for index, item in enumerate(value))
-    return head, tail
-
-
-def items(record: Mapping[str, object], key: str, path: str) -> list[object]:
-    """A field that is a list; empty if it is missing."""
-    values = record.get(key, [])
-    if not isinstance(values, list):
-        raise InputError(f"{path}: not a list")
-    return values
-
-
-def rows(
-    record: Mapping[str, object], key: str, path: str, read: Callable[[object, str], _T]
-) -> tuple[_T, ...]:
-    """A list of which each item is read; empty if it is missing."""
-    return tuple(read(value, f"{path}[{index}]") for index, value in enumerate(items(record, key, path)))
-
-
-def check_evidence(evidence: Iterable[int], path: str, sentences: int) -> None:
-    """Make sure that numbers are those of sentences."""
-    for index, number in enumerate(evidence):
-        if not 0 <= number < sentences:
-            raise InputError(f"{path}[{index}]: {number} is not one of {sentences} sentences")
-
-
-def check_known(identifier: str, path: str, known: Collection[str]) -> None:
-    """Make sure that a mention has an identifier."""
-    if identifier not in known:
-        raise InputError(f"{path}: no mention has '{identifier}'")
+    Raises:
+        InputError: If it cannot.
+    """
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path}: character {error.start} is half of a surrogate pair") from None
