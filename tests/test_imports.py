@@ -29,12 +29,6 @@ ALLOWED = {
     "training": EXTRACTION | {"extraction", "reporting"},
 }
 """For each package, the packages that it may import. Commands may import all of them."""
-EXCEPTIONS = {
-    ("formats", "extraction"),
-    ("formats", "mentions"),
-    ("utils", "data"),
-}
-"""Imports still to be removed."""
 HYDRA = (
     "training",
     "runs",
@@ -124,29 +118,12 @@ def test_every_package_is_in_the_table():
 
 def test_packages_import_only_what_the_table_allows():
     found = crossings()
-    wrong = [
-        line
-        for pair, lines in found.items()
-        if pair[1] not in ALLOWED[pair[0]] | _excepted(pair[0])
-        for line in lines
-    ]
+    wrong = [line for pair, lines in found.items() if pair[1] not in ALLOWED[pair[0]] for line in lines]
     assert not wrong
-    assert not EXCEPTIONS - set(found), "no longer needed"
-
-
-def _excepted(package):
-    return {target for source, target in EXCEPTIONS if source == package}
 
 
 def test_no_circle_of_imports():
-    graph = {
-        module: {
-            target
-            for target in targets
-            if target and (package_of(module), package_of(target)) not in EXCEPTIONS
-        }
-        for module, targets in INTERNAL.items()
-    }
+    graph = {module: set(filter(None, targets)) for module, targets in INTERNAL.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
