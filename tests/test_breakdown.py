@@ -113,15 +113,19 @@ def test_bins_add_up_to_the_whole(seed, filtered):
     pairs = random_pairs(seed)
     thresholds = np.random.default_rng(seed).random(4)
     for threshold in (0.5, thresholds):
-        inside = pairs.score(threshold, filtered=filtered, rows=pairs.distance >= 0)
+        inside = score_of(pairs, threshold, filtered, pairs.distance >= 0)
         for kind in (by_distance, by_mentions, by_sentence):
             bins = kind(pairs, threshold, filtered=filtered)
             assert sum_of(bins) == counts(inside), kind
         whole = pairs.score(threshold, filtered=filtered)
         bins = sum_of(by_relation(pairs, threshold, filtered=filtered))
         assert bins == (whole.true_positives, whole.predicted, whole.gold - pairs.other_facts.sum())
-        nowhere = pairs.score(threshold, filtered=filtered, rows=pairs.distance < 0)
+        nowhere = score_of(pairs, threshold, filtered, pairs.distance < 0)
         assert np.add(counts(inside), counts(nowhere)).tolist() == list(counts(whole))
+
+
+def score_of(pairs, threshold, filtered, rows):
+    return Scores.total(pairs.counts(threshold, filtered=filtered)[rows])
 
 
 def counts(scores):
@@ -137,7 +141,7 @@ def test_bins_are_scores_of_their_pairs(filtered):
     pairs = random_pairs(1, pairs=200)
     for index, scores in enumerate(by_distance(pairs, 0.6, filtered=filtered).values()):
         rows = (pairs.distance == index) if index < 3 else (pairs.distance >= 3)
-        assert scores == pairs.score(0.6, filtered=filtered, rows=rows)
+        assert scores == score_of(pairs, 0.6, filtered, rows)
         assert scores.predicted > scores.true_positives > 0
 
 

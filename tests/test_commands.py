@@ -113,7 +113,7 @@ def test_evaluate_scores_a_file(folder):
     write_documents(SyntheticCorpus().generate("other", 5), folder / "other.pubtator")
     out, _ = run("evaluate", "run=first", "dataset.test=other.pubtator", cwd=folder)
     gold = sum(len(set(document.facts)) for document in read_pubtator(folder / "other.pubtator"))
-    assert f"{gold} true" in out
+    assert f"{gold} facts)" in out
 
 
 @pytest.mark.parametrize("format", ["pubtator", "jsonl"])

@@ -81,12 +81,6 @@ def test_counts_by_pair_and_by_document():
     assert counts.tolist() == [[1, 2, 1], [1, 2, 3], [0, 1, 1]]
 
 
-def test_scores_of_some_pairs():
-    rows = np.array([True, False, True, False])
-    assert EXAMPLE.score(0.5, filtered=False, rows=rows) == Scores.of(1, 2, 1)
-    assert EXAMPLE.gold(rows) == 1
-
-
 def test_pair_scores_ask_for_any_relation():
     # a pair with a fact of another relation is found, whatever is predicted for it
     pairs = scored_pairs(

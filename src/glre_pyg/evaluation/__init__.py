@@ -1,1 +1,1 @@
-"""Scores of predicted facts; plain Python and numpy."""
+"""Scores of predicted facts, corpus statistics and significance tests; NumPy and SciPy only."""

@@ -1,4 +1,4 @@
-"""Section 4.5: all scores of a set of pairs, and by distance, number of mentions and relation."""
+"""All scores of a set of pairs, also by distance, number of mentions and relation (Section 4.5)."""
 
 from __future__ import annotations
 
@@ -14,67 +14,68 @@ from glre_pyg.utils.exceptions import printable
 
 EVERY_PAIR = "every candidate pair"
 DISTANCES = ("0", "1", "2", ">=3")
-"""Figure 3: sentences between the nearest mentions of head and tail."""
+"""Figure 3: number of sentences between the nearest mentions of head and tail."""
 MENTIONS = ("[1,2)", "[2,3)", "[3,4)", ">=4")
-"""Figure 4: mentions of head and tail, their mean."""
+"""Figure 4: mean number of mentions of head and tail."""
 
 Breakdown = Mapping[str, Scores]
 
 
 def by_distance(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = True) -> Breakdown:
-    """Scores by the shortest sentence distance between two entities (Figure 3).
+    """Score pairs by the sentence distance of their nearest mentions (Figure 3).
 
-    A fact of an entity that no mention names has no distance: it is in no bin, here and in
-    :func:`by_sentence` and :func:`by_mentions`. But for those, the bins hold every pair once.
+    Facts of an entity without mentions have no distance and are in no bin, also in :func:`by_sentence` and
+    :func:`by_mentions`. All other pairs are in one bin.
     """
     return _by(DISTANCES, np.minimum(pairs.distance, 3), pairs, threshold, filtered)
 
 
 def by_mentions(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = True) -> Breakdown:
-    """Scores by the average number of mentions of two entities (Figure 4)."""
+    """Score pairs by the average number of mentions of their entities (Figure 4)."""
     bins = np.minimum(np.floor(pairs.mentions), 4) - 1
     return _by(MENTIONS, np.where(pairs.distance < 0, -1, bins), pairs, threshold, filtered)
 
 
 def by_sentence(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = True) -> Breakdown:
-    """Scores of pairs that a sentence names together (``"intra"``), and of the others (``"inter"``)."""
+    """Score pairs that one sentence mentions (``"intra"``), and the others (``"inter"``)."""
     return _by(("intra", "inter"), np.minimum(pairs.distance, 1), pairs, threshold, filtered)
 
 
 def by_relation(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = True) -> Breakdown:
-    """Scores of each relation; facts of a relation that the model does not know are in none."""
-    chosen = pairs.predicted(threshold, filtered=filtered)
-    counts = np.stack([(chosen & pairs.is_fact).sum(0), chosen.sum(0), pairs.is_fact.sum(0)], axis=-1)
+    """Score each relation; facts with relations that the model does not know are left out."""
+    predicted = pairs.predicted(threshold, filtered=filtered)
+    columns = (predicted & pairs.is_fact).sum(0), predicted.sum(0), pairs.is_fact.sum(0)
+    counts = np.stack(columns, axis=-1)
     return {name: Scores.of(*row) for name, row in zip(pairs.relations, counts.tolist(), strict=True)}
 
 
 def all_scores(pairs: ScoredPairs, threshold: Threshold) -> dict[str, Any]:
-    """Every score of a split, as plain numbers.
+    """Compute every score of a split, as plain numbers.
 
     Returns:
         ``filtered`` and ``unfiltered`` scores; ``interval``, the 95 % bootstrap interval of the filtered F1;
         the breakdowns ``by_sentence``, ``by_distance``, ``by_mentions`` and ``by_relation``, filtered; with
         known facts, ``ign`` and ``ign_ranked``; with several relations, ``pair``.
     """
-    out: dict[str, Any] = {
+    scores: dict[str, Any] = {
         "filtered": asdict(pairs.score(threshold, filtered=True)),
         "unfiltered": asdict(pairs.score(threshold, filtered=False)),
         "interval": list(f1_interval(pairs.counts_by_document(threshold, filtered=True)[1])),
     }
     if pairs.known.any():
-        out["ign"] = asdict(pairs.ign_score(threshold, filtered=True))
-        out["ign_ranked"] = asdict(pairs.ign_score(threshold, filtered=True, ranked=True))
+        scores["ign"] = asdict(pairs.ign_score(threshold, filtered=True))
+        scores["ign_ranked"] = asdict(pairs.ign_score(threshold, filtered=True, ranked=True))
     if len(pairs.relations) > 1:
-        out["pair"] = asdict(pairs.pair_score(threshold, filtered=True))
+        scores["pair"] = asdict(pairs.pair_score(threshold, filtered=True))
     for kind in (by_sentence, by_distance, by_mentions, by_relation):
-        out[kind.__name__] = {name: asdict(scores) for name, scores in kind(pairs, threshold).items()}
-    return out
+        scores[kind.__name__] = {name: asdict(each) for name, each in kind(pairs, threshold).items()}
+    return scores
 
 
 def _by(
     names: tuple[str, ...], bins: np.ndarray, pairs: ScoredPairs, threshold: Threshold, filtered: bool
 ) -> Breakdown:
-    """Scores by the bin of each pair [P]; -1 is in none."""
+    """Score pairs by their bins [P]; pairs in bin -1 are left out."""
     counts = pairs.counts(threshold, filtered=filtered)
     return {name: Scores.total(counts[bins == index]) for index, name in enumerate(names)}
 
@@ -97,12 +98,12 @@ def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: 
         rows.append(("any relation", pairs.pair_score(threshold, filtered=True)))
     lines = [
         f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
-        f"  ({scores.true_positives} right of {scores.predicted} predicted, {scores.gold} true)"
+        f"  ({scores.true_positives} correct of {scores.predicted} predicted, {scores.gold} facts)"
         for title, scores in rows
     ]
     numbers = all_scores(pairs, threshold)
     low, high = numbers["interval"]
-    lines.append(f"{name:12s} F1 is between {low:.4f} and {high:.4f} (95 %, bootstrap over documents)")
+    lines.append(f"{name:12s} 95 % interval of F1: {low:.4f} to {high:.4f} (bootstrap over documents)")
     for line in lines:
         print(printable(line), flush=True)
     return numbers

@@ -1,4 +1,4 @@
-"""What a number was measured under; scores of two protocols do not belong into one column."""
+"""The conditions under which a model was scored; only scores under one protocol are comparable."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Protocol:
-    """The conditions of a score.
+    """Conditions of a score.
 
     Args:
         corpus: Name of the corpus.
         pairs: How candidate pairs are counted.
-        files: Checksum (sha256) of the file of each split, or of the config that generates them.
-        dev: What epoch and threshold were chosen on.
-        ignored: Checksum of the file whose facts Ign F1 leaves out; None where there is no such score.
-        setting: ``"train"``, or ``"train+dev"``: what the model was trained on.
-        threshold: Where the threshold is from.
-        skipped: Documents with an error that were left out, by split.
+        files: Checksum (sha256) of the file of each split, or of the config that generates it.
+        dev: Documents on which epoch and threshold were chosen.
+        ignored: Checksum of the file whose facts Ign F1 leaves out; None without such a score.
+        setting: Documents that the model was trained on, ``"train"`` or ``"train+dev"``.
+        threshold: How the threshold was chosen.
+        skipped: Number of documents skipped because of an error, by split.
     """
 
     corpus: str
@@ -33,9 +33,9 @@ class Protocol:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
     def differences(self, other: Protocol) -> list[str]:
-        """Names of the fields in which two protocols differ."""
-        mine, others = asdict(self), asdict(other)
-        return [name for name, value in mine.items() if value != others[name]]
+        """Return the names of the fields in which two protocols differ."""
+        values, others = asdict(self), asdict(other)
+        return [name for name, value in values.items() if value != others[name]]
 
     def __str__(self) -> str:
         files = ", ".join(f"{split} {sha256[:8]}" for split, sha256 in self.files.items())

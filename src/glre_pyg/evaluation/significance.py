@@ -1,4 +1,4 @@
-"""Section 4.3: how sure an F1 is, and whether one system is better than another."""
+"""Confidence intervals of F1, and tests whether one system is better than another (Section 4.3)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two systems on the same documents.
+    """Comparison of two systems on the same documents.
 
     Args:
         difference: F1 of the first minus F1 of the second.
-        p_value: How likely a difference as large, to either side, is if the two are as good (two-sided).
+        p_value: Two-sided p value under the hypothesis that both are equally good.
         interval: 95 % bootstrap interval of the difference.
-        documents: Documents that both were scored on.
+        documents: Number of documents.
     """
 
     difference: float
@@ -32,16 +32,16 @@ class PairedTest:
 
 
 def f1_interval(counts: np.ndarray, *, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Bootstrap interval of micro F1 over documents, by the percentile method.
+    """Compute a bootstrap interval of micro F1 over documents, by the percentile method.
 
     Args:
         counts: True positives, predictions and facts of each document [D, 3].
-        level: Probability that the interval holds.
-        resamples: Times that D documents are drawn with replacement.
-        seed: Seed of the draws.
+        level: Confidence level.
+        resamples: Number of bootstrap samples.
+        seed: Random seed.
 
     Returns:
-        Lower and upper end; the F1 twice where there are fewer than two documents to draw from.
+        Lower and upper bound; both are the F1 if there are fewer than two documents.
     """
     return _interval(_f1, counts, level, resamples, seed)
 
@@ -49,37 +49,32 @@ def f1_interval(counts: np.ndarray, *, level: float = 0.95, resamples: int = 200
 def paired_test(first: np.ndarray, second: np.ndarray, *, resamples: int = 5000, seed: int = 0) -> PairedTest:
     """Test whether two systems differ in micro F1, by a permutation test over documents.
 
-    If the two are as good, then for each document it is chance which of them said what. The p value is exact
-    where all ways to swap them are no more than ``resamples``, and with fewer than two documents it is 1.
+    Under the null hypothesis, the outputs of the two systems are exchangeable in each document. The p value
+    is exact if there are at most ``resamples`` ways to exchange them; with fewer than two documents it is 1.
 
     Args:
         first: True positives, predictions and facts of each document [D, 3].
         second: The same for the other system, documents in the same order.
-        resamples: Times that systems are swapped at random, and that documents are drawn for the interval.
-        seed: Seed of both.
+        resamples: Number of permutations, and of bootstrap samples for the interval.
+        seed: Random seed of both.
     """
     both = np.concatenate([first, second], axis=-1)  # [D, 6]
-    difference = float(_f1_difference(both.sum(0)))
     p_value = 1.0
     if len(both) > 1:
         rows = np.concatenate([first, second])  # [2D, 3]
-
-        def statistic(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
-            return _f1(_drawn(rows, one)) - _f1(_drawn(rows, other))
-
         numbers = np.arange(len(rows))
         p_value = stats.permutation_test(
             (numbers[: len(first)], numbers[len(first) :]),
-            statistic,
+            lambda one, other, axis: _f1(_sum(rows, one)) - _f1(_sum(rows, other)),
             permutation_type="samples",
             vectorized=True,
             n_resamples=resamples,
             batch=_batch(len(rows)),
             rng=np.random.default_rng(seed),
         ).pvalue
-    return PairedTest(
-        difference, float(p_value), _interval(_f1_difference, both, 0.95, resamples, seed), len(both)
-    )
+    difference = float(_f1_difference(both.sum(0)))
+    interval = _interval(_f1_difference, both, 0.95, resamples, seed)
+    return PairedTest(difference, float(p_value), interval, len(both))
 
 
 def compare(
@@ -92,27 +87,26 @@ def compare(
     resamples: int = 5000,
     seed: int = 0,
 ) -> PairedTest:
-    """Test whether two systems differ in F1 on the same documents, each with its threshold.
+    """Test whether two systems differ in F1 on the same documents, each with its own threshold.
 
     Args:
-        first: What one system says.
+        first: Pairs scored by one system.
         first_threshold: Its threshold.
-        second: What the other says, of the same documents in any order.
+        second: Pairs of the same documents, in any order, scored by the other system.
         second_threshold: Its threshold.
         filtered: See :meth:`~glre_pyg.evaluation.scores.ScoredPairs.score`.
-        resamples: See :func:`paired_test`.
-        seed: See :func:`paired_test`.
+        resamples, seed: See :func:`paired_test`.
 
     Raises:
-        InputError: If one has a document that the other has not, or other facts in it.
+        InputError: If the two systems have different documents, or different numbers of facts in one.
     """
     names, counts = first.counts_by_document(first_threshold, filtered=filtered)
     others, other_counts = second.counts_by_document(second_threshold, filtered=filtered)
     row = {name: index for index, name in enumerate(others)}
-    alone = [(name, "first") for name in names if name not in row]
-    alone += [(name, "second") for name in row.keys() - set(names)]
-    if alone:
-        name, which = min(alone)
+    unpaired = [(name, "first") for name in names if name not in row]
+    unpaired += [(name, "second") for name in row.keys() - set(names)]
+    if unpaired:
+        name, which = min(unpaired)
         raise InputError(f"{name}: only the {which} of the two systems has pairs of this document")
     other_counts = other_counts[[row[name] for name in names]]
     for name, one, other in zip(names, counts[:, 2].tolist(), other_counts[:, 2].tolist(), strict=True):
@@ -124,17 +118,13 @@ def compare(
 def _interval(
     statistic: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, level: float, resamples: int, seed: int
 ) -> Interval:
-    """Percentile interval of a statistic of the sum of counts [D, ·] over documents."""
+    """Percentile interval of a statistic of the sum of counts [D, ...] over documents."""
     if len(counts) < 2:
         value = float(statistic(counts.sum(0)))
         return value, value
-
-    def of_drawn(numbers: np.ndarray, axis: int) -> np.ndarray:
-        return statistic(_drawn(counts, numbers))
-
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (np.arange(len(counts)),),
-        of_drawn,
+        lambda numbers, axis: statistic(_sum(counts, numbers)),
         vectorized=True,
         n_resamples=resamples,
         batch=_batch(len(counts)),
@@ -142,25 +132,25 @@ def _interval(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
-def _drawn(counts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Sums [..., ·] of the counts [D, ·] of the documents of some numbers [..., D]."""
+def _sum(counts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Sums [..., C] of the counts [D, C] of samples of documents [..., D]."""
     return counts[numbers.astype(int)].sum(-2)
 
 
 def _f1(totals: np.ndarray) -> np.ndarray:
-    """F1 [...] of true positives, predictions and facts [..., 3]; 0 where there is neither."""
-    right, predicted, gold = np.moveaxis(totals, -1, 0)
-    return 2 * right / np.maximum(predicted + gold, 1)
+    """F1 [...] of true positives, predictions and facts [..., 3]; 0 without predictions and facts."""
+    correct, predicted, gold = np.moveaxis(totals, -1, 0)
+    return 2 * correct / np.maximum(predicted + gold, 1)
 
 
 def _f1_difference(totals: np.ndarray) -> np.ndarray:
-    """F1 of the first system minus F1 of the second [...], of the counts of both [..., 6]."""
+    """F1 of the first system minus F1 of the second [...], from the counts of both [..., 6]."""
     return _f1(totals[..., :3]) - _f1(totals[..., 3:])
 
 
 def _batch(documents: int) -> int:
-    """Resamples at a time, some ten megabytes of counts."""
+    """Number of resamples computed together, for some ten megabytes of counts."""
     return max(1, 200_000 // documents)
