@@ -1,4 +1,4 @@
-"""Figure 2 (b): a picture of one document's graph, for papers and talks and to see what a model sees."""
+"""Draw the graph of a document, as in Figure 2 (b)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Points = NDArray[np.float64]
 
 
 class _Node(NamedTuple):
-    """How nodes of one type look, and the height of their row."""
+    """Style of a node type, and the height of its row."""
 
     y: float
     marker: str
@@ -29,7 +29,7 @@ class _Node(NamedTuple):
 
 
 class _Edge(NamedTuple):
-    """How edges of one type look."""
+    """Style of an edge type."""
 
     color: str
     style: str | tuple[int, tuple[float, ...]]
@@ -48,12 +48,12 @@ _EDGES = {
     ("entity", "in", "sentence"): _Edge("#aa4499", (0, (7, 1.5, 1, 1.5)), 1.3),
     ("sentence", "with", "sentence"): _Edge("#8d949b", "solid", 1.1),
 }
-_BANDS = (1.05, 5.3)  # bottom and top of the sentences' background
-_HEIGHT = 6.3  # inches of a whole picture
-_MARGIN = 0.8  # inches for the names of the rows
-_GAP = 0.45  # inches between sentences, where the edges from entities to sentences pass
-_LEGEND = 6.5, 10.3  # inches of the legend in two rows, and in one
-_LABEL, _SMALL = 0.082, 0.0725  # inches of a character of a label, and of a sentence's text
+_BANDS = (1.05, 5.3)  # bottom and top of the background of sentences
+_HEIGHT = 6.3  # inches of the figure
+_MARGIN = 0.8  # inches for the row labels
+_GAP = 0.45  # inches between sentences, for the edges from entities to sentences
+_LEGEND = 6.5, 10.3  # width in inches of the legend in two rows, and in one
+_LABEL, _SMALL = 0.082, 0.0725  # width in inches of a character of a label, and of the text of a sentence
 _TEXT_LINES = 5
 _BERNSTEIN = np.array([[1, 0, 0, 0], [-3, 3, 0, 0], [3, -6, 3, 0], [-1, 3, -3, 1]])
 _CUBIC = np.linspace(0, 1, 30)[:, None] ** np.arange(4) @ _BERNSTEIN
@@ -61,14 +61,14 @@ _CUBIC = np.linspace(0, 1, 30)[:, None] ** np.arange(4) @ _BERNSTEIN
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where nodes stand, in inches from the left, and the labels that this leaves room for.
+    """Positions in inches from the left, and labels.
 
     Args:
-        x: Abscissa of each node, by type.
-        columns: Left and right end of each sentence.
+        x: Position of each node, by type.
+        columns: Left and right edge of each sentence.
         texts: Texts of the sentences.
         names: Labels of the mentions.
-        width: Width of the whole.
+        width: Width of the figure.
     """
 
     x: dict[str, list[float]]
@@ -79,16 +79,16 @@ class _Layout:
 
 
 def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
-    """Draw a document's graph: sentences in the order of the text, mentions and entities below.
+    """Draw the graph of a document, sentences in the order of the text, mentions and entities below.
 
     Node types differ by row, shape and colour, edge types by line style and colour.
 
     Args:
-        graph: Graph of one document, as :func:`~glre_pyg.data.graph.build_graph` makes it.
-        ax: Where to draw; by default a new figure, as wide as the document needs.
+        graph: Graph of one document, from :func:`~glre_pyg.data.graph.build_graph`.
+        ax: Axes to draw on; by default those of a new figure, as wide as the document needs.
 
     Returns:
-        The axes; ``draw(graph).figure.savefig("graph.png")`` keeps the picture.
+        The axes; ``draw(graph).figure.savefig("graph.png")`` saves the picture.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -99,7 +99,7 @@ def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
     except ImportError as error:
         raise ImportError("draw needs matplotlib, which is not installed: pip install matplotlib") from error
     if "ptr" in graph["mention"]:
-        raise ValueError("draw takes the graph of one document; of a batch, give it batch.get_example(0)")
+        raise ValueError("draw takes the graph of one document; for a batch, pass batch.get_example(0)")
     if ax is None:
         layout = _layout(graph, 0.0)
         ax = pyplot.figure(figsize=(layout.width, _HEIGHT)).add_axes((0, 0, 1, 1))
@@ -118,7 +118,7 @@ def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
 
 
 def _draw_sentences(ax: Axes, layout: _Layout) -> None:
-    """The background of each sentence, and its text."""
+    """Draw the background of each sentence, and its text."""
     bottom, top = _BANDS
     for (left, right), text in zip(layout.columns, layout.texts, strict=True):
         ax.fill_between([left, right], bottom, top, color="#f1f3f5", linewidth=0, zorder=0)
@@ -128,7 +128,7 @@ def _draw_sentences(ax: Axes, layout: _Layout) -> None:
 
 
 def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
-    """One marker a node, and its label."""
+    """Draw a marker for each node, and its label."""
     for name, (y, marker, size, color) in _NODES.items():
         xs = layout.x[name]
         ax.text(0.1, y, f"{name}\nnodes", va="center", size=11, weight="bold", color=color)
@@ -146,7 +146,7 @@ def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
 
 
 def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
-    """One collection of lines an edge type; an edge that is stored in both directions is drawn once."""
+    """Draw a line collection for each edge type; edges stored in both directions are drawn once."""
     from matplotlib.collections import LineCollection
 
     for key, look in _EDGES.items():
@@ -175,7 +175,7 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
 
 
 def _layout(graph: DocumentGraph, width: float) -> _Layout:
-    """Columns as wide as the labels in them need, stretched to at least a width."""
+    """Lay out columns as wide as their labels need, stretched to a minimum width."""
     spans = graph["mention"].span.tolist()
     names = ["\n".join(wrap(" ".join(graph.words[a:b]), 14, break_long_words=False)) for a, b in spans]
     slots = [0.2 + _LABEL * max(map(len, name.split("\n"))) for name in names]
@@ -211,12 +211,13 @@ def _text(words: list[str]) -> str:
 
 
 def _entities(graph: DocumentGraph, mentions: list[float], width: float) -> list[float]:
-    """Entities evenly spaced, in the order of the middle of their mentions."""
-    of: list[list[float]] = [[] for _ in graph["entity"].id]
+    """Space entities evenly, in the order of the mean position of their mentions."""
+    places: list[list[float]] = [[] for _ in graph["entity"].id]
     for mention, entity in _pairs(graph["mention", "refers_to", "entity"].edge_index):
-        of[entity].append(mentions[mention])
-    order = sorted(range(len(of)), key=lambda entity: float(np.mean(of[entity] or 0)))
-    return [_MARGIN + (order.index(entity) + 0.5) / len(of) * (width - _MARGIN) for entity in range(len(of))]
+        places[entity].append(mentions[mention])
+    count = len(places)
+    order = sorted(range(count), key=lambda entity: float(np.mean(places[entity] or 0)))
+    return [_MARGIN + (order.index(entity) + 0.5) / count * (width - _MARGIN) for entity in range(count)]
 
 
 def _pairs(edge_index: Tensor) -> list[tuple[int, int]]:
@@ -224,18 +225,18 @@ def _pairs(edge_index: Tensor) -> list[tuple[int, int]]:
 
 
 def _upright(x: float, y: float, to: float, end: float) -> Points:
-    """From a node to one of another row, upright at both ends."""
+    """Curve between two rows, vertical at both ends."""
     return _bezier((x, y), (x, y + 0.6 * (end - y)), (to, end - 0.4 * (end - y)), (to, end))
 
 
 def _arc(x: float, to: float, y: float, height: float, width: float) -> Points:
-    """Above a row, the higher the farther it goes: about ``height`` for a whole ``width``."""
+    """Arc above a row, higher for longer distances: about ``height`` for ``width``."""
     top = y + height * (0.3 + min(abs(to - x) / width, 1.0))
     return _bezier((x, y), (x + 0.15 * (to - x), top), (to - 0.15 * (to - x), top), (to, y))
 
 
 def _through_gaps(layout: _Layout, pairs: list[tuple[int, int]]) -> list[Points]:
-    """From entities up between the columns of mentions, in a lane each, to the sides of their sentences."""
+    """Curves from entities, in parallel lanes between columns, to the sides of their sentences."""
     entity, mention, sentence = (_NODES[name].y for name in ("entity", "mention", "sentence"))
     gaps: list[list[tuple[float, float]]] = [[] for _ in range(len(layout.columns) + 1)]
     for source, target in pairs:
@@ -255,5 +256,5 @@ def _through_gaps(layout: _Layout, pairs: list[tuple[int, int]]) -> list[Points]
 
 
 def _bezier(*points: tuple[float, float]) -> Points:
-    """Points on the cubic curve of four control points [30, 2]."""
+    """Points [30, 2] on the cubic Bézier curve of four control points."""
     return _CUBIC @ np.array(points)

@@ -13,26 +13,19 @@ from typing import TYPE_CHECKING
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import Step, name_of, names_of
+from glre_pyg.utils.table import Table
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_TEXT = 6000  # characters of text that are shown, up to the end of a sentence
+_TEXT = 6000  # maximum number of characters
 _FACTS = 25
-_ROWS = 8  # mentions, pairs or sentences of one list of reasons
+_ROWS = 8  # items in one list of reasons
 _INK = "#111111"
-_LINE = "#595959"  # seen beside every fill, and beside white and black pages
-_FILLS = (  # Paul Tol's "light": told apart with every kind of colour vision, and fit for black text
-    "#77aadd",
-    "#ee8866",
-    "#eedd88",
-    "#ffaabb",
-    "#99ddff",
-    "#44bb99",
-    "#bbcc33",
-    "#aaaa00",
-)
-_UNKNOWN = "#dddddd"  # mentions that refer to no known entity
+_LINE = "#595959"  # visible beside every fill, and on white and black pages
+# Paul Tol's "light" colours: safe for colour blindness, and for black text.
+_FILLS = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#99ddff", "#44bb99", "#bbcc33", "#aaaa00")
+_UNKNOWN = "#dddddd"  # mentions without an identifier
 _LINES = ("solid", "dashed", "dotted", "double")
 _CELL = (
     "text-align:left;vertical-align:top;white-space:normal;padding:2px 10px 2px 0;"
@@ -53,15 +46,15 @@ def register_formatters(ipython: InteractiveShell) -> None:
 
 
 def document_html(document: Document, *, text: int = _TEXT, facts: int = _FACTS) -> str:
-    """A document: its text with sentences numbered and entities marked, and a table of its facts.
+    """Format a document: its text with numbered sentences and marked entities, and a table of its facts.
 
-    An entity has one number throughout, behind each of its mentions, with a colour and a kind of underline;
-    of a composite mention, colour and underline are those of its first entity.
+    All mentions of an entity have its number, colour and underline; a composite mention has the colour and
+    underline of its first entity.
 
     Args:
         document: The document.
-        text: Characters to show at most, up to the end of a sentence; of the first sentence, of a word.
-        facts: Facts to show at most.
+        text: Maximum number of characters; the text ends with a sentence, or a word of the first sentence.
+        facts: Maximum number of facts.
     """
     numbers = {entity.id: number for number, entity in enumerate(document.entities, start=1)}
     words, end = _cut(document, text)
@@ -70,15 +63,15 @@ def document_html(document: Document, *, text: int = _TEXT, facts: int = _FACTS)
         _tag("div", _summary(document), "margin-bottom:6px"),
         _tag("div", shown, "white-space:pre-wrap;line-height:1.9;max-width:60em"),
     ]
-    if left := len(document.words) - words:
-        parts.append(_more(left, "word"))
+    if more := len(document.words) - words:
+        parts.append(_more(more, "word"))
     if document.facts:
         parts.append(_facts(document, numbers, facts))
     return _tag("div", "".join(parts))
 
 
 def fact_html(fact: PredictedFact) -> str:
-    """A predicted fact with its reasons, by identifiers: a fact alone does not hold its document."""
+    """Format a predicted fact with its reasons, by identifiers, as a fact does not know its document."""
     rows = [("fact", escape(f"{fact.head} {fact.relation} {fact.tail}")), ("probability", _verdict(fact))]
     if fact.reasons:
         rows += _reasons(fact.reasons)
@@ -88,17 +81,17 @@ def fact_html(fact: PredictedFact) -> str:
 
 
 def reasons_html(reasons: Reasons) -> str:
-    """Reasons for a pair: the path that joins it, and what the layers drew on."""
+    """Format the reasons for a pair: the connecting path, and the attention weights."""
     return _table([("pair", escape(f"{reasons.head}, {reasons.tail}")), *_reasons(reasons)])
 
 
-def _cut(document: Document, most: int) -> tuple[int, int]:
-    """How many words are shown, and where the text that is shown ends."""
+def _cut(document: Document, limit: int) -> tuple[int, int]:
+    """Return the number of words to show, and the end of their text."""
     ends = [sentence.end for sentence in document.sentences]
-    if len(document.text) <= most or not ends:
+    if len(document.text) <= limit or not ends:
         return len(document.words), len(document.text)
-    fit = [end for end in ends if document.words[end - 1][1] <= most]
-    words = fit[-1] if fit else max(sum(end <= most for _, end in document.words[: ends[0]]), 1)
+    fit = [end for end in ends if document.words[end - 1][1] <= limit]
+    words = fit[-1] if fit else max(sum(end <= limit for _, end in document.words[: ends[0]]), 1)
     return words, document.words[words - 1][1]
 
 
@@ -114,7 +107,7 @@ def _summary(document: Document) -> str:
 
 
 def _marked(document: Document, numbers: dict[str, int], words: int, end: int) -> Iterator[str]:
-    """The text up to ``end`` in HTML; mentions that cross each other are cut in two."""
+    """Yield the text up to ``end`` as HTML; mentions that cross are split."""
     mentions = [mention for mention in document.mentions if mention.end <= end]
     groups: dict[Span, list[Mention]] = {}
     for mention in sorted(mentions, key=lambda each: (each.start, -each.end)):
@@ -150,8 +143,8 @@ def _marked(document: Document, numbers: dict[str, int], words: int, end: int) -
 
 def _mention_start(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
     ids = _ids(mentions)
-    says = [f"{mention.type} {', '.join(mention.ids) or 'without identifier'}" for mention in mentions]
-    title = escape("; ".join(dict.fromkeys(says)))
+    titles = [f"{mention.type} {', '.join(mention.ids) or 'without identifier'}" for mention in mentions]
+    title = escape("; ".join(dict.fromkeys(titles)))
     return f'<mark style="{_look(numbers[ids[0]] if ids else None)}" title="{title}">'
 
 
@@ -168,7 +161,7 @@ def _numbered(numbers: Sequence[int]) -> str:
 
 
 def _look(number: int | None) -> str:
-    """The style of an entity's mentions; 32 entities have 32 styles, and neighbours another underline."""
+    """Return the style of an entity's mentions, distinct for 32 entities."""
     index = 0 if number is None else number - 1
     fill = _UNKNOWN if number is None else _FILLS[index % len(_FILLS)]
     line = _LINES[(index + index // len(_FILLS)) % len(_LINES)]
@@ -178,26 +171,25 @@ def _look(number: int | None) -> str:
     )
 
 
-def _facts(document: Document, numbers: dict[str, int], most: int) -> str:
+def _facts(document: Document, numbers: dict[str, int], limit: int) -> str:
     entities = {entity.id: entity for entity in document.entities}
     predicted = any(isinstance(fact, PredictedFact) for fact in document.facts)
     heads = ["head", "relation", "tail", *(["probability", "why"] if predicted else ["evidence", "note"])]
     rows = []
-    for fact in document.facts[:most]:
+    for fact in document.facts[:limit]:
         ends = [_chip(document, entities.get(name), name, numbers) for name in (fact.head, fact.tail)]
         last = [_verdict(fact), _why(fact)] if isinstance(fact, PredictedFact) else _given(fact)
         rows.append([ends[0], escape(fact.relation), ends[1], *last])
-    kept = [column for column in range(len(heads)) if column < 3 or any(row[column] for row in rows)]
-    rows = [[row[column] for column in kept] for row in rows]
-    header = "".join(f'<th scope="col" style="{_CELL}">{heads[column]}</th>' for column in kept)
-    body = "".join(_row(row) for row in rows)
-    table = _tag("table", f"<tr>{header}</tr>{body}", _TABLE)
-    left = len(document.facts) - len(rows)
-    return table + (_more(left, "fact") if left else "")
+    columns = [column for column in range(len(heads)) if column < 3 or any(row[column] for row in rows)]
+    table = _table(
+        [[row[column] for column in columns] for row in rows], [heads[column] for column in columns]
+    )
+    more = len(document.facts) - len(rows)
+    return table + (_more(more, "fact") if more else "")
 
 
 def _chip(document: Document, entity: Entity | None, name: str, numbers: dict[str, int]) -> str:
-    """An entity by its first name; by its identifier where the document does not mention it."""
+    """Format an entity by its first name, or by its identifier if the document does not mention it."""
     if entity is None:
         return escape(name)
     first = escape(name_of(document, entity, entity.mentions[0]))
@@ -217,15 +209,15 @@ def _verdict(fact: PredictedFact) -> str:
 
 
 def _why(fact: PredictedFact) -> str:
-    """The path, and what the pair hangs on: the sentences it needs, and the one that speaks most for it."""
+    """Format the path, the sentences without which there is no pair, and the most supporting sentence."""
     lines = [escape(_path(fact.reasons.path))] if fact.reasons else []
     sentence_ablation = fact.sentence_ablation or ()
     if needed := [ablation for ablation in sentence_ablation if ablation.change is None]:
         numbers = ", ".join(f"{ablation.sentence + 1}" for ablation in needed[:_ROWS])
         lines.append(f"no pair without {'sentence' if len(needed) == 1 else 'any of'} {numbers}")
-    telling = next((ablation for ablation in sentence_ablation if (ablation.change or 0) < 0), None)
-    if telling is not None:
-        lines.append(_ablated(telling))
+    supporting = next((ablation for ablation in sentence_ablation if (ablation.change or 0) < 0), None)
+    if supporting is not None:
+        lines.append(_ablated(supporting))
     return "<br>".join(lines)
 
 
@@ -259,23 +251,12 @@ def _weighed(mention: MentionWeight) -> str:
 
 def _listed(items: Iterable[str]) -> str:
     texts = list(items)
-    left = len(texts) - _ROWS
-    return "<br>".join(texts[:_ROWS]) + (f"<br>… {left} more" if left > 0 else "")
+    more = len(texts) - _ROWS
+    return "<br>".join(texts[:_ROWS]) + (f"<br>… {more} more" if more > 0 else "")
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> str:
-    body = "".join(
-        f'<tr><th scope="row" style="{_CELL}">{head}</th>{_cell(text)}</tr>' for head, text in rows
-    )
-    return _tag("table", body, _TABLE)
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"<tr>{''.join(map(_cell, cells))}</tr>"
-
-
-def _cell(content: str) -> str:
-    return _tag("td", content, _CELL)
+def _table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> str:
+    return Table(columns, rows).to_html(style=_TABLE, cell_style=_CELL)
 
 
 def _more(number: int, noun: str) -> str:
@@ -288,5 +269,5 @@ def _count(number: int, noun: str, more: str = "") -> str:
 
 
 def _tag(name: str, content: str, style: str = "") -> str:
-    """An element; its content is HTML already."""
+    """Return an element with HTML content."""
     return f'<{name} style="{style}">{content}</{name}>' if style else f"<{name}>{content}</{name}>"
