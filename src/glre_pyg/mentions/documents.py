@@ -83,7 +83,7 @@ def document_of(
         abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
 
     Raises:
-        InputError: ``document: what is wrong``, if a mention leaves the text, is empty, or crosses another.
+        InputError: ``document: message``, if a mention leaves the text, is empty, or crosses another.
 
     Example:
         >>> text = "Velorin (VLN) eased migraine. VLN caused tremor."

@@ -45,7 +45,7 @@ def check_spans(id: str, text: str, spans: Iterable[Span]) -> None:
         spans: Characters ``[start, end)`` of the mentions.
 
     Raises:
-        InputError: ``document: what is wrong``.
+        InputError: ``document: message``.
     """
     outer: list[Span] = []  # mentions that may contain the next one, each inside the one before
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
