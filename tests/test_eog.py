@@ -92,6 +92,20 @@ def test_written_in_the_order_of_the_text(tmp_path):
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["mini.data", "out.data"]
 
 
+def test_candidate_types_are_read_once(tmp_path):
+    class Counted(list):
+        reads = 0
+
+        def __iter__(self):
+            self.reads += 1
+            return super().__iter__()
+
+    (document,) = read_eog(save(tmp_path, line()))
+    types = Counted(TYPES)
+    assert format_eog(document, types) == format_eog(document, TYPES)
+    assert types.reads == 1
+
+
 def test_pairs_that_begin_together_go_by_identifier(tmp_path):
     """Composite mentions: what would be left to the order of the file would tell its labels."""
     row = ["1:CID:2", "L2R", "NON-CROSS", "0-1", "1-2", "C", "a", "Chemical", "0", "1", "0"]

@@ -244,10 +244,11 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
     places = {entity.id: _places(document, entity.id, words) for entity in document.entities}
     types = {entity.id: entity.type for entity in document.entities}
     order = sorted(places, key=lambda identifier: (places[identifier][0][:2], identifier))
+    allowed = set(pair_types)
     pairs = [
         (head, tail)
         for head, tail in product(order, order)
-        if head != tail and (types[head], types[tail]) in set(pair_types)
+        if head != tail and (types[head], types[tail]) in allowed
     ]
     labels = dict.fromkeys(pairs, f"1:{_NONE}:2")
     labels |= dict.fromkeys(document.ignored, _IGNORED)
