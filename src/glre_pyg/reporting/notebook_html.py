@@ -72,11 +72,11 @@ def document_html(document: Document, *, text: int = _TEXT, facts: int = _FACTS)
 
 def fact_html(fact: PredictedFact) -> str:
     """Format a predicted fact with its reasons, by identifiers, as a fact does not know its document."""
-    rows = [("fact", escape(f"{fact.head} {fact.relation} {fact.tail}")), ("probability", _verdict(fact))]
+    rows = [("fact", escape(f"{fact.head} {fact.relation} {fact.tail}")), ("probability", _probability(fact))]
     if fact.reasons:
         rows += _reasons(fact.reasons)
     if fact.sentence_ablation:
-        rows.append(("sentences left out", _listed(map(_ablated, fact.sentence_ablation))))
+        rows.append(("sentences left out", _list(map(_ablated, fact.sentence_ablation))))
     return _table(rows)
 
 
@@ -145,7 +145,7 @@ def _mention_start(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
     ids = _ids(mentions)
     titles = [f"{mention.type} {', '.join(mention.ids) or 'without identifier'}" for mention in mentions]
     title = escape("; ".join(dict.fromkeys(titles)))
-    return f'<mark style="{_look(numbers[ids[0]] if ids else None)}" title="{title}">'
+    return f'<mark style="{_style(numbers[ids[0]] if ids else None)}" title="{title}">'
 
 
 def _mention_end(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
@@ -160,7 +160,7 @@ def _numbered(numbers: Sequence[int]) -> str:
     return _tag("sub", ",".join(map(str, numbers)) or "?", f"{_NUMBER};margin-left:2px")
 
 
-def _look(number: int | None) -> str:
+def _style(number: int | None) -> str:
     """Return the style of an entity's mentions, distinct for 32 entities."""
     index = 0 if number is None else number - 1
     fill = _UNKNOWN if number is None else _FILLS[index % len(_FILLS)]
@@ -174,36 +174,34 @@ def _look(number: int | None) -> str:
 def _facts(document: Document, numbers: dict[str, int], limit: int) -> str:
     entities = {entity.id: entity for entity in document.entities}
     predicted = any(isinstance(fact, PredictedFact) for fact in document.facts)
-    heads = ["head", "relation", "tail", *(["probability", "why"] if predicted else ["evidence", "note"])]
+    columns = ["head", "relation", "tail", *(["probability", "why"] if predicted else ["evidence", "note"])]
     rows = []
     for fact in document.facts[:limit]:
-        ends = [_chip(document, entities.get(name), name, numbers) for name in (fact.head, fact.tail)]
-        last = [_verdict(fact), _why(fact)] if isinstance(fact, PredictedFact) else _given(fact)
+        ends = [_entity_mark(document, entities.get(name), name, numbers) for name in (fact.head, fact.tail)]
+        last = [_probability(fact), _why(fact)] if isinstance(fact, PredictedFact) else _gold_cells(fact)
         rows.append([ends[0], escape(fact.relation), ends[1], *last])
-    columns = [column for column in range(len(heads)) if column < 3 or any(row[column] for row in rows)]
-    table = _table(
-        [[row[column] for column in columns] for row in rows], [heads[column] for column in columns]
-    )
+    shown = [index for index in range(len(columns)) if index < 3 or any(row[index] for row in rows)]
+    table = _table([[row[index] for index in shown] for row in rows], [columns[index] for index in shown])
     more = len(document.facts) - len(rows)
     return table + (_more(more, "fact") if more else "")
 
 
-def _chip(document: Document, entity: Entity | None, name: str, numbers: dict[str, int]) -> str:
+def _entity_mark(document: Document, entity: Entity | None, name: str, numbers: dict[str, int]) -> str:
     """Format an entity by its first name, or by its identifier if the document does not mention it."""
     if entity is None:
         return escape(name)
     first = escape(name_of(document, entity, entity.mentions[0]))
     title = escape(f"{entity.type} {entity.id}: {', '.join(names_of(document, entity))}")
     number = numbers[entity.id]
-    return f'<mark style="{_look(number)}" title="{title}">{first}{_numbered([number])}</mark>'
+    return f'<mark style="{_style(number)}" title="{title}">{first}{_numbered([number])}</mark>'
 
 
-def _given(fact: Fact) -> list[str]:
+def _gold_cells(fact: Fact) -> list[str]:
     evidence = ", ".join(f"{sentence + 1}" for sentence in fact.evidence)
     return [f"sentences {evidence}" if evidence else "", escape(", ".join(fact.extra))]
 
 
-def _verdict(fact: PredictedFact) -> str:
+def _probability(fact: PredictedFact) -> str:
     sign, word = (">", "") if fact.is_predicted else ("≤", ": not a fact")
     return escape(f"{fact.probability:.3f} {sign} {fact.threshold:.3f}{word}")
 
@@ -236,20 +234,18 @@ def _reasons(reasons: Reasons) -> list[tuple[str, str]]:
     rows = [("path", escape(_path(reasons.path)))]
     for title, mentions in (("head", reasons.head_mentions), ("tail", reasons.tail_mentions)):
         if mentions is not None:
-            rows.append((f"{title}: local attention", _listed(map(_weighed, mentions))))
+            rows.append((f"{title}: local attention", _list(map(_weight, mentions))))
     if reasons.context is not None:
         others = (f"{pair.weight:.3f} {escape(f'{pair.head}, {pair.tail}')}" for pair in reasons.context)
-        rows.append(
-            ("context attention", _listed([f"{reasons.context_itself:.3f} the pair itself", *others]))
-        )
+        rows.append(("context attention", _list([f"{reasons.context_itself:.3f} the pair itself", *others])))
     return rows
 
 
-def _weighed(mention: MentionWeight) -> str:
+def _weight(mention: MentionWeight) -> str:
     return f"{mention.weight:.3f} {escape(mention.name)}, sentence {mention.sentence + 1}"
 
 
-def _listed(items: Iterable[str]) -> str:
+def _list(items: Iterable[str]) -> str:
     texts = list(items)
     more = len(texts) - _ROWS
     return "<br>".join(texts[:_ROWS]) + (f"<br>… {more} more" if more > 0 else "")

@@ -111,9 +111,7 @@ def sections(records: Sequence[Record], layout: Layout, split: str) -> tuple[lis
     for number, setting in enumerate(layout.settings or ("",)):
         runs = [record for record in members if setting in ("", record.protocol.setting)]
         protocol = common_protocol(runs) if runs else None
-        rows, duplicates = (
-            _layout_rows(layout, number, runs, split) if layout.rows else _rows(layout, runs, split)
-        )
+        rows, duplicates = _rows(layout, number, runs, split)
         notes += duplicates
         columns = tuple(
             title
@@ -161,18 +159,14 @@ def _is_preferred(record: Record, layout: Layout, present: set[tuple[str, str | 
     return not any((record.protocol.setting, name) in present for name in preferred)
 
 
-def _rows(layout: Layout, records: Sequence[Record], split: str) -> tuple[list[Row], list[str]]:
-    """Return rows by settings, and notes on duplicate runs."""
-    groups, notes = group(records)
-    paper = dict.fromkeys(layout.columns)
-    return [Row(runs.name, runs, paper, _scores(layout, runs, split)) for runs in groups], notes
-
-
-def _layout_rows(
-    layout: Layout, setting: int, records: Sequence[Record], split: str
-) -> tuple[list[Row], list[str]]:
-    """Return the rows of a layout, and notes on duplicate runs."""
-    rows, notes, reference = [], [], None
+def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -> tuple[list[Row], list[str]]:
+    """Return the rows of a layout, or rows by settings if it has none, and notes on duplicate runs."""
+    paper: Mapping[str, float | None] = dict.fromkeys(layout.columns)
+    if not layout.rows:
+        groups, notes = group(records)
+        return [Row(runs.name, runs, paper, _scores(layout, runs, split)) for runs in groups], notes
+    rows: list[Row] = []
+    notes, reference = [], None
     for row_layout in layout.rows:
         groups, duplicates = group([record for record in records if record.name in row_layout.names])
         if len(groups) > 1:
@@ -181,11 +175,11 @@ def _layout_rows(
                 f"{first} and {second}: both belong to the row '{row_layout.title}', with different configs "
                 f"({'; '.join(runs.name for runs in groups)})"
             )
-        runs = groups[0] if groups else None
+        members = groups[0] if groups else None
         paper = dict(zip(layout.columns, layout.paper(row_layout, setting), strict=True))
-        rows.append(Row(row_layout.title, runs, paper, _scores(layout, runs, split)))
+        rows.append(Row(row_layout.title, members, paper, _scores(layout, members, split)))
         notes += duplicates
-        if layout.compared and layout.reference in row_layout.names:
+        if layout.reference in row_layout.names:
             reference = rows[-1]
     if reference and layout.compared:
         rows = [
