@@ -15,11 +15,9 @@ from glre_pyg.utils import files
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import (
     WriteError,
-    atomic_folder,
     atomic_open,
     atomic_path,
     atomic_replace,
-    complete_folder,
     sync,
     write_json,
     write_new,
@@ -46,13 +44,6 @@ def fill(folder, text):
 
 def filled(text):
     return {"a": text, "b/c": text}
-
-
-def write_folder(path, text, error=None):
-    with atomic_folder(path) as part:
-        fill(part, text)
-        if error is not None:
-            raise error
 
 
 # Files
@@ -131,41 +122,7 @@ def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
     assert contents(tmp_path) == {"file": "first"}
 
 
-def test_a_folder_that_a_killed_process_left_is_written_anew(tmp_path):
-    fill(tmp_path, "left")
-    os.rename(tmp_path / "b", tmp_path / "folder.part")
-    with atomic_folder(tmp_path / "folder") as part:
-        (part / "a").write_text("new")
-    assert contents(tmp_path / "folder") == {"a": "new"}
-
-
 # Folders
-
-
-def test_a_folder_appears_when_all_is_written(tmp_path):
-    path = tmp_path / "folder"
-    assert complete_folder(path) is None
-    for before, text in ((None, "old"), ("old", "new"), ("new", "newer")):
-        with atomic_folder(path) as part:
-            assert names(part) == []
-            fill(part, text)
-            found = complete_folder(path)
-            assert (None if found is None else contents(found)) == (
-                None if before is None else filled(before)
-            )
-        assert complete_folder(path) == path
-        assert contents(path) == filled(text)
-        assert names(tmp_path) == ["folder"]
-
-
-@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), OSError(5, "broken")])
-def test_a_folder_stays_as_it_was_when_its_writer_fails(error, tmp_path):
-    path = tmp_path / "folder"
-    write_folder(path, "old")
-    with pytest.raises(WriteError if isinstance(error, OSError) else type(error)):
-        write_folder(path, "new", error)
-    assert contents(path) == filled("old")
-    assert names(tmp_path) == ["folder"]
 
 
 def test_a_folder_can_be_put_and_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
@@ -191,11 +148,11 @@ def test_what_is_not_there_cannot_be_synced(tmp_path):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-@pytest.mark.parametrize("after", range(6))
+@pytest.mark.parametrize("after", range(4))
 def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path, monkeypatch):
     def write(text):
-        write_text(text, tmp_path / "file")
-        write_folder(tmp_path / "folder", text)
+        for name in ("file", "other"):
+            write_text(text, tmp_path / name)
 
     write("old")
     calls, fsync = iter(range(100)), os.fsync
@@ -208,25 +165,9 @@ def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(WriteError, match=f"cannot be written: {os.strerror(code)}$"):
         write("new")
-    assert (tmp_path / "file").read_text() in (
-        ("old", "new") if after == 1 else ("new",) if after else ("old",)
-    )
-    assert contents(complete_folder(tmp_path / "folder")) in (filled("old"), filled("new"))
-    assert names(tmp_path) in (["file", "folder"], ["file", "folder", "folder.old"])
-
-
-@pytest.mark.parametrize("step", ["rename", "replace"])
-def test_a_folder_that_cannot_be_put_is_put_back(step, tmp_path, monkeypatch):
-    def on_error(source, target):
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-    write_folder(tmp_path / "folder", "old")
-    with monkeypatch.context() as patched:
-        patched.setattr(os, step, on_error)
-        with pytest.raises(WriteError, match="Permission denied"):
-            write_folder(tmp_path / "folder", "new")
-    assert contents(tmp_path / "folder") == filled("old")
-    assert names(tmp_path) == ["folder"]
+    # The second sync of a file is that of its folder, after it has its name.
+    expected = [("old", "old"), ("new", "old"), ("new", "old"), ("new", "new")][after]
+    assert contents(tmp_path) == dict(zip(("file", "other"), expected, strict=True))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
@@ -259,17 +200,11 @@ def run(code, *arguments):
 KILLED = """
     import os, sys
     from pathlib import Path
-    from glre_pyg.utils.files import atomic_folder, write_text
+    from glre_pyg.utils.files import write_text
 
-    def fill(folder, text):
-        (folder / "a").write_text(text)
-        (folder / "b").mkdir()
-        (folder / "b/c").write_text(text)
-
-    def new(place):
-        write_text("new" * 100_000, place / "file")
-        with atomic_folder(place / "folder") as part:
-            fill(part, "new")
+    def write(text, place):
+        for name in ("file", "other"):
+            write_text(text, place / name)
 
     def die_at(step):
         seen = iter(range(1_000))
@@ -282,13 +217,11 @@ KILLED = """
     while True:
         place = Path(sys.argv[1], str(step))
         place.mkdir()
-        write_text("old", place / "file")
-        with atomic_folder(place / "folder") as part:
-            fill(part, "old")
+        write("old", place)
         child = os.fork()
         if not child:
             die_at(step)
-            new(place)
+            write("new" * 100_000, place)
             os._exit(0)
         if not os.waitpid(child, 0)[1]:
             break
@@ -302,20 +235,17 @@ def test_a_process_that_is_killed_leaves_the_old_or_the_new(tmp_path):
     done = run(KILLED, tmp_path)
     assert done.returncode == 0, done.stderr
     places = sorted(tmp_path.iterdir(), key=lambda place: int(place.name))
-    assert len(places) > 15
-    found = [((place / "file").read_text(), contents(complete_folder(place / "folder"))) for place in places]
-    olds, news = ("old", filled("old")), ("new" * 100_000, filled("new"))
-    steps = [(file == news[0]) + (folder == news[1]) for file, folder in found]
-    assert all(file in (olds[0], news[0]) and folder in (olds[1], news[1]) for file, folder in found)
-    assert steps == sorted(steps)  # first the file, then the folder
+    assert len(places) > 8
+    found = [[(place / name).read_text() for name in ("file", "other")] for place in places]
+    new = "new" * 100_000
+    assert all(text in ("old", new) for texts in found for text in texts)
+    steps = [texts.count(new) for texts in found]
+    assert steps == sorted(steps)  # one file after the other
     assert {*steps} == {0, 1, 2}
     for place in places:  # the next one writes as if nothing had been
-        write_text("next", place / "file")
-        write_folder(place / "folder", "next")
-        assert names(place) == ["file", "folder"]
-        assert contents(place) == {"file": "next"} | {
-            f"folder/{name}": of for name, of in filled("next").items()
-        }
+        for name in ("file", "other"):
+            write_text("next", place / name)
+        assert contents(place) == {"file": "next", "other": "next"}
 
 
 def test_a_part_that_cannot_be_removed_hides_no_error(tmp_path, monkeypatch):

@@ -128,6 +128,7 @@ def test_wheel_and_sdist_hold_every_module_and_config(dist):
     package = ROOT / "src/glre_pyg"
     shipped = [
         *package.rglob("*.py"),
+        package / "runs/model_card.md",
         *(file for file in (package / "formats/page_assets").iterdir() if file.is_file()),
     ]
     sources = {str(file.relative_to(ROOT / "src")) for file in shipped}

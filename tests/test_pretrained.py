@@ -31,6 +31,7 @@ from glre_pyg.runs.checksums import verify
 from glre_pyg.runs.departures import departures
 from glre_pyg.runs.directory import CHECKSUMS, without_local_paths
 from glre_pyg.runs.hub import resolve_folder
+from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.loading import load
 from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.prediction import score_pairs
@@ -242,6 +243,44 @@ def test_a_run_that_is_finished_has_checksums(run, tmp_path):
     assert same_weights(load(folder).model, run[0].model)
 
 
+@pytest.mark.parametrize("name", ["Subwords", "Vocabulary"])
+def test_a_config_of_before_the_packages_is_upgraded(name):
+    tokenizer = {"_target_": f"glre_pyg.pieces.{name}.build", "_partial_": True}
+    before = {
+        "dataset": {"corpus": {"_target_": "glre_pyg.corpora.synthetic.SyntheticCorpus"}},
+        "encoder": {"name": "tiny", "pieces": tokenizer},
+        "training": {"_target_": "glre_pyg.training.Settings", "groups": [{"_target_": "torch.nn.Linear"}]},
+        "piecesmeal": "glre_pyg.pieces.Subwords",
+    }
+    after = upgrade(OmegaConf.create(before))
+    new = {"Subwords": "SubwordTokenizer", "Vocabulary": "WordTokenizer"}[name]
+    assert after == {
+        "dataset": {"corpus": {"_target_": "glre_pyg.datasets.generator.SyntheticCorpus"}},
+        "encoder": {
+            "name": "tiny",
+            "tokenizer": {"_target_": f"glre_pyg.data.tokenizer.{new}.build", "_partial_": True},
+        },
+        "training": {
+            "_target_": "glre_pyg.training.loop.Settings",
+            "groups": [{"_target_": "torch.nn.Linear"}],
+        },
+        "piecesmeal": "glre_pyg.pieces.Subwords",
+    }
+    check_config(after, Path("config.yaml"))
+
+
+def test_a_run_of_before_the_packages_is_the_same_run(saved, original):
+    def change(config):
+        tokenizer = config["encoder"].pop("tokenizer")
+        tokenizer["_target_"] = "glre_pyg.pieces.Subwords.train"
+        config["encoder"]["pieces"] = tokenizer
+        config["training"]["_target_"] = "glre_pyg.training.Settings"
+
+    changed(saved, "config.yaml", change)
+    assert same_weights(load(saved).model, load(original).model)
+    assert load(saved).config == load(original).config
+
+
 def test_known_facts_and_thresholds_by_relation_are_kept(original, tmp_path):
     (original_copy := copy_of(original, tmp_path / "first"))
     (original_copy / CHECKSUMS).unlink()
@@ -354,27 +393,27 @@ def test_broken_checksums_are_one_line(content, reason, saved):
         ("config.yaml", "- 1", "config.yaml: not a mapping"),
         ("config.yaml", "", "config.yaml: model._target_: is missing"),
         ("labels.json", "{", "labels.json: not JSON"),
-        ("labels.json", "3", "labels.json: not a JSON object"),
-        ("labels.json", '{"relations": []}', "labels.json: types: is missing"),
+        ("labels.json", "3", "labels.json: expected `object`"),
+        ("labels.json", '{"relations": []}', "labels.json: types: missing"),
         (
             "labels.json",
             '{"relations": "CID", "types": [], "pair_types": null}',
-            "labels.json: relations: not",
+            "labels.json: relations: expected",
         ),
         (
             "labels.json",
             '{"relations": [], "types": [], "pair_types": [["A"]]}',
-            "labels.json: pair_types: not",
+            "labels.json: pair_types[0]: expected",
         ),
         (
             "labels.json",
             '{"relations": [], "types": [], "pair_types": null, "directed": 2}',
-            "directed: neither",
+            "labels.json: directed: expected",
         ),
         ("scores.json", '{"threshold": 0.5', "scores.json: not JSON"),
         ("scores.json", "{}", "scores.json: threshold: not a number"),
         ("scores.json", '{"threshold": {"other": 0.5}}', "scores.json: threshold: not a number"),
-        ("known_facts.json", "[[1]]", "known_facts.json: [0]: not"),
+        ("known_facts.json", "[[1]]", "known_facts.json: [0]: expected"),
         ("environment.json", "[]", "environment.json: not a JSON object"),
         ("encoder/pieces.json", "{", "encoder: JSONDecodeError"),
         ("encoder/pieces.json", "{}", "encoder: TypeError"),

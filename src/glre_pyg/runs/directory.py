@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS
@@ -23,7 +24,8 @@ from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config, sign
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_folder, read_json, write_json, write_new
+from glre_pyg.utils.files import atomic_replace, read_json, write_json, write_new
+from glre_pyg.utils.json_fields import convert, parse
 
 if TYPE_CHECKING:
     from glre_pyg.data.tokenizer import Tokenizer
@@ -65,10 +67,27 @@ def write_setup(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mappin
         data: See :func:`~glre_pyg.runs.environment.made_with`.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # outdated where a run is resumed
-    with atomic_folder(folder / ENCODER) as place:
-        tokenizer.save(place)
+    save_tokenizer(tokenizer, folder)
     write_json(asdict(labels), folder / LABELS)
     write_json(made_with(data), folder / ENVIRONMENT)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a tokenizer to ``encoder/`` in a folder.
+
+    Raises:
+        InputError: If there are files of another tokenizer, which would become part of this one.
+    """
+    target = folder / ENCODER
+    with TemporaryDirectory(dir=folder, prefix=".") as temporary:
+        tokenizer.save(Path(temporary))
+        files = sorted(Path(temporary).iterdir())
+        others = {file.name for file in target.glob("[!.]*")} - {file.name for file in files}
+        if others:
+            raise InputError(f"{target / min(others)}: is of another tokenizer; save to a new folder")
+        target.mkdir(exist_ok=True)
+        for file in files:
+            atomic_replace(file, target / file.name)
 
 
 def read_config(folder: Path) -> DictConfig:
@@ -108,26 +127,12 @@ def read_labels(path: Path) -> Labels:
     Raises:
         InputError: If a field is missing or malformed.
     """
-    saved = read_json(path)
-    for name in ("relations", "types", "pair_types"):
-        if name not in saved:
-            raise InputError(f"{path}: {name}: is missing")
-    for name in ("relations", "types"):
-        if not _are_names(saved[name]):
-            raise InputError(f"{path}: {name}: not a list of names")
-    pairs, directed = saved["pair_types"], saved.get("directed", True)
-    if not (pairs is None or isinstance(pairs, list)) or not all(
-        _are_names(pair) and len(pair) == 2 for pair in pairs or ()
-    ):
-        raise InputError(f"{path}: pair_types: not a list of [head type, tail type]")
-    if not isinstance(directed, bool):
-        raise InputError(f"{path}: directed: neither true nor false")
-    types = None if pairs is None else tuple((head, tail) for head, tail in pairs)
-    return Labels(tuple(saved["relations"]), tuple(saved["types"]), types, directed)
-
-
-def _are_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    try:
+        return convert(parse(path.read_bytes()), Labels)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def lookup(config: Mapping[str, Any], place: str) -> Any:

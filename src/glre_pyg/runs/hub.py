@@ -33,6 +33,7 @@ from glre_pyg.runs.directory import (
     LABELS,
     SCORES,
     WEIGHTS,
+    save_tokenizer,
     without_local_paths,
 )
 from glre_pyg.runs.loading import load
@@ -40,12 +41,10 @@ from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.weights import save_weights
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_path, atomic_replace, write_json, write_text
+from glre_pyg.utils.files import atomic_path, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
-
-    from glre_pyg.data.tokenizer import Tokenizer
 
 CARD = "README.md"
 _DOWNLOADED = (*FILES, CHECKSUMS, *(f"{ENCODER}/*.{suffix}" for suffix in ("json", "txt", "model")))
@@ -124,14 +123,11 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CHECKSUMS).unlink(missing_ok=True)
-        _save_tokenizer(run.tokenizer, folder)
+        save_tokenizer(run.tokenizer, folder)
         write_text(OmegaConf.to_yaml(without_local_paths(run.config)), folder / CONFIG)
-        for name, content in (
-            (LABELS, asdict(run.labels)),
-            (SCORES, run.scores),
-            (ENVIRONMENT, run.environment),
-        ):
-            write_json(content, folder / name)
+        write_json(asdict(run.labels), folder / LABELS)
+        write_json(run.scores, folder / SCORES)
+        write_json(run.environment, folder / ENVIRONMENT)
         if run.known is None:
             (folder / KNOWN).unlink(missing_ok=True)
         else:
@@ -194,20 +190,6 @@ def _check_finished(run: Run) -> None:
             "the run has no scores, so it cannot be saved: load it with from_pretrained, or take the result "
             "of glre_pyg.training.experiment.train"
         )
-
-
-def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write a tokenizer into its own folder; files of another one there would become part of it."""
-    target = folder / ENCODER
-    with TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        tokenizer.save(Path(temporary))
-        files = sorted(Path(temporary).iterdir())
-        others = {file.name for file in target.glob("[!.]*")} - {file.name for file in files}
-        if others:
-            raise InputError(f"{target / min(others)}: is of another tokenizer; save to a new folder")
-        target.mkdir(exist_ok=True)
-        for file in files:
-            atomic_replace(file, target / file.name)
 
 
 def _is_repo_id(name: str) -> bool:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +22,6 @@ from glre_pyg.utils.exceptions import InputError
 
 PART = ".part"
 """Suffix of files that are being written."""
-_OLD = ".old"
 
 
 class WriteError(InputError):
@@ -146,41 +144,6 @@ def atomic_replace(source: Path, target: Path) -> None:
     _sync_all(source)
     os.replace(source, target)
     sync(target.parent)
-
-
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Empty temporary folder, which replaces the folder ``path`` on exit unless there is an error.
-
-    At every moment :func:`complete_folder` finds the old folder or the new one.
-
-    Raises:
-        WriteError: If it cannot be written.
-    """
-    part, old = (path.with_name(f"{path.name}{suffix}") for suffix in (PART, _OLD))
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        yield part
-        _sync_all(part)
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-        os.replace(part, path)
-        sync(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        if old.exists() and not path.exists():
-            with suppress(OSError):
-                old.rename(path)
-        raise WriteError.from_error(path, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def complete_folder(path: Path) -> Path | None:
-    """Find the folder that :func:`atomic_folder` last completed; None if there is none."""
-    return next((folder for folder in (path, path.with_name(f"{path.name}{_OLD}")) if folder.is_dir()), None)
 
 
 def _remove_leftovers(path: Path) -> None:
