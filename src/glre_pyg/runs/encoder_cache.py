@@ -96,6 +96,7 @@ class FeatureStore:
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
+        self._indices: dict[Path, frozenset[str]] = {}
         self._verified: set[Path] = set()
         self._keys: WeakKeyDictionary[TransformerEncoder, tuple[object, str]] = WeakKeyDictionary()
 
@@ -136,17 +137,25 @@ class FeatureStore:
         for graph in graphs:
             missing[document_key(graph)].append(graph)
         for path in self.cache.files(place, _NAME) if missing else ():
+            keys = missing.keys() & self._document_keys(path)
+            if keys and self._verify(path):
+                with safe_open(path, framework="pt") as file:
+                    for key in keys:
+                        features = file.get_tensor(key)
+                        for graph in missing.pop(key):
+                            graph.features = features
+        return [graph for graphs in missing.values() for graph in graphs]
+
+    def _document_keys(self, path: Path) -> frozenset[str]:
+        """Return the keys of the documents in a file; if it is damaged, it is removed and has none."""
+        if path not in self._indices:
             try:
                 with safe_open(path, framework="pt") as file:
-                    keys = missing.keys() & set(file.keys())
-                    if keys and self._verify(path):
-                        for key in keys:
-                            features = file.get_tensor(key)
-                            for graph in missing.pop(key):
-                                graph.features = features
+                    self._indices[path] = frozenset(file.keys())
             except (SafetensorError, OSError):
                 self.cache.verify(path)
-        return [graph for graphs in missing.values() for graph in graphs]
+                return frozenset()
+        return self._indices[path]
 
     def _verify(self, path: Path) -> bool:
         """Verify the checksum of a file once, before it is used."""
@@ -161,6 +170,7 @@ class FeatureStore:
             if self.cache.save(place, _NAME, ".safetensors", partial(save_file, part)) is None:
                 return
             count += len(part)
+            part.clear()  # frees the memory before the next documents are encoded
         if count:
             print(f"encoded {count:,} documents, kept in {self.cache.folder / place}", flush=True)
 
