@@ -1,4 +1,4 @@
-"""Settings in which a run of GLRE departs from the paper (README, "Departures from the paper")."""
+"""Settings in which a run of GLRE departs from the paper (``docs/departures.md``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glre_pyg.utils.markdown import escape
 def departures(config: DictConfig) -> list[str]:
     """Return a sentence in Markdown for each departure from the paper that a config sets.
 
-    Departures that all models share, and no setting names, are listed in the README of the project.
+    Departures that all models share, and no setting names, are listed in ``docs/departures.md``.
 
     Args:
         config: A resolved config.
