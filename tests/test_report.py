@@ -239,7 +239,7 @@ def test_unfinished_runs_are_named_and_left_out(tmp_path):
     [
         ("scores.json", "{", r"a/scores.json: "),
         ("scores.json", "[]", r"a/scores.json: not a JSON object"),
-        ("labels.json", "{}", r"a/labels.json: relations: not a list"),
+        ("labels.json", "{}", r"a/labels.json: relations: missing"),
         ("config.yaml", "a: [", r"a/config.yaml: "),
         ("config.yaml", "- a", r"a/config.yaml: not a mapping"),
         ("config.yaml", "a: &a [1]\nb: [*a, *a]", r"a/config.yaml:2: '\*a': a saved config has no aliases"),
@@ -269,14 +269,18 @@ def changed(path, place, value):
     ("file", "place", "message"),
     [
         ("scores.json", "test/filtered/f1", "test/filtered/f1: '.*' is not between 0 and 1"),
-        ("scores.json", "protocol/corpus", r"protocol: Expected .* at `\$.corpus`"),
-        ("scores.json", "protocol/files", r"protocol: Expected .* at `\$.files`"),
-        ("scores.json", "protocol/ignored", r"protocol: Expected .* at `\$.ignored`"),
-        ("labels.json", "relations", "relations: not a list of names"),
-        ("config.yaml", "seed", "seed: not a number"),
-        ("config.yaml", "training/seed", "training.seed: not a number"),
-        ("config.yaml", "encoder", "encoder: not a mapping"),
-        ("config.yaml", "training", "training: not a mapping"),
+        ("scores.json", "protocol/corpus", "protocol.corpus: expected `str`, got"),
+        ("scores.json", "protocol/files", "protocol.files: expected `object`, got"),
+        (
+            "scores.json",
+            "protocol/ignored",
+            "protocol.ignored: expected `str | null`, got".replace("|", r"\|"),
+        ),
+        ("labels.json", "relations", r"relations(\[0\])?: expected"),
+        ("config.yaml", "seed", "seed: expected .*int"),
+        ("config.yaml", "training/seed", "training.seed: expected .*int"),
+        ("config.yaml", "encoder", "encoder: expected .*object"),
+        ("config.yaml", "training", "training: expected .*object"),
     ],
 )
 @pytest.mark.parametrize("value", [[1], 1.5])
@@ -321,10 +325,18 @@ def test_two_protocols_are_refused(tmp_path, field, value):
     assert str(error.value) == f"{tmp_path}/a and {tmp_path}/c: protocols differ in {field}"
 
 
-@pytest.mark.parametrize("old", ["eog", None, {"corpus": "cdr"}])
-def test_a_run_that_does_not_know_its_protocol_is_refused(tmp_path, old):
+@pytest.mark.parametrize(
+    ("old", "message"),
+    [
+        ("eog", "protocol: expected `object`, got `str`"),
+        (None, "protocol: expected `object`, got `null`"),
+        ({"corpus": "cdr"}, "protocol.pairs: missing"),
+        (asdict(PROTOCOL) | {"encoder": "x"}, "protocol.encoder: unknown field"),
+    ],
+)
+def test_a_run_that_does_not_know_its_protocol_is_refused(tmp_path, old, message):
     write_run(tmp_path / "a", 0.6, protocol=old)
-    with pytest.raises(InputError, match=r"a/scores.json: protocol: incomplete.*threshold"):
+    with pytest.raises(InputError, match=f"a/scores.json: {message}"):
         report(tmp_path)
 
 

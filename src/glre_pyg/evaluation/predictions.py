@@ -8,10 +8,9 @@ and ``ignored`` (true).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta, Struct
@@ -81,31 +80,28 @@ def read_predictions(path: Path, relations: tuple[str, ...]) -> ScoredPairs:
     except InputError as error:
         raise InputError(f"{path}:{len(rows) + 1}: {error}") from None
 
-    def cells(names: list[Collection[str]]) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns of the relations that each row names."""
-        numbers = np.repeat(np.arange(len(rows)), [len(each) for each in names])
-        return numbers, np.fromiter((column[name] for name in chain.from_iterable(names)), int)
-
-    shape = len(rows), len(relations)
-    is_fact, known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    probability = np.zeros(shape, dtype=np.float32)
-    values = chain.from_iterable(row.probability.values() for row in rows)
-    probability[cells([row.probability for row in rows])] = np.fromiter(values, np.float32)
-    is_fact[cells([row.facts for row in rows])] = True
-    known[cells([row.known for row in rows])] = True
     return ScoredPairs(
         documents=[row.document for row in rows],
         heads=[row.head for row in rows],
         tails=[row.tail for row in rows],
         relations=relations,
-        probability=probability,
-        is_fact=is_fact,
+        probability=_table([row.probability for row in rows], column, np.float32),
+        is_fact=_table([dict.fromkeys(row.facts, True) for row in rows], column, bool),
         other_facts=np.array([row.other_facts for row in rows], dtype=int),
         ignored=np.array([row.ignored for row in rows], dtype=bool),
-        known=known,
+        known=_table([dict.fromkeys(row.known, True) for row in rows], column, bool),
         distance=np.array([row.distance for row in rows], dtype=int),
         mentions=np.array([row.mentions for row in rows], dtype=float),
     )
+
+
+def _table(rows: list[dict[str, Any]], column: Mapping[str, int], dtype: type) -> np.ndarray:
+    """Return an array [P, R] of the values that each row has by relation, 0 elsewhere."""
+    table: np.ndarray = np.zeros((len(rows), len(column)), dtype)
+    numbers = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    columns = np.fromiter((column[name] for row in rows for name in row), int)
+    table[numbers, columns] = np.fromiter((value for row in rows for value in row.values()), dtype)
+    return table
 
 
 def _row(line: bytes, column: Mapping[str, int]) -> _Row:

@@ -8,15 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
+from msgspec import Struct
 from omegaconf import OmegaConf
 
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json
+from glre_pyg.utils.json_fields import convert
+
+_T = TypeVar("_T")
 
 CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
 
@@ -123,12 +126,15 @@ def read_record(folder: Path) -> Record:
     Raises:
         InputError: If a file is missing or malformed, or does not record the protocol.
     """
-    scores, labels = read_json(folder / SCORES), read_json(folder / LABELS)
-    relations = labels.get("relations")
-    if not isinstance(relations, list) or not all(isinstance(name, str) for name in relations):
-        raise InputError(f"{folder / LABELS}: relations: not a list of names")
-    protocol = _read_protocol(scores, folder / SCORES)
-    return Record(folder, _read_config(folder / CONFIG), protocol, scores, tuple(relations))
+    config = OmegaConf.to_container(load_config(folder / CONFIG))
+    _convert(config, _Config, folder / CONFIG)
+    relations = _convert(read_json(folder / LABELS), _Labels, folder / LABELS).relations
+    scores = read_json(folder / SCORES)
+    protocol = scores.get("protocol")
+    if isinstance(protocol, dict) and (unknown := set(protocol) - {field.name for field in fields(Protocol)}):
+        raise InputError(f"{folder / SCORES}: protocol.{min(unknown)}: unknown field")
+    protocol = _convert(protocol, Protocol, folder / SCORES, "protocol")
+    return Record(folder, config, protocol, scores, relations)  # type: ignore[arg-type]
 
 
 def common_protocol(records: Sequence[Record], *, ignore: Sequence[str] = ()) -> Protocol:
@@ -148,30 +154,27 @@ def common_protocol(records: Sequence[Record], *, ignore: Sequence[str] = ()) ->
     return first.protocol
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
-    """Read a config, and check the types of what reports use."""
-    config: Any = OmegaConf.to_container(load_config(path))
-    for name in ("encoder", "training"):
-        if not isinstance(config.get(name) or {}, Mapping):
-            raise InputError(f"{path}: {name}: not a mapping")
-    training = config.get("training") or {}
-    for name, value in (("seed", config.get("seed")), ("training.seed", training.get("seed"))):
-        if not isinstance(value, str | int | None):
-            raise InputError(f"{path}: {name}: not a number")
-    return config
+class _Training(Struct):
+    seed: str | int | None = None
 
 
-def _read_protocol(scores: Mapping[str, Any], path: Path) -> Protocol:
-    names = {field.name for field in fields(Protocol)}
-    values = scores.get("protocol")
-    values = {"skipped": {}, **values} if isinstance(values, dict) else {}  # older runs have no "skipped"
-    if set(values) != names:
-        missing = ", ".join(sorted(names - set(values))) or "none, but there are other fields"
-        raise InputError(f"{path}: protocol: incomplete, so the run is in no table (missing: {missing})")
+class _Config(Struct):
+    """What reports use of a config."""
+
+    encoder: dict[str, Any] | None = None
+    training: _Training | None = None
+    seed: str | int | None = None
+
+
+class _Labels(Struct):
+    relations: tuple[str, ...]
+
+
+def _convert(value: object, type_: type[_T], path: Path, field: str = "") -> _T:
     try:
-        return msgspec.convert(values, Protocol)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: protocol: {error}") from None
+        return convert(value, type_, field)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _runs_below(top: Path) -> Iterator[Path]:
