@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -534,3 +535,61 @@ def test_strict_ends_at_the_first_error(run, here):
     with pytest.raises(InputError, match=r"^in.jsonl:2: bad 1: text: missing$"):
         extracted(run, "input=in.jsonl", "output=out.jsonl", "strict=true")
     assert not [*here.glob("out*")]
+
+
+# Several processes
+
+
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, {tests!r})
+import test_pipeline as tests
+from glre_pyg.runs.run import Run
+from glre_pyg.utils.exceptions import InputError
+
+graphs = Run.graphs
+
+
+def failing(self, documents, **options):
+    bad = [each.id for each in documents if each.id in {bad!r}]
+    if bad:
+        raise InputError(f"{{bad[0]}}: needs more memory")
+    return graphs(self, documents, **options)
+
+
+Run.graphs = failing
+run = tests.run.__wrapped__()
+print(tests.extracted(run, "input=in.jsonl", "output=two.jsonl", "chunk=3"))
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_errors_in_one_of_two_processes_are_counted_and_the_others_are_written(run, here):
+    """The shares of the processes differ in length, and so do their errors."""
+    given = documents(5)
+    write_documents(given, here / "in.jsonl")
+    bad = [given[0].id, given[2].id]  # both in the share of the first process
+    (here / "script.py").write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent), bad=bad))
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "script.py",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^\d+$", done.stdout, re.MULTILINE) == ["2", "2"]
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [
+        f"error: {name}: needs more memory" for name in bad
+    ]
+    extracted(run, "input=in.jsonl", "output=one.jsonl", "chunk=3")
+    kept = [each for each in read_documents(here / "one.jsonl") if each.id not in bad]
+    for one, two in zip(kept, read_documents(here / "two.jsonl"), strict=True):
+        assert (one.id, [fact.relation for fact in one.facts]) == (two.id, [f.relation for f in two.facts])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path
 from time import perf_counter
@@ -114,7 +114,8 @@ class _Extraction:
         self.corpus: Corpus = instantiate(run.config.dataset)
         self.extractor = RelationExtractor(run)
         self.known_types = KnownTypes(run.labels.types)
-        self.read_errors, self.errors = SkippedDocuments(config.strict), SkippedDocuments(config.strict)
+        self.read_errors = SkippedDocuments(config.strict)
+        self.errors = SkippedDocuments(config.strict, is_silent=not distributed.is_main_process())
         self.num_read, self.num_documents, self.num_facts = 0, 0, 0
         self.started, self.num_resumed = perf_counter(), 0
 
@@ -250,7 +251,7 @@ class _Extraction:
                 on_error=shard_errors.append,
             )
             predictions = distributed.all_gather(list(shard))
-            for error in distributed.all_gather(shard_errors):
+            for error in chain.from_iterable(distributed.all_gather([shard_errors])):
                 self.errors(error)
             yield [
                 (document, facts)
