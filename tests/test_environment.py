@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from glre_pyg.runs import environment
-from glre_pyg.runs.environment import commit_of, made_with
+from glre_pyg.runs.environment import describe_environment, git_commit
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
 
@@ -42,31 +42,31 @@ def test_commit(repository, tmp_path):
     """On a branch, packed, on none, in a worktree: as git itself says."""
     head = git(repository, "rev-parse", "HEAD")
     assert re.fullmatch("[0-9a-f]{40}", head)
-    assert commit_of(repository / "a") == head
+    assert git_commit(repository / "a") == head
     git(repository, "pack-refs", "--all")
-    assert commit_of(repository / "a") == head
+    assert git_commit(repository / "a") == head
     git(repository, "worktree", "add", "--quiet", "-b", "other", tmp_path / "tree")
     (tmp_path / "tree" / "c").write_text("c")
     git(tmp_path / "tree", "add", ".")
     git(tmp_path / "tree", "commit", "--quiet", "--message", "second")
     second = git(tmp_path / "tree", "rev-parse", "HEAD")
-    assert commit_of(tmp_path / "tree") == second != head
+    assert git_commit(tmp_path / "tree") == second != head
     git(repository, "checkout", "--quiet", "--detach", head)
-    assert commit_of(repository) == head
+    assert git_commit(repository) == head
 
 
 def test_without_git_there_is_no_commit(tmp_path):
     (tmp_path / "a").mkdir()
-    assert commit_of(tmp_path / "a") is None
+    assert git_commit(tmp_path / "a") is None
     (tmp_path / ".git").write_bytes(b"\xff")
-    assert commit_of(tmp_path / "a") is None
+    assert git_commit(tmp_path / "a") is None
     (tmp_path / ".git").unlink()
     (tmp_path / ".git").mkdir()
-    assert commit_of(tmp_path / "a") is None
+    assert git_commit(tmp_path / "a") is None
 
 
 def test_what_is_known_of_code_data_and_machine():
-    known = made_with({"train": "0" * 64})
+    known = describe_environment({"train": "0" * 64})
     assert known["data"] == {"train": "0" * 64}
     assert known["torch"].split("+")[0].count(".") == 2
     assert re.fullmatch("[0-9a-f]{64}", known["code"])
@@ -80,9 +80,9 @@ def test_what_is_known_of_code_data_and_machine():
 def test_other_code_is_other_code(tmp_path, monkeypatch):
     (tmp_path / "environment.py").write_text("one")
     monkeypatch.setattr(environment, "__file__", str(tmp_path / "environment.py"))
-    one = made_with({})["code"]
+    one = describe_environment({})["code"]
     (tmp_path / "environment.py").write_text("two")
-    assert made_with({})["code"] != one
+    assert describe_environment({})["code"] != one
 
 
 def test_the_same_seed_gives_the_same_run_twice(tmp_path):

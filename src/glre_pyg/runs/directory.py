@@ -19,7 +19,7 @@ from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS
 from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.data.graph import Labels
-from glre_pyg.runs.environment import made_with
+from glre_pyg.runs.environment import describe_environment
 from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config, sign
@@ -64,12 +64,12 @@ def write_setup(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mappin
         folder: The run directory.
         tokenizer: The tokenizer.
         labels: The label map.
-        data: See :func:`~glre_pyg.runs.environment.made_with`.
+        data: See :func:`~glre_pyg.runs.environment.describe_environment`.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # outdated where a run is resumed
     save_tokenizer(tokenizer, folder)
     write_json(asdict(labels), folder / LABELS)
-    write_json(made_with(data), folder / ENVIRONMENT)
+    write_json(describe_environment(data), folder / ENVIRONMENT)
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, code, data and machine; nothing that says whose machine it was."""
+"""Versions, code, data and machine of a run, without anything that identifies its user."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _PACKAGES = (
 )
 
 
-def made_with(data: Mapping[str, str]) -> dict[str, object]:
-    """What a run is made with, as JSON has it.
+def describe_environment(data: Mapping[str, str]) -> dict[str, object]:
+    """Return versions, code, data and machine as JSON.
 
     Args:
-        data: Checksum (sha256) of the file of each split, or of what generates them.
+        data: Checksum (SHA-256) of the file of each split, or of the config that generates them.
     """
     package = Path(__file__).resolve().parents[1]
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
-        "commit": commit_of(package),
+        "commit": git_commit(package),
         "code": contents_of(*sorted(package.rglob("*.py"))),
         "data": dict(data),
         "platform": platform.platform(),
@@ -45,8 +45,8 @@ def made_with(data: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def commit_of(place: Path) -> str | None:
-    """The git commit of the checkout that a folder is in, read from its files; None if it is in none."""
+def git_commit(place: Path) -> str | None:
+    """Return the git commit of the checkout that a folder is in; None if it is in none."""
     root = next((folder for folder in (place, *place.parents) if (folder / ".git").exists()), None)
     if root is None:
         return None
@@ -75,7 +75,7 @@ def _version(package: str) -> str | None:
 
 
 def _cpu() -> str | None:
-    """Name of the processor, where the system tells."""
+    """Return the name of the processor, if the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig
 
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import read_named_facts
@@ -69,14 +70,28 @@ def load(
             raise InputError(f"{folder}: not a finished run, there is no {name}")
     labels, scores = read_labels(folder / LABELS), read_scores(folder)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
-    known = read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None
-    environment = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     with _one_line(folder / ENCODER):
         build: Any = get_method(config.encoder.tokenizer._target_)  # a class method of the tokenizer
         tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
+    return Run(
+        model=_load_model(folder, config, tokenizer, len(labels.relations), compile).to(device),
+        tokenizer=tokenizer,
+        labels=labels,
+        threshold=threshold,
+        config=config,
+        known=read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None,
+        store=None if cache is None else FeatureStore(cache),
+        memory=free(memory, device),
+        scores=scores,
+        environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
+    )
 
+
+def _load_model(
+    folder: Path, config: DictConfig, tokenizer: Tokenizer, num_relations: int, compile: str | None
+) -> RelationModel:
     def make_model() -> RelationModel:
-        model: RelationModel = instantiate(config.model)(tokenizer, len(labels.relations))
+        model: RelationModel = instantiate(config.model)(tokenizer, num_relations)
         return model
 
     check_size(make_model, folder / WEIGHTS)
@@ -84,21 +99,7 @@ def load(
         model = make_model()
         compile_with(model, compile)
     load_weights(model, folder / WEIGHTS)
-    model = model.to(device).eval()
-    store = None if cache is None else FeatureStore(cache)
-    limit = free(memory, device)
-    return Run(
-        model,
-        tokenizer,
-        labels,
-        threshold,
-        config,
-        known,
-        store,
-        limit,
-        scores=scores,
-        environment=environment,
-    )
+    return model.eval()
 
 
 @contextmanager

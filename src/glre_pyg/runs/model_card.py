@@ -51,25 +51,14 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
     protocol = scores.get("protocol") or {}
     corpus = str(protocol.get("corpus", "an unnamed corpus"))
     kind, is_glre = type(run.model).__name__, isinstance(run.model, GLRE)
-    title = f"{kind} on {corpus}"
     split = "test" if "test" in scores else "dev"
-    tags = ["relation-extraction", "document-level-relation-extraction"]
-    metadata: dict[str, Any] = {
-        "library_name": "glre_pyg",
-        "pipeline_tag": "text-classification",
-        "tags": [*tags, "glre", "graph-neural-network"] if is_glre else tags,
-        "datasets": [corpus],
-        "metrics": ["f1", "precision", "recall"],
-        "model_name": title,
-        "eval_results": _results(scores, split, corpus, protocol),
-    }
     pairs = ", ".join(f"{code(head)} with {code(tail)}" for head, tail in labels.pair_types or ())
     splits = {name: scores[name] for name in ("dev", "test") if scores.get(name)}
     names = ("pairs", "setting", "dev", "threshold")
     return ModelCard.from_template(
-        ModelCardData(**(metadata | fields)),
+        ModelCardData(**(_metadata(run, corpus, split) | fields)),
         template_path=str(_TEMPLATE),
-        title=escape(title),
+        title=escape(f"{kind} on {corpus}"),
         kind=kind,
         repo_id=repo_id,
         types=", ".join(map(code, labels.types)),
@@ -96,10 +85,22 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
     )
 
 
-def _results(
-    scores: Mapping[str, Any], split: str, corpus: str, protocol: Mapping[str, Any]
-) -> list[EvalResult]:
+def _metadata(run: Run, corpus: str, split: str) -> dict[str, Any]:
+    tags = ["relation-extraction", "document-level-relation-extraction"]
+    return {
+        "library_name": "glre_pyg",
+        "pipeline_tag": "text-classification",
+        "tags": [*tags, "glre", "graph-neural-network"] if isinstance(run.model, GLRE) else tags,
+        "datasets": [corpus],
+        "metrics": ["f1", "precision", "recall"],
+        "model_name": f"{type(run.model).__name__} on {corpus}",
+        "eval_results": _results(run.scores, corpus, split),
+    }
+
+
+def _results(scores: Mapping[str, Any], corpus: str, split: str) -> list[EvalResult]:
     """Scores that the hub shows."""
+    protocol = scores.get("protocol") or {}
     names = {"filtered": protocol.get("pairs", ""), "unfiltered": _SCORES["unfiltered"], "ign": "Ign"}
     return [
         EvalResult(
