@@ -109,7 +109,7 @@ def _cached(file: OfficialFile) -> Path:
             raise DownloadError("nobody publishes it")
         _download(file, file.source, target)
     except DownloadError as error:
-        other = f", and {target} is another file" if target.is_file() else ""
+        other = f", and {target} is a different file" if target.is_file() else ""
         line = (
             f"{file.folder}/{file.path}: not found ({error}{other}); {_advice(file)} and put it at {target}"
         )

@@ -126,7 +126,7 @@ def _download(url: str, remote: RemoteFile, target: Path, timeout: float) -> Non
     if not remote.matches(part):
         described = f"{part.stat().st_size} bytes with sha256 {sha256_of(part)}"
         part.unlink()
-        raise DownloadError(f"the server's file is another one, {described}")
+        raise DownloadError(f"the server has a different file, {described}")
     atomic_replace(part, target)
 
 
@@ -143,7 +143,7 @@ def _append(url: str, remote: RemoteFile, part: Path, timeout: float) -> None:
         total = remote.bytes if length is None else start + int(length)
         if total is not None and total > max_bytes:
             raise DownloadError(
-                f"the server's file is another one, of {total} bytes and not {max_bytes} at most"
+                f"the server has a different file, of {total} bytes instead of at most {max_bytes}"
             )
         bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=remote.name, leave=False)
         with bar, part.open("ab" if start else "wb") as file:
@@ -153,9 +153,9 @@ def _append(url: str, remote: RemoteFile, part: Path, timeout: float) -> None:
     size = part.stat().st_size
     if size > max_bytes:
         part.unlink()
-        raise DownloadError(f"the server's file is another one, of more than {max_bytes} bytes")
+        raise DownloadError(f"the server has a different file, of more than {max_bytes} bytes")
     if total is not None and size < total:
-        raise DownloadError(f"the connection ended after {size} of {total} bytes")
+        raise DownloadError(f"the connection was closed after {size} of {total} bytes")
 
 
 def _is_safe(url: str, *, allow_local: bool = True) -> bool:
@@ -179,14 +179,14 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         if not _is_safe(newurl, allow_local=req.type == "http"):
-            raise DownloadError(f"the server sends away from https, to {newurl}")
+            raise DownloadError(f"the server redirects from https to {newurl}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _open(url: str, start: int, timeout: float) -> HTTPResponse:
     """Request a file from byte ``start`` on."""
     if not _is_safe(url):
-        raise DownloadError("is not an address of https")
+        raise DownloadError("is not an https URL")
     headers = {"User-Agent": "glre_pyg", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -230,6 +230,6 @@ def _opened(archive: Path, member: Member) -> Iterator[IO[bytes] | gzip.GzipFile
             raise DownloadError(f"'{member.path}' is not in it")
         info = opened.getinfo(member.path)
         if info.is_dir() or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise DownloadError(f"'{member.path}' in it is no plain file")
+            raise DownloadError(f"'{member.path}' in it is not a regular file")
         with opened.open(info) as source:
             yield source
