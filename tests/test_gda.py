@@ -109,23 +109,23 @@ def test_columns_of_labels(tmp_path, labels):
         ({"abstracts": "7\n8\nb\n"}, "abstracts.txt:1: 7: text: 0 lines, not a title and an abstract"),
         (
             {"abstracts": ABSTRACTS + ABSTRACTS},
-            "abstracts.txt:12: 10000001: id: a document of this identifier was in the file before",
+            "abstracts.txt:12: 10000001: a document of this identifier was in the file before",
         ),
         (
             {"annotations": "10000001\t0\t4\tGEN1\tGene\n"},
-            "anns.txt:1: 10000001: mention: it has 6 or 7 columns, this line 5",
+            "anns.txt:1: 10000001: a mention has 6 or 7 columns, this line 5",
         ),
         (
             {"annotations": "10000001\t0\t4.5\tGEN1\tGene\t1\n"},
-            "anns.txt:1: 10000001: end: '4.5' of mention 'GEN1' is not a number",
+            "anns.txt:1: 10000001: end '4.5' of mention 'GEN1' is not an integer",
         ),
         (
             {"annotations": "10000001\t0\t400\tGEN1\tGene\t1\n"},
-            "anns.txt:1: 10000001: end: 0 to 400 of mention 'GEN1' is not in a text of 71 characters",
+            "anns.txt:1: 10000001: mention 'GEN1' ends after the text",
         ),
         (
             {"annotations": "10000001\t1\t5\tGEN1\tGene\t1\n"},
-            "anns.txt:1: 10000001: text: mention 'GEN1' is not at 1 to 5, there is 'EN1 '",
+            "anns.txt:1: 10000001: mention 'GEN1' is not at 1 to 5, there is 'EN1 '",
         ),
         (
             {"labels": "h,h,h,h\n10000001,672,D7,1\n"},
@@ -142,7 +142,7 @@ def test_columns_of_labels(tmp_path, labels):
         ({"labels": "10000001,672\n"}, "labels.csv:1: 10000001: label: a row has 4 columns, this one 2"),
         (
             {"annotations": ANNOTATIONS + "7\t0\t4\tGEN1\tGene\t1\n"},
-            "anns.txt:10: 7: id: no document of this identifier is in abstracts.txt",
+            "anns.txt:10: 7: no document of this identifier is in abstracts.txt",
         ),
     ],
 )
@@ -162,7 +162,7 @@ def test_what_is_refused_is_told_and_left_out(tmp_path):
     told: list[InputError] = []
     documents = read_gda(save(tmp_path, annotations=annotations), on_error=told.append)
     assert [document.id for document in documents] == ["10000002", "10000003"]
-    assert [str(error)[:28] for error in told] == ["anns.txt:1: 10000001: text: "]
+    assert [str(error)[:44] for error in told] == ["anns.txt:1: 10000001: mention 'GEN1' is not "]
 
 
 @pytest.mark.parametrize("name", ["abstracts.txt", "anns.txt", "labels.csv"])

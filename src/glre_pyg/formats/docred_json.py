@@ -19,16 +19,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
+from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import sentences_of
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import check_facts, check_span, documents_at, opened, record_place
+from glre_pyg.formats.reading import Layout, check_facts, check_span, documents_at, opened, record_place
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_open
@@ -83,20 +83,16 @@ def read_docred(
         raise InputError(f"{name}: not a JSON list of documents, or an empty one")
     build = partial(_document, resplit=resplit)
     places = (
-        record_place(f": document {number}", record, "title", _Record, build)
+        record_place(f"{name}: document {number}", record, "title", _Record, build)
         for number, record in enumerate(records)
     )
     yield from documents_at(name, places, on_error, unique=False)
 
 
 def _document(record: _Record, *, resplit: bool) -> Document:
-    words = [word for sentence in record.sents for word in sentence]
-    starts = [0, *accumulate(len(word) + 1 for word in words)]
-    spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=False))
-    bounds = [0, *accumulate(map(len, record.sents))]
-    text = " ".join(words)
+    layout = Layout.of(record.sents)
     mentions = tuple(
-        _mention(mention, f"vertexSet[{entity}][{number}]", str(entity), spans, bounds, text)
+        _mention(mention, f"vertexSet[{entity}][{number}]", str(entity), layout)
         for entity, vertex in enumerate(record.vertexSet)
         for number, mention in enumerate(vertex)
     )
@@ -105,11 +101,11 @@ def _document(record: _Record, *, resplit: bool) -> Document:
         _fact(label, f"labels[{number}]", len(record.vertexSet), numbers)
         for number, label in enumerate(record.labels)
     )
-    sentences = tuple(Sentence(*bound) for bound in pairwise(bounds) if bound[0] < bound[1])
+    sentences = layout.sentences
     if resplit:
-        sentences = sentences_of(text, spans, [mention.span for mention in mentions])
+        sentences = sentences_of(layout.text, layout.words, [mention.span for mention in mentions])
         facts = tuple(replace(fact, evidence=()) for fact in facts)
-    return Document(record.title, text, spans, sentences, mentions, facts)
+    return Document(record.title, layout.text, layout.words, sentences, mentions, facts)
 
 
 def _sentence_numbers(sents: Sequence[Sequence[str]]) -> list[int | None]:
@@ -118,9 +114,8 @@ def _sentence_numbers(sents: Sequence[Sequence[str]]) -> list[int | None]:
     return [count - 1 if sentence else None for sentence, count in zip(sents, counts, strict=True)]
 
 
-def _mention(
-    record: _MentionRecord, path: str, entity: str, words: tuple[Span, ...], bounds: list[int], text: str
-) -> Mention:
+def _mention(record: _MentionRecord, path: str, entity: str, layout: Layout) -> Mention:
+    text, words, bounds = layout
     if not 0 <= record.sent_id < len(bounds) - 1:
         raise InputError(f"{path}.sent_id: {record.sent_id} is not one of {len(bounds) - 1} sentences")
     first, last = bounds[record.sent_id : record.sent_id + 2]

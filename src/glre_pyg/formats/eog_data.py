@@ -1,33 +1,30 @@
-"""The ``.data`` files of EoG (Christopoulou et al., 2019): to documents and back.
+"""The ``.data`` files of EoG (Christopoulou et al., 2019), which GLRE's code, ATLOP and DocuNet read, too.
 
-One document a line, columns separated by Tabs: its identifier; its text, words joined by spaces and sentences
-by ``|``; then 17 columns for each candidate pair (:data:`COLUMNS`). GLRE's released code, ATLOP and DocuNet
-read CDR and GDA in this format. The text of a document is its words with a space between any two.
-
-Candidates are named pair by pair, so the file says nothing of entities that are in no pair.
+Each line is a document, in columns separated by Tabs: its identifier; its text, words joined by spaces and
+sentences by ``|``; then 17 columns for each candidate pair (:data:`COLUMNS`). The text of a document is its
+words joined by spaces. Entities are given pair by pair, so those that are in no pair are missing.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, chain, pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
-from glre_pyg.formats.reading import Place, documents_at, opened
+from glre_pyg.data.document import Document, Fact, Mention
+from glre_pyg.formats.reading import Layout, Line, Place, documents_at, lines_of, opened
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (
-    "label",  # 1:CID:2 (the relation), 1:NR:2 (none) or not_include (out of loss and score)
+    "label",  # 1:CID:2 (the relation), 1:NR:2 (none) or not_include (left out of loss and score)
     "direction",  # L2R if the head's first mention comes first, else R2L
-    "cross",  # NON-CROSS if a sentence holds both, else CROSS
+    "cross",  # NON-CROSS if a sentence has both, else CROSS
     "nearest[0]",  # start-end in words of the two nearest mentions: in the order of the text if L2R,
     "nearest[1]",  # else the later one first; so neither column is always the head's
     *(f"head.{name}" for name in _ENTITY),  # names joined by |, starts, ends (exclusive) and sentences by :
@@ -40,55 +37,39 @@ _LABEL = re.compile(r"1:([^:]+):2")
 _NONE, _IGNORED = "NR", "not_include"
 
 
-class _Layout(NamedTuple):
-    """Where things are in the text: words as characters, sentences as words."""
-
-    text: str
-    words: tuple[Span, ...]
-    bounds: tuple[int, ...]
-
-
 def read_eog(path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None) -> Iterator[Document]:
     """Read documents one at a time.
 
-    Mentions stand in the order in which the file's pairs name their entities; **in the published CDR files
-    that order tells the labels**, because the filter wrote the true pairs first. ``Document.entities``, which
-    all else uses, goes by the text. Direction, cross and nearest mentions follow from the rest and are not
+    Mentions are in the order in which the pairs of the file name their entities; **in the published CDR files
+    that order reveals the labels**, because the filter wrote the true pairs first. ``Document.entities``,
+    which everything else uses, follows the text. Direction, cross and nearest mentions are redundant and not
     kept.
 
     Args:
         path: A file in UTF-8, with or without a byte order mark.
-        on_error: Is told of documents with an error, which are left out; None raises.
+        on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
+    name = Path(path).name
     with opened(path) as file:
-        lines = chain([file.readline().removeprefix(BOM_UTF8)], file)
-        places = (_place(number, raw) for number, raw in enumerate(lines, start=1) if raw.strip())
-        yield from documents_at(Path(path).name, places, on_error)
+        lines = (line for line in lines_of(file, name) if line.raw.strip())
+        yield from documents_at(name, map(_place, lines), on_error)
 
 
-def _place(number: int, raw: bytes) -> Place:
-    document_id = raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
-    return Place(f":{number}", document_id, partial(_document, raw))
+def _place(line: Line) -> Place:
+    document_id = line.raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
+    return Place(line.place, document_id, lambda: _document(line.text()))
 
 
-def _columns(raw: bytes) -> list[str]:
-    try:
-        columns = raw.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start + 1} of the line is not UTF-8") from None
+def _document(line: str) -> Document:
+    columns = line.split("\t")
     if len(columns) < 2 or (len(columns) - 2) % len(COLUMNS):
         raise InputError(
             f"a line has an identifier, a text and {len(COLUMNS)} columns a pair, this one "
             f"{len(columns)} columns"
         )
-    return columns
-
-
-def _document(raw: bytes) -> Document:
-    columns = _columns(raw)
     layout = _layout(columns[1])
     entities: dict[str, tuple[list[str], list[Mention]]] = {}
     labels: dict[tuple[str, str], list[str]] = {}
@@ -97,31 +78,29 @@ def _document(raw: bytes) -> Document:
         path = f"pair[{number}]"
         label, pair = _label(row, path), (row[_HEAD][0], row[_TAIL][0])
         for side, part in (("head", _HEAD), ("tail", _TAIL)):
-            _entity(row[part], f"{path}.{side}", layout, entities)
+            _add_entity(row[part], f"{path}.{side}", layout, entities)
         before = labels.setdefault(pair, [])
         if label in before or (before and {label, *before} & {_NONE, _IGNORED}):
             raise InputError(f"{path}.label: {pair[0]} and {pair[1]} were a pair before, as '{before[-1]}'")
         before.append(label)
-    kept = [(pair, label) for pair, of in labels.items() for label in of]
+    labelled = [(pair, label) for pair, pair_labels in labels.items() for label in pair_labels]
     return Document(
         columns[0],
         layout.text,
         layout.words,
-        tuple(Sentence(*bound) for bound in pairwise(layout.bounds)),
+        layout.sentences,
         tuple(mention for _, mentions in entities.values() for mention in mentions),
-        tuple(Fact(head, label, tail) for (head, tail), label in kept if label not in (_NONE, _IGNORED)),
-        tuple(pair for pair, label in kept if label == _IGNORED),
+        tuple(Fact(head, label, tail) for (head, tail), label in labelled if label not in (_NONE, _IGNORED)),
+        tuple(pair for pair, label in labelled if label == _IGNORED),
     )
 
 
-def _layout(text: str) -> _Layout:
+def _layout(text: str) -> Layout:
     sentences = [sentence.split(" ") for sentence in text.split("|")] if text else []
     words = [word for sentence in sentences for word in sentence]
     if "" in words:
         raise InputError(f"text: word {words.index('')} is empty")
-    starts = accumulate((len(word) + 1 for word in words), initial=0)
-    spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=False))
-    return _Layout(" ".join(words), spans, tuple(accumulate(map(len, sentences), initial=0)))
+    return Layout.of(sentences)
 
 
 def _label(row: list[str], path: str) -> str:
@@ -134,10 +113,10 @@ def _label(row: list[str], path: str) -> str:
     return label[1] if label else _IGNORED
 
 
-def _entity(
-    columns: list[str], path: str, layout: _Layout, entities: dict[str, tuple[list[str], list[Mention]]]
+def _add_entity(
+    columns: list[str], path: str, layout: Layout, entities: dict[str, tuple[list[str], list[Mention]]]
 ) -> None:
-    """Add an entity with its mentions, or check that it is the one that was there before."""
+    """Add an entity with its mentions, or check that it equals the one that was added before."""
     identifier, joined, kind = columns[:3]
     if not identifier:
         raise InputError(f"{path}.id: empty")
@@ -146,6 +125,7 @@ def _entity(
             if now != then:
                 raise InputError(f"{path}.{field}: '{now}', but '{then}' in an earlier pair of {identifier}")
         return
+    text, words, bounds = layout
     names = joined.split("|")
     places = [
         _numbers(column, f"{path}.{field}", len(names))
@@ -153,34 +133,32 @@ def _entity(
     ]
     mentions = []
     for name, start, end, sentence in zip(names, *places, strict=True):
-        if not 0 <= start < end <= len(layout.words):
-            raise InputError(f"{path}.ends: words {start} to {end} are not in a text of {len(layout.words)}")
-        if not 0 <= sentence < len(layout.bounds) - 1:
-            raise InputError(f"{path}.sentences: {sentence} is not one of {len(layout.bounds) - 1}")
-        if not layout.bounds[sentence] <= start < end <= layout.bounds[sentence + 1]:
+        if not 0 <= start < end <= len(words):
+            raise InputError(f"{path}.ends: words {start} to {end} are not in a text of {len(words)}")
+        if not 0 <= sentence < len(bounds) - 1:
+            raise InputError(f"{path}.sentences: {sentence} is not one of {len(bounds) - 1}")
+        if not bounds[sentence] <= start < end <= bounds[sentence + 1]:
             raise InputError(f"{path}.sentences: words {start} to {end} are not in sentence {sentence}")
-        first, last = layout.words[start][0], layout.words[end - 1][1]
-        if not _is_named(name, layout.text[first:last].split(" ")):
-            raise InputError(
-                f"{path}.names: '{name}' is not what words {start} to {end} are, '{layout.text[first:last]}'"
-            )
-        given = () if name == layout.text[first:last] else (name,)
-        mentions.append(Mention(first, last, kind, (identifier,), given))
+        first, last = words[start][0], words[end - 1][1]
+        found = text[first:last]
+        if not _is_name(name, found.split(" ")):
+            raise InputError(f"{path}.names: '{name}' is not what words {start} to {end} are, '{found}'")
+        mentions.append(Mention(first, last, kind, (identifier,), () if name == found else (name,)))
     entities[identifier] = (columns, mentions)
 
 
-def _is_named(name: str, words: list[str]) -> bool:
-    """Whether words are the fewest that hold a name, case and white space apart.
+def _is_name(name: str, words: list[str]) -> bool:
+    """Return whether words are the fewest that contain a name, ignoring case and white space.
 
-    In the published files of CDR they are the name itself, or the last goes on: "5 - HT" at "5 - HT6".
+    In the published files of CDR they are the name itself, or the last word is longer: "5 - HT" at "5 - HT6".
     """
     if name == " ".join(words):
         return True
-    wanted = _solid([name])
-    return wanted in _solid(words) and wanted not in _solid(words[1:]) and wanted not in _solid(words[:-1])
+    wanted, *parts = map(_compact, ([name], words, words[1:], words[:-1]))
+    return [wanted in part for part in parts] == [True, False, False]
 
 
-def _solid(words: list[str]) -> str:
+def _compact(words: list[str]) -> str:
     return "".join("".join(words).split()).casefold()
 
 
@@ -201,29 +179,12 @@ def write_eog(
     pair_types: Collection[tuple[str, str]] = (("Chemical", "Disease"),),
     on_error: ErrorHandler | None = None,
 ) -> None:
-    """Write documents as :func:`read_eog` reads them; the file appears when it is complete.
-
-    Pairs stand in the order of their entities' first mentions, and where two begin and end together in that
-    of their identifiers: **never true pairs first**, so that the order tells nothing of the labels.
-
-    The format holds words, not the text between them; entities that are in a pair, no others; no mention
-    without identifier; no names but those that the words hold, which parts of a composite mention often are
-    not; of a fact neither ``extra`` nor ``evidence``.
-
-    Args:
-        documents: What to write.
-        path: Where to.
-        pair_types: (head type, tail type) of candidate pairs.
-        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
-
-    Raises:
-        InputError: If the format cannot hold a document.
-    """
+    """Write documents as :func:`format_eog` does; see :func:`~glre_pyg.formats.writing.write_each`."""
     write_each(documents, path, partial(format_eog, pair_types=pair_types), on_error)
 
 
 class _Place(NamedTuple):
-    """A mention: words ``[start, end)``, the sentence it is in, and its name."""
+    """A mention: words ``[start, end)``, its sentence and its name."""
 
     start: int
     end: int
@@ -233,6 +194,17 @@ class _Place(NamedTuple):
 
 def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> str:
     """Return the line of a document.
+
+    Pairs are in the order of their entities' first mentions, and where two begin and end together in that of
+    their identifiers: **never true pairs first**, so that the order reveals nothing of the labels.
+
+    The format holds words, not the text between them; entities that are in a pair; no mention without
+    identifier; no names but those that the words contain, which parts of a composite mention often are not;
+    neither ``extra`` nor ``evidence`` of a fact.
+
+    Args:
+        document: The document.
+        pair_types: (head type, tail type) of candidate pairs.
 
     Raises:
         InputError: If the format cannot hold the document.
@@ -250,10 +222,29 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
         for head, tail in product(order, order)
         if head != tail and (types[head], types[tail]) in allowed
     ]
-    labels = dict.fromkeys(pairs, f"1:{_NONE}:2")
-    labels |= dict.fromkeys(document.ignored, _IGNORED)
+    labels = _labels(document, pairs)
+    columns = [document.id, "|".join(sentences)]
+    for head, tail in pairs:
+        columns += [labels[head, tail], *_relative(places[head], places[tail])]
+        columns += [*_entity_columns(head, types[head], places[head])]
+        columns += [*_entity_columns(tail, types[tail], places[tail])]
+    _check(document.id, words, columns)
+    line = "\t".join(columns)
+    try:
+        held = _document(line)
+    except InputError as error:
+        raise InputError(f"{document.id}: the format cannot hold it: {error}") from None
+    wanted = {(fact.head, fact.relation, fact.tail) for fact in document.facts}
+    if wanted != {(fact.head, fact.relation, fact.tail) for fact in held.facts}:
+        raise InputError(f"{document.id}: the format cannot hold its relations, which are read as others")
+    return line + "\n"
+
+
+def _labels(document: Document, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    none = f"1:{_NONE}:2"
+    labels = dict.fromkeys(pairs, none) | dict.fromkeys(document.ignored, _IGNORED)
     for fact in document.facts:
-        if labels.get((fact.head, fact.tail)) != f"1:{_NONE}:2":
+        if labels.get((fact.head, fact.tail)) != none:
             raise InputError(
                 f"{document.id}: fact {fact.head} {fact.relation} {fact.tail}: "
                 "no candidate pair, left out, or the second fact of one pair"
@@ -261,36 +252,22 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
         labels[fact.head, fact.tail] = f"1:{fact.relation}:2"
     if unknown := labels.keys() - set(pairs):
         raise InputError(f"{document.id}: ignored: {' and '.join(min(unknown))} are no candidate pair")
-    columns = [document.id, "|".join(sentences)]
-    for head, tail in pairs:
-        columns += [labels[head, tail], *_relative(places[head], places[tail])]
-        columns += [*_entity_columns(head, types[head], places[head])]
-        columns += [*_entity_columns(tail, types[tail], places[tail])]
-    _check(document.id, words, columns)
-    line = "\t".join(columns) + "\n"
-    try:
-        held = _document(line.encode("utf-8"))
-    except InputError as error:
-        raise InputError(f"{document.id}: the format cannot hold it: {error}") from None
-    wanted = {(fact.head, fact.relation, fact.tail) for fact in document.facts}
-    if wanted != {(fact.head, fact.relation, fact.tail) for fact in held.facts}:
-        raise InputError(f"{document.id}: the format cannot hold its relations, which are read as others")
-    return line
+    return labels
 
 
 def _places(document: Document, identifier: str, words: list[str]) -> list[_Place]:
-    found = []
+    places = []
     for mention in document.mentions:
         if identifier in mention.ids:
             start, end = document.word_span(mention)
             given = mention.names[mention.ids.index(identifier)] if mention.names else ""
-            name = given if _is_named(given, words[start:end]) else " ".join(words[start:end])
-            found.append(_Place(start, end, document.sentence_of(mention), name))
-    return sorted(found, key=lambda place: place[:2])
+            name = given if _is_name(given, words[start:end]) else " ".join(words[start:end])
+            places.append(_Place(start, end, document.sentence_of(mention), name))
+    return sorted(places, key=lambda place: place[:2])
 
 
 def _relative(heads: list[_Place], tails: list[_Place]) -> tuple[str, ...]:
-    """Direction, cross, and the spans of the two mentions with the fewest words between them."""
+    """Return direction, cross, and the spans of the two mentions with the fewest words between them."""
     direction = "L2R" if heads[0][:2] <= tails[0][:2] else "R2L"
     together = {place.sentence for place in heads} & {place.sentence for place in tails}
     nearest = min(

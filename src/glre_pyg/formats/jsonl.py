@@ -89,17 +89,22 @@ def read_jsonl(
     Raises:
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
+    name = Path(path).name
     with opened(path) as file:
-        places = (_place(number, raw, segmenter) for number, raw in enumerate(file, start=1) if raw.strip())
-        yield from documents_at(Path(path).name, places, on_error)
+        places = (
+            _place(f"{name}:{number}", raw, segmenter)
+            for number, raw in enumerate(file, start=1)
+            if raw.strip()
+        )
+        yield from documents_at(name, places, on_error)
 
 
-def _place(number: int, raw: bytes, segmenter: Segmenter) -> Place:
+def _place(place: str, raw: bytes, segmenter: Segmenter) -> Place:
     try:
         value = parse(raw)
     except InputError as error:
-        return Place(f":{number}", None, failing(error))
-    return record_place(f":{number}", value, "id", _Record, partial(_document, segmenter=segmenter))
+        return Place(place, None, failing(error))
+    return record_place(place, value, "id", _Record, partial(_document, segmenter=segmenter))
 
 
 def _document(record: _Record, *, segmenter: Segmenter) -> Document:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
-from glre_pyg.data.document import Document, Span
+from glre_pyg.data.document import Document, Sentence, Span
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, printable
 from glre_pyg.utils.json_fields import convert
 
@@ -30,45 +32,86 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """Decode lines in UTF-8; line ends stay, a byte order mark does not.
-
-    Args:
-        file: Lines of the file.
-        name: Name of the file.
-
-    Raises:
-        InputError: ``file:line: what is wrong``.
-    """
-    for number, line in enumerate(file, start=1):
-        start = 3 if number == 1 and line.startswith(b"\xef\xbb\xbf") else 0
-        try:
-            yield line[start:].decode("utf-8")
-        except UnicodeDecodeError as error:
-            position = start + error.start + 1
-            raise InputError(f"{name}:{number}: byte {position} of the line is not UTF-8") from None
-
-
-class Place(NamedTuple):
-    """A document's place in its file.
-
-    Args:
-        name: What follows the name of the file in errors: ``":12"``, a line, or ``": document 3"``.
-        id: Identifier of the document; None if it could not be read.
-        parse: Parses the document; its errors name neither file nor place.
-    """
-
-    name: str
-    id: str | None
-    parse: Callable[[], Document]
-
-
 class PlacedError(InputError):
     """Error with a place of its own, such as a line within the document."""
 
     def __init__(self, place: str, message: str) -> None:
         super().__init__(message)
         self.place = place
+
+
+class Line(NamedTuple):
+    """A line of a file.
+
+    Args:
+        place: File and number of the line, ``"train.txt:12"``.
+        raw: Its bytes, with the line end, without a byte order mark.
+        offset: Length of a byte order mark before it.
+    """
+
+    place: str
+    raw: bytes
+    offset: int = 0
+
+    def text(self) -> str:
+        """Decode the line, without its end.
+
+        Raises:
+            PlacedError: If it is not UTF-8.
+        """
+        try:
+            return self.raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            position = self.offset + error.start + 1
+            raise self.error(f"byte {position} of the line is not UTF-8") from None
+
+    def error(self, message: str) -> PlacedError:
+        """Return an error at this line."""
+        return PlacedError(self.place, message)
+
+
+def lines_of(file: Iterable[bytes], name: str) -> Iterator[Line]:
+    """Number the lines of a file and remove a byte order mark.
+
+    Args:
+        file: The file.
+        name: Its name.
+    """
+    for number, raw in enumerate(file, start=1):
+        offset = len(BOM_UTF8) if number == 1 and raw.startswith(BOM_UTF8) else 0
+        yield Line(f"{name}:{number}", raw[offset:], offset)
+
+
+def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """Decode the lines of a file in UTF-8, with line ends.
+
+    Args:
+        file: The file.
+        name: Its name.
+
+    Raises:
+        InputError: ``file:line: what is wrong``.
+    """
+    for line in lines_of(file, name):
+        try:
+            line.text()
+        except PlacedError as error:
+            raise InputError(f"{error.place}: {error}") from None
+        yield line.raw.decode("utf-8")
+
+
+class Place(NamedTuple):
+    """A document's place in its file.
+
+    Args:
+        name: File and place for errors: ``"train.txt:12"``, or ``"train.json: document 3"``.
+        id: Identifier of the document; None if it could not be read.
+        parse: Parses the document; its errors name neither.
+    """
+
+    name: str
+    id: str | None
+    parse: Callable[[], Document]
 
 
 def documents_at(
@@ -95,7 +138,7 @@ def documents_at(
             where = error.place if isinstance(error, PlacedError) else place.name
             reason = str(error).removeprefix(printable(f"{place.id}: "))
             known = printable(place.id or "?", longest=_LONGEST)
-            handle_error(InputError(f"{name}{where}: {known}: {reason}"), on_error)
+            handle_error(InputError(f"{where}: {known}: {reason}"), on_error)
         else:
             yield document
         seen.add(place.id)
@@ -127,6 +170,41 @@ def record_place(
     identifier = value.get(key) if isinstance(value, dict) else None
     known = identifier if isinstance(identifier, str) else None
     return Place(name, known, lambda: build(convert(value, type)))
+
+
+def titled(title: str, abstract: str | None = None) -> tuple[str, tuple[Span, ...]]:
+    """Join title and abstract with a space; return the text and its sections."""
+    if abstract is None:
+        return title, ((0, len(title)),)
+    text = f"{title} {abstract}"
+    return text, ((0, len(title)), (len(title) + 1, len(text)))
+
+
+class Layout(NamedTuple):
+    """A text of words joined by spaces.
+
+    Args:
+        text: The text.
+        words: Characters ``[start, end)`` of its words.
+        bounds: First word of each sentence, and the number of words.
+    """
+
+    text: str
+    words: tuple[Span, ...]
+    bounds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, sentences: Sequence[Sequence[str]]) -> Layout:
+        """Join sentences, given as words."""
+        words = list(chain.from_iterable(sentences))
+        starts = accumulate((len(word) + 1 for word in words), initial=0)
+        spans = tuple((start, start + len(word)) for start, word in zip(starts, words, strict=False))
+        return cls(" ".join(words), spans, tuple(accumulate(map(len, sentences), initial=0)))
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences that have words."""
+        return tuple(Sentence(start, end) for start, end in pairwise(self.bounds) if start < end)
 
 
 def check_span(span: Span, path: str, length: int, *, empty: bool = True) -> None:

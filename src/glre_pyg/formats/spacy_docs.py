@@ -129,7 +129,9 @@ def read_docs(
         raise
     except Exception as error:  # of zlib, of msgpack, or of what spaCy looks for in what they give
         raise InputError(f"{name}: not a DocBin of spaCy: {_reason(error)}") from None
-    places = (_place(bin_, number, vocab, parse) for number in range(len(bin_)))
+    places = (
+        _place(f"{name}: document {number + 1}", bin_, number, vocab, parse) for number in range(len(bin_))
+    )
     yield from documents_at(name, places, on_error)
 
 
@@ -144,8 +146,10 @@ def _check_size(raw: bytes) -> None:
         part = unpacking.decompress(unpacking.unconsumed_tail, _CHUNK)
 
 
-def _place(bin_: DocBin, number: int, vocab: Vocab, parse: Callable[[Doc, str], Document]) -> Place:
-    name, identifier = f": document {number + 1}", str(number + 1)
+def _place(
+    name: str, bin_: DocBin, number: int, vocab: Vocab, parse: Callable[[Doc, str], Document]
+) -> Place:
+    identifier = str(number + 1)
     try:
         doc = _doc(bin_, number, vocab)
     except Exception as error:  # whatever spaCy finds wrong with it

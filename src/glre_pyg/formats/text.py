@@ -32,7 +32,7 @@ def read_text(
     def parse() -> Document:
         return text_document(stem, decoded(raw), segmenter=segmenter)
 
-    yield from documents_at(name, [Place("", stem, parse)], on_error)
+    yield from documents_at(name, [Place(name, stem, parse)], on_error)
 
 
 def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment) -> Document:
