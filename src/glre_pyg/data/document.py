@@ -1,7 +1,7 @@
-"""The document: text, words, sentences, mentions and facts, as a corpus gives them.
+"""Documents: text, words, sentences, mentions and facts.
 
-This is the only thing the readers in :mod:`glre_pyg.formats` produce and the only thing
-:func:`glre_pyg.data.graph.build_graph` needs. Character offsets count Unicode code points.
+The readers in :mod:`glre_pyg.formats` return documents, and :func:`glre_pyg.data.graph.build_graph` needs
+nothing else. Character offsets count Unicode code points.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One stretch of text that names one entity, several (a composite mention), or an unknown one.
+    """A span of text that names one entity, several (a composite mention), or an unlinked one.
 
     Args:
         start: First character.
         end: One past the last character.
-        type: Entity type as the corpus writes it, ``"Chemical"`` for instance.
-        ids: Identifiers of the entities it refers to; empty if the corpus knows none.
-        names: Names of its parts, one for each identifier, where the corpus gives others than the text; those
-            of parts without identifier follow.
+        type: Entity type, for instance ``"Chemical"``.
+        ids: Identifiers of the entities it refers to; empty if it is not linked.
+        names: Names of its parts, one for each identifier, if they differ from the text, followed by names of
+            parts without identifier.
     """
 
     start: int
@@ -55,7 +55,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """All mentions of one identifier; its type is that of the first of them."""
+    """All mentions of one identifier; its type is that of the first mention."""
 
     id: str
     type: str
@@ -64,14 +64,14 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A relation that holds between two entities, named by their identifiers.
+    """A relation between two entities, given by their identifiers.
 
     Args:
         head: Identifier of the head entity.
         relation: Name of the relation.
         tail: Identifier of the tail entity.
-        extra: Further columns of the corpus, BioRED's novelty for instance, kept as they are.
-        evidence: Sentences that the corpus gives as evidence, by number.
+        extra: Further columns of the corpus, for instance BioRED's novelty.
+        evidence: Numbers of the sentences that the corpus gives as evidence.
     """
 
     head: str
@@ -86,18 +86,18 @@ class Document:
     """A text with its words, sentences, mentions and facts.
 
     Args:
-        id: The corpus's name of the document.
+        id: Identifier of the document.
         text: The whole text.
         words: Characters ``[start, end)`` of every word, in order and without overlap.
-        sentences: Sentences, which together hold every word once, in order.
-        mentions: Mentions in the order of the corpus, duplicates included.
-        facts: Facts in the order of the corpus; empty where they are unknown.
-        ignored: Pairs (head, tail) of identifiers that the corpus leaves out of loss and score.
+        sentences: Sentences, which together contain every word once, in order.
+        mentions: Mentions in the order of the corpus, including duplicates.
+        facts: Facts in the order of the corpus; empty if they are unknown.
+        ignored: Pairs (head, tail) of identifiers that are left out of loss and score.
         sections: Characters ``[start, end)`` of the parts of the text (title and abstract).
 
     Raises:
-        InputError: If UTF-8 cannot hold a string, or a mention leaves the text, cuts a word, crosses a
-            sentence boundary, or lacks a name.
+        InputError: If UTF-8 cannot hold a string; if words, sentences or sections are not as described; or if
+            a mention is outside the text, cuts a word, crosses a sentence boundary, or lacks a name.
     """
 
     id: str
@@ -127,7 +127,7 @@ class Document:
             self._check(mention)
 
     def _check_text(self) -> None:
-        """Make sure that UTF-8 can hold every string."""
+        """Check that UTF-8 can hold every string."""
         mentions = [(mention.type, *mention.ids, *mention.names) for mention in self.mentions]
         facts = [(fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts]
         rows = [(self.id,), (self.text,), *mentions, *facts, *self.ignored]
@@ -167,19 +167,21 @@ class Document:
 
     @cached_property
     def entities(self) -> tuple[Entity, ...]:
-        """Entities, numbered by the offset of their first mention; never by anything that knows the facts.
+        """Entities, ordered by the offset of their first mention.
 
-        Entities that begin with the same composite mention are numbered by their identifiers: the order of a
-        file may know the facts. A mention counts once for each of its identifiers; mentions without one
-        belong to no entity.
+        Entities with the same (composite) first mention are ordered by identifier. The order of the corpus is
+        never used, because it may reveal the facts. A composite mention belongs to each of its entities, a
+        mention without identifier to none.
         """
         mentions: dict[str, dict[Span, Mention]] = {}
         for mention in sorted(self.mentions, key=attrgetter("start", "end")):
             for identifier in mention.ids:
                 mentions.setdefault(identifier, {}).setdefault(mention.span, mention)
         return tuple(
-            Entity(identifier, next(iter(of.values())).type, tuple(of.values()))
-            for identifier, of in sorted(mentions.items(), key=lambda item: (next(iter(item[1])), item[0]))
+            Entity(identifier, next(iter(by_span.values())).type, tuple(by_span.values()))
+            for identifier, by_span in sorted(
+                mentions.items(), key=lambda item: (next(iter(item[1])), item[0])
+            )
         )
 
     @cached_property
@@ -211,8 +213,8 @@ class Document:
 
         Args:
             types: (head type, tail type) of candidate pairs; None for all.
-            directed: Whether (a, b) and (b, a) are two pairs; else a is the one that is mentioned first, and
-                the two types of a pair may stand in either order.
+            directed: Whether (a, b) and (b, a) are two pairs; otherwise a is the entity that is mentioned
+                first, and the types of a pair may be in either order.
         """
         allowed = None if types is None else {tuple(pair) for pair in types}
         if allowed is not None and not directed:
@@ -224,32 +226,32 @@ class Document:
         return [(head, tail) for head, tail in pairs if (kinds[head], kinds[tail]) in allowed]
 
     def names(self, entity: Entity) -> frozenset[str]:
-        """The names that an entity is mentioned by, as the corpus gives them, else as the text has them."""
-        # Of all mentions: an entity has a span once, though two names may stand for it.
+        """Return the names of an entity, as given by the corpus, otherwise as in the text."""
+        # Not of entity.mentions, which has each span once, though it may have two names.
         return frozenset(
             self.name(entity.id, mention) for mention in self.mentions if entity.id in mention.ids
         )
 
     def name(self, identifier: str, mention: Mention) -> str:
-        """What a mention calls an entity: as the corpus gives it, else as the text has it."""
+        """Return the name of an entity in a mention, as given by the corpus, otherwise as in the text."""
         given = mention.names and mention.names[mention.ids.index(identifier)]
         return given or self.text[mention.start : mention.end]
 
     def word_span(self, mention: Mention) -> Span:
-        """Words ``[start, end)`` that the mention covers."""
+        """Return the words ``[start, end)`` of a mention."""
         return bisect_left(self._word_starts, mention.start), bisect_left(self._word_starts, mention.end)
 
     def sentence_of(self, mention: Mention) -> int:
-        """Index of the sentence that the mention is in."""
+        """Return the number of the sentence of a mention."""
         return bisect_left(self._sentence_ends, self.word_span(mention)[0] + 1)
 
     def sentence_span(self, number: int) -> Span:
-        """Characters ``[start, end)`` of a sentence."""
+        """Return the characters ``[start, end)`` of a sentence."""
         sentence = self.sentences[number]
         return self.words[sentence.start][0], self.words[sentence.end - 1][1]
 
     def word_texts(self) -> list[str]:
-        """The words as strings."""
+        """Return the words as strings."""
         return [self.text[start:end] for start, end in self.words]
 
     @cached_property

@@ -1,8 +1,8 @@
-"""Words and sentences of a text, for corpora that give neither (the nodes of section 3.2 stand on them).
+"""Words and sentences of texts, for corpora that have neither (the graph of section 3.2 is built from them).
 
-Sentences are pysbd's. pysbd rewrites a text while it works and returns strings, so its sentences are
-found again in the text by their characters that are not white space: offsets stay exact, and what
-cannot be found joins its neighbour. Words are white-space tokens cut by one regular expression.
+Sentences are split by pysbd, which modifies the text and returns strings. Its sentences are aligned with the
+text by their non-white-space characters, so that offsets are exact; a sentence that cannot be aligned is
+merged with the one before. Words are white-space tokens, split further by a regular expression.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from glre_pyg.data.document import Sentence, Span
 
 Segments = tuple[tuple[Span, ...], tuple[Sentence, ...]]
 Segmenter = Callable[[str, Iterable[Span], Iterable[Span]], Segments]
-"""Text, mentions' spans and sections' spans to words and sentences: :func:`segment`, or one's own."""
+"""From a text, spans of mentions and spans of sections to words and sentences, as :func:`segment`."""
 
 # Punctuation and symbols: ASCII and Latin-1, general punctuation, currency, arrows to miscellaneous symbols
-# and arrows, CJK and full-width forms. Everything else that is not white space (letters, digits, "_",
-# combining marks, joiners, sub- and superscripts, emoji) is part of a word.
+# and arrows, CJK and full-width forms. All other characters except white space (letters, digits, "_",
+# combining marks, joiners, sub- and superscripts, emoji) are part of words.
 _MARK = (
     r"!-/:-@\[-^`{-~¡-©«-±´¶-¸»¿×÷"
     r"\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u2bff\u3001-\u3003\u3008-\u3020"
@@ -38,34 +38,35 @@ _WORD = re.compile(
     rf"|{_BODY}+(?:(?<=\d)[.,](?=\d){_BODY}+)*"  # letters and digits; a point or comma between digits: 0.5
     rf"|([.*=~-])\1+|[{_MARK}]"  # a mark; a run of dots or lines
 )
-# What stands before a sentence; pysbd also breaks before "2)" and after "mg." in "mg./ml".
+# What precedes a sentence; pysbd also splits before "2)" and after "mg." in "mg./ml".
 _END = re.compile(
     r"(?:[.!?…](?:[\"'”’)\]}»]|\[[\d,\s-]+\])*(?:\d{1,3})?\s+|[。．！？][」』”’）]*\s*|[\r\n]\s*)$"
 )
 _END_LENGTH = 32  # characters
 
-# What pysbd reads instead, character for character, so that offsets carry over:
-_PRIVATE = str.maketrans(dict.fromkeys("∯∮♨☝♬♭☉☇☈☄ȸȹ☏ƪ♟♝✂⌬⎋ᓰᓱᓳᓴᓷᓸ", "x"))  # its own markers
-_WRAP = re.compile(r"(?<![\r\n])(?:\r\n|\r|\n)(?=[^\S\r\n]*[a-zß-öø-ÿ])")  # a line that goes on in lower case
-# Many references, "[10, 11, 12, 13]", after a full stop: pysbd's time on them grows exponentially.
+# Replacements before pysbd reads the text, of the same length, so that offsets are kept:
+_PRIVATE = str.maketrans(dict.fromkeys("∯∮♨☝♬♭☉☇☈☄ȸȹ☏ƪ♟♝✂⌬⎋ᓰᓱᓳᓴᓷᓸ", "x"))  # markers of pysbd
+_WRAP = re.compile(r"(?<![\r\n])(?:\r\n|\r|\n)(?=[^\S\r\n]*[a-zß-öø-ÿ])")  # line breaks within a sentence
+# Long lists of references, "[10, 11, 12, 13]", after a full stop, which take pysbd exponential time.
 _REFERENCES_AT_END = re.compile(r"\.\[[\d,\s\[\]-]{14,}\](?=\s[A-Z])")
 _REFERENCES = re.compile(r"\[[\d,\s\[\]-]{14,}")
 
-_FOLDED = re.compile("[ſıİ]")  # letters that a pattern takes for s and i, but that are no such in lower case
+_FOLDED = re.compile("[ſıİ]")  # match s and i in patterns that ignore case, but are not lower-cased to them
 
-_PART = 4_000  # characters: pysbd's time grows with the square of a line's length
+_PART = 4_000  # characters; pysbd takes quadratic time in the length of a line
 _SLACK = 8  # characters that pysbd may drop between two sentences
 
 
 def segment(text: str, spans: Iterable[Span] = (), sections: Iterable[Span] = ()) -> Segments:
-    """Cut a text into words and sentences.
+    """Split a text into words and sentences.
 
-    Every character that is not white space is in exactly one word, every word in exactly one sentence.
+    Every non-white-space character is in exactly one word, every word in exactly one sentence.
 
     Args:
         text: The text.
-        spans: Characters ``[start, end)`` of the mentions: each will begin and end at words, in one sentence.
-        sections: Characters ``[start, end)`` of parts that begin a sentence, except inside a mention.
+        spans: Characters ``[start, end)`` of mentions, each of which will begin and end at words of one
+            sentence.
+        sections: Characters ``[start, end)`` of sections, which begin a sentence, except inside a mention.
 
     Returns:
         Words as characters ``[start, end)``, and sentences as words ``[start, end)``.
@@ -79,12 +80,12 @@ def segment(text: str, spans: Iterable[Span] = (), sections: Iterable[Span] = ()
 def sentences_of(
     text: str, words: Sequence[Span], spans: Iterable[Span] = (), *, sections: Sequence[int] = ()
 ) -> tuple[Sentence, ...]:
-    """Sentences of a text whose words are given.
+    """Split a text whose words are known into sentences.
 
     Args:
         text: The text.
         words: Characters ``[start, end)`` of its words.
-        spans: Characters ``[start, end)`` of the mentions: each will be in one sentence.
+        spans: Characters ``[start, end)`` of mentions, each of which will be in one sentence.
         sections: Characters at which a sentence begins, except inside a mention, and the end of the text.
     """
     starts = [start for start, _ in words]
@@ -104,12 +105,12 @@ def sentences_of(
 
 
 def words_of(text: str) -> list[Span]:
-    """Words ``[start, end)`` of a text, as :func:`segment` cuts it where there is no mention."""
+    """Return the words ``[start, end)`` of a text, as :func:`segment` splits it without mentions."""
     return _words(text, ())
 
 
 def _words(text: str, cuts: Iterable[int]) -> list[Span]:
-    """Words ``[start, end)``, none of them across a position of `cuts`."""
+    """Return words ``[start, end)``, none of which crosses a position of `cuts`."""
     ordered = sorted(cuts)
     words: list[Span] = []
     for match in _WORD.finditer(text):
@@ -120,7 +121,7 @@ def _words(text: str, cuts: Iterable[int]) -> list[Span]:
 
 
 def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
-    """Characters of `text` at which a sentence of ``text[start:end]`` begins."""
+    """Yield the characters at which sentences of ``text[start:end]`` begin."""
     yield start
     plain, at = _plain(text[start:end]), 0
     while at < len(plain):
@@ -128,7 +129,7 @@ def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
         found = _align(part, _split(part))
         cut = len(part)
         if at + cut < len(plain) and found and found[-1] >= _PART:
-            cut = found[-1]  # what follows the last break is cut again, with what comes after it
+            cut = found[-1]  # the last sentence is split again, together with what follows it
         for position in found:
             first = at + position
             if position < cut and _END.search(plain, max(0, first - _END_LENGTH), first):
@@ -137,17 +138,17 @@ def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _plain(text: str) -> str:
-    """A text of the same length that pysbd can cut."""
+    """Replace what pysbd cannot handle, keeping the length of the text."""
     text = _WRAP.sub(lambda match: " " * len(match.group()), text.translate(_PRIVATE))
     text = _REFERENCES_AT_END.sub(lambda match: "x" * (len(match.group()) - 1) + ".", text)
     return _REFERENCES.sub(lambda match: "x" * len(match.group()), text)
 
 
 def _align(text: str, sentences: Sequence[str]) -> list[int]:
-    """First characters of `sentences` in `text`; of those that are not found, none.
+    """Return the first characters of those `sentences` that are found in `text`.
 
-    Sentences are compared without white space, which pysbd changes. A sentence is looked for where the last
-    one ended and a few characters on; what is skipped or not found belongs to the sentence before.
+    White space, which pysbd changes, is ignored. A sentence is searched from the end of the previous one, a
+    few characters on; what is skipped or not found belongs to the previous sentence.
     """
     places = [place for place, character in enumerate(text) if not character.isspace()]
     solid = "".join(text.split())
@@ -165,7 +166,7 @@ def _align(text: str, sentences: Sequence[str]) -> list[int]:
 
 
 def _split(text: str) -> list[str]:
-    """pysbd's sentences, without its own slower search for their offsets."""
+    """Split a text with pysbd, without its slow search for offsets."""
     return list(_splitter().processor(text).process())
 
 
@@ -178,10 +179,10 @@ def _splitter() -> pysbd.Segmenter:
 
 class _English(English):
     class AbbreviationReplacer(English.AbbreviationReplacer):
-        """pysbd's, to the same end, without looking for abbreviations that no full stop follows.
+        """Replacer that skips the abbreviations that no full stop follows, with the same result.
 
-        All that it does with an abbreviation is to mark the full stop behind it. Looking for each of two
-        hundred took more than half the time of cutting a text.
+        pysbd marks the full stop after each abbreviation. Searching for two hundred of them took more than
+        half of the time.
         """
 
         lang: Any

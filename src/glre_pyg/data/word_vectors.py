@@ -12,7 +12,7 @@ import numpy as np
 
 from glre_pyg.utils.exceptions import InputError
 
-_DIGITS = 9  # of a number in a header
+_DIGITS = 9  # longest number in a header
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class WordVectors:
     """Words and their vectors.
 
     Args:
-        words: Words in the order of the file, most frequent first by custom.
+        words: Words in the order of the file, usually by descending frequency.
         table: Vectors [words, d], float32.
     """
 
@@ -29,31 +29,28 @@ class WordVectors:
 
     @classmethod
     def read(cls, path: Path, *, limit: int | None = None) -> WordVectors:
-        """Read a vector file; its format is recognised from its first bytes.
+        """Read a vector file, whose format is detected from its first bytes.
 
         Args:
-            path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary; a byte
-                order mark before it does not count.
-            limit: Vectors to read at most; None reads all.
+            path: GloVe text (no header), word2vec text (header ``count width``) or word2vec binary, with or
+                without a byte order mark.
+            limit: Maximum number of vectors; None reads all.
 
         Raises:
-            InputError: If the file is missing, none of these, cut short, or a number in it is not finite.
+            InputError: If the file is missing, not in one of these formats, truncated, or a number in it is
+                not finite.
         """
         if not path.is_file():
             raise InputError(f"{path}: no such file of word vectors")
-        words: dict[str, None] = {}
-        rows: list[np.ndarray] = []
+        rows: dict[str, np.ndarray] = {}
         with path.open("rb") as file:
             for word, row in _rows(path, file):
-                if limit is not None and len(words) >= limit:
+                if limit is not None and len(rows) >= limit:
                     break
-                if word in words:
-                    continue
-                words[word] = None
-                rows.append(row)
+                rows.setdefault(word, row)
         if not rows:
             raise InputError(f"{path}: no word vectors in the file")
-        vectors = cls(list(words), np.stack(rows))
+        vectors = cls(list(rows), np.stack(list(rows.values())))
         bad = np.flatnonzero(~np.isfinite(vectors.table).all(axis=1))
         if len(bad):
             raise InputError(f"{path.name}: the vector of '{vectors.words[bad[0]]}' is not finite")
@@ -86,14 +83,14 @@ def _is_text(line: bytes, width: int) -> bool:
 
 
 def _text(path: Path, file: BinaryIO, *, count: int, width: int | None) -> Iterator[tuple[str, np.ndarray]]:
-    found, before = 0, 0 if width is None else 1
-    for number, raw in enumerate(file, before + 1):
+    found, first = 0, 1 if width is None else 2
+    for number, raw in enumerate(file, first):
         parts = raw.rstrip().decode("utf-8", "replace").split(" ")
         if parts == [""]:
             continue
         width = width or len(parts) - 1
         try:
-            # GloVe's largest file has words with spaces in them: the vector is what stands last.
+            # GloVe's largest file has words with spaces in them: the vector comes last.
             row = np.array([float(part) for part in parts[-width:]], dtype=np.float32)
         except ValueError:
             row = np.empty(0, dtype=np.float32)

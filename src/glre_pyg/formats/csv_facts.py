@@ -1,12 +1,12 @@
-"""Facts as a table that a spreadsheet opens: comma-separated values, a row a fact.
+"""Facts as comma-separated values for spreadsheets, one row per fact.
 
-The columns are ``document``, then of ``head`` and ``tail`` the identifier, the first name and the type, with
-``relation`` between them; ``probability`` and ``threshold``, empty where facts are not predicted; the
-``sentences`` to read, counted from 1; and their ``text``, in which ``[...]`` stands for sentences between.
+The columns are ``document``; identifier, first name and type of ``head`` and ``tail``, with ``relation``
+between them; ``probability`` and ``threshold``, empty for facts that are not predicted; the ``sentences`` to
+read, counted from 1; and their ``text``, in which ``[...]`` stands for the sentences between them.
 
-The file is UTF-8 with a byte order mark, without which spreadsheets take it for another encoding. Text that
-they would run as a formula is quoted (:mod:`glre_pyg.utils.cells`); numbers are written as numbers. A
-spreadsheet may still take a name for a date (SEPT2): to keep such names, import the columns as text.
+The file is UTF-8 with a byte order mark, without which spreadsheets assume another encoding. Text that would
+be run as a formula is quoted (:mod:`glre_pyg.utils.cells`). Spreadsheets may still convert names to dates
+(SEPT2); to prevent that, import the columns as text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLUMNS = (
     "text",
 )
 HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
-"""What the file begins with."""
+"""First line of the file."""
 
 
 def write_csv(
@@ -49,7 +49,7 @@ def write_csv(
 
 
 def format_csv(document: Document) -> str:
-    """The rows of a document, with their ends.
+    """Return the rows of a document as text.
 
     Raises:
         InputError: If a fact names an entity that the document does not mention.
@@ -77,7 +77,7 @@ def _entity(document: Document, identifier: str) -> tuple[str, ...]:
 
 
 def _text(document: Document, sentences: Sequence[int]) -> str:
-    """Sentences in a row, with a mark where others are between."""
+    """Join sentences, with a mark where others are between."""
     gaps = ["", *(" " if after == before + 1 else " [...] " for before, after in pairwise(sentences))]
     texts = map(partial(sentence_text, document), sentences)
     return "".join(gap + text for gap, text in zip(gaps, texts, strict=True))

@@ -1,15 +1,15 @@
-"""The formats of files: told by a file's name, else as it is said.
+"""File formats, detected by the suffix of a file's name or given by name.
 
 =========== ============ ======================================================================
-Format      Ending       What it is
+Format      Suffix       Description
 =========== ============ ======================================================================
-pubtator    any other    PubTator as CDR has it
-biored      none: say it PubTator as BioRED has it: identifiers joined by a comma, "-" for none
+pubtator    any other    PubTator as in CDR
+biored      give it      PubTator as in BioRED: identifiers joined by a comma, "-" for none
 docred_json ``.json``    DocRED's JSON list
-jsonl       ``.jsonl``   JSON lines, the one format that holds all of a document
-eog         ``.data``    EoG's and ATLOP's lines, a document each
-text        ``.txt``     plain text, a document a file, without mentions; it is not written
-                         (a file that begins as PubTator does, ``1|t|``, is PubTator)
+jsonl       ``.jsonl``   JSON lines, the only format that holds a whole document
+eog         ``.data``    the lines of EoG and ATLOP
+text        ``.txt``     plain text, one document without mentions, read only (but a file that
+                         begins like PubTator, ``1|t|``, is PubTator)
 =========== ============ ======================================================================
 """
 
@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypedDict
+from typing import NamedTuple
 
 from glre_pyg.data.document import Document
 from glre_pyg.formats.docred_json import read_docred, write_docred
@@ -30,38 +30,20 @@ from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
-class _Reader(Protocol):
-    def __call__(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterator[Document]: ...
-
-
-class _Writer(Protocol):
-    def __call__(
-        self, documents: Iterable[Document], path: Path, *, on_error: ErrorHandler | None = None
-    ) -> None: ...
-
-
 class Format(NamedTuple):
     """Reader and writers of a format; ``write_lossy`` leaves out what the format cannot hold."""
 
-    read: _Reader
-    write: _Writer | None
-    write_lossy: _Writer | None = None
+    read: Callable[..., Iterator[Document]]
+    write: Callable[..., None] | None
+    write_lossy: Callable[..., None] | None = None
 
 
-class _Separators(TypedDict):
-    id_separator: str
-    unlinked: str
-
-
-_BIORED = _Separators(id_separator=",", unlinked="-")
+_read_biored = partial(read_pubtator, id_separator=",", unlinked="-")
+_write_biored = partial(write_pubtator, id_separator=",", unlinked="-")
 
 FORMATS: Mapping[str, Format] = {
     "pubtator": Format(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
-    "biored": Format(
-        partial(read_pubtator, **_BIORED),
-        partial(write_pubtator, **_BIORED),
-        partial(write_pubtator, **_BIORED, lossy=True),
-    ),
+    "biored": Format(_read_biored, _write_biored, partial(_write_biored, lossy=True)),
     "docred_json": Format(read_docred, write_docred, partial(write_docred, lossy=True)),
     "jsonl": Format(read_jsonl, write_jsonl),
     "eog": Format(read_eog, write_eog),
@@ -69,19 +51,19 @@ FORMATS: Mapping[str, Format] = {
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
     "pubtator": partial(format_pubtator, lossy=True),
-    "biored": partial(format_pubtator, **_BIORED, lossy=True),
+    "biored": partial(format_pubtator, id_separator=",", unlinked="-", lossy=True),
 }
-"""What PubTator has of a document, by the name of its format."""
+"""Converters of documents to PubTator, by format."""
 _BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}
 _TITLE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[^|\t\r\n]+\|t\|")
 
 
 def detect_format(path: Path, format: str | None = None) -> str:
-    """Name of the format of a file.
+    """Return the name of the format of a file.
 
     Args:
         path: The file.
-        format: Its format, where the name does not tell.
+        format: Its format; None detects it.
 
     Raises:
         InputError: If there is no such format.
@@ -93,7 +75,7 @@ def detect_format(path: Path, format: str | None = None) -> str:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a file is plain text: PubTator, too, is given out as ``.txt``, and begins with a title line."""
+    """Return whether a ``.txt`` file is plain text, and not PubTator, which begins with a title line."""
     if path.suffix.lower() != ".txt" or path.name.lower().endswith(".pubtator.txt"):
         return False
     if not path.is_file():
@@ -105,12 +87,12 @@ def _is_text(path: Path) -> bool:
 def read_documents(
     path: Path, format: str | None = None, *, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
-    """Documents of a file, one at a time.
+    """Read documents one at a time.
 
     Args:
         path: The file.
-        format: Its format, where the name does not tell.
-        on_error: Is told of documents with an error, which are left out; None raises.
+        format: Its format; None detects it.
+        on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
         InputError: If there is no such file or format, or a document in it cannot be read.
@@ -128,7 +110,7 @@ def write_documents(
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> None:
-    """Write documents in the format that the name of the file tells.
+    """Write documents; the file appears when it is complete.
 
     PubTator and EoG's lines are written without what they have no place for (PubTator: words, sentences,
     evidence, ignored pairs); :func:`~glre_pyg.formats.conversion.convert` makes sure that nothing is lost.
@@ -136,9 +118,9 @@ def write_documents(
     Args:
         documents: The documents.
         path: The file.
-        format: Its format, where the name does not tell.
-        lossy: Leave out what the format cannot hold, where it would else refuse the document.
-        on_error: Is told of documents that the format cannot hold, which are left out; None raises.
+        format: Its format; None detects it.
+        lossy: Whether to leave out what the format cannot hold, instead of refusing the document.
+        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
 
     Raises:
         InputError: If the format cannot hold a document, or there is no such format.

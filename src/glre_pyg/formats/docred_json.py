@@ -28,7 +28,15 @@ from msgspec import Meta, Struct
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import sentences_of
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import Layout, check_facts, check_span, documents_at, opened, record_place
+from glre_pyg.formats.reading import (
+    Layout,
+    check_references,
+    check_span,
+    documents_at,
+    opened,
+    reason_of,
+    record_place,
+)
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_open
@@ -175,7 +183,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
         InputError: If reading the record would not give the same document, naming the first field that
             differs; also if the record could not be read, as with a fact of an entity without mention.
     """
-    check_facts(document)
+    check_references(document, ignored=False)
     known = [entity.id for entity in document.entities]
     places = list(map(str, range(len(known))))
     place = {name: index for index, name in enumerate(places if set(places) == set(known) else known)}
@@ -198,7 +206,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
     try:
         held = _document(convert(record, _Record), resplit=False)
     except InputError as error:
-        raise InputError(f"{document.id}: {str(error).removeprefix(f'{document.id}: ')}") from None
+        raise InputError(f"{document.id}: {reason_of(error, document.id)}") from None
     if not lossy:
         check_held(document, held, "DocRED's format")
     return record

@@ -1,4 +1,4 @@
-"""Whether a format holds a document: what is read back from it is compared with what was written."""
+"""Comparison of a document with what is read back after it was written."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import fields, is_dataclass
 from glre_pyg.data.document import Document
 from glre_pyg.utils.exceptions import InputError
 
-_BEFORE, _SHOWN = 10, 40  # characters shown before the first that differs, and of each text
+_BEFORE, _SHOWN = 10, 40  # characters quoted before the first that differs, and of each text
 
 
 def check_held(document: Document, held: Document, format: str) -> None:
-    """Check that a document has been held without loss.
+    """Check that a format holds a document without loss.
 
     Args:
         document: The document that was written.
-        held: What was read back.
+        held: The document that was read back.
         format: Name of the format.
 
     Raises:
@@ -28,7 +28,7 @@ def check_held(document: Document, held: Document, format: str) -> None:
 
 
 def difference(value: object, held: object, path: str = "") -> str | None:
-    """Where two documents, or parts of them, differ first; None if they are equal.
+    """Describe the first difference of two documents, or parts of them; None if they are equal.
 
     >>> from glre_pyg.data.document import Fact
     >>> difference(Fact("C1", "CID", "D1", evidence=(2,)), Fact("C1", "CID", "D1"))

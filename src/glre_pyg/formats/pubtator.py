@@ -25,9 +25,9 @@ from pathlib import Path
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import Line, Place, documents_at, lines_of, opened, titled
+from glre_pyg.formats.reading import Line, Place, documents_at, lines_of, opened, reason_of, titled
 from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable, shown
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, shown
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _UNLINKED = ("", "-", "-1")
@@ -250,7 +250,7 @@ def _check_read(document: Document, text: str, id_separator: str, unlinked: str,
     try:
         held = _document(blocks[0], lambda *_: (document.words, document.sentences), id_separator, unlinked)
     except InputError as error:
-        reason = str(error).removeprefix(printable(f"{document.id}: "))
+        reason = reason_of(error, document.id)
         raise InputError(f"{document.id}: PubTator cannot hold it: {reason}") from None
     sizes = [(each.id, len(each.mentions), len(each.facts)) for each in (document, held)]
     if sizes[0] != sizes[1]:

@@ -1,13 +1,13 @@
-"""Facts as RDF, in N-Triples: for triple stores, SPARQL, and to be joined with other vocabularies.
+"""Facts as RDF in N-Triples, for triple stores, SPARQL and linking with other vocabularies.
 
-Each fact that holds is a triple of head, relation and tail. Each fact, and each candidate that is written
-though its probability is not above the threshold, is described by an ``rdf:Statement``, too, which names the
-document (``prov:wasDerivedFrom``) and, of what a model predicts, ``probability`` and ``threshold``
-(``xsd:double``). Entities have their type (``rdf:type``), identifier (``dcterms:identifier``) and names
-(``rdfs:label``); relations, types and documents have a name each. IRIs are percent-encoded, below ``base``:
+Each fact is a triple of head, relation and tail, and an ``rdf:Statement`` that names the document
+(``prov:wasDerivedFrom``) and, if the fact is predicted, ``probability`` and ``threshold`` (``xsd:double``).
+Candidates whose probability is not above the threshold are statements only. Entities have their type
+(``rdf:type``), identifier (``dcterms:identifier``) and names (``rdfs:label``); relations, types and documents
+have one label each. IRIs are percent-encoded and begin with ``base``:
 
 =============================  ==============================================================
-``entity/D001241``             an entity; elsewhere if ``namespaces`` says so
+``entity/D001241``             an entity, unless ``namespaces`` has a prefix for it
 ``relation/CID``               a relation
 ``type/Chemical``              an entity type
 ``document/1``                 a document
@@ -15,21 +15,8 @@ document (``prov:wasDerivedFrom``) and, of what a model predicts, ``probability`
 ``term/probability``           ``probability`` and ``threshold``
 =============================  ==============================================================
 
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
-    >>> document = Document(
-    ...     id="1",
-    ...     text="Aspirin caused asthma",
-    ...     words=((0, 7), (8, 14), (15, 21)),
-    ...     sentences=(Sentence(0, 3),),
-    ...     mentions=(Mention(0, 7, "Chemical", ("D001241",)), Mention(15, 21, "Disease", ("D001249",))),
-    ...     facts=(Fact("D001241", "CID", "D001249"),),
-    ... )
-    >>> mesh = {"(Chemical|Disease)/[CD][0-9]+": "http://id.nlm.nih.gov/mesh/"}
-    >>> with TemporaryDirectory() as folder:                                    # doctest: +SKIP
-    ...     write_ntriples([document], Path(folder, "facts.nt"), namespaces=mesh)
-    ...     print(Path(folder, "facts.nt").read_text().splitlines()[2])
+For instance, with ``namespaces={"(Chemical|Disease)/[CD][0-9]+": "http://id.nlm.nih.gov/mesh/"}``::
+
     <http://id.nlm.nih.gov/mesh/D001241> <http://www.w3.org/2000/01/rdf-schema#label> "Aspirin" .
 """
 
@@ -59,18 +46,17 @@ def write_ntriples(
     local_ids: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> None:
-    """Write the facts of documents as N-Triples; the file appears when it is complete.
+    """Write the facts of documents as N-Triples; see :func:`~glre_pyg.formats.writing.write_each`.
 
     Args:
-        documents: Documents; one is in memory at a time. What several of them say of one entity is written
-            with each, which is the same to RDF.
+        documents: The documents. Triples about an entity are repeated for each of its documents.
         path: The file.
-        base: What IRIs begin with, as far as the last ``/`` or ``#``.
-        namespaces: What IRIs of entities begin with in place of ``base``, by a regular expression for the
-            whole of ``type/identifier``; the first that matches counts.
-        local_ids: Whether an identifier means an entity of its document only, as DocRED does by places
-            in it; names of entities then have that of the document.
-        on_error: Is told of documents that cannot be written, which are left out; None raises.
+        base: Prefix of generated IRIs, up to the last ``/`` or ``#``.
+        namespaces: Other prefixes for IRIs of entities, by regular expressions that match all of
+            ``type/identifier``; the first match counts.
+        local_ids: Whether identifiers are unique within a document only, as in DocRED; IRIs of entities then
+            contain the identifier of the document.
+        on_error: Callback for documents that cannot be written, which are skipped; None raises.
 
     Raises:
         InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
@@ -83,7 +69,7 @@ def write_ntriples(
 def ntriples(
     *, base: str, namespaces: Mapping[str, str] | None, local_ids: bool
 ) -> Callable[[Document], str]:
-    """What gives the lines of a document, with their ends; see :func:`write_ntriples`."""
+    """Return a function that formats the triples of a document; see :func:`write_ntriples`."""
     return _Triples(_rdflib(), base, namespaces or {}, local_ids)
 
 
@@ -96,7 +82,7 @@ def _rdflib() -> ModuleType:
 
 
 class _Triples:
-    """The triples of a document, as lines."""
+    """Formats the triples of a document."""
 
     def __init__(self, rdflib: ModuleType, base: str, namespaces: Mapping[str, str], are_local: bool) -> None:
         for iri in (base, *namespaces.values()):
@@ -110,7 +96,7 @@ class _Triples:
         graph = self._rdflib.Graph()
         for triple in self._triples(document):
             graph.add(triple)
-        # Each line once, in an order that does not change from one writing to the next.
+        # Unique lines in a reproducible order.
         return "".join(f"{line}\n" for line in sorted(graph.serialize(format="nt").split("\n")) if line)
 
     def _triples(self, document: Document) -> Iterator[tuple[object, object, object]]:

@@ -35,9 +35,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 class PlacedError(InputError):
     """Error with a place of its own, such as a line within the document."""
 
-    def __init__(self, place: str, message: str) -> None:
-        super().__init__(message)
-        self.place = place
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place, self.reason = place, reason
 
 
 class Line(NamedTuple):
@@ -53,21 +53,22 @@ class Line(NamedTuple):
     raw: bytes
     offset: int = 0
 
-    def text(self) -> str:
-        """Decode the line, without its end.
+    def text(self, *, keepends: bool = False) -> str:
+        """Decode the line.
 
         Raises:
             PlacedError: If it is not UTF-8.
         """
         try:
-            return self.raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            text = self.raw.decode("utf-8")
         except UnicodeDecodeError as error:
             position = self.offset + error.start + 1
             raise self.error(f"byte {position} of the line is not UTF-8") from None
+        return text if keepends else text.removesuffix("\n").removesuffix("\r")
 
-    def error(self, message: str) -> PlacedError:
+    def error(self, reason: str) -> PlacedError:
         """Return an error at this line."""
-        return PlacedError(self.place, message)
+        return PlacedError(self.place, reason)
 
 
 def lines_of(file: Iterable[bytes], name: str) -> Iterator[Line]:
@@ -83,21 +84,8 @@ def lines_of(file: Iterable[bytes], name: str) -> Iterator[Line]:
 
 
 def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
-    """Decode the lines of a file in UTF-8, with line ends.
-
-    Args:
-        file: The file.
-        name: Its name.
-
-    Raises:
-        InputError: ``file:line: what is wrong``.
-    """
-    for line in lines_of(file, name):
-        try:
-            line.text()
-        except PlacedError as error:
-            raise InputError(f"{error.place}: {error}") from None
-        yield line.raw.decode("utf-8")
+    """Decode the lines of a file, with line ends; an error is ``file:line: what is wrong``."""
+    return (line.text(keepends=True) for line in lines_of(file, name))
 
 
 class Place(NamedTuple):
@@ -136,14 +124,20 @@ def documents_at(
             document = place.parse()
         except InputError as error:
             where = error.place if isinstance(error, PlacedError) else place.name
-            reason = str(error).removeprefix(printable(f"{place.id}: "))
             known = printable(place.id or "?", longest=_LONGEST)
-            handle_error(InputError(f"{where}: {known}: {reason}"), on_error)
+            handle_error(InputError(f"{where}: {known}: {reason_of(error, place.id)}"), on_error)
         else:
             yield document
         seen.add(place.id)
     if not seen:
         raise InputError(f"{name}: there are no documents in this file")
+
+
+def reason_of(error: InputError, document_id: str | None) -> str:
+    """Return what is wrong, without the place or the document's identifier."""
+    if isinstance(error, PlacedError):
+        return error.reason
+    return str(error).removeprefix(printable(f"{document_id}: "))
 
 
 def failing(error: InputError) -> Callable[[], Document]:
@@ -218,40 +212,31 @@ def check_span(span: Span, path: str, length: int, *, empty: bool = True) -> Non
         raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
 
 
-def check_facts(document: Document, name: str = "facts") -> None:
-    """Check that facts name entities and sentences that the document has.
+def check_references(document: Document, *, ignored: bool = True) -> None:
+    """Check that facts and ignored pairs name entities and sentences that the document has.
 
     Args:
         document: The document.
-        name: Name of the facts in errors.
+        ignored: Whether to check ignored pairs, too.
 
     Raises:
         InputError: ``document: facts[0].head: what is wrong``.
     """
-    known, count = _identifiers(document), len(document.sentences)
+    known = {identifier for mention in document.mentions for identifier in mention.ids}
+    count = len(document.sentences)
+    named = [
+        (f"facts[{number}].{side}", identifier)
+        for number, fact in enumerate(document.facts)
+        for side, identifier in (("head", fact.head), ("tail", fact.tail))
+    ]
+    if ignored:
+        pairs = enumerate(document.ignored)
+        named += [(f"ignored[{number}]", identifier) for number, pair in pairs for identifier in pair]
+    for path, identifier in named:
+        if identifier not in known:
+            raise InputError(f"{document.id}: {path}: no mention has '{identifier}'")
     for number, fact in enumerate(document.facts):
-        path = f"{document.id}: {name}[{number}]"
-        for side, identifier in (("head", fact.head), ("tail", fact.tail)):
-            if identifier not in known:
-                raise InputError(f"{path}.{side}: no mention has '{identifier}'")
         for index, sentence in enumerate(fact.evidence):
             if not 0 <= sentence < count:
-                raise InputError(f"{path}.evidence[{index}]: {sentence} is not one of {count} sentences")
-
-
-def check_references(document: Document) -> None:
-    """Check that facts and ignored pairs name entities and sentences that the document has.
-
-    Raises:
-        InputError: ``document: facts[0].head: what is wrong``.
-    """
-    check_facts(document)
-    known = _identifiers(document)
-    for number, pair in enumerate(document.ignored):
-        for identifier in pair:
-            if identifier not in known:
-                raise InputError(f"{document.id}: ignored[{number}]: no mention has '{identifier}'")
-
-
-def _identifiers(document: Document) -> set[str]:
-    return {identifier for mention in document.mentions for identifier in mention.ids}
+                path = f"facts[{number}].evidence[{index}]"
+                raise InputError(f"{document.id}: {path}: {sentence} is not one of {count} sentences")

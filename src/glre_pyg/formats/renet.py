@@ -101,7 +101,7 @@ def _rows(folder: Path, file: str, separator: str) -> Iterator[_Row]:
                 try:
                     text, fault = line.text(), ""
                 except PlacedError as error:
-                    text, fault = line.raw.decode("utf-8", "replace").rstrip("\r\n"), f"line: {error}"
+                    text, fault = line.raw.decode("utf-8", "replace").rstrip("\r\n"), f"line: {error.reason}"
                 yield _Row(line, text.split(separator) if separator else [text], fault)
 
 

@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from msgspec import Struct
 
 from glre_pyg.data.document import Document
-from glre_pyg.formats.reading import check_facts
+from glre_pyg.formats.reading import check_references
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_path
 from glre_pyg.utils.json_fields import convert
@@ -43,7 +43,7 @@ def submission_rows(documents: Iterable[Document]) -> list[dict[str, object]]:
         for entity in document.entities:
             if entity.id not in place:
                 raise InputError(f"{document.id}: entity '{entity.id}' has no place in a vertexSet")
-        check_facts(document)
+        check_references(document, ignored=False)
         rows += (
             {
                 "title": document.id,

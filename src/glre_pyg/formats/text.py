@@ -1,4 +1,4 @@
-"""Plain text, a document a file: without mentions, which :mod:`glre_pyg.mentions` finds."""
+"""Plain text, one document per file, without mentions, which :mod:`glre_pyg.mentions` finds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError
 def read_text(
     path: str | os.PathLike[str], *, segmenter: Segmenter = segment, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
-    """Read the document of a file; its identifier is the file's name without the ending.
+    """Read the document of a file; its identifier is the file's name without the suffix.
 
     Args:
         path: A file in UTF-8, with or without a byte order mark.
-        segmenter: Makes words and sentences.
-        on_error: Is told of a file with an error; None raises.
+        segmenter: Cuts the text into words and sentences.
+        on_error: Callback for a file with an error; None raises.
 
     Raises:
         InputError: ``file:line: document: what is wrong``.
@@ -36,12 +36,12 @@ def read_text(
 
 
 def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment) -> Document:
-    """A text as a document without mentions.
+    """Return a document without mentions.
 
     Args:
         identifier: Identifier of the document.
         text: Its text.
-        segmenter: Makes words and sentences.
+        segmenter: Cuts the text into words and sentences.
 
     Raises:
         InputError: If it is empty.
@@ -52,7 +52,7 @@ def text_document(identifier: str, text: str, *, segmenter: Segmenter = segment)
 
 
 def decoded(raw: bytes) -> str:
-    """A text in UTF-8, without byte order mark and without white space at its end.
+    """Decode a text in UTF-8, without a byte order mark and white space at its end.
 
     Raises:
         InputError: If it is not UTF-8; the message names the line.
