@@ -212,7 +212,7 @@ def plain(words="a b", facts=(), ignored=(), names=()):
         (plain("| b"), r"d: the format cannot hold the word '\|'"),
     ],
 )
-def test_what_the_form_cannot_hold(document, message):
+def test_what_the_format_cannot_hold(document, message):
     with pytest.raises(InputError, match=f"^{message}"):
         format_eog(document, TYPES)
 

@@ -208,14 +208,21 @@ def test_no_document_has_half_of_a_surrogate_pair(field):
     ("words", "ids", "names", "message"),
     [
         (((0, 1), (2, 3)), ("1", "2"), ("a",), "mention 'a' at 0 has 2 identifiers and 1 names"),
-        (((0, 1), (2, 4)), ("1",), (), "words overlap, are out of order or outside the text"),
-        (((-1, 1), (2, 3)), ("1",), (), "words overlap, are out of order or outside the text"),
-        (((0, 2), (1, 3)), ("1",), (), "words overlap, are out of order or outside the text"),
+        (((0, 1), (2, 4)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
+        (((-1, 1), (2, 3)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
+        (((0, 2), (1, 3)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
+        (((0, 1), (2, 2)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
     ],
 )
 def test_what_is_no_document(words, ids, names, message):
     with pytest.raises(InputError, match=f"^d: {message}$"):
         Document("d", "a b", words, (Sentence(0, 2),), (Mention(0, 1, "T", ids, names),))
+
+
+@pytest.mark.parametrize("section", [(-1, 2), (2, 1), (0, 4)])
+def test_a_section_is_inside_the_text(section):
+    with pytest.raises(InputError, match=r"^d: sections: -?\d to \d is not inside the text$"):
+        Document("d", "a b", (), (), (), sections=(section,))
 
 
 # Each format gives back what it took

@@ -197,7 +197,7 @@ CDR = _corpus(
     inside="CDR_Data/CDR.Corpus.v010516/{}",
 )
 
-# The tree of 2017 in the form of the field's scripts, a table made from NLM's files.
+# The tree of 2017 in the format of the field's scripts, a table made from NLM's files.
 MESH_TREE = _corpus(
     "MeSH",
     "https://github.com/nju-websoft/GLRE/tree/master/data_processing",
@@ -219,10 +219,10 @@ REDOCRED = _corpus(
     "https://huggingface.co/datasets/tonytan48/Re-DocRED/resolve/main/{}",
 )
 
-# Nobody publishes DWIE in DocRED's form: users make these files, under DocRED's names.
+# Nobody publishes DWIE in DocRED's format: users make these files, under DocRED's names.
 DWIE = _corpus(
     "DWIE",
-    "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's form "
+    "https://github.com/klimzaporojets/DWIE (its script fetches the texts), brought into DocRED's format "
     "as https://github.com/rudongyu/LogiRE says,",
 )
 
