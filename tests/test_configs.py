@@ -69,12 +69,91 @@ def test_every_command_composes(name):
 
 
 @pytest.mark.parametrize("recipe", options("recipe"))
-def test_every_recipe_is_of_a_model_and_a_dataset_and_sets_values_only(recipe):
-    model, _, dataset = recipe.partition("_")
+def test_every_recipe_is_of_a_model_a_dataset_and_an_encoder_and_sets_values_only(recipe):
+    assert "defaults" not in OmegaConf.load(CONF / f"recipe/{recipe}.yaml")
+    if recipe == "paper":
+        return
+    model, dataset, encoder = recipe.split("_", 2)
     assert model in options("model")
     assert dataset in options("dataset")
-    assert "defaults" not in OmegaConf.load(CONF / f"recipe/{recipe}.yaml")
-    composed(f"model={model}", f"dataset={dataset}")
+    assert encoder in options("encoder")
+    composed(f"model={model}", f"dataset={dataset}", f"encoder={encoder}")
+
+
+PAPER = {
+    "mask_rate": 0.0,
+    "frozen": None,
+    "start": None,
+    "training.ema": None,
+    "model.query": "global",
+    "model.distance.zero_is_fixed": False,
+    "layer.local._target_": "glre_pyg.nn.local.LocalAttention",
+    "layer.global._target_": "glre_pyg.nn.rgcn.RGCN",
+    "layer.global.norm": "relation",
+    "layer.global.message_bias": False,
+    "layer.global.self_loops": False,
+    "layer.context._target_": "glre_pyg.nn.context.ContextAttention",
+    "layer.context.diagonal": False,
+    "layer.context.scaled": False,
+    "thresholds.loss._target_": "glre_pyg.nn.loss.BinaryCrossEntropy",
+    "thresholds.loss.reduction": "sum",
+    "thresholds.loss.na_column": False,
+    "thresholds.loss.na_keep": 1.0,
+    "optimizer.factory._target_": "torch.optim.Adam",
+    "optimizer.weight_decay": 0.0,
+    "encoder.module.trainable": True,
+    "encoder.module.frozen": None,
+    "encoder.module.mask_rate": 0.0,
+}
+"""The paper's model and loss, as far as it states them."""
+WITHOUT = {
+    "table4_without_global": {"layer.global._target_": "glre_pyg.nn.rgcn.NoGlobal"},
+    "table4_without_local": {"layer.local._target_": "glre_pyg.nn.local.NoLocal"},
+    "table4_without_context": {"layer.context._target_": "glre_pyg.nn.context.NoContext"},
+    "table4_without_bert": {"encoder.module._target_": "glre_pyg.nn.recurrent.BiLSTM"},
+}
+OURS = [each for each in options("experiment") if each not in ("released_cdr", "synthetic_layers")]
+
+
+@pytest.mark.parametrize("experiment", OURS)
+@pytest.mark.parametrize("others", [[], ["dataset=docred", "encoder=bert_base"], ["encoder=minilm"]])
+def test_an_experiment_of_the_paper_is_the_papers_model_and_nothing_else(experiment, others):
+    config = composed(f"experiment={experiment}", *others)
+    expected = PAPER | (WITHOUT.get(experiment, {}) if not others or "bert" not in experiment else {})
+    group = experiment.removeprefix("table4_without_")
+    if group in ("global", "local", "context"):  # what is left out has no values
+        expected = {k: v for k, v in expected.items() if not k.startswith(f"layer.{group}.")} | WITHOUT[
+            experiment
+        ]
+    if config.encoder.name == "bilstm":
+        expected = {k: v for k, v in expected.items() if not k.startswith("encoder.module.")} | WITHOUT[
+            experiment
+        ]
+    missing = object()
+    for key, value in expected.items():
+        assert OmegaConf.select(config, key, default=missing) == value, key
+    assert all(rate is None or rate == config.encoder.lr for rate in config.optimizer.groups.values())
+
+
+def test_rows_of_table_5_differ_in_the_encoder_alone():
+    rows = [
+        OmegaConf.to_container(composed(f"experiment={each}"), resolve=True)
+        for each in OURS
+        if each.startswith("table5_")
+    ]
+    assert len(rows) == 4
+    for row in rows:
+        for name in ("encoder", "name"):
+            row.pop(name)
+        row["model"].pop("encoder")
+        row["optimizer"].pop("groups")  # the learning rate of each encoder
+    assert all(row == rows[0] for row in rows)
+
+
+def test_a_recipe_is_of_one_encoder_and_no_experiment_of_the_paper_has_one():
+    assert composed("dataset=cdr").mask_rate > 0
+    assert composed("dataset=cdr", "encoder=biobert").mask_rate == 0
+    assert composed("experiment=table2_glre", "encoder=minilm").mask_rate == 0
 
 
 def test_a_recipe_is_overridden_on_the_command_line():

@@ -543,10 +543,14 @@ def test_configs(name, roomy, monkeypatch):
             "from_pretrained",
             lambda place, load=load, **options: asked.append(str(place)) or load(roomy, **options),
         )
-    overrides = [f"encoder={name}", *(["encoder.tokenizer.name=any/name"] if name == "hf" else [])]
+    overrides = [
+        f"encoder={name}",
+        "frozen=null",
+        *(["encoder.tokenizer.name=any/name"] if name == "hf" else []),
+    ]
     with initialize_config_dir(config_dir(), version_base="1.3"):
         config = compose("train", overrides=overrides).encoder
-    assert set(config) == {"name", "lr", "pieces", "module"}
+    assert set(config) == {"name", "lr", "tokenizer", "module"}
     assert config.name == name
     tokenizer = instantiate(config.tokenizer)(line.split() for line in TEXT * 2)
     model = instantiate(config.module)(tokenizer)

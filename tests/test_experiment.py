@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -12,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-import glre_pyg.training.experiment
+import glre_pyg.training.fitting
 import glre_pyg.training.loop
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.thresholds import one_threshold
@@ -46,13 +48,13 @@ def corpus(tmp_path):
 def fitted(monkeypatch):
     """What every call of ``fit`` learns from, and when it stops."""
     calls = []
-    fit = glre_pyg.training.experiment.fit
+    fit = glre_pyg.training.fitting.fit
 
     def recording(model, graphs, *arguments, **options):
         calls.append(({graph.id for graph in graphs}, options["last_epoch"]))
         return fit(model, graphs, *arguments, **options)
 
-    monkeypatch.setattr(glre_pyg.training.experiment, "fit", recording)
+    monkeypatch.setattr(glre_pyg.training.fitting, "fit", recording)
     return calls
 
 
@@ -82,7 +84,7 @@ def test_train_learns_from_train_and_chooses_on_dev(corpus, tmp_path, fitted):
     assert fitted == [(ids("train"), None)]
     documents = list(SyntheticCorpus().generate("dev", SIZES["dev"]))
     graphs = run.graphs(documents)
-    found = glre_pyg.training.experiment.predict(run.model, graphs, batch_size=16)
+    found = glre_pyg.training.fitting.predict(run.model, graphs, batch_size=16)
     assert run.threshold == one_threshold(score_pairs(documents, graphs, found, run.labels))
 
 
@@ -148,7 +150,7 @@ def test_the_test_split_changes_nothing_but_its_scores(corpus, tmp_path):
         (["setting=train+dev", "fixed_by=1"], "fixed_by: .* a number of folds"),
         (["setting=train+dev", "fixed_by=nowhere"], "nowhere: no such folder"),
         (["fixed_by=3"], "fixed_by: setting=train chooses epoch and threshold on dev"),
-        (["setting=train+dev", "fixed_by=3", "start=nowhere"], "start: .* what the folds hold out"),
+        (["setting=train+dev", "fixed_by=3", "start=nowhere"], "start: .* on the held-out folds"),
         (["dataset.test=nowhere.jsonl"], "dataset.test: nowhere.jsonl: no such file"),
         (["setting=train+dev", "fixed_by=20"], "fixed_by: 20 folds of 12 documents"),
     ],
@@ -223,9 +225,7 @@ def small(*overrides):
 def test_a_run_is_not_written_over(tmp_path):
     train(small("training.epochs=1"), tmp_path / "run")
     before = (tmp_path / "run/scores.json").read_bytes()
-    with pytest.raises(
-        InputError, match=r"has a run in it: training.resume=auto goes on with it, and another "
-    ):
+    with pytest.raises(InputError, match=r"has a run in it: training.resume=auto resumes it, and another "):
         train(small("training.epochs=1", "seed=1"), tmp_path / "run")
     assert (tmp_path / "run/scores.json").read_bytes() == before
 
@@ -247,7 +247,7 @@ def test_auto_begins_goes_on_and_leaves_alone(tmp_path, monkeypatch, capsys):
 
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").rglob("*")}
     again = train(small(AUTO), tmp_path / "whole")
-    assert capsys.readouterr().out == f"{tmp_path / 'whole'}: was finished before, and is left as it is\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'whole'}: is finished, and left as it is\n"
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "whole").rglob("*")}
     assert again.threshold == whole.threshold
 
@@ -285,3 +285,36 @@ def test_a_folder_of_a_run_that_never_began_is_begun(tmp_path):
     name = "model.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
     assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("override", ["dataset=cdr", "training.epochs=9", "+new=1", "strict=false"])
+def test_a_resumed_run_takes_no_other_settings(tmp_path, override):
+    with pytest.raises(
+        InputError, match=rf"training.resume=there continues .* leave out {re.escape(override)}$"
+    ):
+        train(small("training.resume=there"), tmp_path, ["training.resume=there", override])
+    allowed = ["training.resume=there", "memory=4", "cache=false"]
+    with pytest.raises(InputError, match="there: not a run directory"):
+        train(small("training.resume=there"), tmp_path, allowed)
+
+
+def test_dev_has_to_have_documents_to_choose_on(tmp_path):
+    with pytest.raises(InputError, match="dev has no documents to choose epoch and threshold on"):
+        train(small("dataset.sizes.dev=0"), tmp_path)
+
+
+@pytest.mark.parametrize("documents", ["without facts", "with other facts"])
+def test_dev_has_to_have_facts_to_choose_on(corpus, tmp_path, documents):
+    some = list(SyntheticCorpus().generate("dev", 4))
+    kept = {
+        "without facts": [replace(each, facts=()) for each in some],
+        "with other facts": [
+            replace(each, facts=tuple(replace(f, head=f.tail, tail=f.head) for f in each.facts))
+            for each in some
+        ],
+    }
+    write_jsonl(kept[documents], tmp_path / "dev.jsonl")
+    with pytest.raises(
+        InputError, match="dev has no facts of candidate pairs to choose epoch and threshold on"
+    ):
+        train(composed(*corpus), tmp_path / "run")

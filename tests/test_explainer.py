@@ -10,19 +10,13 @@ from torch import nn
 from documents import (
     LABELS,
     ONE_WAY,
-    batch_of,
     glre,
     random_documents,
-    random_nodes,
     subwords,
     two_sentences,
 )
 from glre_pyg.data.graph import Labels
 from glre_pyg.extraction.explainer import MentionWeight, PairWeight, reasons
-from glre_pyg.nn.context import ContextAttention
-from glre_pyg.nn.local import LocalAttention
-from glre_pyg.nn.nodes import Nodes
-from glre_pyg.nn.pairs import PairVectors, Part
 from glre_pyg.runs.prediction import predict
 from glre_pyg.utils.exceptions import InputError
 from test_model import relabelled
@@ -50,44 +44,6 @@ def of_model(model, tokenizer, each, labels=LABELS, **options):
 
 
 # The layers' weights
-
-
-@pytest.mark.parametrize("heads", [1, 2, 4])
-def test_local_weights_times_values_are_what_the_layer_gives(heads):
-    batch = batch_of(DOCUMENTS, labels=ONE_WAY)
-    layer = LocalAttention(6, 8, heads=heads, dropout=0.4).eval()
-    query, nodes = (
-        torch.randn(batch["entity"].num_nodes, 6),
-        Nodes(**random_nodes(batch, 8, dtype=torch.float32), typed={}),
-    )
-    sides = zip(
-        layer.weights(query, nodes, batch),
-        layer(query, nodes, batch),
-        (layer.head, layer.tail),
-        (layer.head_norm, layer.tail_norm),
-        strict=True,
-    )
-    for (pair, mention, weights), out, attention, norm in sides:
-        assert weights.shape == (len(pair), heads)
-        values = attention.value(nodes.mention).view(-1, heads, 8 // heads)
-        for row in range(batch.pair_index.size(1)):
-            mine = pair == row
-            torch.testing.assert_close(weights[mine].sum(0), torch.ones(heads))
-            drawn = torch.einsum("iz,izd->zd", weights[mine], values[mention[mine]]).flatten()
-            torch.testing.assert_close(norm(attention.out(drawn)), out.dense()[row])
-
-
-@pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("diagonal", [False, True])
-def test_context_weights_times_pairs_are_what_the_layer_gives(diagonal, scaled):
-    layer = ContextAttention(6, diagonal=diagonal, scaled=scaled)
-    relation, of = torch.randn(7, 6), torch.tensor([0, 0, 2, 2, 2, 2, 5])
-    inputs = *layer.inputs(PairVectors((Part(relation, torch.arange(7)),))), torch.randn(7, 4), of
-    weights = layer.weights(*inputs)
-    torch.testing.assert_close(weights @ inputs[2], layer(*inputs))
-    torch.testing.assert_close(weights.sum(-1), torch.ones(7))
-    assert not weights[of[:, None] != of].any()
-    assert layer.weights(*(each[:0] for each in inputs)).shape == (0, 0)
 
 
 # Reasons
@@ -125,17 +81,15 @@ def test_reasons_are_what_the_layers_were_given(tokenizer):
             self.given = inputs
             return self.inner[0](*inputs)
 
-        def inputs(self, relation):
-            return self.inner[0].inputs(relation)
-
     model, each = glre(tokenizer).eval(), DOCUMENTS[2]
     found = of_model(model, tokenizer, each)
     local, context = model.local_layer, model.context_layer
     model.local_layer, model.context_layer = Written(local), Written(context)
     with torch.inference_mode():
         model(tokenizer(LABELS.blind_graph(each)))
-        heads, tails = local.weights(*model.local_layer.given)
-        table = context.weights(*model.context_layer.given)
+        query, _, sentence, *edges, _ = model.local_layer.given
+        heads, tails = local.weights(query, sentence, *edges)
+        table = context.weights(*model.context_layer.given[:2])
     candidates = pairs_of(each)
     for row, reason in enumerate(found):
         for side, (pair, _, weights) in (("head_mentions", heads), ("tail_mentions", tails)):
@@ -146,10 +100,11 @@ def test_reasons_are_what_the_layers_were_given(tokenizer):
             assert of.weight == pytest.approx(table[row, column].item(), abs=1e-5)
 
 
-def test_reasons_do_not_depend_on_the_blocks_of_pairs(tokenizer):
+def test_reasons_do_not_depend_on_how_weights_are_computed(tokenizer, monkeypatch):
     model, each = glre(tokenizer), DOCUMENTS[3]
     whole = of_model(model, tokenizer, each)
-    model.set_blocks(3, 3)
+    monkeypatch.setattr("glre_pyg.nn.context.LARGE", 1)
+    monkeypatch.setattr("glre_pyg.extraction.explainer._ROWS", 2)
     for one, other in zip(whole, of_model(model, tokenizer, each), strict=True):
         assert weights_of(one) == pytest.approx(weights_of(other), abs=1e-5)
 

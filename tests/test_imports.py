@@ -40,10 +40,10 @@ HYDRA = (
 )
 LIBRARIES = {
     "torch": (
-        *("data.graph", "data.tokenizer", "nn", "models", "runs", "extraction", "training"),
+        *("data.batch", "data.graph", "data.tokenizer", "nn", "models", "runs", "extraction", "training"),
         *("reporting.drawing", "utils.distributed", "utils.cli"),
     ),
-    "torch_geometric": ("data.graph", "nn", "models", "runs", "training"),
+    "torch_geometric": ("data.batch", "data.graph", "nn", "models", "runs", "training"),
     "hydra": (*COMMANDS, *HYDRA),
     "omegaconf": (*COMMANDS, *HYDRA),
     "transformers": ("data.tokenizer", "nn.transformer"),

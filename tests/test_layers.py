@@ -2,14 +2,12 @@
 
 import math
 from collections import defaultdict
-from itertools import product
 
 import numpy as np
 import pytest
 import torch
 import torch_geometric.typing
 from torch import nn
-from torch.nn.functional import dropout
 from torch_geometric.data import Batch
 from torch_geometric.nn import RGCNConv
 
@@ -21,9 +19,9 @@ from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.encoder import WordEmbedding
-from glre_pyg.nn.local import LocalAttention, MentionAttention, NoLocal, ask
+from glre_pyg.nn.local import LocalAttention, MentionAttention, NoLocal, mentions_of_pairs
 from glre_pyg.nn.nodes import NodeEncoder, Nodes, mean_of_spans
-from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
+from glre_pyg.nn.pairs import DocumentGroup, PairFeatures, SharedFeatures
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal, RGCNLayer, reverse, undirected
 
@@ -249,6 +247,19 @@ def random_initial_nodes(batch, channels):
     return Nodes(**random_nodes(batch, channels), typed={})
 
 
+def edges_of(batch):
+    """The last three arguments of a local layer."""
+    return (
+        batch.pair_index,
+        batch["mention", "refers_to", "entity"].edge_index,
+        batch["mention", "in", "sentence"].edge_index,
+    )
+
+
+def local(layer, query, nodes, batch):
+    return layer(query, nodes.mention, nodes.sentence, *edges_of(batch))
+
+
 def local_by_hand(attention, norm, query, nodes, batch, mine, other):
     """The local representation of one entity of one pair, head by head and mention by mention."""
     mentions = [m for m, e in batch["mention", "refers_to", "entity"].edge_index.t().tolist() if e == mine]
@@ -280,7 +291,7 @@ def test_local_attention_is_eqs_3_to_5(labels, heads, both_backends):
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     query, nodes = torch.randn(batch["entity"].num_nodes, 6), random_initial_nodes(batch, 8)
-    heads_, tails_ = (side.dense() for side in layer(query, nodes, batch))
+    heads_, tails_ = local(layer, query, nodes, batch)
     assert heads_.shape == tails_.shape == (batch.pair_index.size(1), layer.out_channels)
     for pair, (a, b) in enumerate(batch.pair_index.t().tolist()):
         close(heads_[pair], local_by_hand(layer.head, layer.head_norm, query, nodes, batch, a, b))
@@ -299,47 +310,62 @@ def test_local_attention_sees_no_other_mention(batch):
     theirs = batch["mention", "in", "sentence"].edge_index[1][mine]
     sentence[theirs] = nodes.sentence[theirs]
     changed = Nodes(mention=mention, sentence=sentence, entity=nodes.entity, typed={})
-    before, after = layer(query, nodes, batch)[0].dense(), layer(query, changed, batch)[0].dense()
+    before, after = local(layer, query, nodes, batch)[0], local(layer, query, changed, batch)[0]
     assert torch.equal(before[batch.pair_index[0] == entity], after[batch.pair_index[0] == entity])
     assert not torch.equal(before, after)
 
 
 @pytest.mark.parametrize("side", [0, 1])
-@pytest.mark.parametrize("block", [slice(None), slice(3, 11)])
-def test_asked_entities_have_their_mentions(batch, side, block):
-    mine, by = batch.pair_index[side, block], batch.pair_index[1 - side, block]
-    # The order of the edges is not to matter.
+@pytest.mark.parametrize("sized", [False, True])
+def test_pairs_have_the_mentions_of_their_entity(batch, side, sized):
+    # The order of the edges does not matter.
     edges = batch["mention", "refers_to", "entity"].edge_index
-    batch["mention", "refers_to", "entity"].edge_index = edges[:, torch.randperm(edges.size(1))]
-    asked = ask(batch, mine, by)
-    sentence_of = dict(batch["mention", "in", "sentence"].edge_index.t().tolist())
-    for pair, row in enumerate(asked.index.tolist()):
-        found = asked.mention[asked.ptr[row] : asked.ptr[row + 1]].tolist()
-        assert sorted(found) == sorted(m for m, e in edges.t().tolist() if e == mine[pair])
-        assert asked.sentence[asked.row == row].tolist() == [sentence_of[mention] for mention in found]
-        assert len(found) == 1 or asked.by[row] == by[pair]
+    edges = edges[:, torch.randperm(edges.size(1))]
+    entity, count = batch.pair_index[side], batch["entity"].num_nodes
+    mentions = [sorted(m for m, e in edges.t().tolist() if e == number) for number in range(count)]
+    size = sum(len(mentions[number]) for number in entity.tolist()) if sized else None
+    pair, mention = mentions_of_pairs(entity, edges, count, size)
+    assert pair.tolist() == sorted(pair.tolist())
+    for number, of in enumerate(entity.tolist()):
+        assert sorted(mention[pair == number].tolist()) == mentions[of]
 
 
-def test_pairs_share_a_row_where_the_one_who_is_asked_has_one_mention(batch):
-    head, tail = batch.pair_index
-    asked = ask(batch, head, tail)
-    counts = torch.bincount(batch["mention", "refers_to", "entity"].edge_index[1])
-    alone = counts[head] == 1
-    assert 0 < alone.sum() < len(alone)
-    assert len(asked.by) == len(head[alone].unique()) + int((~alone).sum())
-    for one, other in product(range(len(head)), repeat=2):
-        shared = one == other or bool(alone[one] and head[one] == head[other])
-        assert (asked.index[one] == asked.index[other]) == shared
+def test_local_weights_are_those_of_the_equation(batch):
+    """A constant value in each mention comes out weighted: weights of a pair and head sum to one."""
+    layer = LocalAttention(6, 8, heads=2, dropout=0.4).eval()
+    query, nodes = torch.randn(batch["entity"].num_nodes, 6), random_initial_nodes(batch, 8)
+    attention = layer.head
+    pair, mention, weights = layer.weights(query, nodes.sentence, *edges_of(batch))[0]
+    value = attention.value(nodes.mention).unflatten(-1, (2, 4))
+    heads = torch.zeros(batch.pair_index.size(1), 2, 4).index_add(
+        0, pair, weights[..., None] * value[mention]
+    )
+    expected = layer.head_norm(attention.out(heads.flatten(1)))
+    close(local(layer, query, nodes, batch)[0], expected)
+    close(torch.zeros(len(heads), 2).index_add(0, pair, weights), torch.ones(len(heads), 2))
 
 
 def test_local_attention_drops_out_in_training_only(batch):
     layer = LocalAttention(6, 8, heads=2, dropout=0.5)
     query, nodes = torch.randn(batch["entity"].num_nodes, 6), random_initial_nodes(batch, 8)
-    for one, other in zip(layer(query, nodes, batch), layer(query, nodes, batch), strict=True):
-        assert not torch.equal(one.dense(), other.dense())
+    for one, other in zip(local(layer, query, nodes, batch), local(layer, query, nodes, batch), strict=True):
+        assert not torch.equal(one, other)
     layer.eval()
-    for one, other in zip(layer(query, nodes, batch), layer(query, nodes, batch), strict=True):
-        assert torch.equal(one.dense(), other.dense())
+    for one, other in zip(local(layer, query, nodes, batch), local(layer, query, nodes, batch), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_dropout_is_drawn_for_each_pair(batch):
+    """Pairs with the same entity, which has one mention, lose other parts of it."""
+    layer = LocalAttention(6, 64, heads=4, dropout=0.5)
+    query, nodes = torch.randn(batch["entity"].num_nodes, 6), random_initial_nodes(batch, 64)
+    counts = torch.bincount(batch["mention", "refers_to", "entity"].edge_index[1])
+    head = batch.pair_index[0]
+    single = next(int(e) for e in head if counts[e] == 1 and (head == e).sum() > 2)
+    rows = local(layer, query, nodes, batch)[0][head == single]
+    assert len(rows.unique(dim=0)) == len(rows)
+    layer.eval()
+    close(*(local(layer, query, nodes, batch)[0][head == single][:2]))
 
 
 def test_heads_must_divide_the_width():
@@ -349,8 +375,9 @@ def test_heads_must_divide_the_width():
 
 def test_no_local_layer_adds_nothing(batch):
     layer = NoLocal(6, 8)
-    for side in layer(torch.randn(batch["entity"].num_nodes, 6), random_initial_nodes(batch, 8), batch):
-        assert side.dense().shape == (batch.pair_index.size(1), 0)
+    query = torch.randn(batch["entity"].num_nodes, 6)
+    for side in local(layer, query, random_initial_nodes(batch, 8), batch):
+        assert side.shape == (batch.pair_index.size(1), 0)
     assert layer.out_channels == 0
 
 
@@ -398,7 +425,7 @@ def test_bins_are_those_of_the_released_code_as_far_as_it_goes():
 def test_distance_zero_has_the_zero_vector_where_asked(fixed):
     layer = DistanceEmbedding(channels=3, num_bins=20, zero_is_fixed=fixed)
     out = layer(torch.arange(-1000, 1000))
-    assert torch.equal(out, layer.part(torch.arange(-1000, 1000)).dense())
+    assert torch.equal(out, layer.features(torch.arange(-1000, 1000)).dense())
     close(out, layer.table.weight[layer.bins(torch.arange(-1000, 1000))])
     zero = (out == 0).all(-1)
     assert zero.sum() == fixed
@@ -414,98 +441,93 @@ def test_odd_numbers_of_bins_are_refused(num_bins):
         DistanceEmbedding(channels=1, num_bins=num_bins, zero_is_fixed=False)
 
 
-# Pairs in parts
+# Features of pairs
 
 
 def random_pairs(num_pairs, widths=(3, 0, 2, 1)):
-    """Vectors of pairs in parts of the given widths, each with a few rows."""
-    rows = [torch.randn(4, width, requires_grad=True) for width in widths]
-    return PairVectors(tuple(Part(each, torch.randint(4, (num_pairs,))) for each in rows))
+    """Features of pairs in parts of the given widths: shared rows and rows of their own by turns."""
+    parts = []
+    for number, width in enumerate(widths):
+        if number % 2:
+            parts.append(torch.randn(num_pairs, width, requires_grad=True))
+        else:
+            rows = torch.randn(4, width, requires_grad=True)
+            parts.append(SharedFeatures(rows, torch.randint(4, (num_pairs,))))
+    return PairFeatures(tuple(parts))
 
 
-@pytest.mark.parametrize("num_pairs", [0, 1, 9])
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_linear_map_of_parts_is_that_of_the_whole(num_pairs, bias):
-    relation = random_pairs(num_pairs)
-    layer = nn.Linear(6, 5, bias=bias)
-    mapped, whole = relation.linear(layer.weight, layer.bias), layer(relation.dense())
-    assert mapped.shape == (num_pairs, 5)
-    close(mapped, whole)
-    inputs = [*(part.rows for part in relation.parts if part.rows.size(1)), *layer.parameters()]
-    for one, other in zip(gradients(mapped, inputs), gradients(whole, inputs), strict=True):
-        close(one, other)
+def rows_of(features):
+    return [part if isinstance(part, torch.Tensor) else part.x for part in features.parts if _width(part)]
+
+
+def _width(part):
+    return part.size(1) if isinstance(part, torch.Tensor) else part.channels
 
 
 def gradients(out, inputs):
     return torch.autograd.grad(out.square().sum(), inputs)
 
 
-def test_dropout_takes_the_same_from_pairs_that_share_a_row():
-    relation = random_pairs(50, widths=(8,))
-    dropped = relation.dropout(0.5, training=True)
-    assert torch.equal(relation.dropout(0.5, training=False).dense(), relation.dense())
-    zero = dropped.dense() == 0
-    assert 0.2 < zero.float().mean() < 0.8
-    for row in range(4):
-        assert len(zero[relation.parts[0].index == row].unique(dim=0)) == 1
-
-
-@pytest.mark.parametrize("size", [None, 1, 3, 7, 100])
-@pytest.mark.parametrize("total", [0, 1, 7])
-def test_blocks_give_what_the_whole_gives(total, size):
-    """Values, gradients and random numbers; of several blocks nothing is kept but the results."""
-    rows = torch.randn(total, 4, dtype=torch.double, requires_grad=True)
-    weight = torch.randn(4, 4, dtype=torch.double, requires_grad=True)
-
-    def function(block):
-        return (rows[block] @ weight).tanh(), rows[block] * 2
-
-    whole, joined = function(slice(None)), in_blocks(function, total, size, device_of=rows)
-    for one, other in zip(whole, joined, strict=True):
+@pytest.mark.parametrize("widths", [(3, 0, 2, 1), (6,), (0, 6), (2, 1, 0, 3)])
+@pytest.mark.parametrize("num_pairs", [0, 1, 9])
+def test_a_linear_map_of_features_is_that_of_the_dense_ones(num_pairs, widths):
+    features = random_pairs(num_pairs, widths)
+    weight = torch.randn(5, 6, requires_grad=True)
+    mapped, whole = features.linear(weight), features.dense() @ weight.t()
+    assert mapped.shape == (num_pairs, 5)
+    assert features.channels == 6
+    close(mapped, whole)
+    inputs = [*rows_of(features), weight]
+    for one, other in zip(gradients(mapped, inputs), gradients(whole, inputs), strict=True):
         close(one, other)
-        for mine, theirs in zip(
-            torch.autograd.grad(one.square().sum(), (rows, weight), retain_graph=True, allow_unused=True),
-            torch.autograd.grad(other.square().sum(), (rows, weight), retain_graph=True, allow_unused=True),
-            strict=True,
-        ):
-            assert (mine is None) == (theirs is None)
-            if mine is not None:
-                close(mine, theirs)
-    with torch.no_grad():
-        for one, other in zip(whole, in_blocks(function, total, size, device_of=rows), strict=True):
-            close(one, other)
 
 
-def test_a_block_has_one_dropout_in_both_passes():
-    rows = torch.randn(6, 50, dtype=torch.double, requires_grad=True)
-    [out] = in_blocks(lambda block: (dropout(rows[block], 0.5),), 6, 2, device_of=rows)
-    [gradient] = torch.autograd.grad(out.sum(), rows)
-    close(gradient * rows, out)
+@pytest.mark.parametrize("widths", [(3, 0, 2, 1), (6,), (0, 6), (2, 1, 0, 3)])
+@pytest.mark.parametrize("num_pairs", [0, 1, 9])
+def test_products_of_pairs_are_those_of_the_dense_features(num_pairs, widths):
+    features = random_pairs(num_pairs, widths)
+    weight = torch.randn(6, 6, requires_grad=True)
+    product, whole = features.bilinear(weight), features.dense() @ weight @ features.dense().t()
+    assert product.shape == (num_pairs, num_pairs)
+    close(product, whole)
+    inputs = [*rows_of(features), weight]
+    for one, other in zip(gradients(product, inputs), gradients(whole, inputs), strict=True):
+        close(one, other)
+
+
+def test_features_are_split_by_documents():
+    rows, num_rows = torch.randn(9, 3), [4, 0, 3, 2]
+    index = torch.tensor([0, 3, 1, 6, 4, 8, 7, 7])
+    features = PairFeatures((SharedFeatures(rows, index, num_rows), torch.randn(8, 2)))
+    groups = [DocumentGroup(2, 3), DocumentGroup(1, 2), DocumentGroup(1, 3)]
+    parts = features.split(groups)
+    assert [len(part.parts[0].x) for part in parts] == [4, 3, 2]
+    close(torch.cat([part.dense() for part in parts]), features.dense())
 
 
 # Eq. 7
 
 
-def one_part(relation):
-    """Dense vectors of pairs as one part."""
-    return PairVectors((Part(relation, torch.arange(len(relation))),))
-
-
-def context(layer, relation, document):
-    """The context of each pair, with the pairs themselves as values."""
-    return layer(*layer.inputs(one_part(relation)), relation, document)
-
-
-@pytest.mark.parametrize("cells", [None, 1, 4])
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("diagonal", [False, True])
 @pytest.mark.parametrize("documents", [[0, 0, 0, 0], [0, 0, 2, 2, 2, 5], [3], [1, 1, 1, 2]])
-def test_context_attention_is_eq_7(diagonal, scaled, documents, cells):
+@pytest.mark.parametrize("large", [2, 2048])
+def test_context_attention_is_eq_7(diagonal, scaled, documents, shared, large, monkeypatch):
+    monkeypatch.setattr("glre_pyg.nn.context.LARGE", large)
+    monkeypatch.setattr("glre_pyg.nn.context.SMALL", min(large, 128))
     layer = ContextAttention(6, diagonal=diagonal, scaled=scaled)
-    layer.block_cells = cells
-    relation, document = torch.randn(len(documents), 6, requires_grad=True), torch.tensor(documents)
+    features, document = random_pairs(len(documents)), torch.tensor(documents)
+    relation = features.dense()
     weight = layer.weight.diag() if diagonal else layer.weight
-    out = context(layer, relation, document)
+    map_ = torch.randn(4, 6)
+    out = layer(features, document) if shared else layer(relation, document)
+    if shared:
+        close(out.linear(map_), layer(relation, document) @ map_.t())
+        close(
+            torch.cat([part.dense() for part in out.split([DocumentGroup(9, len(documents))])]), out.dense()
+        )
+        out = out.dense()
     for r, mine in enumerate(documents):
         others = [i for i, of in enumerate(documents) if of == mine]
         logits = [
@@ -514,36 +536,33 @@ def test_context_attention_is_eq_7(diagonal, scaled, documents, cells):
         powers = [math.exp(logit) for logit in logits]
         expected = sum(power / sum(powers) * relation[i] for power, i in zip(powers, others, strict=True))
         close(out[r], expected)
+        theta = layer.weights(relation, document, rows=torch.tensor([r]))[0]
+        close(theta[others], torch.tensor(powers) / sum(powers))
+        assert theta.count_nonzero() == len(others)
     assert layer.out_channels == out.size(1) == 6
 
 
-@pytest.mark.parametrize("cells", [None, 4])
+@pytest.mark.parametrize("large", [2, 2048])
 @pytest.mark.parametrize("diagonal", [False, True])
-def test_context_attention_has_the_gradients_of_eq_7(diagonal, cells):
+def test_context_attention_has_the_gradients_of_eq_7(diagonal, large, monkeypatch):
+    monkeypatch.setattr("glre_pyg.nn.context.LARGE", large)
+    monkeypatch.setattr("glre_pyg.nn.context.SMALL", min(large, 128))
     layer = ContextAttention(3, diagonal=diagonal, scaled=False).double()
-    layer.block_cells = cells
     document = torch.tensor([0, 0, 2, 2, 2, 5])
     relation = torch.randn(6, 3, dtype=torch.double, requires_grad=True)
-
-    def of(x, weight):
-        layer.weight.data = weight.data
-        return context(layer, x, document)
-
-    assert torch.autograd.gradcheck(lambda x: of(x, layer.weight), (relation,))
-    value, key = torch.randn(2, 6, 3, dtype=torch.double).requires_grad_()
-    assert torch.autograd.gradcheck(lambda *x: layer(*x, document), (relation, key, value))
+    assert torch.autograd.gradcheck(lambda x: layer(x, document), (relation,))
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 128])
-def test_documents_that_are_worked_on_together_do_not_mix(batch, limit, monkeypatch):
+def test_documents_that_share_a_product_do_not_mix(batch, limit, monkeypatch):
     monkeypatch.setattr("glre_pyg.nn.context.SMALL", limit)
     layer = ContextAttention(6, diagonal=False, scaled=True)
     relation, document = torch.randn(batch.pair_index.size(1), 6), documents_of_pairs(batch)
-    out = context(layer, relation, document)
+    out = layer(relation, document)
     for number in set(document.tolist()):
         mine = document == number
-        close(out[mine], context(layer, relation[mine], torch.zeros_like(document[mine])))
-    assert context(layer, relation[:0], document[:0]).shape == (0, 6)
+        close(out[mine], layer(relation[mine], torch.zeros_like(document[mine])))
+    assert layer(relation[:0], document[:0]).shape == (0, 6)
 
 
 def test_context_weights_begin_as_in_the_released_code():
@@ -559,40 +578,27 @@ def test_context_weights_begin_as_in_the_released_code():
 
 def test_no_context_layer_adds_nothing():
     layer = NoContext(6)
-    relation, value = random_pairs(5), torch.randn(5, 3)
-    assert [each.shape for each in layer.inputs(relation)] == [(5, 0), (5, 0)]
-    assert torch.equal(value + layer(*layer.inputs(relation), value, torch.zeros(5)), value)
+    assert layer(random_pairs(5), torch.zeros(5)).shape == (5, 0)
     assert layer.out_channels == 0
 
 
 # Eq. 8
 
 
-@pytest.mark.parametrize("has_context", [False, True])
 @pytest.mark.parametrize("num_hidden", [0, 1, 2])
-def test_classifier_is_a_feed_forward_network(num_hidden, has_context):
-    """Of target relation and context relation, here any weighted sums of the target relations."""
-    width = 12 if has_context else 6
-    layer = Classifier(width, 3, hidden_channels=5, num_hidden=num_hidden, dropout=0.5)
+def test_classifier_is_a_feed_forward_network(num_hidden):
+    layer = Classifier(6, 3, hidden_channels=5, num_hidden=num_hidden, dropout=0.5)
     linear = [module for module in layer.modules() if isinstance(module, nn.Linear)]
     assert len(linear) == num_hidden + 1
-    relation, weights = random_pairs(9), torch.randn(9, 9).softmax(-1)
-
-    def logits():
-        own, value = layer.first(relation)
-        return layer(own + weights @ value) if has_context else layer(own)
-
-    out = relation.dense()
-    if has_context:
-        out = torch.cat([out, weights @ out], dim=-1)
-    else:
-        assert layer.first(relation)[1].shape == (9, 0)
+    features = random_pairs(9)
+    out = features.dense()
     for hidden in linear[:-1]:
         out = (out @ hidden.weight.T + hidden.bias).clamp(min=0)
     out = out @ linear[-1].weight.T + linear[-1].bias
-    assert not torch.equal(logits(), logits())
+    assert not torch.equal(layer(features), layer(features))
     layer.eval()
-    close(logits(), out)
+    close(layer(features), out)
+    close(layer(features.dense()), out)
     assert out.shape == (9, 3)
 
 

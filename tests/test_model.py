@@ -28,6 +28,7 @@ from documents import (
     two_sentences,
     vocabulary,
 )
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import documents_of_pairs
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 
@@ -284,7 +285,7 @@ def test_word_longer_than_a_window_keeps_all_its_pieces():
     graph = tokenizer(LABELS.graph(long))
     inside = graph.word_index == 1
     assert graph.window_index[inside].unique().numel() > 1
-    hidden, cell = encoder._encode(graph.input_ids, graph.window_index)
+    hidden, cell = encoder._encode(graph.input_ids, graph.window_index, sizes_of(graph).windows)
     assert torch.isfinite(hidden).all()
     close(encoder(graph)[1], hidden[cell[inside]].mean(0))
 
@@ -361,9 +362,7 @@ def test_query_asks_with_entities_before_or_after_convolution():
     batch = batch_of(DOCUMENTS, tokenizer)
     for query, changes in (("global", True), ("initial", False)):
         model, seen = glre(tokenizer, query=query).eval(), []
-        model.local_layer.register_forward_hook(
-            lambda module, given, out, seen=seen: seen.append(out[0].dense())
-        )
+        model.local_layer.register_forward_hook(lambda module, given, out, seen=seen: seen.append(out[0]))
         model(batch)
         with torch.no_grad():
             model.global_layer.layers[1].root.weight.mul_(2)
@@ -378,7 +377,7 @@ def test_both_distances_of_a_pair_count():
     model.context_layer.register_forward_hook(lambda module, given, out: seen.append(given[0]))
     batch = batch_of(DOCUMENTS, tokenizer)
     model(batch)
-    relation = seen[0].unflatten(-1, (2, -1))  # [P, 2, 36]
+    relation = seen[0].dense().unflatten(-1, (2, -1))  # [P, 2, 36]
     close(relation[:, 0, -4:], model.distance(batch.pair_distance))
     close(relation[:, 1, -4:], model.distance(-batch.pair_distance))
     index = {tuple(pair): row for row, pair in enumerate(batch.pair_index.t().tolist())}

@@ -556,13 +556,13 @@ def test_resumed_run_keeps_its_patience(tmp_path):
 def test_a_loss_that_is_not_finite_ends_training(tmp_path, epoch):
     """The line names the step, its documents and the checkpoint, which is that of the epoch before."""
     model, graphs = model_and_graphs()
-    forward, calls = model.loss.total, []
+    forward, calls = model.loss.pair_losses, []
 
-    def total(logits, labels):
+    def pair_losses(logits, labels):
         calls.append(labels)
         return forward(logits, labels) * (torch.nan if len(calls) == 4 * (epoch - 1) + 2 else 1)
 
-    model.loss.total = total
+    model.loss.pair_losses = pair_losses
     line = rf"epoch {epoch}, step {4 * epoch - 2}: the loss is nan, of the documents random \d, random \d; "
     left = f"{tmp_path / CHECKPOINT} is that after epoch 1" if epoch == 2 else "there is no checkpoint"
     with pytest.raises(TrainingError, match=f"^{line}{left}$"):

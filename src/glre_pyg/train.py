@@ -13,7 +13,8 @@ def main(config: DictConfig) -> None:
     """Train a model, choose its threshold on dev, and score it on test."""
     from glre_pyg.training.experiment import train
 
-    train(config, Path(HydraConfig.get().runtime.output_dir))
+    hydra = HydraConfig.get()
+    train(config, Path(hydra.runtime.output_dir), hydra.overrides.task)
 
 
 if __name__ == "__main__":

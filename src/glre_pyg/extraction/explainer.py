@@ -5,9 +5,9 @@ Attention weights show what a layer averages, which need not be what the predict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.paths import connection, entity_of, name_of
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.context import ContextAttention
-from glre_pyg.nn.local import Drawn, LocalAttention
+from glre_pyg.nn.local import LocalAttention
 from glre_pyg.runs.prediction import predict
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def reasons(
     """
     rows = pair_rows(graph, directed=directed)
     candidates = {row: pair for pair, row in rows.items()}  # in the model's order: it comes last
-    local, calls = _run(model, graph, memory)
+    local, calls = _attention(model, graph, memory)
     context = _context(calls, sorted({rows[pair] for pair in pairs if pair in rows}), top_k)
     spans: list[tuple[int, int]] = [(start, end) for start, end in graph["mention"].span.tolist()]
 
@@ -141,79 +141,73 @@ def _mention_weights(
     )
 
 
-def _run(
+Weights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Pairs [I], ascending, mentions of one of their entities [I], and the weight of each [I]."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A layer of the model, and the arguments that it was called with."""
+
+    layer: Any
+    arguments: tuple[Any, ...]
+
+
+def _attention(
     model: RelationModel, graph: DocumentGraph, memory: int | None
-) -> tuple[list[Drawn] | None, list[_Call]]:
-    """Weights [I] of the mentions of heads and of tails, and what each context layer was given."""
-    with _noted(model, LocalAttention, _local_weights) as local, _noted(model, ContextAttention) as context:
+) -> tuple[tuple[Weights, Weights] | None, list[_Call]]:
+    """Weights of the mentions of heads and of tails, averaged over layers and their heads; context layers."""
+    calls: list[_Call] = []
+
+    def hook(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        calls.append(_Call(layer, arguments))
+
+    layers = [each for each in model.modules() if isinstance(each, LocalAttention | ContextAttention)]
+    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
+    try:
         predict(model, [graph], batch_size=1, device=next(model.parameters()).device, memory=memory)
-    sides = None
-    if local:
-        layers = [[_joined(blocks) for blocks in zip(*calls, strict=True)] for calls in local.values()]
+    finally:
+        for handle in handles:
+            handle.remove()
+    with torch.inference_mode():
         sides = [
-            (*same[0][:2], torch.stack([weights.mean(-1) for *_, weights in same]).mean(0))
-            for same in zip(*layers, strict=True)
+            call.layer.weights(*call.arguments[:1], *call.arguments[2:6])  # the mentions are the values
+            for call in calls
+            if isinstance(call.layer, LocalAttention)
         ]
-    return sides, [call for [call] in context.values()]
+        local = [_mean(layers) for layers in zip(*sides, strict=True)]
+    context = [call for call in calls if isinstance(call.layer, ContextAttention)]
+    return (local[0], local[1]) if local else None, context
+
+
+def _mean(layers: Sequence[Weights]) -> Weights:
+    """The mean over layers and their heads."""
+    pair, mention, _ = layers[0]
+    return pair, mention, torch.stack([weights.mean(-1) for *_, weights in layers]).mean(0)
 
 
 @torch.inference_mode()
 def _context(
     calls: Sequence[_Call], rows: Sequence[int], top_k: int | None
 ) -> dict[int, tuple[float, list[tuple[int, float]]]]:
-    """By row: the weight of a pair in its own context, and those of others, strongest first.
+    """By row: the weight of a pair in its own context, and those of other pairs, largest first.
 
-    A few rows are worked on at a time: all would be a table of pairs by pairs.
+    A few rows are computed at a time, never the whole table of pairs by pairs.
     """
-    found: dict[int, tuple[float, list[tuple[int, float]]]] = {}
-    if not calls:
-        return found
-    device = calls[0].arguments[0].device
-    for part in torch.tensor(rows, dtype=torch.long, device=device).split(_ROWS):
-        weights = torch.stack([call.layer.weights(*call.arguments, rows=part) for call in calls]).mean(0)
+    context: dict[int, tuple[float, list[tuple[int, float]]]] = {}
+    for part in torch.tensor(rows, dtype=torch.long).split(_ROWS) if calls else ():
+        weights = torch.stack(
+            [
+                call.layer.weights(*call.arguments[:2], rows=part.to(call.arguments[1].device))
+                for call in calls
+            ]
+        ).mean(0)
+        weights = weights.cpu()
         own = weights.gather(1, part[:, None]).squeeze(1).tolist()
         weights, order = weights.scatter(1, part[:, None], -1.0).sort(descending=True, stable=True)
         count = weights.size(1) - 1 if top_k is None else min(top_k, weights.size(1) - 1)
         for row, itself, others, values in zip(
             part.tolist(), own, order[:, :count].tolist(), weights[:, :count].tolist(), strict=True
         ):
-            found[row] = itself, list(zip(others, values, strict=True))
-    return found
-
-
-def _joined(blocks: Sequence[Drawn]) -> Drawn:
-    """What one layer drew on in all blocks of pairs."""
-    pair, mention, weight = (torch.cat(tensors) for tensors in zip(*blocks, strict=True))
-    return pair, mention, weight
-
-
-class _Call(NamedTuple):
-    """A layer and what it was given."""
-
-    layer: Any
-    arguments: tuple[Any, ...]
-
-
-def _local_weights(call: _Call) -> Any:
-    return call.layer.weights(*call.arguments)
-
-
-@contextmanager
-def _noted(
-    model: nn.Module,
-    kind: type[LocalAttention | ContextAttention],
-    note: Callable[[_Call], Any] = lambda call: call,
-) -> Iterator[Mapping[nn.Module, list[Any]]]:
-    """What is noted of every call of each layer of one kind as the model runs."""
-    found: dict[nn.Module, list[Any]] = {}
-
-    def hook(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
-        found.setdefault(layer, []).append(note(_Call(layer, arguments)))
-
-    layers = [layer for layer in model.modules() if isinstance(layer, kind)]
-    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+            context[row] = itself, list(zip(others, values, strict=True))
+    return context

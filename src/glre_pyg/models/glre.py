@@ -7,16 +7,16 @@ from typing import Literal
 
 from torch import Tensor
 
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.data.tokenizer import Tokenizer
-from glre_pyg.models.base import PairNumbers, RelationModel
+from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.classifier import Classifier
-from glre_pyg.nn.context import ContextLayer
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
-from glre_pyg.nn.pairs import PairVectors, Part, in_blocks
+from glre_pyg.nn.pairs import PairFeatures, SharedFeatures
 
 
 class GLRE(RelationModel):
@@ -55,7 +55,7 @@ class GLRE(RelationModel):
         global_layer: Callable[[int], Layer],
         local_layer: Callable[[int, int], Layer],
         distance: Callable[[], DistanceEmbedding],
-        context_layer: Callable[[int], ContextLayer],
+        context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
         loss: Callable[[int], RelationLoss],
@@ -71,42 +71,32 @@ class GLRE(RelationModel):
         self.context_layer = context_layer(2 * side)
         self.classifier = classifier(2 * side + self.context_layer.out_channels, self.loss.num_logits)
         self.query = query
-        given, first = 2 * side, self.classifier.first_layer.out_features
-        channels = self.nodes.hidden_channels
-        self.pair_numbers = PairNumbers(
-            kept=2 * given + 4 * first + 4 * self.loss.num_logits,
-            block=3 * given + 12 * channels,
-            incidence=4 * channels,
-            cell=3 if self.context_layer.out_channels else 0,
-        )
-
-    def set_blocks(self, pairs: int | None, cells: int | None) -> None:
-        """Work on at most so many pairs (Eqs. 3-6), and so many pairs of pairs (Eq. 7), at a time."""
-        super().set_blocks(pairs, cells)
-        self.context_layer.block_cells = cells
+        self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch)  # [W, ·]
+        words = self.encoder(batch)  # Eq. 1: [W, ·]
         nodes = self.nodes(words, batch)
-        entity = self.global_layer(nodes.typed, batch.edge_index_dict)  # [E, ·]
-
-        def pairs(block: slice) -> tuple[Tensor, ...]:
-            relation = self._relation(entity, nodes, batch, block)
-            return *self.classifier.first(relation), *self.context_layer.inputs(relation)
-
-        size, _ = self.blocks
-        own, value, relation, key = in_blocks(  # [P, ·] each
-            pairs, batch.pair_index.size(1), size, device_of=batch.pair_index
-        )
-        context = self.context_layer(relation, key, value, documents_of_pairs(batch))
-        return self.classifier(own + context)
-
-    def _relation(self, entity: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice) -> PairVectors:
-        """Target relations of a block of pairs (Eq. 6)."""
-        head, tail = batch.pair_index[:, block]
-        distance = batch.pair_distance[block]
+        entity = self.global_layer(nodes.typed, batch.edge_index_dict)  # Eq. 2: [E, ·]
         query = entity if self.query == "global" else nodes.typed["entity"]
-        local_head, local_tail = self.local_layer(query, nodes, batch, block)
-        near, far = self.distance.part(distance), self.distance.part(-distance)
-        return PairVectors((Part(entity, head), local_head, near, Part(entity, tail), local_tail, far))
+        relation = self._target_relations(entity, query, nodes, batch)  # Eqs. 3-6
+        context = self.context_layer(relation, documents_of_pairs(batch), sizes_of(batch).pairs)  # Eq. 7
+        return self.classifier(PairFeatures((relation, context)))  # Eq. 8
+
+    def _target_relations(
+        self, entity: Tensor, query: Tensor, nodes: Nodes, batch: DocumentGraph
+    ) -> PairFeatures:
+        """Target relations :math:`o_r` of all candidate pairs."""
+        sizes = sizes_of(batch)
+        local_head, local_tail = self.local_layer(  # [P, ·] each
+            query,
+            nodes.mention,
+            nodes.sentence,
+            batch.pair_index,
+            batch["mention", "refers_to", "entity"].edge_index,
+            batch["mention", "in", "sentence"].edge_index,
+            (sizes.head_mentions, sizes.tail_mentions),
+        )
+        head, tail = (SharedFeatures(entity, index, sizes.entities) for index in batch.pair_index)
+        near, far = (self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance))
+        return PairFeatures((head, local_head, near, tail, local_tail, far))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.pairs import Part
+from glre_pyg.nn.pairs import SharedFeatures
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -44,11 +44,10 @@ class DistanceEmbedding(Layer):
         """Embeddings [P, channels] of signed distances [P]."""
         return self.table(self.bins(distance))
 
-    def part(self, distance: Tensor) -> Part:
-        """The same as rows that pairs share: one for each bin."""
-        return Part(
-            self.table(torch.arange(2 * self.bins_each_way, device=distance.device)), self.bins(distance)
-        )
+    def features(self, distance: Tensor) -> SharedFeatures:
+        """The same with the embedding of each bin as a row that pairs share."""
+        rows = self.table(torch.arange(self.table.num_embeddings, device=distance.device))
+        return SharedFeatures(rows, self.bins(distance))
 
     def bins(self, distance: Tensor) -> Tensor:
         """Bins [P] of signed distances [P].

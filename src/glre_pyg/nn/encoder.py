@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import cumsum
 
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.data.tokenizer import SubwordTokenizer, WordTokenizer
 from glre_pyg.nn.layer import Layer
@@ -80,8 +82,12 @@ class TransformerEncoder(Layer):
         if mask_rate and tokenizer.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
         self.transformer = build_transformer(tokenizer, dropout=dropout, attention_dropout=attention_dropout)
-        for name, parameter in self.transformer.named_parameters():
-            parameter.requires_grad_(trainable and not (frozen and re.search(frozen, name)))
+        parameters = dict(self.transformer.named_parameters())
+        stay = {name for name in parameters if frozen and re.search(frozen, name)}
+        if frozen and not stay:
+            raise InputError(f"encoder: frozen: no parameter of the transformer matches '{frozen}'")
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(trainable and name not in stay)
         self.prefix, self.suffix, self.suffix_types = (
             tokenizer.prefix,
             tokenizer.suffix,
@@ -109,20 +115,26 @@ class TransformerEncoder(Layer):
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             if not len(batch.input_ids):
                 return batch.input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
-            hidden, cell = self._encode(batch.input_ids, batch.window_index)
+            hidden, cell = self._encode(batch.input_ids, batch.window_index, sizes_of(batch).windows)
             return self._pool(hidden, cell, batch)
 
-    def _encode(self, input_ids: Tensor, window_index: Tensor) -> tuple[Tensor, Tensor]:
-        """The transformer's output [cells, d], and the cell of each piece [T]."""
+    def _encode(
+        self, input_ids: Tensor, window_index: Tensor, windows: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The transformer's output [cells, d], and the cell of each token [T]."""
         if self.transformer.training and self.mask_rate:
             masked = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_rate
             input_ids = input_ids.masked_fill(masked, self.mask_id)
-        sizes = torch.bincount(window_index)
-        lengths = len(self.prefix) + sizes.cpu().numpy() + len(self.suffix)
-        padding = Padding.of(lengths, max_tokens=self.max_tokens, max_padding=self.max_padding)
-        start = torch.from_numpy(padding.start).to(sizes.device)  # [windows]
-        end = start + len(self.prefix) + sizes
-        cell = (end - cumsum(sizes)[1:])[window_index] + _steps(input_ids)  # [T]
+        sizes = np.asarray(windows)
+        padding = Padding.of(
+            len(self.prefix) + sizes + len(self.suffix),
+            max_tokens=self.max_tokens,
+            max_padding=self.max_padding,
+        )
+        start = torch.from_numpy(padding.start).to(input_ids.device)  # [windows]
+        end = torch.from_numpy(padding.start + len(self.prefix) + sizes).to(input_ids.device)
+        shift = torch.from_numpy(padding.start + len(self.prefix) + sizes - sizes.cumsum())
+        cell = shift.to(input_ids.device)[window_index] + _steps(input_ids)  # [T]
         prefix, suffix = input_ids.new_tensor(self.prefix), input_ids.new_tensor(self.suffix)
         before, after = start[:, None] + _steps(prefix), end[:, None] + _steps(suffix)  # [windows, ·]
 

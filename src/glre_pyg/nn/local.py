@@ -2,64 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import cumsum, segment, softmax
+from torch.nn.functional import embedding_bag
+from torch_geometric.utils import cumsum, degree, softmax
 
-from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.nodes import Nodes
-from glre_pyg.nn.pairs import Part
 from glre_pyg.utils.exceptions import InputError
-
-Drawn = tuple[Tensor, Tensor, Tensor]
-"""Pairs [I], mentions [I], and the weight of each mention in each head of attention [I, z]."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Entities as others ask for them: N rows with I mentions in all.
-
-    An entity with one mention is the same whoever asks, so its pairs share one row; any other has a row for
-    each pair.
-
-    Args:
-        index: Row of each pair [P].
-        by: The entity that asks for each row [N].
-        row: Row of each (row, mention) incidence [I], ascending.
-        ptr: Where the incidences of each row begin, and the end of the last [N + 1].
-        mention: Mention of each incidence [I].
-        sentence: Its sentence [I].
-    """
-
-    index: Tensor
-    by: Tensor
-    row: Tensor
-    ptr: Tensor
-    mention: Tensor
-    sentence: Tensor
 
 
 class MentionAttention(nn.Module):
-    r"""Multi-head attention of one side of a pair over that side's mentions (Eqs. 3 and 4).
+    r"""Multi-head attention of pairs over the mentions of one of their two entities (Eqs. 3 and 4).
 
     .. math::
         \mathrm{MHead}(Q, K, V) &= [\mathrm{head}_1; \dots; \mathrm{head}_z] W^{out} \\
         \mathrm{head}_i &= \mathrm{softmax}\left(\frac{(Q W_i^Q)(K W_i^K)'}{\sqrt{d_v}}\right) V W_i^V
 
-    *Q* is the other entity, *K* the sentences of the mentions, *V* the mentions. Projections are made once
-    for each entity, sentence and mention; only products are made for each incidence of a row and a mention.
+    *Q* is the other entity, *K* the sentences of the mentions, *V* the mentions. All projections,
+    :math:`W^{out}` among them, are applied to entities, sentences and mentions; for a pair and a mention of
+    its entity only dot products and a weighted sum are left.
 
-    Paper: no biases. Here: biases, and dropout on weights and output, as in the released code. Pairs that
-    share a row lose the same of it.
+    Paper: no biases. Here: biases, and dropout on attention weights and output, as in the released code.
 
     Args:
-        query_channels: Width of the entities that ask.
+        query_channels: Width of the query entities.
         channels: d, width of sentences, mentions and the output; a multiple of ``heads``.
         heads: z.
-        dropout: Dropout on attention weights and on the output.
+        dropout: Dropout rate of attention weights and output, drawn for each pair.
+
+    Raises:
+        InputError: If ``channels`` is not a multiple of ``heads``.
     """
 
     def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
@@ -72,33 +44,57 @@ class MentionAttention(nn.Module):
         self.out = nn.Linear(channels, channels)
         self.heads, self.dropout = heads, nn.Dropout(dropout)
 
-    def forward(self, query: Tensor, nodes: Nodes, asked: Asked) -> Tensor:
-        """Local representations of entities as others ask for them [N, channels].
+    def forward(
+        self,
+        query: Tensor,
+        mention: Tensor,
+        sentence: Tensor,
+        query_entity: Tensor,
+        pair: Tensor,
+        pair_mention: Tensor,
+    ) -> Tensor:
+        """The representation of one entity of each pair [P, channels].
 
         Args:
             query: Entities [E, query_channels].
-            nodes: Initial nodes.
-            asked: Who is asked, by whom.
+            mention: Mentions [M, channels].
+            sentence: The sentence of each mention [M, channels].
+            query_entity: The other entity of each pair [P].
+            pair: The pair of each (pair, mention) incidence [I], ascending.
+            pair_mention: The mention of each incidence [I].
         """
-        v = self._split(self.value(nodes.mention))  # [M, z, d/z]
-        weights = self.dropout(self.weights(query, nodes, asked))
-        heads = segment(weights[..., None] * v.index_select(0, asked.mention), asked.ptr)  # [N, z, d/z]
-        return self.dropout(self.out(heads.flatten(1)))
+        weights = self.weights(query, sentence, query_entity, pair, pair_mention)  # [I, z]
+        weights = _full_precision(self.dropout(weights))
+        # W_out goes to the values of each head, so that a weighted sum of rows is all that pairs need.
+        value = self._split(self.value(mention))  # [M, z, d/z]
+        value = torch.einsum("mzc,dzc->mzd", value, self._split(self.out.weight))  # [M, z, d]
+        row = pair_mention[:, None] * self.heads + torch.arange(self.heads, device=pair.device)
+        ptr = self.heads * cumsum(degree(pair, len(query_entity), dtype=torch.long))
+        out = embedding_bag(
+            row.flatten(),
+            _full_precision(value.flatten(0, 1)),
+            ptr[:-1],
+            mode="sum",
+            per_sample_weights=weights.flatten(),
+        )
+        return self.dropout(out + self.out.bias)
 
-    def weights(self, query: Tensor, nodes: Nodes, asked: Asked) -> Tensor:
-        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a row."""
+    def weights(
+        self, query: Tensor, sentence: Tensor, query_entity: Tensor, pair: Tensor, pair_mention: Tensor
+    ) -> Tensor:
+        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a pair."""
         q = self._split(self.query(query))  # [E, z, d/z]
-        k = self._split(self.key(nodes.sentence))  # [S, z, d/z]
-        q = q.index_select(0, asked.by.index_select(0, asked.row))
-        logits = (q * k.index_select(0, asked.sentence)).sum(-1) / q.size(-1) ** 0.5  # [I, z]
-        return softmax(logits, asked.row, num_nodes=len(asked.by))
+        k = self._split(self.key(sentence))  # [M, z, d/z]
+        q = q.index_select(0, query_entity.index_select(0, pair))
+        logits = (q * k.index_select(0, pair_mention)).sum(-1) / q.size(-1) ** 0.5  # [I, z]
+        return softmax(logits, pair, num_nodes=len(query_entity))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))
 
 
 class LocalAttention(Layer):
-    r"""Local representations of head and tail, each from its mentions as the other asks (Eq. 5).
+    r"""Local representations of head and tail, each from its mentions with the other entity as query (Eq. 5).
 
     .. math::
         e_a^{loc} &= LN(\mathrm{MHead}_0(e_b^{glo}, \{n_{s_i}\}_{s_i \in S_a}, \{n_{m_j}\}_{m_j \in M_a})) \\
@@ -108,13 +104,9 @@ class LocalAttention(Layer):
     code also attends, by a mistake in its mask, to mentions of other documents of the batch; not here.
 
     Args:
-        query_channels: Width of the entities that ask.
+        query_channels: Width of the query entities.
         channels: d, width of sentences, mentions and the output.
         heads, dropout: See :class:`MentionAttention`.
-
-    Shape:
-        Entities [E, query_channels], nodes and their batch to heads and tails, each a
-        :class:`~glre_pyg.nn.pairs.Part` of [P, channels].
     """
 
     def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
@@ -125,39 +117,53 @@ class LocalAttention(Layer):
         self.out_channels = channels
 
     def forward(
-        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
-    ) -> tuple[Part, Part]:
-        """Local representations of the head and of the tail of every pair of a block."""
-        head, tail = batch.pair_index[:, block]
+        self,
+        query: Tensor,
+        mention: Tensor,
+        sentence: Tensor,
+        pair_index: Tensor,
+        refers_to: Tensor,
+        in_sentence: Tensor,
+        num_incidences: tuple[int | None, int | None] = (None, None),
+    ) -> tuple[Tensor, Tensor]:
+        """Representations of the heads and of the tails of pairs, each [P, channels].
+
+        Args:
+            query: Entities [E, query_channels].
+            mention: Mentions [M, channels].
+            sentence: Sentences [S, channels].
+            pair_index: Head and tail entity of each pair [2, P].
+            refers_to: Edges from mentions to entities [2, ·].
+            in_sentence: Edges from mentions to their sentences [2, M].
+            num_incidences: Mentions of the heads, and of the tails, of all pairs together; computed if not
+                given, which waits for the device.
+        """
+        sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))  # [M, channels]
+        head, tail = pair_index
+        num_entities = len(query)
+        heads = mentions_of_pairs(head, refers_to, num_entities, num_incidences[0])
+        tails = mentions_of_pairs(tail, refers_to, num_entities, num_incidences[1])
         return (
-            self._side(self.head, self.head_norm, query, nodes, ask(batch, head, tail)),
-            self._side(self.tail, self.tail_norm, query, nodes, ask(batch, tail, head)),
+            self.head_norm(self.head(query, mention, sentence, tail, *heads)),
+            self.tail_norm(self.tail(query, mention, sentence, head, *tails)),
         )
 
     def weights(
-        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
-    ) -> tuple[Drawn, Drawn]:
-        """What the heads and the tails of pairs draw on, by the weights of :meth:`forward` without dropout.
+        self, query: Tensor, sentence: Tensor, pair_index: Tensor, refers_to: Tensor, in_sentence: Tensor
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+        """Attention weights of :meth:`forward` without dropout, for heads and for tails.
 
         Returns:
-            For heads and for tails: pairs [I], ascending, their mentions [I], and weights [I, heads].
+            For each side: pairs [I], ascending, mentions of their entity [I], and weights [I, heads].
         """
-        head, tail = batch.pair_index[:, block]
-
-        def side(attention: MentionAttention, mine: Tensor, other: Tensor) -> Drawn:
-            asked = ask(batch, mine, other)
-            weights = attention.weights(query, nodes, asked)
-            counts = asked.ptr.diff()[asked.index]
-            pair, within = spread(counts)
-            of = asked.ptr[asked.index[pair]] + within
-            return pair + (block.start or 0), asked.mention[of], weights[of]
-
-        return side(self.head, head, tail), side(self.tail, tail, head)
-
-    def _side(
-        self, attention: MentionAttention, norm: nn.LayerNorm, query: Tensor, nodes: Nodes, asked: Asked
-    ) -> Part:
-        return Part(norm(attention(query, nodes, asked)), asked.index)
+        sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))
+        head, tail = pair_index
+        heads = mentions_of_pairs(head, refers_to, len(query))
+        tails = mentions_of_pairs(tail, refers_to, len(query))
+        return (
+            (*heads, self.head.weights(query, sentence, tail, *heads)),
+            (*tails, self.tail.weights(query, sentence, head, *tails)),
+        )
 
 
 class NoLocal(Layer):
@@ -168,55 +174,53 @@ class NoLocal(Layer):
         self.out_channels = 0
 
     def forward(
-        self, query: Tensor, nodes: Nodes, batch: DocumentGraph, block: slice = slice(None)
-    ) -> tuple[Part, Part]:
-        """Two parts without width."""
-        head = batch.pair_index[0, block]
-        empty = Part(query.new_zeros(1, 0), torch.zeros_like(head))
+        self,
+        query: Tensor,
+        mention: Tensor,
+        sentence: Tensor,
+        pair_index: Tensor,
+        refers_to: Tensor,
+        in_sentence: Tensor,
+        num_incidences: tuple[int | None, int | None] = (None, None),
+    ) -> tuple[Tensor, Tensor]:
+        """Two tensors [P, 0]."""
+        empty = query.new_empty(pair_index.size(1), 0)
         return empty, empty
 
 
-def ask(batch: DocumentGraph, mine: Tensor, by: Tensor) -> Asked:
-    """Who is asked in pairs, and by whom.
+def _full_precision(x: Tensor) -> Tensor:
+    """At least float32, as sums over rows need it."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def mentions_of_pairs(
+    entity: Tensor, refers_to: Tensor, num_entities: int, size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The mentions of one entity of each pair.
 
     Args:
-        batch: Graphs.
-        mine: The entity of each pair that is asked [P].
-        by: The entity of each pair that asks [P].
+        entity: An entity of each pair [P].
+        refers_to: Edges from mentions to entities [2, ·].
+        num_entities: E.
+        size: I, the number of incidences; computed if not given, which waits for the device.
+
+    Returns:
+        Pairs [I], ascending, and mentions of their entity [I].
+
+    Example:
+        >>> refers_to = torch.tensor([[0, 1, 2], [0, 0, 1]])
+        >>> mentions_of_pairs(torch.tensor([1, 0]), refers_to, num_entities=2)
+        (tensor([0, 1, 1]), tensor([2, 0, 1]))
     """
-    mentions, entities = batch["mention", "refers_to", "entity"].edge_index
-    mentions = mentions[entities.argsort(stable=True)]  # [M] by entity
-    counts = torch.bincount(entities, minlength=batch["entity"].num_nodes)
-    alone = counts[mine] == 1
-    index = torch.where(alone, mine, len(counts) + torch.arange(len(mine), device=mine.device))
-    rows, index = index.unique(return_inverse=True)
-    first = torch.zeros_like(rows).scatter_reduce_(
-        0, index, torch.arange(len(index), device=index.device), "amin", include_self=False
-    )
-    entity = mine[first]
-    row, within = spread(counts[entity])
-    mention = mentions[cumsum(counts)[entity[row]] + within]
-    return Asked(
-        index=index,
-        by=by[first],
-        row=row,
-        ptr=cumsum(counts[entity]),
-        mention=mention,
-        sentence=sentence_of_mentions(batch)[mention],
-    )
+    mention, order = refers_to[0], refers_to[1].argsort(stable=True)
+    counts = degree(refers_to[1], num_entities, dtype=torch.long)  # mentions of each entity [E]
+    of_pair = counts[entity]
+    pair = torch.arange(len(entity), device=entity.device).repeat_interleave(of_pair, output_size=size)
+    within = torch.arange(len(pair), device=entity.device) - cumsum(of_pair)[pair]
+    return pair, mention[order[cumsum(counts)[entity[pair]] + within]]
 
 
-def sentence_of_mentions(batch: DocumentGraph) -> Tensor:
-    """Sentence of each mention [M]."""
-    mention, sentence = batch["mention", "in", "sentence"].edge_index
+def sentence_of_mentions(in_sentence: Tensor) -> Tensor:
+    """Sentence of each mention [M], from edges from mentions to sentences [2, M]."""
+    mention, sentence = in_sentence
     return torch.empty_like(sentence).scatter_(0, mention, sentence)
-
-
-def spread(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Numbers of things that have ``counts`` [N] of something, and of each something within its thing.
-
-    >>> spread(torch.tensor([2, 0, 1]))
-    (tensor([0, 0, 2]), tensor([0, 1, 0]))
-    """
-    thing = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    return thing, torch.arange(len(thing), device=counts.device) - cumsum(counts)[thing]

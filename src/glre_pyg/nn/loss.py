@@ -29,7 +29,7 @@ class RelationLoss(nn.Module):
         return (labels != IGNORED).all(-1)
 
     def forward(
-        self, logits: Tensor, labels: Tensor, *, kept: Tensor | None = None, pairs: int | None = None
+        self, logits: Tensor, labels: Tensor, *, kept: Tensor | None = None, pairs: Tensor | int | None = None
     ) -> Tensor:
         """Loss, a sum over pairs that is divided by their number.
 
@@ -37,15 +37,16 @@ class RelationLoss(nn.Module):
             logits: [P, num_logits].
             labels: [P, R].
             kept: What :meth:`kept` has said of the labels [P]; None asks it.
-            pairs: What the sum is divided by, where others than these have a part in a step; None for the
+            pairs: What the sum is divided by, where the step has pairs of other batches, too; None for the
                 number of pairs that are kept.
         """
         kept = self.kept(labels) if kept is None else kept
-        logits, labels = logits[kept].float(), labels[kept]
-        return self.total(logits, labels) / max(len(labels) if pairs is None else pairs, 1)
+        losses = self.pair_losses(logits.float(), labels)
+        number = kept.sum() if pairs is None else torch.as_tensor(pairs, device=logits.device)
+        return torch.where(kept, losses, 0.0).sum() / number.clamp(min=1)
 
-    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The sum over pairs of their losses, of logits [P, num_logits] against labels [P, R] without -1."""
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each pair [P], of logits [P, num_logits] and labels [P, R] without -1."""
         raise NotImplementedError
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -90,12 +91,12 @@ class BinaryCrossEntropy(RelationLoss):
             kept &= drawn | (labels > 0).any(-1)
         return kept
 
-    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Sum over pairs of the loss of logits [P, R], or [P, R + 1] with ``na_column``."""
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each pair [P], of logits [P, R], or [P, R + 1] with ``na_column``."""
         if self.na_column:
             labels = torch.cat([labels, 1 - labels.amax(-1, keepdim=True)], dim=-1)
-        total = binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        return total / self.num_logits if self.reduction == "mean" else total
+        losses = binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(-1)
+        return losses / self.num_logits if self.reduction == "mean" else losses
 
 
 class AdaptiveThreshold(RelationLoss):
@@ -117,13 +118,13 @@ class AdaptiveThreshold(RelationLoss):
     def __init__(self, num_relations: int) -> None:
         super().__init__(num_relations, num_relations + 1)
 
-    def total(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Sum over pairs of the loss of logits [P, R + 1], TH the last."""
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of each pair [P], of logits [P, R + 1], TH the last."""
         true = labels > 0
         threshold = torch.zeros_like(true[:, :1])
         above = logits.masked_fill(torch.cat([~true, threshold], dim=-1), -torch.inf).log_softmax(-1)
         below = logits.masked_fill(torch.cat([true, threshold], dim=-1), -torch.inf).log_softmax(-1)
-        return -(above[:, :-1][true].sum() + below[:, -1].sum())
+        return -(above[:, :-1].masked_fill(~true, 0.0).sum(-1) + below[:, -1])
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """How far each relation is above the threshold class [P, R]; 0.5 is level with it."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 from torch_geometric.utils import cumsum, scatter
 
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
 from glre_pyg.nn.layer import Layer
 
@@ -63,10 +64,9 @@ class NodeEncoder(Layer):
         """Vectors of all nodes of a batch."""
         mention_index, entity_index = batch["mention", "refers_to", "entity"].edge_index
         # A mean of linear maps is the linear map of the mean, and there are fewer nodes than words.
-        nodes = {
-            "mention": self.linear(mean_of_spans(words, batch["mention"].span)),
-            "sentence": self.linear(mean_of_spans(words, batch["sentence"].span)),
-        }
+        mentions = mean_of_spans(words, batch["mention"].span, sizes_of(batch).mention_words)
+        sentences = mean_of_spans(words, batch["sentence"].span, len(words))  # they hold each word once
+        nodes = {"mention": self.linear(mentions), "sentence": self.linear(sentences)}
         count = batch["entity"].num_nodes
         nodes["entity"] = scatter(
             nodes["mention"].index_select(0, mention_index), entity_index, dim_size=count, reduce="mean"
@@ -78,10 +78,19 @@ class NodeEncoder(Layer):
         return Nodes(**nodes, typed=typed)
 
 
-def mean_of_spans(words: Tensor, span: Tensor) -> Tensor:
-    """Mean of the words ``[start, end)`` of each span: [W, d] and [N, 2] to [N, d]; an empty span gives 0."""
+def mean_of_spans(words: Tensor, span: Tensor, total: int | None = None) -> Tensor:
+    """Mean of the words of each span; 0 for an empty span.
+
+    Args:
+        words: Words [W, d].
+        span: Words ``[start, end)`` of each span [N, 2].
+        total: Words of all spans together; computed if not given, which waits for the device.
+
+    Returns:
+        [N, d].
+    """
     sizes = span[:, 1] - span[:, 0]
     ptr = cumsum(sizes)
-    offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes)
+    offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes, output_size=total)
     inside = torch.arange(len(offset), device=words.device) + offset
     return embedding_bag(inside, words, ptr[:-1], mode="mean")

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import HeteroConv, SAGEConv
-from torch_geometric.utils import cumsum
+from torch_geometric.utils import cumsum, degree
 
 from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES
 from glre_pyg.nn.layer import Layer
@@ -181,7 +181,7 @@ def _adjacency(index: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch calls the format new
         return torch.sparse_csr_tensor(
-            cumsum(torch.bincount(index[1], minlength=len(targets))),
+            cumsum(degree(index[1], len(targets), dtype=torch.long)),
             index[0, order],
             torch.ones(len(order), dtype=sources.dtype, device=index.device),
             size=(len(targets), len(sources)),

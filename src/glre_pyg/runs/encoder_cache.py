@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,43 +20,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 from tqdm import tqdm
 
+from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.utils.cache import Cache, key_of
 
 _FILE_BYTES = 1 << 28  # size of a file, about, and of what is in memory before it is written
 _NAME = "features"
-
-
-def by_length(
-    graphs: Sequence[DocumentGraph],
-    batch_size: int,
-    *,
-    fits: Callable[[list[int]], bool] = lambda batch: True,
-) -> Iterator[list[int]]:
-    """Yield indices of graphs in batches of similar length, longest first, which keeps padding low.
-
-    Args:
-        graphs: Tokenized graphs.
-        batch_size: Maximum number of graphs in a batch.
-        fits: Whether some graphs may form a batch; a single graph always may.
-    """
-    batch: list[int] = []
-    for index in longest_first(graphs):
-        if batch and (len(batch) == batch_size or not fits([*batch, index])):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def longest_first(graphs: Sequence[DocumentGraph]) -> list[int]:
-    """Return the indices of graphs in descending order of their number of tokens."""
-    return sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids))
 
 
 @torch.no_grad()
@@ -69,14 +41,9 @@ def encoded(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield the index and the word vectors [W, d] of each graph on the CPU, batched by length."""
     encoder.eval()
-    max_tokens = encoder.max_tokens or math.inf
-
-    def fits(batch: list[int]) -> bool:
-        return sum(len(graphs[index].input_ids) for index in batch) <= max_tokens
-
-    batches = list(by_length(graphs, batch_size, fits=fits))
+    batches = list(batches_by_length(graphs, batch_size, max_tokens=encoder.max_tokens or math.inf))
     for indices in tqdm(batches, desc="encoding", leave=False, disable=None):
-        batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
+        batch = collate([graphs[index] for index in indices], device)
         words = encoder(batch).cpu().split(word_counts(batch))
         yield from zip(indices, (features.clone() for features in words), strict=True)
 

@@ -31,7 +31,7 @@ from glre_pyg.runs.directory import (
     read_scores,
 )
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.runs.memory import free
+from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.weights import check_size, load_weights
 from glre_pyg.utils.cache import Cache
@@ -81,7 +81,7 @@ def load(
         config=config,
         known=read_named_facts(folder / KNOWN) if (folder / KNOWN).exists() else None,
         store=None if cache is None else FeatureStore(cache),
-        memory=free(memory, device),
+        memory=available_bytes(memory, device),
         scores=scores,
         environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
     )

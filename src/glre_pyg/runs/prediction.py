@@ -8,19 +8,22 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from torch_geometric.data import Batch
 from tqdm import tqdm
 
+from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.document import Document, Entity
 from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, joined
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder
-from glre_pyg.runs.encoder_cache import FeatureStore, by_length, encoded
-from glre_pyg.runs.memory import fit_prediction
+from glre_pyg.runs.encoder_cache import FeatureStore, encoded
+from glre_pyg.runs.memory import check_memory
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
+
+MAX_TOKENS, MAX_PAIRS = 2**15, 2**13
+"""Subword tokens and pairs in a batch of prediction at most; a larger document is a batch of its own."""
 
 
 @torch.inference_mode()
@@ -38,28 +41,27 @@ def predict(
 
     Args:
         model: The model; put into evaluation mode, and back.
-        graphs: Graphs with pieces.
-        batch_size: Documents a batch, at most.
+        graphs: Tokenized graphs.
+        batch_size: Documents in a batch at most.
         device: Where the model is.
         autocast: Makes the context that the model runs in, for mixed precision.
         progress: Name of a progress bar; None shows none.
-        memory: Bytes that may be used; smaller batches and blocks of pairs then do with them.
+        memory: Bytes that may be used; None for no limit.
 
     Raises:
         InputError: If a document needs more memory than may be used.
     """
-    training, blocks = model.training, model.blocks
+    if memory is not None:
+        check_memory(model, graphs, batch_size=batch_size, available=memory, training=False)
+    training = model.training
     model.eval()
     out: list[np.ndarray] = [np.empty(0)] * len(graphs)
+    batches = batches_by_length(graphs, batch_size, max_tokens=MAX_TOKENS, max_pairs=MAX_PAIRS)
     try:
-        if memory is None:
-            batches = list(by_length(graphs, batch_size))
-        else:
-            batches = fit_prediction(model, graphs, batch_size=batch_size, memory=memory)
         hidden = True if progress is None or not distributed.is_main_process() else None
         with tqdm(total=len(graphs), unit=" documents", desc=progress, disable=hidden, leave=False) as bar:
             for indices in batches:
-                batch = Batch.from_data_list([graphs[index] for index in indices]).to(device)
+                batch = collate([graphs[index] for index in indices], device)
                 with autocast():
                     logits = model(batch)
                 sizes = [graphs[index].pair_index.size(1) for index in indices]
@@ -67,7 +69,6 @@ def predict(
                     out[index] = rows.numpy()
                 bar.update(len(indices))
     finally:
-        model.set_blocks(*blocks)
         model.train(training)
     return out
 

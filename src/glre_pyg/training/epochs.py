@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -15,9 +15,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
-from torch_geometric.loader import DataLoader
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from glre_pyg.data.batch import collate
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
 from glre_pyg.training.sampler import LengthSampler, Share, share_of
@@ -61,7 +62,8 @@ class Epochs:
         losses: list[torch.Tensor] = []
         watch = _Watch(self.progress)
         shares = [share_of(batch, distributed.rank(), distributed.world_size()) for batch in self.sampler]
-        loader = DataLoader(list(self.graphs), batch_sampler=[share.documents for share in shares])
+        samples: Any = list(self.graphs)  # a list is a dataset, but not for type checkers
+        loader = DataLoader(samples, batch_sampler=[share.documents for share in shares], collate_fn=collate)
         batches = zip(loader, shares, strict=True)
         hidden = None if distributed.is_main_process() else True
         with tqdm(

@@ -36,6 +36,7 @@ from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
 from glre_pyg.training.epochs import Epochs, TrainingError
 from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path
 
 LOG = "log.jsonl"
@@ -107,7 +108,7 @@ class Progress:
 
 
 def parameter_groups(
-    model: nn.Module, *, lr: float, weight_decay: float, groups: Mapping[str, float]
+    model: nn.Module, *, lr: float, weight_decay: float, groups: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and weight decay; biases and norms are not decayed.
 
@@ -115,12 +116,20 @@ def parameter_groups(
         model: The model.
         lr: Learning rate of what no pattern matches.
         weight_decay: Weight decay of matrices.
-        groups: Learning rate by regular expression; the first that is found in a parameter's name decides.
+        groups: Learning rate by regular expression; the first that matches a parameter's name decides.
+            ``None`` leaves a group out.
+
+    Raises:
+        InputError: If an expression matches no parameter.
     """
+    rates = {pattern: rate for pattern, rate in groups.items() if rate is not None}
+    for pattern in rates:
+        if not any(re.search(pattern, name) for name, _ in model.named_parameters()):
+            raise InputError(f"optimizer.groups: no parameter of the model matches '{pattern}'")
     out: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = next((rate for pattern, rate in groups.items() if re.search(pattern, name)), lr)
+            rate = next((rate for pattern, rate in rates.items() if re.search(pattern, name)), lr)
             out.setdefault((rate, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in out.items()

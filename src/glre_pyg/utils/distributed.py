@@ -1,13 +1,14 @@
-"""Several processes at one piece of work, as ``torchrun`` starts them: which is the first, which does what.
+"""Several processes at work together, as ``torchrun`` starts them.
 
-All functions are for one process, too, which is the first and does everything. Where it is said that all take
-part, each process has to call the function, or the others wait.
+With one process, that one is the main process and does everything. Functions marked as collective have to be
+called by all processes, or those that call them wait for ever.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TypeVar
 
 import torch
@@ -18,52 +19,66 @@ _T = TypeVar("_T")
 
 
 def state() -> PartialState:
-    """Accelerate's view of the processes, which it joins when this is first asked for."""
+    """Accelerate's state of the processes; the first call joins them."""
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     return PartialState(cpu=several and not torch.accelerator.is_available())
 
 
 def world_size() -> int:
-    """How many there are."""
+    """Number of processes."""
     return int(state().num_processes)
 
 
 def rank() -> int:
-    """The number of this one, from 0."""
+    """Number of this process, from 0."""
     return int(state().process_index)
 
 
 def is_main_process() -> bool:
-    """Whether this one is the first, which alone writes and prints."""
+    """Whether this is the first process, which alone writes and prints."""
     return rank() == 0
 
 
 def barrier() -> None:
-    """Wait for the others; all take part."""
+    """Wait for the other processes; collective."""
     state().wait_for_everyone()
 
 
 def broadcast(value: _T) -> _T:
-    """What the first process has; all take part."""
+    """The value of the main process; collective."""
     return broadcast_object_list([value])[0] if world_size() > 1 else value
 
 
 def shard(items: Sequence[_T]) -> Sequence[_T]:
-    """This process's share of items that all have: of two processes, every other one."""
+    """The items of this process: with two processes, every second one."""
     return items[rank() :: world_size()]
 
 
 def all_gather(results: Sequence[_T]) -> list[_T]:
-    """What all processes have made of their items, in the order of the items; all take part."""
-    shares: list[list[_T]] = gather_object([list(results)]) if world_size() > 1 else [list(results)]
-    out: list[_T] = [result for share in shares for result in share]
-    for number, share in enumerate(shares):
-        out[number :: len(shares)] = share
-    return out
+    """The results of all processes, one of each process in turn; collective.
+
+    If every process has one result for each item of its :func:`shard`, they come in the order of the items.
+    Processes may have different numbers of results.
+    """
+    if world_size() == 1:
+        return list(results)
+    shards: list[list[_T]] = gather_object([list(results)])
+    return _in_turn(shards)
+
+
+def _in_turn(shards: Sequence[Sequence[_T]]) -> list[_T]:
+    """One element of each sequence in turn, as long as there are any.
+
+    >>> _in_turn([[0, 2, 4], [1]])
+    [0, 1, 2, 4]
+    """
+    missing = object()
+    turns = zip_longest(*shards, fillvalue=missing)
+    return [result for turn in turns for result in turn if result is not missing]  # type: ignore[misc]
 
 
 def all_reduce(values: torch.Tensor) -> torch.Tensor:
-    """The sum of the tensors of all processes; all take part."""
+    """The sum of the tensors of all processes; collective."""
     if world_size() > 1:
         values = values.clone()
         torch.distributed.all_reduce(values)

@@ -1,0 +1,194 @@
+"""From a prepared experiment to a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
+
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.evaluation.scores import Scores, Threshold
+from glre_pyg.models.base import RelationModel
+from glre_pyg.runs.hub import resolve_folder
+from glre_pyg.runs.loading import load
+from glre_pyg.runs.memory import (
+    GIB,
+    allocated_bytes,
+    available_bytes,
+    check_memory,
+    optimizer_bytes,
+    seconds_per_epoch,
+)
+from glre_pyg.runs.prediction import encode_once, predict, score_pairs
+from glre_pyg.training.loop import Settings, fit, parameter_groups
+from glre_pyg.training.preparation import Experiment, HeldOut
+from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import InputError
+
+SaveProbabilities = Callable[[int, list[np.ndarray]], None]
+"""Called after each evaluation with the epoch and the probabilities [P, R] of each document."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model.
+
+    Args:
+        model: The model with its best weights.
+        epoch: The epoch of these weights, from 1.
+        memory: Bytes that predictions may use.
+    """
+
+    model: RelationModel
+    epoch: int
+    memory: int
+
+
+def fit_model(
+    experiment: Experiment,
+    graphs: Sequence[DocumentGraph],
+    *,
+    folder: Path,
+    settings: Settings,
+    dev: HeldOut | None = None,
+    predicted: Sequence[DocumentGraph] = (),
+    last_epoch: int | None = None,
+    save_probabilities: SaveProbabilities | None = None,
+) -> Fitted:
+    """Train the model of an experiment.
+
+    Args:
+        experiment: The experiment.
+        graphs: Tokenized graphs to train on.
+        folder: Folder for weights, log and checkpoint.
+        settings: Numbers of the training loop.
+        dev: Documents that the epoch is chosen on; None takes the last one.
+        predicted: Graphs that are predicted later; they are only checked for their size.
+        last_epoch: Epoch to stop after.
+        save_probabilities: Called with the probabilities of the dev documents after each evaluation.
+
+    Raises:
+        InputError: If there is not enough memory, or the run to start with has another model.
+        TrainingError: If a loss is not finite.
+    """
+    config = experiment.config
+    set_seed(config.seed)  # the same in all processes, which therefore begin with the same weights
+    model: RelationModel = instantiate(config.model)(experiment.tokenizer, len(experiment.labels.relations))
+    if config.start:
+        _load_weights_of(config.start, model, experiment)
+    accelerator = _accelerator(settings, folder)
+    device = accelerator.device
+    model.to(device)
+
+    available = available_bytes(config.get("memory"), device)
+    needed = check_memory(model, graphs, batch_size=settings.batch_size, available=available, training=True)
+    memory = available - optimizer_bytes(model)
+    held_out = dev.graphs if dev else []
+    batch_size = config.eval_batch_size
+    check_memory(model, [*held_out, *predicted], batch_size=batch_size, available=memory, training=False)
+    encode_once(model, [*graphs, *held_out], batch_size=batch_size, device=device, store=experiment.store)
+    if distributed.is_main_process():
+        total = allocated_bytes(device) + needed
+        print(_summary(experiment, model, graphs, held_out, settings, accelerator, total), flush=True)
+    else:
+        torch.manual_seed(config.seed + distributed.rank())  # other dropout in each process
+
+    def evaluate(evaluated: RelationModel, epoch: int) -> tuple[Scores, Threshold]:
+        assert dev is not None
+        shard = distributed.shard(dev.graphs)
+        probabilities = distributed.all_gather(
+            predict(
+                evaluated,
+                shard,
+                batch_size=batch_size,
+                device=device,
+                autocast=accelerator.autocast,
+                progress="dev",
+                memory=memory,
+            )
+        )
+        if save_probabilities is not None:
+            save_probabilities(epoch, probabilities)
+        pairs = score_pairs(dev.documents, dev.graphs, probabilities, experiment.labels)
+        threshold = experiment.choose_threshold(pairs)
+        return pairs.score(threshold, filtered=True), threshold
+
+    progress = fit(
+        model,
+        graphs,
+        evaluate if dev else None,
+        settings=settings,
+        optimizer=partial(_optimizer, config.optimizer),
+        folder=folder,
+        accelerator=accelerator,
+        last_epoch=last_epoch,
+    )
+    return Fitted(model, progress.best_epoch, memory)
+
+
+def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -> None:
+    folder = resolve_folder(start)
+    run = load(folder)
+    if run.labels != experiment.labels:
+        raise InputError(f"start: {folder} has other relations or entity types")
+    try:
+        model.load_state_dict(run.model.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise InputError(f"start: {folder} is another model: {reason}") from None
+
+
+def _accelerator(settings: Settings, folder: Path) -> Accelerator:
+    AcceleratorState._reset_state()  # the jobs of a sweep run in one process, and may differ in precision
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # by documents without pairs
+    return Accelerator(
+        mixed_precision=settings.precision,
+        log_with="tensorboard",
+        project_dir=folder,
+        kwargs_handlers=[unused],
+    )
+
+
+def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
+    groups = parameter_groups(model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups)
+    optimizer: Optimizer = instantiate(options.factory)(groups)
+    return optimizer
+
+
+def _summary(
+    experiment: Experiment,
+    model: RelationModel,
+    graphs: Sequence[DocumentGraph],
+    dev_graphs: Sequence[DocumentGraph],
+    settings: Settings,
+    accelerator: Accelerator,
+    memory: int,
+) -> str:
+    """One line on what is trained, and what an epoch is going to cost."""
+    seconds = seconds_per_epoch(
+        model,
+        graphs,
+        batch_size=settings.batch_size,
+        device=accelerator.device,
+        autocast=accelerator.autocast,
+    )
+    tokens = sum(len(graph.input_ids) for graph in graphs)
+    pairs = sum(graph.pair_index.size(1) for graph in graphs)
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return (
+        f"{experiment.corpus.name}: {len(graphs)} documents to train on ({tokens:,} subword tokens, "
+        f"{pairs:,} pairs), {len(dev_graphs)} for dev; encoder {experiment.config.encoder.name}, "
+        f"{parameters:,} trainable parameters; about {seconds / accelerator.num_processes:.0f} s to train an "
+        f"epoch, in {memory / GIB:.1f} GiB of memory"
+    )

@@ -1,0 +1,162 @@
+"""Everything an experiment needs before training: corpus, documents, labels, tokenizer, settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch_geometric
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from glre_pyg.data.document import Document
+from glre_pyg.data.graph import DocumentGraph, Labels
+from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.datasets import Corpus
+from glre_pyg.evaluation.known_facts import NamedFacts
+from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.runs.directory import write_setup
+from glre_pyg.runs.encoder_cache import FeatureStore
+from glre_pyg.training.loop import Settings
+from glre_pyg.utils import distributed
+from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.exceptions import InputError, is_strict
+from glre_pyg.utils.files import sha256_of
+
+TRAIN, TRAIN_DEV = "train", "train+dev"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Documents that are not trained on, and their graphs, which do not contain the documents' facts."""
+
+    documents: Sequence[Document]
+    graphs: list[DocumentGraph]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A config with everything that it names, read and built.
+
+    Args:
+        config: Composed from ``conf/train.yaml``.
+        folder: Run directory.
+        settings: Numbers of the training loop.
+        corpus: The corpus.
+        files: Checksum of the file of each split, or of the settings that generate them.
+        documents: Documents of the splits ``"train"``, ``"dev"`` and ``"test"``; the last is empty if its
+            facts are not known.
+        labels: Relations, entity types and candidate pairs.
+        tokenizer: Tokenizer of the encoder.
+        known: Facts that Ign F1 ignores, if the corpus has such a score.
+        store: Cache for the word vectors of a frozen encoder; None for no cache.
+        choose_threshold: Chooses a threshold on scored pairs of dev.
+    """
+
+    config: DictConfig
+    folder: Path
+    settings: Settings
+    corpus: Corpus
+    files: dict[str, str]
+    documents: dict[str, list[Document]]
+    labels: Labels
+    tokenizer: Tokenizer
+    known: NamedFacts | None
+    store: FeatureStore | None
+    choose_threshold: Callable[[ScoredPairs], Threshold]
+
+    def graphs(self, documents: Iterable[Document]) -> list[DocumentGraph]:
+        """Tokenized graphs of documents with their labels."""
+        return [self.tokenizer(self.labels.graph(document)) for document in documents]
+
+    def held_out(self, documents: Sequence[Document]) -> HeldOut:
+        """Documents with graphs that do not contain their facts."""
+        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+        return HeldOut(documents, graphs)
+
+
+def prepare(config: DictConfig, folder: Path) -> Experiment:
+    """Read the documents that a config names, learn the tokenizer, and write both into the run directory.
+
+    Raises:
+        InputError: If settings contradict each other, a file cannot be read, or a split lacks what it is for.
+    """
+    _check_settings(config)
+    print(f"run directory: {folder}")
+    cache = Cache.from_setting(config.get("cache"))
+    corpus: Corpus = instantiate(config.dataset)
+    corpus.cache, corpus.strict = cache, is_strict(config.get("strict", True))
+    files = _checksums(corpus, config)
+    documents = {split: corpus.documents(split) for split in ("train", "dev")}
+    documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
+    trained_on = documents["train"] if config.setting == TRAIN else documents["train"] + documents["dev"]
+    _check_documents(corpus, config.setting, documents, trained_on)
+    tokenizer: Tokenizer = instantiate(config.encoder.tokenizer)(
+        document.word_texts() for document in trained_on
+    )
+    if distributed.is_main_process():
+        write_setup(folder, tokenizer, corpus.labels, files)
+    distributed.barrier()
+    if not torch_geometric.typing.WITH_TORCH_SCATTER:
+        print("torch-scatter is not installed: torch's own kernels are used, with the same results")
+    return Experiment(
+        config=config,
+        folder=folder,
+        settings=instantiate(config.training),
+        corpus=corpus,
+        files=files,
+        documents=documents,
+        labels=corpus.labels,
+        tokenizer=tokenizer,
+        known=corpus.known(),
+        store=None if cache is None else FeatureStore(cache),
+        choose_threshold=instantiate(config.thresholds.choose),
+    )
+
+
+def _check_settings(config: DictConfig) -> None:
+    if config.setting not in (TRAIN, TRAIN_DEV):
+        raise InputError(f"setting: '{config.setting}' is not one of {TRAIN}, {TRAIN_DEV}")
+    if config.setting == TRAIN and config.fixed_by:
+        raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
+    if config.start and isinstance(config.fixed_by, int):
+        raise InputError("start: the run to begin with may have been trained on the held-out folds")
+
+
+def _checksums(corpus: Corpus, config: DictConfig) -> dict[str, str]:
+    files = {split: sha256_of(path) for split, path in corpus.files().items()}
+    if files:
+        return files
+    settings = json.dumps(OmegaConf.to_container(config.dataset, resolve=True), sort_keys=True)
+    return {"generator": hashlib.sha256(settings.encode()).hexdigest()}
+
+
+def _check_documents(
+    corpus: Corpus, setting: str, documents: dict[str, list[Document]], trained_on: Sequence[Document]
+) -> None:
+    """Refuse splits that nothing could be learned from or chosen on, before anything is trained."""
+    if not trained_on:
+        raise InputError(f"{corpus.name}: there is no document to train on")
+    for split in ("dev", "test"):
+        [(name, times)] = Counter(document.id for document in documents[split]).most_common(1) or [("", 0)]
+        if times > 1:
+            raise InputError(f"{name}: two documents have this id")
+    if setting == TRAIN and not any(_has_candidate_fact(corpus.labels, each) for each in documents["dev"]):
+        what = "documents" if not documents["dev"] else "facts of candidate pairs"
+        raise InputError(
+            f"{corpus.name}: dev has no {what} to choose epoch and threshold on: use another dataset.dev, "
+            f"dataset.dev_from_train=N, or setting={TRAIN_DEV} with fixed_by"
+        )
+
+
+def _has_candidate_fact(labels: Labels, document: Document) -> bool:
+    if not document.facts:
+        return False
+    pairs = set(labels.candidates(document))
+    if not labels.directed:
+        pairs |= {(tail, head) for head, tail in pairs}
+    return any((fact.head, fact.tail) in pairs for fact in document.facts)

@@ -1,0 +1,88 @@
+"""Whether a run begins, is resumed, or is finished already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from glre_pyg.reporting.row_names import flatten
+from glre_pyg.runs.directory import has_run, is_finished, read_config, write_config
+from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import InputError
+
+AUTO = "auto"
+_MEANS = ("memory", "cache")  # settings that a resumed run may be given
+
+
+def begin_or_resume(
+    config: DictConfig, folder: Path, overrides: Sequence[str] = ()
+) -> tuple[DictConfig, Path, bool]:
+    """Begin a run, or find the one to resume.
+
+    Args:
+        config: The composed config. ``training.resume`` names a run to resume; with ``"auto"`` the run in
+            ``folder`` is resumed if there is one.
+        folder: Directory of a new run.
+        overrides: What was given on the command line.
+
+    Returns:
+        The config, the directory, and whether the run in it is finished.
+
+    Raises:
+        InputError: If there is another run in the folder, or settings are given that a resumed run ignores.
+    """
+    folder, resume = distributed.broadcast(folder), config.training.resume
+    if resume == AUTO:
+        resume = str(folder) if distributed.broadcast(has_run(folder)) else None
+        if resume:
+            _check_same(config, folder)
+            if is_finished(folder):
+                return config, folder, True
+    elif resume:
+        _check_overrides(overrides, resume)
+    if resume:
+        folder = Path(resume)
+        means = {name: config[name] for name in _MEANS if config.get(name) is not None}
+        config = read_config(folder)
+        config.update(means)
+        config.training.resume = str(folder)
+        return config, folder, False
+    config.training.resume = None
+    if distributed.is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_config(folder, config)
+        except FileExistsError:
+            raise InputError(
+                f"{folder}: has a run in it: training.resume={AUTO} resumes it, and another hydra.run.dir "
+                "begins a new one"
+            ) from None
+    distributed.barrier()
+    return config, folder, False
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A resolved config as plain values."""
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _check_same(config: DictConfig, folder: Path) -> None:
+    """Make sure that the run in a folder is the one that a config describes."""
+    ours, theirs = (flatten(plain(each)) for each in (config, read_config(folder)))
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in (*_MEANS, "strict", "training.resume") and ours.get(name) != theirs.get(name):
+            raise InputError(f"{folder}: has a run with another {name}: name another hydra.run.dir")
+
+
+def _check_overrides(overrides: Sequence[str], resume: str) -> None:
+    for override in overrides:
+        name = override.lstrip("+~").partition("=")[0]
+        if name not in (*_MEANS, "training.resume"):
+            raise InputError(
+                f"training.resume={resume} continues with the settings of that run: leave out {override}"
+            )
