@@ -207,6 +207,13 @@ def test_rgcn_stacks_layers_with_relu(batch, options, num_layers):
     assert not torch.equal(model.train()(random_nodes(batch, 6), batch.edge_index_dict), out)
 
 
+def test_rgcn_is_as_wide_as_its_nodes_if_nothing_else_is_said(batch):
+    options = {"norm": "relation", "message_bias": False, "self_loops": False}
+    model = RGCN(6, out_channels=None, num_layers=2, dropout_in=0.0, dropout=0.0, **options)
+    assert model.out_channels == 6
+    assert model(random_nodes(batch, 6), batch.edge_index_dict).shape == (batch["entity"].num_nodes, 6)
+
+
 @pytest.mark.parametrize(("norm", "message_bias"), [("relation", False), ("node", True)])
 def test_rgcn_runs_in_half_precision(batch, norm, message_bias):
     options = {"norm": norm, "message_bias": message_bias, "self_loops": message_bias}

@@ -86,7 +86,7 @@ class RGCN(Layer):
 
     Args:
         in_channels: Width of the typed nodes.
-        out_channels: Width of every layer's output.
+        out_channels: Width of every layer's output; None for that of the nodes that enter.
         num_layers: L, the number of layers.
         dropout_in: Dropout on the nodes that enter.
         dropout: Dropout between layers.
@@ -101,7 +101,7 @@ class RGCN(Layer):
         self,
         in_channels: int,
         *,
-        out_channels: int,
+        out_channels: int | None,
         num_layers: int,
         dropout_in: float,
         dropout: float,
@@ -110,6 +110,7 @@ class RGCN(Layer):
         self_loops: bool,
     ) -> None:
         super().__init__()
+        out_channels = in_channels if out_channels is None else out_channels
         widths = [in_channels] + [out_channels] * num_layers
         targets = [NODE_TYPES] * (num_layers - 1) + [("entity",)]
         self.layers = nn.ModuleList(
