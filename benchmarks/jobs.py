@@ -287,7 +287,7 @@ def point(
         batch_size: Documents a batch.
         repeats: Timed steps.
         seconds: After so many, no further step is begun.
-        budget_gib: Memory that the process may have; the model's blocks follow from it.
+        budget_gib: Memory limit of the process.
     """
     _set_threads(threads)
     choice = ENCODERS[encoder]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from torch_geometric.data import Batch
 
 from glre_pyg.utils.cli import command
 
@@ -28,10 +27,10 @@ def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate
 
+    from glre_pyg.data.batch import batches_by_length, collate
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
-    from glre_pyg.runs.encoder_cache import by_length
 
     run = load_run(config)
     corpus = instantiate(run.config.dataset)
@@ -40,8 +39,8 @@ def main(config: DictConfig) -> None:
 
     def bare() -> float:
         batches = [
-            Batch.from_data_list([graphs[index] for index in indices]).to(run.device)
-            for indices in by_length(graphs, run.config.eval_batch_size)
+            collate([graphs[index] for index in indices], run.device)
+            for indices in batches_by_length(graphs, run.config.eval_batch_size)
         ]
         start = time.perf_counter()
         with torch.inference_mode():

@@ -17,13 +17,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 from torch.profiler import record_function
-from torch_geometric.data import Batch
 from transformers import AutoConfig
 
+from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import SubwordTokenizer, Tokenizer
 from glre_pyg.models.base import RelationModel
-from glre_pyg.runs.memory import fit_prediction, fit_training, free
+from glre_pyg.runs.memory import available_bytes, check_memory
+from glre_pyg.runs.prediction import MAX_PAIRS, MAX_TOKENS
 from glre_pyg.training.loop import parameter_groups
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
@@ -129,31 +130,31 @@ class Workload:
     def fit(
         self, graphs: Sequence[DocumentGraph], *, training: bool, gib: float | None = None
     ) -> list[list[DocumentGraph]]:
-        """Choose training or prediction, and the blocks that these documents are worked on in.
+        """Choose training or prediction, and make sure that these documents fit into memory.
 
         Args:
             graphs: What one step is given.
             training: Which of the two.
-            gib: Memory of the process; None for what is free.
+            gib: Memory limit of the process; None for what is available.
 
         Returns:
-            The batches of one step: one, unless prediction has to part it to fit into memory.
+            The batches of one step: one, unless prediction splits large documents.
 
         Raises:
             InputError: If the documents do not fit.
         """
         self.model.train(training)
-        memory = free(gib, self.device)
+        size, available = len(graphs), available_bytes(gib, self.device)
+        check_memory(self.model, graphs, batch_size=size, available=available, training=training)
         if training:
-            fit_training(self.model, graphs, batch_size=len(graphs), memory=memory)
             return [list(graphs)]
-        parts = fit_prediction(self.model, graphs, batch_size=len(graphs), memory=memory)
-        return [[graphs[index] for index in part] for part in parts]
+        batches = batches_by_length(graphs, size, max_tokens=MAX_TOKENS, max_pairs=MAX_PAIRS)
+        return [[graphs[index] for index in batch] for batch in batches]
 
     def batch(self, graphs: Sequence[DocumentGraph]) -> DocumentGraph:
         """Graphs as one batch on the device."""
         with record_function("collate"):
-            return Batch.from_data_list(list(graphs)).to(self.device)
+            return collate(graphs, self.device)
 
     def train_step(self, graphs: Sequence[DocumentGraph]) -> None:
         """What training does with a batch: from graphs to new weights and no gradients."""
@@ -244,7 +245,7 @@ class Workload:
         try:
             with torch.inference_mode():
                 for graphs in batches:
-                    encoder(Batch.from_data_list(list(graphs)))
+                    encoder(collate(graphs))
         finally:
             if own is None:
                 del encoder.transformer.forward
