@@ -413,7 +413,13 @@ def sized_batches(tokenizer):
 
 @pytest.mark.parametrize(
     ("family", "checkpointing"),
-    [("bert_cased", False), ("bert_cased", True), ("modernbert", False), ("deberta", False)],
+    [
+        ("bert_cased", True),
+        *(
+            pytest.param(*each, marks=pytest.mark.trial)
+            for each in (("bert_cased", False), ("modernbert", False), ("deberta", False))
+        ),
+    ],
 )
 def test_compiled_once_whatever_the_sizes(family, checkpointing, tmp_path):
     tokenizer = SubwordTokenizer.build([], name=str(checkpoint(family, tmp_path)), max_length=40, overlap=6)
@@ -468,7 +474,7 @@ def test_compiling_can_be_switched_off():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
+@pytest.mark.trial
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
 def test_inductor(monkeypatch, tmp_path):
     """Compiled code: to 1e-5 in the words and a thousandth in the gradients."""
