@@ -1,13 +1,11 @@
 """The case study and the error analysis on documents made by hand, and as their users run them."""
 
 import csv
-import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from html import unescape
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from commands import run
 from documents import LABELS, document, random_documents
 from glre_pyg.data.document import Fact
 from glre_pyg.data.paths import connection
@@ -391,18 +390,6 @@ def test_shares_are_of_what_is_labelled():
 def test_counting_labels_needs_no_torch():
     code = "import sys, glre_pyg.reporting.error_analysis; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def run(command: str, *arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,17 @@
 """The commands as their users run them, on real files."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import replace
-from importlib import import_module
-from io import StringIO
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from safetensors.torch import load_file
 
+from commands import run, run_process, start
 from glre_pyg.__main__ import COMMANDS
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import read_documents, write_documents
@@ -30,46 +26,6 @@ TINY = [
     "training.epochs=3",
     "model.nodes.hidden_channels=16",
 ]
-
-
-def start(command: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
-
-
-def run_process(
-    command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str
-) -> tuple[str, str]:
-    process = start(command, *arguments, cwd=cwd, **environment)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    return out, err
-
-
-def run(command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str) -> tuple[str, str]:
-    """What a command prints, run in this process, which spares it the imports."""
-    module = import_module(f"glre_pyg.{command}")
-    out, err = StringIO(), StringIO()
-    with (
-        chdir(cwd),
-        patch.dict(os.environ, environment),
-        patch.object(sys, "argv", [str(module.__file__), *arguments]),
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        try:
-            module.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-    assert status == code, err.getvalue()
-    return out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")

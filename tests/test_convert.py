@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from commands import run
 from documents import random_document, random_documents
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.segmentation import segment
@@ -276,19 +275,14 @@ def test_real_files_come_back_byte_for_byte(tmp_path, name):
     assert (tmp_path / "b").read_bytes() == path.read_bytes()
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "glre_pyg.convert", *arguments]
-    return subprocess.run(command, cwd=cwd, text=True, capture_output=True, timeout=120, check=False)
-
-
 def test_the_command(tmp_path):
     (tmp_path / "a.txt").write_text(BIORED)
-    done = run("input=a.txt", "input_format=biored", "output=b.jsonl", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "b.jsonl: 1 documents, 3 mentions, 1 facts\n"), done.stderr
-    lost = run("input=b.jsonl", "output=c.json", cwd=tmp_path)
-    assert (lost.returncode, lost.stdout) == (2, "")
-    assert lost.stderr.startswith("error: b.jsonl: 5: docred_json cannot hold text: ")
-    assert lost.stderr.count("\n") == 1
-    left_out = run("input=b.jsonl", "output=c.json", "lossy=true", cwd=tmp_path)
-    assert (left_out.returncode, left_out.stdout) == (0, "c.json: 1 documents, 3 mentions, 1 facts\n")
+    out, _ = run("convert", "input=a.txt", "input_format=biored", "output=b.jsonl", cwd=tmp_path)
+    assert out == "b.jsonl: 1 documents, 3 mentions, 1 facts\n"
+    out, err = run("convert", "input=b.jsonl", "output=c.json", cwd=tmp_path, code=2)
+    assert out == ""
+    assert err.startswith("error: b.jsonl: 5: docred_json cannot hold text: ")
+    assert err.count("\n") == 1
+    out, _ = run("convert", "input=b.jsonl", "output=c.json", "lossy=true", cwd=tmp_path)
+    assert out == "c.json: 1 documents, 3 mentions, 1 facts\n"
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.jsonl", "c.json"}

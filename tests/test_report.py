@@ -19,6 +19,7 @@ import yaml
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 
+from commands import run
 from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
@@ -114,14 +115,6 @@ def cells(text: str) -> list[dict[str, str]]:
     lines = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
     header, _, *body = [[cell.strip() for cell in line] for line in lines]
     return [dict(zip(header, line, strict=True)) for line in body]
-
-
-def command(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=cwd, text=True, capture_output=True, timeout=120, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout, done.stderr
 
 
 # Rows
@@ -600,22 +593,22 @@ def test_without_matplotlib_there_are_tables_and_a_line(tmp_path, monkeypatch, c
 
 def test_the_command_prints_what_it_writes_and_needs_no_torch(tmp_path):
     table4(tmp_path / "runs", {"glre": (0.60, 0.62), "without_local": (0.5, 0.52)})
-    arguments = ("glre_pyg.report", "runs=runs", "table=table4_cdr")
-    out, _ = command(*arguments, "output=report", cwd=tmp_path)
+    out, _ = run("report", "runs=runs", "table=table4_cdr", "output=report", cwd=tmp_path)
     assert out.strip() == (tmp_path / "report/report.md").read_text().strip()
-    plain, _ = command("glre_pyg.report", "runs=[runs/glre_0,'runs/*_1']", cwd=tmp_path)
+    plain, _ = run("report", "runs=[runs/glre_0,'runs/*_1']", cwd=tmp_path)
     assert [line["runs"] for line in cells(plain)] == ["2", "1"]
-    code = "import sys, glre_pyg.reporting.run_report as r, glre_pyg.reporting.sweep_report; print('torch' in sys.modules)"
-    assert command("timeit", "-n1", "-r1", code, cwd=tmp_path)[0].startswith("False")
+    modules = "glre_pyg.reporting.run_report, glre_pyg.reporting.sweep_report"
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "runs"]
 
 
 def test_the_command_ends_with_one_line_where_runs_do_not_go_together(tmp_path):
     write_run(tmp_path / "a", 0.6)
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
-    _, err = command("glre_pyg.report", "runs=.", cwd=tmp_path, code=2)
+    _, err = run("report", "runs=.", cwd=tmp_path, code=2)
     assert err == "error: a and b: protocols differ in pairs\n"
-    assert command("glre_pyg.report", cwd=tmp_path, code=2)[1].startswith("error: Missing mandatory value")
+    assert run("report", cwd=tmp_path, code=2)[1].startswith("error: Missing mandatory value")
 
 
 def predictions(run: Path, right: list[int], *, documents: int = 40) -> None:
@@ -645,7 +638,7 @@ def predictions(run: Path, right: list[int], *, documents: int = 40) -> None:
 def test_compare_prints_both_the_difference_and_how_sure_it_is(tmp_path):
     predictions(write_run(tmp_path / "a", 0.6), list(range(30)))
     predictions(write_run(tmp_path / "b", 0.6, seed=1), list(range(10)))
-    out, _ = command("glre_pyg.compare", "runs=[a,b]", cwd=tmp_path)
+    out, _ = run("compare", "runs=[a,b]", cwd=tmp_path)
     protocol, _, first, second, difference = out.splitlines()
     assert protocol == f"protocol: {PROTOCOL}"
     # 30 of 40 found, nothing wrong: F1 60 / 70; 10 of 40: 20 / 50.
@@ -663,7 +656,7 @@ def test_compare_refuses_what_it_cannot_compare(tmp_path):
     predictions(write_run(tmp_path / "a", 0.6), [1])
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     write_run(tmp_path / "c", 0.6)
-    _, err = command("glre_pyg.compare", "runs=[a,b]", cwd=tmp_path, code=2)
+    _, err = run("compare", "runs=[a,b]", cwd=tmp_path, code=2)
     assert err == "error: a and b: protocols differ in pairs\n"
     with pytest.raises(InputError, match=r"c/predictions_test.jsonl: no such file"):
         compare_runs([str(tmp_path / "a"), str(tmp_path / "c")])

@@ -1,0 +1,52 @@
+"""Commands as tests run them: in the test's own process, which spares the imports, or in a process of theirs."""
+
+import os
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from importlib import import_module
+from io import StringIO
+from pathlib import Path
+from unittest.mock import patch
+
+
+def start(command: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+def run_process(
+    command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str
+) -> tuple[str, str]:
+    """What a command prints that runs in a process of its own."""
+    process = start(command, *arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err
+    return out, err
+
+
+def run(command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str) -> tuple[str, str]:
+    """What a command prints."""
+    module = import_module(f"glre_pyg.{command}")
+    out, err = StringIO(), StringIO()
+    with (
+        chdir(cwd),
+        patch.dict(os.environ, environment),
+        patch.object(sys, "argv", [str(module.__file__), *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            module.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+    assert status == code, err.getvalue()
+    return out.getvalue(), err.getvalue()
