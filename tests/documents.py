@@ -187,7 +187,7 @@ def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
 
 
 def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
-    """Pieces for a random BERT of one narrow layer."""
+    """Tokenizer of a random BERT with one narrow layer."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     return SubwordTokenizer.train(
         [each.word_texts() for each in documents],
@@ -199,7 +199,7 @@ def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
 
 
 def vocabulary(documents):
-    """Pieces for the encoder without BERT."""
+    """Tokenizer of the encoder without BERT."""
     words = [each.word_texts() for each in documents]
     return WordTokenizer.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
 

@@ -103,7 +103,7 @@ def test_reasons_are_what_the_layers_were_given(tokenizer):
 def test_reasons_do_not_depend_on_how_weights_are_computed(tokenizer, monkeypatch):
     model, each = glre(tokenizer), DOCUMENTS[3]
     whole = of_model(model, tokenizer, each)
-    monkeypatch.setattr("glre_pyg.nn.context.LARGE", 1)
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_DENSE_PAIRS", 1)
     monkeypatch.setattr("glre_pyg.extraction.explainer._ROWS", 2)
     for one, other in zip(whole, of_model(model, tokenizer, each), strict=True):
         assert weights_of(one) == pytest.approx(weights_of(other), abs=1e-5)

@@ -521,8 +521,8 @@ def test_features_are_split_by_documents():
 @pytest.mark.parametrize("documents", [[0, 0, 0, 0], [0, 0, 2, 2, 2, 5], [3], [1, 1, 1, 2]])
 @pytest.mark.parametrize("large", [2, 2048])
 def test_context_attention_is_eq_7(diagonal, scaled, documents, shared, large, monkeypatch):
-    monkeypatch.setattr("glre_pyg.nn.context.LARGE", large)
-    monkeypatch.setattr("glre_pyg.nn.context.SMALL", min(large, 128))
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_DENSE_PAIRS", large)
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_SHARED_PAIRS", min(large, 128))
     layer = ContextAttention(6, diagonal=diagonal, scaled=scaled)
     features, document = random_pairs(len(documents)), torch.tensor(documents)
     relation = features.dense()
@@ -552,8 +552,8 @@ def test_context_attention_is_eq_7(diagonal, scaled, documents, shared, large, m
 @pytest.mark.parametrize("large", [2, 2048])
 @pytest.mark.parametrize("diagonal", [False, True])
 def test_context_attention_has_the_gradients_of_eq_7(diagonal, large, monkeypatch):
-    monkeypatch.setattr("glre_pyg.nn.context.LARGE", large)
-    monkeypatch.setattr("glre_pyg.nn.context.SMALL", min(large, 128))
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_DENSE_PAIRS", large)
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_SHARED_PAIRS", min(large, 128))
     layer = ContextAttention(3, diagonal=diagonal, scaled=False).double()
     document = torch.tensor([0, 0, 2, 2, 2, 5])
     relation = torch.randn(6, 3, dtype=torch.double, requires_grad=True)
@@ -562,7 +562,7 @@ def test_context_attention_has_the_gradients_of_eq_7(diagonal, large, monkeypatc
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 128])
 def test_documents_that_share_a_product_do_not_mix(batch, limit, monkeypatch):
-    monkeypatch.setattr("glre_pyg.nn.context.SMALL", limit)
+    monkeypatch.setattr("glre_pyg.nn.context.MAX_SHARED_PAIRS", limit)
     layer = ContextAttention(6, diagonal=False, scaled=True)
     relation, document = torch.randn(batch.pair_index.size(1), 6), documents_of_pairs(batch)
     out = layer(relation, document)

@@ -139,8 +139,8 @@ def test_how_context_is_computed_changes_neither_loss_nor_gradients(context_laye
     batch = batch_of(DOCUMENTS, words)
     results = []
     for large in (2048, 5, 0):
-        monkeypatch.setattr("glre_pyg.nn.context.LARGE", large)
-        monkeypatch.setattr("glre_pyg.nn.context.SMALL", min(large, 128))
+        monkeypatch.setattr("glre_pyg.nn.context.MAX_DENSE_PAIRS", large)
+        monkeypatch.setattr("glre_pyg.nn.context.MAX_SHARED_PAIRS", min(large, 128))
         torch.manual_seed(1)
         loss = model.loss(model(batch), batch.pair_label)
         gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)

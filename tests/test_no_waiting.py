@@ -55,7 +55,7 @@ def batch():
 def test_a_step_waits_for_nothing(batch, layers, request):
     model = glre(subwords(DOCUMENTS), local_layer=layers, context_layer=layers, dropout=0.3)
     request.getfixturevalue("no_waiting")
-    model.loss(model(batch), batch.pair_label, pairs=batch.pair_label.size(0)).backward()
+    model.loss(model(batch), batch.pair_label, num_pairs=batch.pair_label.size(0)).backward()
 
 
 def test_the_encoder_waits_for_nothing(batch, request):

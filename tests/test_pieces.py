@@ -111,7 +111,7 @@ def test_pieces_do_not_depend_on_what_was_seen_before(folder, monkeypatch):
     assert all(
         torch.equal(tokenizer(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )
-    monkeypatch.setattr("glre_pyg.data.tokenizer._REMEMBERED", 3)  # words are forgotten again and again
+    monkeypatch.setattr("glre_pyg.data.tokenizer._CACHE_SIZE", 3)  # the cache is cleared again and again
     assert all(
         torch.equal(tokenizer(graph_of(text)).input_ids, ids) for text, ids in zip(texts, alone, strict=True)
     )
@@ -243,7 +243,7 @@ def test_a_name_that_the_hub_cannot_give_is_refused():
 def test_a_tokenizer_that_cannot_tell_words_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "canine"}')
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
-    with pytest.raises(InputError, match="CanineTokenizer does not say which word"):
+    with pytest.raises(InputError, match="CanineTokenizer does not map tokens to words"):
         build(tmp_path)
 
 

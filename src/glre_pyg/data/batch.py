@@ -1,4 +1,4 @@
-"""Batches of document graphs, of documents of similar length, with their sizes on the host."""
+"""Batching of document graphs by length, with sizes on the host."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
 
 @dataclass(frozen=True)
 class BatchSizes:
-    """Sizes of a graph or a batch of graphs as Python numbers, so that no layer waits for the device.
+    """Sizes of a graph or a batch as Python numbers, which layers use without synchronizing with the device.
 
     Args:
-        windows: Subword tokens of each window.
-        entities: Entities of each document [B].
-        pairs: Candidate pairs of each document [B].
-        head_mentions: Mentions of the heads of all pairs together.
-        tail_mentions: Mentions of the tails of all pairs together.
-        mention_words: Words of all mentions together.
+        windows: Number of subword tokens of each window.
+        entities: Number of entities of each document [B].
+        pairs: Number of candidate pairs of each document [B].
+        head_mentions: Total number of mentions of the heads of all pairs.
+        tail_mentions: Total number of mentions of the tails of all pairs.
+        mention_words: Total number of words of all mentions.
     """
 
     windows: list[int]
@@ -33,10 +33,10 @@ class BatchSizes:
     mention_words: int
 
     @classmethod
-    def of(cls, batch: DocumentGraph) -> BatchSizes:
-        """Sizes computed from the batch; waits for the device unless that is the CPU."""
+    def from_batch(cls, batch: DocumentGraph) -> BatchSizes:
+        """Compute the sizes of a batch, which synchronizes with its device."""
         entity = batch["mention", "refers_to", "entity"].edge_index[1]
-        mentions = torch.bincount(entity, minlength=batch["entity"].num_nodes)  # of each entity
+        mentions = torch.bincount(entity, minlength=batch["entity"].num_nodes)  # [E]
         head, tail = mentions[batch.pair_index].sum(dim=1).tolist()
         is_batch = isinstance(batch, Batch)
         entities = batch["entity"].ptr.diff().tolist() if is_batch else [batch["entity"].num_nodes]
@@ -51,15 +51,15 @@ class BatchSizes:
 
 
 def collate(graphs: Sequence[DocumentGraph], device: torch.device | str = "cpu") -> DocumentGraph:
-    """A batch of graphs on a device, which carries its :class:`BatchSizes` as ``sizes``."""
+    """Collate graphs into a batch on a device, with its :class:`BatchSizes` as ``sizes``."""
     batch = Batch.from_data_list(list(graphs))
-    batch.sizes = BatchSizes.of(batch)
+    batch.sizes = BatchSizes.from_batch(batch)
     return batch.to(device)
 
 
 def sizes_of(batch: DocumentGraph) -> BatchSizes:
-    """The sizes that a batch carries, else those computed from it."""
-    return batch.sizes if "sizes" in batch else BatchSizes.of(batch)
+    """Return the sizes that are stored in a batch, or compute them."""
+    return batch.sizes if "sizes" in batch else BatchSizes.from_batch(batch)
 
 
 def batches_by_length(
@@ -69,13 +69,13 @@ def batches_by_length(
     max_tokens: float = math.inf,
     max_pairs: float = math.inf,
 ) -> Iterator[list[int]]:
-    """Indices of tokenized graphs in batches of similar length, longest first, which keeps padding low.
+    """Yield the indices of tokenized graphs in batches of similar length, longest first, to limit padding.
 
     Args:
         graphs: The graphs.
-        batch_size: Graphs in a batch at most.
-        max_tokens: Subword tokens in a batch at most; a graph with more is a batch of its own.
-        max_pairs: Candidate pairs in a batch at most, likewise.
+        batch_size: Maximum number of graphs in a batch.
+        max_tokens: Maximum number of subword tokens in a batch; a graph with more forms its own batch.
+        max_pairs: Maximum number of candidate pairs in a batch, likewise.
     """
     batch: list[int] = []
     tokens = pairs = 0
@@ -91,5 +91,5 @@ def batches_by_length(
 
 
 def longest_first(graphs: Sequence[DocumentGraph]) -> list[int]:
-    """Indices of tokenized graphs, those with the most subword tokens first."""
+    """Return the indices of tokenized graphs, sorted by the number of subword tokens, descending."""
     return sorted(range(len(graphs)), key=lambda index: -len(graphs[index].input_ids))

@@ -1,6 +1,6 @@
-"""Section 3.2: the heterogeneous graph of a document, and how graphs are batched.
+"""Section 3.2: the heterogeneous graph of a document.
 
-Sizes, here and everywhere: **B** documents, **W** words, **T** encoder pieces, **M** mentions,
+Letters of shapes, throughout the code: **B** documents, **W** words, **T** subword tokens, **M** mentions,
 **E** entities, **S** sentences, **P** candidate pairs, **R** relations, **d** channels.
 """
 
@@ -28,11 +28,11 @@ EDGE_TYPES = (
     ("sentence", "with", "sentence"),
 )
 IGNORED = -1.0
-"""Value in ``pair_label`` of a pair that takes no part in the loss."""
+"""Value in ``pair_label`` of pairs that are excluded from the loss."""
 
 
 class DocumentGraph(HeteroData):
-    """A :class:`~torch_geometric.data.HeteroData` that knows how its word and entity indices are batched."""
+    """A :class:`~torch_geometric.data.HeteroData` with rules for batching its word and entity indices."""
 
     def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         if key == "pair_index":
@@ -59,20 +59,20 @@ def build_graph(
     pair_types: Collection[tuple[str, str]] | None = None,
     directed: bool = True,
 ) -> DocumentGraph:
-    """The graph of one document: three kinds of node, five kinds of edge (Section 3.2).
+    """Build the graph of a document, with three node types and five edge types (Section 3.2).
 
-    There are no edges between entities: they are what is predicted. Edges within one node type are stored
-    in both directions, edges across types once. All five edge stores exist in every graph, empty if need be.
-    Entities are numbered by the offset of their first mention, mentions by their entity, then by offset.
+    There are no edges between entities: these are predicted. Edges within a node type are stored in both
+    directions, edges between node types once. Every graph has all five edge types, possibly without edges.
+    Entities are sorted by the offset of their first mention, mentions by their entity, then by offset.
 
     Args:
         document: The document.
-        relations: The columns of ``pair_label``; by default the document's own relations, sorted.
-        types: The entity types that ``mention.type`` and ``entity.type`` index; by default the document's
-            own, sorted. Give both for graphs that are batched together.
-        pair_types: The (head type, tail type) of candidate pairs; by default every ordered pair of entities.
-        directed: Whether (a, b) and (b, a) are two candidates; else head is the one mentioned first, and a
-            fact may name the two in either order.
+        relations: Columns of ``pair_label``; by default the relations of the document, sorted.
+        types: Entity types that ``mention.type`` and ``entity.type`` index; by default those of the
+            document, sorted. Graphs that are batched together need the same relations and types.
+        pair_types: (head type, tail type) of candidate pairs; by default every ordered pair of entities.
+        directed: Whether (a, b) and (b, a) are two candidate pairs; otherwise, the head is the entity that is
+            mentioned first, and a fact may name the two in either order.
 
     Returns:
         Graph with ``mention.span`` [M, 2] and ``sentence.span`` [S, 2] in words, ``mention.type`` [M],
@@ -83,7 +83,7 @@ def build_graph(
         and ``id``.
 
     Raises:
-        InputError: If the document has a relation or an entity type that is not among those given.
+        InputError: If a relation or an entity type of the document is not among those given.
 
     Example:
         >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
@@ -115,11 +115,13 @@ def build_graph(
     sentence_span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
     count = len(sentence_span)
     number = np.arange(len(mentions))
-    of_entity = np.arange(len(entities)).repeat(sizes)
-    of_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
-    once = np.unique(of_entity * count + of_sentence)  # an entity is in a sentence once
+    mention_entity = np.arange(len(entities)).repeat(sizes)
+    mention_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
+    entity_sentence = np.unique(mention_entity * count + mention_sentence)  # one edge per entity and sentence
+    same_sentence = mention_sentence[:, None] == mention_sentence
+    all_sentences = np.ones((count, count), dtype=bool)
     pairs = _rows(document.pairs(pair_types, directed=directed)).T
-    first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in the order of the text
+    first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in text order
 
     return DocumentGraph(
         {
@@ -139,18 +141,18 @@ def build_graph(
                 "id": [entity.id for entity in entities],
             },
             "sentence": {"num_nodes": count, "span": _tensor(sentence_span)},
-            ("mention", "co_occurs", "mention"): {"edge_index": _others(of_sentence[:, None] == of_sentence)},
-            ("mention", "refers_to", "entity"): {"edge_index": _edges(number, of_entity)},
-            ("mention", "in", "sentence"): {"edge_index": _edges(number, of_sentence)},
-            ("entity", "in", "sentence"): {"edge_index": _edges(*divmod(once, max(count, 1)))},
-            ("sentence", "with", "sentence"): {"edge_index": _others(np.ones((count, count), dtype=bool))},
+            ("mention", "co_occurs", "mention"): {"edge_index": _edges_between(same_sentence)},
+            ("mention", "refers_to", "entity"): {"edge_index": _edges(number, mention_entity)},
+            ("mention", "in", "sentence"): {"edge_index": _edges(number, mention_sentence)},
+            ("entity", "in", "sentence"): {"edge_index": _edges(*divmod(entity_sentence, max(count, 1)))},
+            ("sentence", "with", "sentence"): {"edge_index": _edges_between(all_sentences)},
         }
     )
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the columns and numbers of a corpus's graphs mean.
+    """Relations, entity types and candidate pairs of a corpus, which define the labels of its graphs.
 
     Args:
         relations: Columns of ``pair_label``.
@@ -165,7 +167,7 @@ class Labels:
     directed: bool = True
 
     def graph(self, document: Document) -> DocumentGraph:
-        """Graph of a document with its labels."""
+        """Build the graph of a document with its labels."""
         return build_graph(
             document,
             relations=self.relations,
@@ -175,25 +177,25 @@ class Labels:
         )
 
     def candidates(self, document: Document) -> list[tuple[str, str]]:
-        """Identifiers of the candidate pairs of a document."""
+        """Return the identifiers of the candidate pairs of a document."""
         ids = [entity.id for entity in document.entities]
         return [
             (ids[head], ids[tail]) for head, tail in document.pairs(self.pair_types, directed=self.directed)
         ]
 
     def blind_graph(self, document: Document) -> DocumentGraph:
-        """Graph of a document as if it had no facts: what a model sees when it is not trained."""
+        """Build the graph of a document without its facts, as for evaluation and prediction."""
         return self.graph(replace(document, facts=(), ignored=()))
 
 
 def word_counts(batch: DocumentGraph) -> list[int]:
-    """Words of each document of a batch (or of one graph); known on the host, so no device is waited for."""
+    """Return the number of words of each document of a batch or graph, which are stored on the host."""
     words = batch.words
     return list(map(len, words)) if words and isinstance(words[0], list) else [len(words)]
 
 
 def documents_of_pairs(batch: DocumentGraph) -> Tensor:
-    """Document of each pair of a batch [P], ascending; zeros for one graph."""
+    """Return the document of each pair of a batch [P], ascending; zeros for a single graph."""
     head = batch.pair_index[0]
     return batch["entity"].batch[head] if "batch" in batch["entity"] else torch.zeros_like(head)
 
@@ -210,9 +212,10 @@ def _edges(source: np.ndarray, target: np.ndarray) -> Tensor:
     return torch.from_numpy(np.stack([source, target]))
 
 
-def _others(same: np.ndarray) -> Tensor:
-    np.fill_diagonal(same, False)
-    return _edges(*same.nonzero())
+def _edges_between(adjacent: np.ndarray) -> Tensor:
+    """Return the edges of an adjacency matrix without self-loops."""
+    np.fill_diagonal(adjacent, False)
+    return _edges(*adjacent.nonzero())
 
 
 def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor:
@@ -226,7 +229,7 @@ def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor
 def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:
     number = {entity.id: index for index, entity in enumerate(document.entities)}
     column = {name: index for index, name in enumerate(relations)}
-    row = np.full((len(number) + 1, len(number) + 1), -1)  # of each pair; the last is for unknown entities
+    row = np.full((len(number) + 1, len(number) + 1), -1)  # the last index: unknown entities
     row[pairs[0], pairs[1]] = np.arange(pairs.shape[1])
     if not directed:
         row = np.maximum(row, row.T)

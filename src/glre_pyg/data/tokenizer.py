@@ -1,9 +1,9 @@
-"""Words to encoder ids: the only part of a graph that depends on the encoder (Section 3.1).
+"""Section 3.1: tokenizers, which add the only part of a graph that depends on the encoder.
 
-``pieces(graph)`` adds three tensors: ``input_ids`` [T], the ids; ``word_index`` [T], the word of each
-piece; ``window_index`` [T], the window of each piece. A document that the encoder cannot take at once
-is cut into overlapping windows; pieces in an overlap stand in both, so T counts them twice.
-Special tokens are no pieces: the encoder adds them around each window.
+``tokenizer(graph)`` adds three tensors: ``input_ids`` [T]; ``word_index`` [T], the word of each token;
+``window_index`` [T], the window of each token. A document that is too long for the encoder is split into
+overlapping windows; tokens in an overlap are in both, and T counts them twice. T does not include special
+tokens, which the encoder adds around each window.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class Tokenizer(Protocol):
-    """What turns the words of a graph into ids, kept with a run so that the run can be loaded anywhere."""
+    """Protocol of tokenizers, which map the words of a graph to ids and are saved with a run."""
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
         """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what :meth:`load` needs into a folder."""
+        """Write the files that :meth:`load` reads to a folder."""
         ...
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote."""
+        """Read the files that :meth:`save` has written."""
         ...
 
 
 def find_pretrained(name: str, package: str | None, folder: str, sha256: str | None) -> str:
-    """Where a pretrained model is: inside an installed Python package, else its hub name or folder.
+    """Return the folder of a pretrained model in an installed Python package, else its hub name or folder.
 
     Args:
-        name: Hub name or folder, the answer where the package is not installed.
-        package: Package that carries the model, or None.
-        folder: The model's folder inside the package.
-        sha256: Checksum of the package's ``model.safetensors``.
+        name: Hub name or folder, returned if the package is not installed.
+        package: Package that contains the model, or None.
+        folder: Folder of the model in the package.
+        sha256: Checksum of ``model.safetensors`` in the package.
 
     Raises:
-        InputError: If the package has no weights, or not the ones that the checksum names.
+        InputError: If the package has no weights, or weights with another checksum.
     """
     found = importlib.util.find_spec(package) if package else None
     if found is None or not found.submodule_search_locations:
@@ -78,7 +78,7 @@ def find_pretrained(name: str, package: str | None, folder: str, sha256: str | N
 
 
 def num_positions(config: PretrainedConfig) -> int | None:
-    """Longest input that a model has positions for; None if any length will do (XLNet, DeBERTa-v3)."""
+    """Return the maximum input length of a model; None if there is no maximum (XLNet, DeBERTa-v3)."""
     count: int | None = getattr(config, "max_position_embeddings", None)
     if count is None or count < 0 or not getattr(config, "position_biased_input", True):
         return None
@@ -86,7 +86,7 @@ def num_positions(config: PretrainedConfig) -> int | None:
 
 
 def _config(place: str) -> PretrainedConfig:
-    """The configuration of a model, without the code of the hub (``kernels``) that it may ask for."""
+    """Read the configuration of a model, without kernels from the hub that it may name."""
     config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     config._attn_implementation = config._experts_implementation = None
     return config
@@ -96,25 +96,25 @@ def _tokenizer(place: str) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     vocabulary = tokenizer.get_vocab()
     if vocabulary.keys() <= set(tokenizer.all_special_tokens):
-        raise OSError("there are no files of a tokenizer")  # transformers makes one that knows no word
-    cased = any(piece[2:3].isupper() for piece in vocabulary if piece.startswith("##"))
+        raise OSError("there are no files of a tokenizer")  # transformers creates an empty one
+    cased = any(token[2:3].isupper() for token in vocabulary if token.startswith("##"))
     if cased and tokenizer.tokenize("A") == tokenizer.tokenize("a"):
-        # A WordPiece vocabulary with capitals, but no setting that keeps them (BioBERT 1.1).
+        # A cased WordPiece vocabulary without the setting do_lower_case=False (BioBERT 1.1).
         return AutoTokenizer.from_pretrained(place, do_lower_case=False, trust_remote_code=False)
     return tokenizer
 
 
 class SubwordTokenizer:
-    """Pieces of a Hugging Face tokenizer, each word on its own, in windows.
+    """Subword tokens of a Hugging Face tokenizer, in windows; each word is tokenized on its own.
 
-    A word that the tokenizer maps to nothing becomes its unknown token, so that no word is lost. The names of
-    special tokens mean nothing in a text: a word ``[SEP]`` is split as any other.
+    A word without tokens becomes the unknown token, so that every word has one. Names of special tokens have
+    no meaning in a text: a word ``[SEP]`` is tokenized like any other.
 
     Args:
         tokenizer: A fast tokenizer.
-        config: Configuration of the model that the pieces are for.
-        max_length: Longest encoder input, special tokens included.
-        overlap: Pieces that two neighbouring windows share, at least.
+        config: Configuration of the model.
+        max_length: Maximum length of a window, including special tokens.
+        overlap: Minimum number of tokens that consecutive windows share.
         source: Folder or hub name of the pretrained weights; None if there are none.
 
     Raises:
@@ -133,19 +133,19 @@ class SubwordTokenizer:
         self.tokenizer, self.config, self.source = tokenizer, config, source
         self.max_length, self.overlap = max_length, overlap
         if not tokenizer.is_fast:
-            raise InputError(f"encoder: {type(tokenizer).__name__} does not say which word a piece is of")
+            raise InputError(f"encoder: {type(tokenizer).__name__} does not map tokens to words")
         probe = tokenizer("a", return_special_tokens_mask=True, return_token_type_ids=True)
         ids, special = probe["input_ids"], probe["special_tokens_mask"]
         end = len(ids) - special[::-1].index(0)
         self.prefix: list[int] = ids[: special.index(0)]
         self.suffix: list[int] = ids[end:]
         self.suffix_types: list[int] = probe["token_type_ids"][end:]
-        stand_ins = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.pad_token_id, 0)
-        self.unknown_id: int = next(number for number in stand_ins if number is not None)
+        fallbacks = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.pad_token_id, 0)
+        self.unknown_id: int = next(number for number in fallbacks if number is not None)
         self.pad_id: int = tokenizer.pad_token_id or 0
         self.mask_id: int | None = tokenizer.mask_token_id
-        self._known: dict[str, list[int]] = {}
-        # Byte-level tokenizers tell a word from the inside of one by the space before it.
+        self._cached_ids: dict[str, list[int]] = {}
+        # Byte-level tokenizers recognize the beginning of a word by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
         positions = num_positions(config)
@@ -158,7 +158,7 @@ class SubwordTokenizer:
 
     @property
     def capacity(self) -> int:
-        """Pieces that one window holds."""
+        """Maximum number of tokens of a window, without special tokens."""
         return self.max_length - len(self.prefix) - len(self.suffix)
 
     @classmethod
@@ -173,7 +173,7 @@ class SubwordTokenizer:
         folder: str = "",
         sha256: str | None = None,
     ) -> Self:
-        """Pieces of a pretrained model; see :func:`find_pretrained` for where it is looked for."""
+        """Load the tokenizer of a pretrained model; see :func:`find_pretrained` for its location."""
         source = find_pretrained(name, package, folder, sha256)
         return cls._read(source, max_length=max_length, overlap=overlap, source=source)
 
@@ -187,17 +187,17 @@ class SubwordTokenizer:
         max_length: int,
         overlap: int,
     ) -> Self:
-        """Pieces of a small WordPiece vocabulary, for an untrained model: characters, then frequent words.
+        """Build a WordPiece vocabulary of characters and frequent words, for an untrained model.
 
-        The vocabulary depends on the words alone, so that a run can be repeated.
+        The vocabulary depends on the words only, which makes runs reproducible.
         """
         counts = Counter(word.lower() for document in words for word in document)
         characters = sorted({character for word in counts for character in word})
         frequent = sorted(counts, key=lambda word: (-counts[word], word))
         special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        pieces = dict.fromkeys([*special, *characters, *(f"##{c}" for c in characters), *frequent])
+        tokens = dict.fromkeys([*special, *characters, *(f"##{c}" for c in characters), *frequent])
         tokenizer = BertTokenizer(
-            vocab={piece: number for number, piece in enumerate([*pieces][:vocab_size])}
+            vocab={token: number for number, token in enumerate([*tokens][:vocab_size])}
         )
         model = AutoConfig.for_model(**config, vocab_size=len(tokenizer), max_position_embeddings=max_length)
         return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=None)
@@ -229,7 +229,7 @@ class SubwordTokenizer:
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
         """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""
-        rows = self._pieces(graph.words)
+        rows = self._token_ids(graph.words)
         sizes = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.fromiter(chain.from_iterable(rows), np.int64, sizes.sum())
         words = np.arange(len(rows)).repeat(sizes)
@@ -241,17 +241,17 @@ class SubwordTokenizer:
         graph.window_index = torch.from_numpy(window)
         return graph
 
-    def _pieces(self, words: list[str]) -> list[list[int]]:
-        """Ids of each word. They do not depend on its neighbours, so each word is looked up once."""
-        if len(self._known) > _REMEMBERED:
-            self._known.clear()
-        new = [*{word for word in words if word not in self._known}]
+    def _token_ids(self, words: list[str]) -> list[list[int]]:
+        """Return the ids of the tokens of each word, which do not depend on its context and are cached."""
+        if len(self._cached_ids) > _CACHE_SIZE:
+            self._cached_ids.clear()
+        new = [*{word for word in words if word not in self._cached_ids}]
         if new:
-            self._known |= {word: [] for word in new}
+            self._cached_ids |= {word: [] for word in new}
             encoding = self._encode([self._space + word for word in new])
-            for piece, index in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
-                self._known[new[index]].append(piece)
-        return [self._known[word] or [self.unknown_id] for word in words]
+            for token, index in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
+                self._cached_ids[new[index]].append(token)
+        return [self._cached_ids[word] or [self.unknown_id] for word in words]
 
     def _encode(self, words: list[str]) -> BatchEncoding:
         return self.tokenizer(
@@ -267,16 +267,16 @@ class SubwordTokenizer:
 def windows(
     words: Sequence[int] | np.ndarray, breaks: set[int], *, capacity: int, overlap: int
 ) -> list[tuple[int, int]]:
-    """Windows ``[start, end)`` over the pieces of a document: every piece in one, no window within another.
+    """Split the tokens of a document into windows ``[start, end)``, none of which is within another.
 
-    A window ends at the last sentence break in its second half, else between two words, else (a word
-    longer than the window) where it is full; the next begins at least ``overlap`` pieces before that.
+    A window ends at the last sentence boundary in its second half, else between two words, else (in a word
+    longer than the window) at its maximum length; the next begins at least ``overlap`` tokens before that.
 
     Args:
-        words: The word of each piece.
-        breaks: Words that begin a sentence.
-        capacity: Pieces a window holds.
-        overlap: Pieces that neighbouring windows share.
+        words: Word of each token.
+        breaks: First words of sentences.
+        capacity: Maximum number of tokens of a window.
+        overlap: Minimum number of tokens that consecutive windows share.
 
     Example:
         >>> windows([0, 1, 1, 2, 3, 4], {0, 2}, capacity=4, overlap=1)
@@ -287,29 +287,30 @@ def windows(
     cuts: list[int] = between.tolist()
     sentences = between[np.isin(index[between], [*breaks])].tolist()
     spans = []
-    start, done = 0, overlap
+    start, end = 0, overlap
     while len(index) - start > capacity:
         full = start + capacity
-        late = _last(sentences, after=max(done, start + capacity // 2), up_to=full)
-        done = late or _last(cuts, after=done, up_to=full) or full
-        spans.append((start, done))
-        start = _last(cuts, after=start, up_to=done - overlap) or done - overlap
+        boundary = _last(sentences, after=max(end, start + capacity // 2), up_to=full)
+        end = boundary or _last(cuts, after=end, up_to=full) or full
+        spans.append((start, end))
+        start = _last(cuts, after=start, up_to=end - overlap) or end - overlap
     return [*spans, (start, len(index))] if len(index) else []
 
 
 def _last(cuts: list[int], *, after: int, up_to: int) -> int | None:
-    found = bisect_right(cuts, up_to)
-    return cuts[found - 1] if found and cuts[found - 1] > after else None
+    """Return the last cut in ``(after, up_to]``; None if there is none."""
+    count = bisect_right(cuts, up_to)
+    return cuts[count - 1] if count and cuts[count - 1] > after else None
 
 
 class WordTokenizer:
-    """One id a word, for the encoder without BERT (Table 4, "w/o BERT"); one window a document.
+    """Tokenizer with one token per word and one window per document (Table 4, "w/o BERT").
 
     Args:
-        words: Known words; a word's id is its position plus one, and 0 is any other word.
-        lowercase: Whether words are looked up in lower case.
-        vectors: Pretrained vectors of the first of these words, or None.
-        width: Width of pretrained vectors that are not at hand because a trained model has them; or None.
+        words: Vocabulary; the id of a word is its position plus one, and 0 is the unknown word.
+        lowercase: Whether to lowercase words.
+        vectors: Pretrained vectors of the first words of the vocabulary, or None.
+        width: Width of the pretrained vectors if they are in the weights of a trained model, or None.
     """
 
     def __init__(
@@ -334,14 +335,14 @@ class WordTokenizer:
         vectors: str | None,
         max_vectors: int | None,
     ) -> Self:
-        """The words of the vector file, then the other words of the training documents.
+        """Build a vocabulary: the words of the vector file, then other words of the training documents.
 
         Args:
             words: Words of the training documents.
-            min_count: Occurrences that a word without a pretrained vector needs.
-            lowercase: Whether words are looked up in lower case.
-            vectors: GloVe or word2vec file, text or binary; None learns all vectors from scratch.
-            max_vectors: Vectors read from the file at most.
+            min_count: Minimum number of occurrences of words without a pretrained vector.
+            lowercase: Whether to lowercase words.
+            vectors: GloVe or word2vec file, text or binary; None trains all vectors from scratch.
+            max_vectors: Maximum number of vectors to read from the file.
         """
         pretrained = WordVectors.read(Path(vectors), limit=max_vectors) if vectors else None
         known = dict.fromkeys(pretrained.words if pretrained else ())
@@ -351,11 +352,11 @@ class WordTokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read the words from a run."""
+        """Read the vocabulary from a run."""
         return cls(**json.loads((folder / "vocabulary.json").read_text()))
 
     def save(self, folder: Path) -> None:
-        """Write the words; their vectors are among the model's weights."""
+        """Write the vocabulary; its vectors are in the weights of the model."""
         state = {"words": self.words, "lowercase": self.lowercase, "width": self.width}
         (folder / "vocabulary.json").write_text(json.dumps(state))
 
@@ -368,10 +369,10 @@ class WordTokenizer:
         return graph
 
 
-_REMEMBERED = 200_000
-"""Words whose pieces are kept at hand; more than an abstracts corpus has."""
+_CACHE_SIZE = 200_000
+"""Maximum number of words whose tokens are cached; more than the vocabulary of a corpus of abstracts."""
 _FROM_PADDING = {
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text"),
     *("ibert", "longformer", "luke", "mpnet", "xmod"),
 }
-"""Model types that number positions from behind the padding id: RoBERTa has 514 for 512 pieces."""
+"""Model types whose positions begin after the padding id: RoBERTa has 514 for 512 tokens."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from glre_pyg.utils.exceptions import InputError
 
-_DIGITS = 9  # longest number in a header
+_MAX_DIGITS = 9  # of a number in the header
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _rows(path: Path, file: BinaryIO) -> Iterator[tuple[str, np.ndarray]]:
         file.seek(first)
         yield from _text(path, file, count=0, width=None)
         return
-    if any(len(part) > _DIGITS for part in header) or int(header[1]) < 1:
+    if any(len(part) > _MAX_DIGITS for part in header) or int(header[1]) < 1:
         raise InputError(f"{path.name}:1: not a number of vectors and their width")
     count, width = map(int, header)
     start = file.tell()
@@ -83,23 +83,23 @@ def _is_text(line: bytes, width: int) -> bool:
 
 
 def _text(path: Path, file: BinaryIO, *, count: int, width: int | None) -> Iterator[tuple[str, np.ndarray]]:
-    found, first = 0, 1 if width is None else 2
+    num_vectors, first = 0, 1 if width is None else 2
     for number, raw in enumerate(file, first):
         parts = raw.rstrip().decode("utf-8", "replace").split(" ")
         if parts == [""]:
             continue
         width = width or len(parts) - 1
         try:
-            # GloVe's largest file has words with spaces in them: the vector comes last.
+            # GloVe's largest file has words with spaces: the vector is at the end of the line.
             row = np.array([float(part) for part in parts[-width:]], dtype=np.float32)
         except ValueError:
             row = np.empty(0, dtype=np.float32)
         if len(row) != width or len(parts) <= width or width < 1:
             raise InputError(f"{path.name}:{number}: not a word and {width or 'its'} numbers")
-        found += 1
+        num_vectors += 1
         yield " ".join(parts[:-width]), row
-    if found < count:
-        raise InputError(f"{path.name}: cut short, {found} of {count} vectors")
+    if num_vectors < count:
+        raise InputError(f"{path.name}: truncated, {num_vectors} of {count} vectors")
 
 
 def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[tuple[str, np.ndarray]]:
@@ -109,9 +109,9 @@ def _binary(path: Path, file: BinaryIO, *, count: int, width: int) -> Iterator[t
             word += byte
         raw = file.read(4 * width)
         if len(raw) != 4 * width:
-            raise InputError(f"{path.name}: cut short, {number - 1} of {count} vectors")
+            raise InputError(f"{path.name}: truncated, {number - 1} of {count} vectors")
         if b"\n" in word.lstrip(b"\n"):
-            raise InputError(f"{path.name}: neither text nor binary, a line breaks in word {number}")
+            raise InputError(f"{path.name}: neither text nor binary, there is a line break in word {number}")
         yield word.lstrip(b"\n").decode("utf-8", "replace"), np.frombuffer(raw, dtype="<f4")
     if file.read(2).strip(b"\r\n"):
-        raise InputError(f"{path.name}: it goes on after {count} vectors")
+        raise InputError(f"{path.name}: there is more data after {count} vectors")

@@ -1,1 +1,1 @@
-"""Models: a batch of document graphs in, logits of candidate pairs out."""
+"""Models that map a batch of document graphs to logits of candidate pairs."""

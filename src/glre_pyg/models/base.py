@@ -1,4 +1,4 @@
-"""The base class of models: ``forward`` maps a batch to logits, and ``loss`` defines what these mean."""
+"""Base class of models: ``forward`` maps a batch to logits, ``loss`` defines their loss and probabilities."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from glre_pyg.nn.loss import RelationLoss
 
 
 class RelationModel(nn.Module):
-    """A model that scores candidate pairs.
+    """Base class of models that score candidate pairs.
 
     Args:
-        loss: The loss of the logits, and their probabilities.
+        loss: Loss and probabilities of the logits.
 
     Attributes:
-        pair_channels: Numbers that prediction computes for each pair, about; estimates of memory need it.
+        pair_channels: Approximate number of values computed per pair in prediction, for estimates of memory.
     """
 
     pair_channels: int = 0
@@ -25,9 +25,9 @@ class RelationModel(nn.Module):
         self.loss = loss
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Logits of all candidate pairs [P, loss.num_logits]."""
+        """Return the logits of all candidate pairs [P, loss.num_logits]."""
         raise NotImplementedError
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities of the relations [P, R]."""
+        """Return the probabilities of the relations [P, R]."""
         return self.loss.probabilities(logits)

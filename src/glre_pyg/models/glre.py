@@ -27,22 +27,23 @@ class GLRE(RelationModel):
         \hat e_b = [e_b^{glo}; e_b^{loc}; \Delta(\delta_{ba})], \quad
         o_r = [\hat e_a; \hat e_b] \qquad (6)
 
-    Layers are factories: each is called with the widths of what it gets and says ``out_channels``.
+    Layers are passed as factories: each is called with its input widths, and the layer has ``out_channels``.
 
     Args:
-        tokenizer: The pieces that the graphs carry.
-        num_relations: R.
-        encoder: Called with ``pieces``; a batch to words [W, ·] (Eq. 1).
-        nodes: Called with the width of words; words to :class:`~glre_pyg.nn.nodes.Nodes` (Section 3.2).
-        global_layer: Called with the width of typed nodes; those to entities (Eq. 2).
-        local_layer: Called with the widths of entities and of mentions; those to both sides of each pair
-            (Eqs. 3-5).
-        distance: Called with nothing; signed distances to embeddings (Eq. 6).
-        context_layer: Called with the width of a target relation; sums over those of a document (Eq. 7).
-        classifier: Called with the widths in and out (Eq. 8).
-        query: What the local layer asks with: entities after (``"global"``) or before (``"initial"``)
-            graph convolution.
-        loss: Called with R; the loss and the number of logits (Eq. 9).
+        tokenizer: Tokenizer of the graphs.
+        num_relations: Number of relations R.
+        encoder: Encoder from a batch to words [W, ·] (Eq. 1); called with the tokenizer.
+        nodes: Encoder from words to :class:`~glre_pyg.nn.nodes.Nodes` (Section 3.2); called with the width of
+            words.
+        global_layer: Graph convolution from typed nodes to entities (Eq. 2); called with their width.
+        local_layer: Attention over the mentions of head and tail (Eqs. 3-5); called with the widths of
+            query entities and of mentions.
+        distance: Embedding of signed distances (Eq. 6); called without arguments.
+        context_layer: Attention over the target relations of a document (Eq. 7); called with their width.
+        classifier: Classifier (Eq. 8); called with the width of its input and the number of logits.
+        query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
+            convolution.
+        loss: Loss (Eq. 9), which defines the number of logits; called with R.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class GLRE(RelationModel):
         self.encoder = encoder(tokenizer)
         self.nodes = nodes(self.encoder.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
-        asking = self.global_layer.out_channels if query == "global" else self.nodes.out_channels
-        self.local_layer = local_layer(asking, self.nodes.hidden_channels)
+        query_layer = self.global_layer if query == "global" else self.nodes
+        self.local_layer = local_layer(query_layer.out_channels, self.nodes.hidden_channels)
         self.distance = distance()
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
         self.context_layer = context_layer(2 * side)
@@ -74,7 +75,7 @@ class GLRE(RelationModel):
         self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Logits of all candidate pairs [P, loss.num_logits]."""
+        """Return the logits of all candidate pairs [P, loss.num_logits]."""
         words = self.encoder(batch)  # Eq. 1: [W, ·]
         nodes = self.nodes(words, batch)
         entity = self.global_layer(nodes.typed, batch.edge_index_dict)  # Eq. 2: [E, ·]
@@ -86,7 +87,7 @@ class GLRE(RelationModel):
     def _target_relations(
         self, entity: Tensor, query: Tensor, nodes: Nodes, batch: DocumentGraph
     ) -> PairFeatures:
-        """Target relations :math:`o_r` of all candidate pairs."""
+        """Return the target relations :math:`o_r` of all candidate pairs (Eq. 6)."""
         sizes = sizes_of(batch)
         local_head, local_tail = self.local_layer(  # [P, ·] each
             query,
@@ -98,5 +99,7 @@ class GLRE(RelationModel):
             (sizes.head_mentions, sizes.tail_mentions),
         )
         head, tail = (SharedFeatures(entity, index, sizes.entities) for index in batch.pair_index)
-        near, far = (self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance))
-        return PairFeatures((head, local_head, near, tail, local_tail, far))
+        head_distance, tail_distance = (
+            self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance)
+        )
+        return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance))

@@ -1,1 +1,1 @@
-"""The layers of the model, a section of the paper a file."""
+"""Layers of the model, with one file for each section of the paper."""

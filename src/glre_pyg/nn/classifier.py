@@ -1,4 +1,4 @@
-"""Section 3.4, Eq. 8: from a pair's representations to one logit for each relation."""
+"""Section 3.4, Eq. 8: a classifier from the representation of a pair to one logit per relation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from glre_pyg.nn.pairs import PairFeatures
 
 
 class Classifier(nn.Module):
-    r"""A feed-forward network over target and context relation (Eq. 8); the sigmoid is left to the loss.
+    r"""Feed-forward network over target and context relation representations (Eq. 8), without the sigmoid.
 
     .. math:: y_r = \mathrm{sigmoid}(\mathrm{FFNN}([o_r; o_c]))
 
     Args:
-        in_channels: Width of :math:`[o_r; o_c]`.
-        out_channels: R.
-        hidden_channels: Width of hidden layers.
-        num_hidden: Hidden layers; the released code has none for CDR and one for DocRED.
+        in_channels: Width of the input :math:`[o_r; o_c]`.
+        out_channels: Number of logits of a pair.
+        hidden_channels: Width of the hidden layers.
+        num_hidden: Number of hidden layers; the released code has none for CDR and one for DocRED.
         dropout: Dropout rate before the last layer.
     """
 
@@ -31,10 +31,10 @@ class Classifier(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(in_channels, out_channels))
 
     def forward(self, pair: Tensor | PairFeatures) -> Tensor:
-        """Logits [P, R] of pairs :math:`[o_r; o_c]`, in_channels wide."""
+        """Return logits [P, out_channels] of pairs :math:`[o_r; o_c]` [P, in_channels]."""
         if isinstance(pair, Tensor):
             return self.layers(pair)
         first = self.layers[0]
-        if not isinstance(first, nn.Linear):  # dropout, which is for each pair
+        if not isinstance(first, nn.Linear):  # dropout comes first, and is drawn for each pair
             return self.layers(pair.dense())
         return self.layers[1:](pair.linear(first.weight) + first.bias)

@@ -13,28 +13,28 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.pairs import DocumentGroup, PairFeatures
 
-SMALL = 128
-"""Pairs of neighbouring documents that share one product, behind a mask."""
-LARGE = 2048
-"""Pairs of a document above which its weights, pairs by pairs, are never in memory as a whole."""
+MAX_SHARED_PAIRS = 128
+"""Maximum number of pairs of consecutive documents that share one masked matrix product."""
+MAX_DENSE_PAIRS = 2048
+"""Number of pairs of a document above which its attention weights [P, P] are not computed at once."""
 
 
 class ContextAttention(Layer):
-    r"""What the other relations of a document say about its topic (Eq. 7).
+    r"""Context relation representations: attention over the target relations of a document (Eq. 7).
 
     .. math::
         o_c = \sum_{i=0}^{p} \theta_i o_i, \quad
         \theta_i = \frac{\exp(o_i W o_r')}{\sum_{j=0}^{p} \exp(o_j W o_r')}
 
-    The sum runs over all candidate pairs of the document, never over a set that depends on labels. A product
-    is computed for each document with many pairs, and one for its small neighbours together, which takes half
-    the time of one product padded to the document with the most pairs.
+    The sum is over all candidate pairs of the document, and does not depend on labels. A document with many
+    pairs has its own matrix product and small consecutive documents share one, which takes half the time of
+    one product padded to the document with the most pairs.
 
     Args:
-        in_channels: d_r, width of a target relation representation.
-        diagonal: Whether W is diagonal, as in the released code. The linear term that stands beside it
-            there cancels in the softmax and is left out.
-        scaled: Whether logits are divided by the root of d_r; the paper and the released code do not.
+        in_channels: d_r, width of the target relation representations.
+        diagonal: Whether W is diagonal, as in the released code. The released code also has a linear term,
+            which cancels in the softmax and is omitted here.
+        scaled: Whether to divide the logits by the square root of d_r; the paper does not.
     """
 
     def __init__(self, in_channels: int, *, diagonal: bool, scaled: bool) -> None:
@@ -46,7 +46,7 @@ class ContextAttention(Layer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Uniform within one over the root of d_r; a diagonal up to one, as in the released code."""
+        """Initialize W uniformly in ±1/√d_r; a diagonal in [1/√d_r, 1], as in the released code."""
         bound = len(self.weight) ** -0.5
         nn.init.uniform_(self.weight, bound if self.diagonal else -bound, 1.0 if self.diagonal else bound)
 
@@ -61,13 +61,13 @@ class ContextAttention(Layer):
     def forward(
         self, relation: Tensor | PairFeatures, document: Tensor, num_pairs: Sequence[int] | None = None
     ) -> Tensor | ContextFeatures:
-        """Context relations :math:`o_c` of pairs, as wide as target relations.
+        """Return context relations :math:`o_c`, which have the width of the target relations.
 
         Args:
-            relation: Target relations :math:`o_r` of P pairs: a tensor [P, in_channels], or features, whose
-                context relations are then features, too.
+            relation: Target relations :math:`o_r` of P pairs: a tensor [P, in_channels], for which a tensor
+                is returned, or pair features, for which features are returned.
             document: Document of each pair [P], ascending.
-            num_pairs: Pairs of each document; computed if not given, which waits for the device.
+            num_pairs: Number of pairs of each document; computed by default, which synchronizes the device.
         """
         if isinstance(relation, Tensor):
             return self.forward(PairFeatures((relation,)), document, num_pairs).dense()
@@ -78,14 +78,14 @@ class ContextAttention(Layer):
     def weights(
         self, relation: Tensor | PairFeatures, document: Tensor, *, rows: Tensor | None = None
     ) -> Tensor:
-        r"""The :math:`\theta` of :meth:`forward`, which never computes them as a whole.
+        r"""Return the attention weights :math:`\theta` of :meth:`forward`.
 
         Args:
             relation, document: See :meth:`forward`.
-            rows: Pairs whose contexts are wanted [A]; None for all.
+            rows: Indices [A] of the pairs to return weights for; None for all pairs.
 
         Returns:
-            [A, P]: a row has the weights of all pairs in the context of its pair; 0 across documents.
+            Weights [A, P] of all pairs in the context of each of these pairs; 0 for pairs of other documents.
         """
         relation = PairFeatures((relation,)) if isinstance(relation, Tensor) else relation
         query, documents = relation.dense(), document
@@ -100,16 +100,16 @@ class ContextAttention(Layer):
 
 @dataclass(frozen=True)
 class ContextFeatures:
-    r"""The sums of Eq. 7, :math:`\sum_i \theta_i o_i`, of each pair.
+    r"""Context relations :math:`\sum_i \theta_i o_i` of pairs (Eq. 7), computed on demand.
 
-    A linear map of a sum is the sum of the maps, which are narrower.
+    A linear map is applied to the terms of the sum, which makes them narrower, rather than to the sum.
 
     Args:
         relation: Target relations :math:`o_r` of P pairs.
         weight: :math:`W'` [d_r, d_r].
         document: Document of each pair [P], ascending.
-        num_pairs: Pairs of each document.
-        scale: Factor of the logits.
+        num_pairs: Number of pairs of each document.
+        scale: Factor applied to the logits.
     """
 
     relation: PairFeatures
@@ -120,47 +120,47 @@ class ContextFeatures:
 
     @property
     def channels(self) -> int:
-        """d_r, width of the sums."""
+        """Width d_r of the context relations."""
         return self.relation.channels
 
     def dense(self) -> Tensor:
-        """The sum of each pair [P, d_r]."""
+        """Return the context relation of each pair [P, d_r]."""
         return self._sum(self.relation.dense())
 
     def linear(self, weight: Tensor) -> Tensor:
-        """A linear map of the sums: weight [out, d_r] to [P, out]."""
-        if max(self.num_pairs, default=0) > LARGE:  # attention in blocks wants values as wide as keys
+        """Return a linear map [P, out] of the context relations, with weight [out, d_r]."""
+        if max(self.num_pairs, default=0) > MAX_DENSE_PAIRS:  # fused: values are as wide as keys
             return linear(self.dense(), weight)
         return self._sum(self.relation.linear(weight))
 
     def split(self, groups: Sequence[DocumentGroup]) -> list[PairFeatures]:
-        """The sums of the pairs of each group of documents."""
+        """Split the features by groups of documents."""
         sums = self.dense().split([group.num_pairs for group in groups])
-        return [PairFeatures((of_group,)) for of_group in sums]
+        return [PairFeatures((group_sums,)) for group_sums in sums]
 
     def _sum(self, value: Tensor) -> Tensor:
-        """Sums of values [P, c] by the weights of Eq. 7."""
-        groups = _neighbours(self.num_pairs)
+        """Return sums of values [P, c], weighted as in Eq. 7."""
+        groups = _group_documents(self.num_pairs)
         sizes = [group.num_pairs for group in groups]
         out = []
         for relation, values, document in zip(
             self.relation.split(groups), value.split(sizes), self.document.split(sizes), strict=True
         ):
-            if len(document) > LARGE:
+            if len(document) > MAX_DENSE_PAIRS:
                 query = relation.dense()
                 key = query @ self.weight.t()
                 q, k, v = (x[None, None] for x in (query, key, values))
                 out.append(scaled_dot_product_attention(q, k, v, scale=self.scale)[0, 0])
                 continue
             logits = relation.bilinear(self.weight) * self.scale
-            if len(document) <= SMALL:  # perhaps of several documents
+            if len(document) <= MAX_SHARED_PAIRS:  # possibly several documents
                 logits = logits.masked_fill(document[:, None] != document, -torch.inf)
             out.append(logits.softmax(-1) @ values)
         return torch.cat(out) if out else value
 
 
 class NoContext(Layer):
-    """The ablation "w/o context relation representations" (Table 4): nothing is added to the pair."""
+    """The ablation "w/o context relation representations" (Table 4); adds no channels."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -169,19 +169,19 @@ class NoContext(Layer):
     def forward(
         self, relation: Tensor | PairFeatures, document: Tensor, num_pairs: Sequence[int] | None = None
     ) -> Tensor:
-        """A tensor [P, 0]."""
+        """Return a tensor [P, 0]."""
         return torch.empty(len(document), 0, device=document.device)
 
 
-def _neighbours(num_pairs: Sequence[int]) -> list[DocumentGroup]:
-    """Documents that share a product: small neighbours together, others alone.
+def _group_documents(num_pairs: Sequence[int]) -> list[DocumentGroup]:
+    """Group documents for matrix products: small consecutive documents together, others alone.
 
-    >>> [(group.num_documents, group.num_pairs) for group in _neighbours([100, 20, 0, 20, 300, 5])]
+    >>> [(group.num_documents, group.num_pairs) for group in _group_documents([100, 20, 0, 20, 300, 5])]
     [(3, 120), (1, 20), (1, 300), (1, 5)]
     """
     groups: list[DocumentGroup] = []
     for count in num_pairs:
-        if groups and groups[-1].num_pairs + count <= SMALL:
+        if groups and groups[-1].num_pairs + count <= MAX_SHARED_PAIRS:
             groups[-1] = DocumentGroup(groups[-1].num_documents + 1, groups[-1].num_pairs + count)
         else:
             groups.append(DocumentGroup(1, count))

@@ -1,4 +1,4 @@
-"""Section 3.4, Eq. 6: embeddings of the relative distance of two entities."""
+"""Section 3.4, Eq. 6: embeddings of the relative distance between two entities."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class DistanceEmbedding(Layer):
-    r"""An embedding :math:`\Delta(\delta)` of the bin of a signed distance in words.
+    r"""Embedding :math:`\Delta(\delta)` of a signed distance in words, by bins.
 
     The *2b* bins double in width: :math:`\delta = 0, 1, 2..3, 4..7, \dots` are bins *b* to *2b - 1*, and
-    :math:`-1, -2..-3, -4..-7, \dots` are bins *b - 1* down to 0. The outermost bins take all that is farther.
+    :math:`-1, -2..-3, -4..-7, \dots` are bins *b - 1* down to 0. The outermost bins are open.
 
-    Paper: "divided into several bins". The released code merges -1 into 0 after batching, breaks at 800
-    words, and keeps the vector of distance 0 at zero; only the last is an option here.
+    Paper: "divided into several bins". The released code merges -1 into 0 after batching, fails at 800
+    words, and fixes the vector of distance 0 to zero. Here: only the last is an option.
 
     Args:
-        channels: Width of an embedding.
-        num_bins: 2b.
-        zero_is_fixed: Whether distance 0 has the zero vector, as in the released code.
+        channels: Width of the embeddings.
+        num_bins: Number of bins, 2b.
+        zero_is_fixed: Whether the vector of distance 0 is fixed to zero, as in the released code.
 
     Shape:
         Distances [P] to [P, channels].
@@ -41,16 +41,16 @@ class DistanceEmbedding(Layer):
         self.out_channels = channels
 
     def forward(self, distance: Tensor) -> Tensor:
-        """Embeddings [P, channels] of signed distances [P]."""
+        """Return embeddings [P, channels] of signed distances [P]."""
         return self.table(self.bins(distance))
 
     def features(self, distance: Tensor) -> SharedFeatures:
-        """The same with the embedding of each bin as a row that pairs share."""
+        """Return the embeddings as pair features, in which pairs share the row of their bin."""
         rows = self.table(torch.arange(self.table.num_embeddings, device=distance.device))
         return SharedFeatures(rows, self.bins(distance))
 
     def bins(self, distance: Tensor) -> Tensor:
-        """Bins [P] of signed distances [P].
+        """Return the bins [P] of signed distances [P].
 
         Example:
             >>> layer = DistanceEmbedding(channels=1, num_bins=6, zero_is_fixed=False)

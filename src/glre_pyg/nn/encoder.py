@@ -1,4 +1,4 @@
-"""Section 3.1, Eq. 1: words to vectors, by a pretrained transformer or by word vectors."""
+"""Section 3.1, Eq. 1: encoders from words to vectors: a pretrained transformer, or word embeddings."""
 
 from __future__ import annotations
 
@@ -20,39 +20,40 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class TransformerEncoder(Layer):
-    r"""A Hugging Face encoder over words (Eq. 1).
+    r"""Hugging Face transformer that encodes words (Eq. 1).
 
     .. math:: H = [h_1, \dots, h_k] = \mathrm{BERT}([w_1, \dots, w_k])
 
     Paper: a long document is encoded "sequentially in form of short paragraphs". Here: in overlapping
-    windows (:func:`glre_pyg.data.tokenizer.windows`); a word in several windows gets the mean of its vectors.
+    windows (:func:`glre_pyg.data.tokenizer.windows`); the vectors of a word in several
+    windows are averaged.
 
     Args:
-        tokenizer: The pieces that the graphs carry; says which model it is, and where its weights are.
-        pooling: Vector of a word: the ``"mean"`` of its pieces or the ``"first"`` of them.
-        trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout and gradients.
-        dropout: Dropout of the transformer's hidden states; None keeps what its configuration says.
-        attention_dropout: Dropout of its attention weights, likewise; at 0 attention is fused on a CPU too.
-        mask_rate: Share of the pieces that training hides behind the mask token: not in the paper, a
-            help where there are few documents.
-        frozen: Regular expression: parameters of the transformer whose names it is found in stay as they are.
-        max_tokens: Tokens, padding included, that the transformer gets at once: a large document goes through
-            it in groups of windows. None for no limit.
-        max_padding: Share of the transformer's input that may be padding; windows of unlike length go apart.
-            None for no limit.
-        gradient_checkpointing: Whether training computes the activations of a layer twice instead of keeping
-            them.
-        compile: Backend of ``torch.compile``, ``"inductor"`` say; None does not compile. Nothing is compiled
-            anew for another size of batch, but for the first window that is alone in its group.
+        tokenizer: Tokenizer of the graphs, with the configuration of the model and the source of its weights.
+        pooling: Vector of a word: the ``"mean"`` over its subword tokens, or the vector of the ``"first"``.
+        trainable: Whether the transformer is fine-tuned; a frozen one runs without dropout or gradients.
+        dropout: Dropout rate of the transformer's hidden states; None for that of its configuration.
+        attention_dropout: Dropout rate of its attention weights, likewise; 0 enables fused attention on CPU.
+        mask_rate: Share of the subword tokens replaced by the mask token in training, a regularizer for small
+            corpora that is not in the paper.
+        frozen: Regular expression over parameter names of the transformer; parameters that match are not
+            trained.
+        max_tokens: Maximum number of tokens, including padding, in a forward pass of the transformer; more
+            are encoded in groups of windows. None for no limit.
+        max_padding: Maximum share of padding in the transformer's input; windows of different lengths are
+            encoded in different groups. None for no limit.
+        gradient_checkpointing: Whether to recompute activations in the backward pass instead of storing them.
+        compile: Backend of ``torch.compile``, such as ``"inductor"``; None for no compilation. The model is
+            compiled for all batch sizes at once, and again for the first group of a single window.
 
     Raises:
-        InputError: If the checkpoint lacks weights, the model knows no dropout and one is given, pieces are
-            to be masked and there is no mask token, the model has no gradient checkpointing, or compiling
-            fails.
+        InputError: If the checkpoint lacks weights, a dropout rate is given that the model does not have,
+            ``mask_rate`` is given and the tokenizer has no mask token, ``frozen`` matches no parameter, the
+            model does not support gradient checkpointing, or compilation fails.
 
     Shape:
-        Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. A batch that
-        carries ``features`` [W, d] (a frozen encoder's output) is not encoded again.
+        Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. If the batch has
+        ``features`` [W, d], the cached output of a frozen encoder, they are returned.
     """
 
     def __init__(
@@ -83,16 +84,13 @@ class TransformerEncoder(Layer):
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
         self.transformer = build_transformer(tokenizer, dropout=dropout, attention_dropout=attention_dropout)
         parameters = dict(self.transformer.named_parameters())
-        stay = {name for name in parameters if frozen and re.search(frozen, name)}
-        if frozen and not stay:
+        frozen_names = {name for name in parameters if frozen and re.search(frozen, name)}
+        if frozen and not frozen_names:
             raise InputError(f"encoder: frozen: no parameter of the transformer matches '{frozen}'")
         for name, parameter in parameters.items():
-            parameter.requires_grad_(trainable and name not in stay)
-        self.prefix, self.suffix, self.suffix_types = (
-            tokenizer.prefix,
-            tokenizer.suffix,
-            tokenizer.suffix_types,
-        )
+            parameter.requires_grad_(trainable and name not in frozen_names)
+        self.prefix, self.suffix = tokenizer.prefix, tokenizer.suffix
+        self.suffix_types = tokenizer.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = tokenizer.pad_id, tokenizer.mask_id or 0, mask_rate
         self.pooling, self.trainable = pooling, trainable
         self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
@@ -103,13 +101,13 @@ class TransformerEncoder(Layer):
         self.train()
 
     def train(self, mode: bool = True) -> TransformerEncoder:
-        """Training mode; a frozen transformer stays in evaluation mode."""
+        """Set the training mode; a frozen transformer stays in evaluation mode."""
         super().train(mode)
         self.transformer.train(mode and self.trainable)
         return self
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Word vectors [W, d] of a batch."""
+        """Return word vectors [W, d] of a batch."""
         if "features" in batch:
             return batch.features
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
@@ -121,12 +119,12 @@ class TransformerEncoder(Layer):
     def _encode(
         self, input_ids: Tensor, window_index: Tensor, windows: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """The transformer's output [cells, d], and the cell of each token [T]."""
+        """Return the transformer's output [cells, d] for a padded input, and the cell of each token [T]."""
         if self.transformer.training and self.mask_rate:
             masked = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_rate
             input_ids = input_ids.masked_fill(masked, self.mask_id)
         sizes = np.asarray(windows)
-        padding = Padding.of(
+        padding = Padding.from_lengths(
             len(self.prefix) + sizes + len(self.suffix),
             max_tokens=self.max_tokens,
             max_padding=self.max_padding,
@@ -134,67 +132,68 @@ class TransformerEncoder(Layer):
         start = torch.from_numpy(padding.start).to(input_ids.device)  # [windows]
         end = torch.from_numpy(padding.start + len(self.prefix) + sizes).to(input_ids.device)
         shift = torch.from_numpy(padding.start + len(self.prefix) + sizes - sizes.cumsum())
-        cell = shift.to(input_ids.device)[window_index] + _steps(input_ids)  # [T]
+        cell = shift.to(input_ids.device)[window_index] + _arange_like(input_ids)  # [T]
         prefix, suffix = input_ids.new_tensor(self.prefix), input_ids.new_tensor(self.suffix)
-        before, after = start[:, None] + _steps(prefix), end[:, None] + _steps(suffix)  # [windows, ·]
+        before = start[:, None] + _arange_like(prefix)  # [windows, ·]
+        after = end[:, None] + _arange_like(suffix)  # [windows, ·]
 
         ids = input_ids.new_full((padding.cells,), self.pad_id)
         ids[cell], ids[before], ids[after] = input_ids, prefix, suffix
         mask = torch.zeros_like(ids)
         mask[cell] = mask[before] = mask[after] = 1
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if any(self.suffix_types):  # XLNet, whose last token is of a segment of its own
+        if any(self.suffix_types):  # XLNet, whose last token has its own segment
             inputs["token_type_ids"] = torch.zeros_like(ids)
             inputs["token_type_ids"][after] = ids.new_tensor(self.suffix_types)
-        hidden, done = [], 0
+        hidden, end_of_group = [], 0
         for rows, width in padding.groups:
-            group = slice(done, done := done + rows * width)
-            hidden.append(self._run({name: of[group].view(rows, width) for name, of in inputs.items()}))
+            group = slice(end_of_group, end_of_group := end_of_group + rows * width)
+            hidden.append(self._run({name: x[group].view(rows, width) for name, x in inputs.items()}))
         return torch.cat(hidden), cell
 
     def _run(self, inputs: dict[str, Tensor]) -> Tensor:
-        """The transformer's output [cells, d] for one group of windows."""
+        """Return the transformer's output [cells, d] for one group of windows."""
         if not self.backend:
             return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
-        from torch._dynamo.exc import TorchDynamoException  # takes a second
+        from torch._dynamo.exc import TorchDynamoException  # a slow import
 
         try:
-            if self.transformer._compiled_call_impl is None:  # or no longer: a copy is not compiled
+            if self.transformer._compiled_call_impl is None:  # not yet, or this is a copy
                 self.transformer.compile(backend=self.backend, dynamic=True)
-            # Compiled code is for tensors of their own: that of a view holds for its place in the whole.
-            inputs = {name: of.clone() for name, of in inputs.items()}
+            # Compiled code is specialized to the storage offset of a view, so inputs are copied.
+            inputs = {name: x.clone() for name, x in inputs.items()}
             return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"encoder: compile={self.backend}: {reason}") from error
 
     def _pool(self, hidden: Tensor, cell: Tensor, batch: DocumentGraph) -> Tensor:
-        """Words [W, d] from the transformer's output [cells, d] and the cell of each piece [T]."""
+        """Return words [W, d] from the transformer's output [cells, d] and the cell of each token [T]."""
         index = batch.word_index
         if self.pooling == "first":
             first = torch.ones_like(index, dtype=torch.bool)
             first[1:] = (index[1:] != index[:-1]) | (batch.window_index[1:] != batch.window_index[:-1])
             index, cell = index[first], cell[first]
-        index, order = index.sort(stable=True)  # windows overlap; now the pieces of a word are a segment
+        index, order = index.sort(stable=True)  # the tokens of a word become one segment, across windows
         words = torch.arange(sum(word_counts(batch)), device=index.device)
         segments = torch.searchsorted(index, words)
         return nn.functional.embedding_bag(cell[order], hidden.float(), segments, mode="mean")
 
 
 def compile_with(model: nn.Module, backend: str | None) -> None:
-    """Set the backend of ``torch.compile`` for the transformers of a model that has not run yet, or None."""
-    for part in model.modules():
-        if isinstance(part, TransformerEncoder):
-            part.backend = backend
+    """Set the ``torch.compile`` backend of the transformers of a model before its first forward pass."""
+    for module in model.modules():
+        if isinstance(module, TransformerEncoder):
+            module.backend = backend
 
 
 class WordEmbedding(Layer):
-    """Word vectors without context, from a file or learnt (Table 4, "w/o BERT").
+    """Word embeddings without context, pretrained or trained from scratch (Table 4, "w/o BERT").
 
     Args:
-        tokenizer: The vocabulary.
-        channels: Width of vectors that are learnt from scratch; a file brings its own.
-        trainable: Whether pretrained vectors are trained further.
+        tokenizer: Tokenizer with the vocabulary, and possibly with pretrained vectors.
+        channels: Width of the embeddings; ignored if there are pretrained vectors.
+        trainable: Whether to train pretrained vectors.
 
     Shape:
         Batch with ``input_ids`` [W] to words [W, d].
@@ -213,9 +212,9 @@ class WordEmbedding(Layer):
         self.out_channels = width
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Word vectors [W, d] of a batch."""
+        """Return word vectors [W, d] of a batch."""
         return self.table(batch.input_ids)
 
 
-def _steps(of: Tensor) -> Tensor:
-    return torch.arange(len(of), device=of.device)
+def _arange_like(x: Tensor) -> Tensor:
+    return torch.arange(len(x), device=x.device)

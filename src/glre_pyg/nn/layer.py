@@ -1,9 +1,9 @@
-"""What every layer of a model says of itself, so that no width is written twice."""
+"""Base class of layers."""
 
 from torch import nn
 
 
 class Layer(nn.Module):
-    """A module that knows the width of its output: 0 if it adds nothing."""
+    """Module with a known output width, 0 if it adds no channels."""
 
     out_channels: int

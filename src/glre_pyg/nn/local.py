@@ -12,22 +12,23 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class MentionAttention(nn.Module):
-    r"""Multi-head attention of pairs over the mentions of one of their two entities (Eqs. 3 and 4).
+    r"""Multi-head attention over the mentions of one entity of each pair (Eqs. 3 and 4).
 
     .. math::
         \mathrm{MHead}(Q, K, V) &= [\mathrm{head}_1; \dots; \mathrm{head}_z] W^{out} \\
         \mathrm{head}_i &= \mathrm{softmax}\left(\frac{(Q W_i^Q)(K W_i^K)'}{\sqrt{d_v}}\right) V W_i^V
 
-    *Q* is the other entity, *K* the sentences of the mentions, *V* the mentions. All projections,
-    :math:`W^{out}` among them, are applied to entities, sentences and mentions; for a pair and a mention of
-    its entity only dot products and a weighted sum are left.
+    *Q* is the other entity of the pair, *K* are the sentences of the mentions, *V* the mentions. All
+    projections, including :math:`W^{out}`, are computed once for each entity, sentence and mention; for each
+    pair and mention only dot products and a weighted sum remain.
 
-    Paper: no biases. Here: biases, and dropout on attention weights and output, as in the released code.
+    Paper: no biases or dropout. Here: biases, and dropout on attention weights and output, as in the released
+    code.
 
     Args:
         query_channels: Width of the query entities.
         channels: d, width of sentences, mentions and the output; a multiple of ``heads``.
-        heads: z.
+        heads: Number of heads z.
         dropout: Dropout rate of attention weights and output, drawn for each pair.
 
     Raises:
@@ -53,19 +54,19 @@ class MentionAttention(nn.Module):
         pair: Tensor,
         pair_mention: Tensor,
     ) -> Tensor:
-        """The representation of one entity of each pair [P, channels].
+        """Return the representation of one entity of each pair [P, channels].
 
         Args:
             query: Entities [E, query_channels].
             mention: Mentions [M, channels].
             sentence: The sentence of each mention [M, channels].
-            query_entity: The other entity of each pair [P].
-            pair: The pair of each (pair, mention) incidence [I], ascending.
-            pair_mention: The mention of each incidence [I].
+            query_entity: Index of the other entity of each pair [P].
+            pair: Index of the pair of each (pair, mention) incidence [I], ascending.
+            pair_mention: Index of the mention of each incidence [I].
         """
         weights = self.weights(query, sentence, query_entity, pair, pair_mention)  # [I, z]
         weights = _full_precision(self.dropout(weights))
-        # W_out goes to the values of each head, so that a weighted sum of rows is all that pairs need.
+        # W_out is applied to the values of each head, so that pairs only need a weighted sum of rows.
         value = self._split(self.value(mention))  # [M, z, d/z]
         value = torch.einsum("mzc,dzc->mzd", value, self._split(self.out.weight))  # [M, z, d]
         row = pair_mention[:, None] * self.heads + torch.arange(self.heads, device=pair.device)
@@ -82,7 +83,7 @@ class MentionAttention(nn.Module):
     def weights(
         self, query: Tensor, sentence: Tensor, query_entity: Tensor, pair: Tensor, pair_mention: Tensor
     ) -> Tensor:
-        """Attention weights [I, z] of :meth:`forward`, which sum to 1 over the mentions of a pair."""
+        """Return the attention weights [I, z] of :meth:`forward`, which sum to 1 for each pair and head."""
         q = self._split(self.query(query))  # [E, z, d/z]
         k = self._split(self.key(sentence))  # [M, z, d/z]
         q = q.index_select(0, query_entity.index_select(0, pair))
@@ -94,14 +95,14 @@ class MentionAttention(nn.Module):
 
 
 class LocalAttention(Layer):
-    r"""Local representations of head and tail, each from its mentions with the other entity as query (Eq. 5).
+    r"""Local representations of head and tail: attention over their mentions by the other entity (Eq. 5).
 
     .. math::
         e_a^{loc} &= LN(\mathrm{MHead}_0(e_b^{glo}, \{n_{s_i}\}_{s_i \in S_a}, \{n_{m_j}\}_{m_j \in M_a})) \\
         e_b^{loc} &= LN(\mathrm{MHead}_1(e_a^{glo}, \{n_{s_i}\}_{s_i \in S_b}, \{n_{m_j}\}_{m_j \in M_b}))
 
-    Paper: keys and values are node vectors with their types. Here: without, as in the released code. That
-    code also attends, by a mistake in its mask, to mentions of other documents of the batch; not here.
+    Paper: keys and values are node vectors with type embeddings. Here: without, as in the released code. That
+    code also attends to mentions of other documents of the batch, because of an error in its mask.
 
     Args:
         query_channels: Width of the query entities.
@@ -126,7 +127,7 @@ class LocalAttention(Layer):
         in_sentence: Tensor,
         num_incidences: tuple[int | None, int | None] = (None, None),
     ) -> tuple[Tensor, Tensor]:
-        """Representations of the heads and of the tails of pairs, each [P, channels].
+        """Return the representations of heads and of tails, each [P, channels].
 
         Args:
             query: Entities [E, query_channels].
@@ -135,8 +136,8 @@ class LocalAttention(Layer):
             pair_index: Head and tail entity of each pair [2, P].
             refers_to: Edges from mentions to entities [2, ·].
             in_sentence: Edges from mentions to their sentences [2, M].
-            num_incidences: Mentions of the heads, and of the tails, of all pairs together; computed if not
-                given, which waits for the device.
+            num_incidences: Total number of mentions of the heads, and of the tails, of all pairs; by default
+                computed, which synchronizes with the device.
         """
         sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))  # [M, channels]
         head, tail = pair_index
@@ -151,7 +152,7 @@ class LocalAttention(Layer):
     def weights(
         self, query: Tensor, sentence: Tensor, pair_index: Tensor, refers_to: Tensor, in_sentence: Tensor
     ) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """Attention weights of :meth:`forward` without dropout, for heads and for tails.
+        """Return the attention weights of :meth:`forward` without dropout, for heads and for tails.
 
         Returns:
             For each side: pairs [I], ascending, mentions of their entity [I], and weights [I, heads].
@@ -167,7 +168,7 @@ class LocalAttention(Layer):
 
 
 class NoLocal(Layer):
-    """The ablation "w/o local representations" (Table 4): nothing is added to the pair."""
+    """The ablation "w/o local representations" (Table 4); adds no channels."""
 
     def __init__(self, query_channels: int, channels: int) -> None:
         super().__init__()
@@ -183,29 +184,29 @@ class NoLocal(Layer):
         in_sentence: Tensor,
         num_incidences: tuple[int | None, int | None] = (None, None),
     ) -> tuple[Tensor, Tensor]:
-        """Two tensors [P, 0]."""
+        """Return two tensors [P, 0]."""
         empty = query.new_empty(pair_index.size(1), 0)
         return empty, empty
 
 
 def _full_precision(x: Tensor) -> Tensor:
-    """At least float32, as sums over rows need it."""
+    """Cast half precision to float32, as sums over rows require."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def mentions_of_pairs(
     entity: Tensor, refers_to: Tensor, num_entities: int, size: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The mentions of one entity of each pair.
+    """Return the mentions of one entity of each pair.
 
     Args:
-        entity: An entity of each pair [P].
+        entity: Index of an entity of each pair [P].
         refers_to: Edges from mentions to entities [2, ·].
-        num_entities: E.
-        size: I, the number of incidences; computed if not given, which waits for the device.
+        num_entities: Number of entities E.
+        size: Number of incidences I; by default computed, which synchronizes with the device.
 
     Returns:
-        Pairs [I], ascending, and mentions of their entity [I].
+        Indices of pairs [I], ascending, and of mentions of their entity [I].
 
     Example:
         >>> refers_to = torch.tensor([[0, 1, 2], [0, 0, 1]])
@@ -214,13 +215,13 @@ def mentions_of_pairs(
     """
     mention, order = refers_to[0], refers_to[1].argsort(stable=True)
     counts = degree(refers_to[1], num_entities, dtype=torch.long)  # mentions of each entity [E]
-    of_pair = counts[entity]
-    pair = torch.arange(len(entity), device=entity.device).repeat_interleave(of_pair, output_size=size)
-    within = torch.arange(len(pair), device=entity.device) - cumsum(of_pair)[pair]
+    pair_counts = counts[entity]  # [P]
+    pair = torch.arange(len(entity), device=entity.device).repeat_interleave(pair_counts, output_size=size)
+    within = torch.arange(len(pair), device=entity.device) - cumsum(pair_counts)[pair]
     return pair, mention[order[cumsum(counts)[entity[pair]] + within]]
 
 
 def sentence_of_mentions(in_sentence: Tensor) -> Tensor:
-    """Sentence of each mention [M], from edges from mentions to sentences [2, M]."""
+    """Return the sentence of each mention [M], given edges from mentions to sentences [2, M]."""
     mention, sentence = in_sentence
     return torch.empty_like(sentence).scatter_(0, mention, sentence)

@@ -1,4 +1,4 @@
-"""Section 3.4, Eq. 9: the loss, and what stands between logits and probabilities."""
+"""Section 3.4, Eq. 9: losses, and the probabilities that belong to their logits."""
 
 from __future__ import annotations
 
@@ -13,64 +13,69 @@ from glre_pyg.utils.exceptions import InputError
 
 
 class RelationLoss(nn.Module):
-    """What a model's logits mean: a loss for training, and probabilities.
+    """Base class of losses: defines the number of logits of a pair, their loss and their probabilities.
 
     Args:
-        num_relations: R.
-        num_logits: Logits of each pair; those beyond R are the last.
+        num_relations: Number of relations R.
+        num_logits: Number of logits of each pair; the first R belong to the relations.
     """
 
     def __init__(self, num_relations: int, num_logits: int) -> None:
         super().__init__()
         self.num_relations, self.num_logits = num_relations, num_logits
 
-    def kept(self, labels: Tensor) -> Tensor:
-        """Which pairs of labels [P, R] take part in the loss [P]: those that are not labelled -1."""
+    def mask(self, labels: Tensor) -> Tensor:
+        """Return the mask [P] of the pairs in the loss: those whose labels [P, R] are not -1."""
         return (labels != IGNORED).all(-1)
 
     def forward(
-        self, logits: Tensor, labels: Tensor, *, kept: Tensor | None = None, pairs: Tensor | int | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        *,
+        mask: Tensor | None = None,
+        num_pairs: Tensor | int | None = None,
     ) -> Tensor:
-        """Loss, a sum over pairs that is divided by their number.
+        """Return the mean loss of the pairs in the mask.
 
         Args:
             logits: [P, num_logits].
             labels: [P, R].
-            kept: What :meth:`kept` has said of the labels [P]; None asks it.
-            pairs: What the sum is divided by, where the step has pairs of other batches, too; None for the
-                number of pairs that are kept.
+            mask: Pairs in the loss [P]; by default those of :meth:`mask`.
+            num_pairs: Number of pairs to divide the sum of losses by, if a step has several batches; by
+                default the number of pairs in the mask.
         """
-        kept = self.kept(labels) if kept is None else kept
+        mask = self.mask(labels) if mask is None else mask
         losses = self.pair_losses(logits.float(), labels)
-        number = kept.sum() if pairs is None else torch.as_tensor(pairs, device=logits.device)
-        return torch.where(kept, losses, 0.0).sum() / number.clamp(min=1)
+        number = mask.sum() if num_pairs is None else torch.as_tensor(num_pairs, device=logits.device)
+        return torch.where(mask, losses, 0.0).sum() / number.clamp(min=1)
 
     def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each pair [P], of logits [P, num_logits] and labels [P, R] without -1."""
+        """Return the loss of each pair [P], given logits [P, num_logits] and labels [P, R]."""
         raise NotImplementedError
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities of the relations [P, R]."""
+        """Return the probabilities of the relations [P, R]."""
         return logits[:, : self.num_relations].float().sigmoid()
 
 
 class BinaryCrossEntropy(RelationLoss):
-    r"""Each relation of its own, with a threshold that is chosen on dev (Eq. 9).
+    r"""Binary cross-entropy of each relation; thresholds are selected on dev (Eq. 9).
 
     .. math:: L = -\sum_{r \in R} (y_r^* \log y_r + (1 - y_r^*) \log(1 - y_r))
 
     Paper: the sum over relations. Here: by default the mean over pairs and relations, as in the released
-    code, so that the learning rate does not depend on the number of relations.
+    code, which makes the learning rate independent of the number of relations.
 
     Args:
-        num_relations: R.
+        num_relations: Number of relations R.
         reduction: ``"mean"`` over pairs and relations, or ``"sum"`` over relations and mean over pairs.
-        na_column: Whether one more logit is trained to say "no relation", as in the released code.
-        na_keep: Probability with which a pair without any relation is kept, drawn in each training step;
-            the released code keeps half of them on DocRED. All pairs stay in the context layer.
+        na_column: Whether to train an additional logit for "no relation", as in the released code.
+        na_keep: Probability that a pair without any relation is in the loss of a training step; 0.5 in the
+            released code for DocRED. The context layer always attends to all pairs.
 
     Raises:
-        InputError: If there is no such reduction, or ``na_keep`` is no probability.
+        InputError: If the reduction is unknown, or ``na_keep`` is not a probability.
     """
 
     def __init__(
@@ -83,16 +88,16 @@ class BinaryCrossEntropy(RelationLoss):
         super().__init__(num_relations, num_relations + na_column)
         self.reduction, self.na_column, self.na_keep = reduction, na_column, na_keep
 
-    def kept(self, labels: Tensor) -> Tensor:
-        """Which pairs take part [P]; in training, those without any relation are drawn."""
-        kept = super().kept(labels)
+    def mask(self, labels: Tensor) -> Tensor:
+        """Return the mask [P] of the pairs in the loss; in training, pairs without relations are sampled."""
+        mask = super().mask(labels)
         if self.training and self.na_keep < 1:
-            drawn = torch.rand(len(labels), device=labels.device) < self.na_keep
-            kept &= drawn | (labels > 0).any(-1)
-        return kept
+            sampled = torch.rand(len(labels), device=labels.device) < self.na_keep
+            mask &= sampled | (labels > 0).any(-1)
+        return mask
 
     def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each pair [P], of logits [P, R], or [P, R + 1] with ``na_column``."""
+        """Return the loss of each pair [P], given logits [P, R], or [P, R + 1] with ``na_column``."""
         if self.na_column:
             labels = torch.cat([labels, 1 - labels.amax(-1, keepdim=True)], dim=-1)
         losses = binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(-1)
@@ -100,26 +105,27 @@ class BinaryCrossEntropy(RelationLoss):
 
 
 class AdaptiveThreshold(RelationLoss):
-    r"""A threshold of each pair's own, learnt as one more class TH (Zhou et al., AAAI 2021).
+    r"""Threshold for each pair, learnt as an additional class TH (ATLOP; Zhou et al., AAAI 2021).
 
     .. math::
         L = -\sum_{r \in P} \log \frac{\exp(l_r)}{\sum_{r' \in P \cup TH} \exp(l_{r'})}
             - \log \frac{\exp(l_{TH})}{\sum_{r' \in N \cup TH} \exp(l_{r'})}
 
-    *P* are the relations of a pair and *N* the others. A relation is predicted where its logit exceeds that
-    of TH, so the probability given here, :math:`\mathrm{sigmoid}(l_r - l_{TH})`, exceeds 0.5.
+    *P* are the relations of a pair and *N* the others. A relation is predicted if its logit exceeds that of
+    TH, so that its probability, :math:`\mathrm{sigmoid}(l_r - l_{TH})`, exceeds 0.5. The loss is averaged
+    over pairs.
 
-    Paper: none of this. The mean over pairs is taken.
+    Paper: not used.
 
     Args:
-        num_relations: R.
+        num_relations: Number of relations R.
     """
 
     def __init__(self, num_relations: int) -> None:
         super().__init__(num_relations, num_relations + 1)
 
     def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of each pair [P], of logits [P, R + 1], TH the last."""
+        """Return the loss of each pair [P], given logits [P, R + 1], of which TH is the last."""
         true = labels > 0
         threshold = torch.zeros_like(true[:, :1])
         above = logits.masked_fill(torch.cat([~true, threshold], dim=-1), -torch.inf).log_softmax(-1)
@@ -127,6 +133,6 @@ class AdaptiveThreshold(RelationLoss):
         return -(above[:, :-1].masked_fill(~true, 0.0).sum(-1) + below[:, -1])
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """How far each relation is above the threshold class [P, R]; 0.5 is level with it."""
+        """Return the probabilities of the relations [P, R], which are 0.5 at the threshold class."""
         logits = logits.float()
         return (logits[:, :-1] - logits[:, -1:]).sigmoid()

@@ -1,4 +1,4 @@
-"""Section 3.2: the initial vectors of mention, entity and sentence nodes."""
+"""Section 3.2: initial vectors of mention, entity and sentence nodes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from glre_pyg.nn.layer import Layer
 
 @dataclass(frozen=True)
 class Nodes:
-    """Node vectors before graph convolution, without and with the node type.
+    """Node vectors before graph convolution, without and with type embeddings.
 
     Args:
-        mention: [M, d].
-        entity: [E, d].
-        sentence: [S, d].
-        typed: The same by node type, each with its type embedding: [M, d + t], [E, d + t], [S, d + t].
+        mention: Mentions [M, d].
+        entity: Entities [E, d].
+        sentence: Sentences [S, d].
+        typed: Nodes with type embeddings, by node type: [M, d + t], [E, d + t], [S, d + t].
     """
 
     mention: Tensor
@@ -32,22 +32,22 @@ class Nodes:
 
 
 class NodeEncoder(Layer):
-    r"""Mentions and sentences are means of their words, entities means of their mentions.
+    r"""Initial node vectors: means of the words of mentions and sentences, and of the mentions of entities.
 
     .. math::
         n_{m_i} = [\mathrm{avg}_{w_j \in m_i}(h_j); t_m], \quad
         n_{e_i} = [\mathrm{avg}_{m_j \in e_i}(m_j); t_e], \quad
         n_{s_i} = [\mathrm{avg}_{w_j \in s_i}(h_j); t_s]
 
-    Paper: an entity averages mention nodes that carry their type already. Here: mentions without it, as in
-    the released code, so that all nodes have one width. Here also: a linear layer from the encoder's width
-    to ``hidden_channels``, on which the paper is silent. The released code divides sentences by the longest
-    sentence of the batch; here by their own length.
+    Paper: an entity is the mean of mention nodes with type embeddings. Here: of mentions without them, as in
+    the released code, so that all nodes have the same width. Here also: a linear layer from the encoder's
+    width to ``hidden_channels``, which the paper does not mention. The released code divides sentences by the
+    length of the longest sentence of the batch. Here: by their own length.
 
     Args:
         in_channels: Width of the words.
-        hidden_channels: d, width of a node without its type.
-        type_channels: Width of a node type's embedding.
+        hidden_channels: Width d of the nodes without type embeddings.
+        type_channels: Width t of the type embeddings.
 
     Shape:
         Words [W, in_channels] and their batch to :class:`Nodes`.
@@ -61,11 +61,11 @@ class NodeEncoder(Layer):
         self.out_channels = hidden_channels + type_channels
 
     def forward(self, words: Tensor, batch: DocumentGraph) -> Nodes:
-        """Vectors of all nodes of a batch."""
+        """Return the vectors of all nodes of a batch."""
         mention_index, entity_index = batch["mention", "refers_to", "entity"].edge_index
         # A mean of linear maps is the linear map of the mean, and there are fewer nodes than words.
         mentions = mean_of_spans(words, batch["mention"].span, sizes_of(batch).mention_words)
-        sentences = mean_of_spans(words, batch["sentence"].span, len(words))  # they hold each word once
+        sentences = mean_of_spans(words, batch["sentence"].span, len(words))  # sentences cover each word once
         nodes = {"mention": self.linear(mentions), "sentence": self.linear(sentences)}
         count = batch["entity"].num_nodes
         nodes["entity"] = scatter(
@@ -79,15 +79,12 @@ class NodeEncoder(Layer):
 
 
 def mean_of_spans(words: Tensor, span: Tensor, total: int | None = None) -> Tensor:
-    """Mean of the words of each span; 0 for an empty span.
+    """Return the mean [N, d] of the words of each span; 0 for an empty span.
 
     Args:
         words: Words [W, d].
         span: Words ``[start, end)`` of each span [N, 2].
-        total: Words of all spans together; computed if not given, which waits for the device.
-
-    Returns:
-        [N, d].
+        total: Total number of words of all spans; by default computed, which synchronizes with the device.
     """
     sizes = span[:, 1] - span[:, 0]
     ptr = cumsum(sizes)

@@ -1,4 +1,4 @@
-"""Windows of many lengths as rows of few groups, so that a transformer gets little padding."""
+"""Grouping of windows by length, which limits padding in the input of a transformer."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Padding:
-    """Where windows stand, one behind another, longest first, each padded to the longest of its group.
+    """Layout of windows in a flat array of cells: longest first, padded to the longest window of their group.
 
     Args:
-        start: First cell of each window, in the order of the windows.
-        groups: (windows, cells of each) of every group.
+        start: First cell of each window, in the original order of the windows.
+        groups: (number of windows, padded length) of each group.
     """
 
     start: np.ndarray
     groups: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, lengths: np.ndarray, *, max_tokens: int | None, max_padding: float | None) -> Self:
-        """As few groups as will do: cut where most padding is saved, then where a group is too large.
+    def from_lengths(cls, lengths: np.ndarray, *, max_tokens: int | None, max_padding: float | None) -> Self:
+        """Build as few groups as the limits allow, split where that saves the most padding.
 
         Args:
-            lengths: Tokens of each window, special tokens included.
-            max_tokens: Cells of a group; a window that is longer by itself is a group of its own. None for
-                no limit.
-            max_padding: Share of the cells that may be padding; None for no limit.
+            lengths: Number of tokens of each window, including special tokens.
+            max_tokens: Maximum number of cells of a group; a longer window forms its own group. None for no
+                limit.
+            max_padding: Maximum share of padding; None for no limit.
 
         Example:
-            >>> Padding.of(np.array([10, 500, 480]), max_tokens=None, max_padding=0.1)
+            >>> Padding.from_lengths(np.array([10, 500, 480]), max_tokens=None, max_padding=0.1)
             Padding(start=array([1000,    0,  500]), groups=[(2, 500), (1, 10)])
         """
         order = np.argsort(-lengths, kind="stable")
@@ -40,8 +40,8 @@ class Padding:
         cuts = _cuts(ranked, 1.0 if max_padding is None else max_padding)
         groups = []
         for first, last in pairwise(cuts):
-            most = last - first if max_tokens is None else max(1, max_tokens // int(ranked[first]))
-            groups += [(min(most, last - row), int(ranked[row])) for row in range(first, last, most)]
+            limit = last - first if max_tokens is None else max(1, max_tokens // int(ranked[first]))
+            groups += [(min(limit, last - row), int(ranked[row])) for row in range(first, last, limit)]
         widths = np.repeat([width for _, width in groups], [rows for rows, _ in groups])
         start = np.empty_like(lengths)
         start[order] = widths.cumsum() - widths
@@ -49,12 +49,12 @@ class Padding:
 
     @property
     def cells(self) -> int:
-        """Cells of all groups."""
+        """Total number of cells."""
         return sum(rows * width for rows, width in self.groups)
 
 
 def _cuts(ranked: np.ndarray, max_padding: float) -> list[int]:
-    """Bounds of groups of descending lengths whose padding is at most a share of their cells."""
+    """Return the boundaries of groups of descending lengths with at most the given share of padding."""
     count, real = len(ranked), ranked.sum()
     cuts = [0, count]
     while True:
@@ -62,5 +62,5 @@ def _cuts(ranked: np.ndarray, max_padding: float) -> list[int]:
         width = ranked[bounds[:-1]].repeat(np.diff(bounds))
         if width.sum() - real <= max_padding * width.sum():
             return cuts
-        behind = bounds[1:].repeat(np.diff(bounds)) - np.arange(count)  # windows from here to the group's end
+        behind = bounds[1:].repeat(np.diff(bounds)) - np.arange(count)  # windows up to the group's end
         cuts = sorted([*cuts, int(((width - ranked) * behind).argmax())])

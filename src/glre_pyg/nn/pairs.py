@@ -1,4 +1,4 @@
-"""Section 3.4, Eq. 6: features of pairs of entities, kept as the rows that pairs have in common."""
+"""Section 3.4, Eq. 6: features of entity pairs, stored as rows that several pairs share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch.nn.functional import embedding_bag, linear
 
 @dataclass(frozen=True)
 class DocumentGroup:
-    """Neighbouring documents of a batch.
+    """Consecutive documents of a batch.
 
     Args:
-        num_documents: How many.
-        num_pairs: Their candidate pairs.
+        num_documents: Number of documents.
+        num_pairs: Number of their candidate pairs.
     """
 
     num_documents: int
@@ -26,7 +26,7 @@ class DocumentGroup:
 
 
 class Features(Protocol):
-    """Features of P pairs that are not a tensor, because linear maps of them are cheaper that way."""
+    """Features of P pairs in a form that makes linear maps cheaper than for a dense tensor."""
 
     @property
     def channels(self) -> int:
@@ -34,26 +34,26 @@ class Features(Protocol):
         ...
 
     def dense(self) -> Tensor:
-        """The features of each pair [P, d]."""
+        """Return the features of each pair [P, d]."""
         ...
 
     def linear(self, weight: Tensor) -> Tensor:
-        """A linear map of the features: weight [out, d] to [P, out]."""
+        """Return a linear map [P, out] of the features, with weight [out, d]."""
         ...
 
     def split(self, groups: Sequence[DocumentGroup]) -> Sequence[Features]:
-        """The features of the pairs of each group of documents."""
+        """Split the features by groups of documents."""
         ...
 
 
 @dataclass(frozen=True)
 class SharedFeatures:
-    """Rows that several pairs share, such as those of entities; each is mapped once.
+    """Features that several pairs share, such as those of entities; linear maps are computed once per row.
 
     Args:
         x: Rows [N, d].
         index: Row of each pair [P].
-        num_rows: Rows of each document, which the pairs of other documents do not share; None if all do.
+        num_rows: Number of rows of each document; None if all documents share the rows.
     """
 
     x: Tensor
@@ -62,22 +62,22 @@ class SharedFeatures:
 
     @property
     def channels(self) -> int:
-        """d."""
+        """Width d of the features."""
         return self.x.size(1)
 
     def dense(self) -> Tensor:
-        """The features of each pair [P, d]."""
+        """Return the features of each pair [P, d]."""
         return self.x.index_select(0, self.index)
 
     def linear(self, weight: Tensor) -> Tensor:
-        """A linear map of the features: weight [out, d] to [P, out]."""
+        """Return a linear map [P, out] of the features, with weight [out, d]."""
         return linear(self.x, weight).index_select(0, self.index)
 
     def split(self, groups: Sequence[DocumentGroup]) -> list[SharedFeatures]:
-        """The features of the pairs of each group of documents."""
+        """Split the features by groups of documents."""
         index = self.index.split([group.num_pairs for group in groups])
         if self.num_rows is None:
-            return [SharedFeatures(self.x, of_group) for of_group in index]
+            return [SharedFeatures(self.x, group_index) for group_index in index]
         ends = accumulate((group.num_documents for group in groups), initial=0)
         sizes = [
             sum(self.num_rows[end : end + group.num_documents])
@@ -85,17 +85,17 @@ class SharedFeatures:
         ]
         starts = accumulate(sizes, initial=0)
         return [
-            SharedFeatures(x, of_group - start)
-            for x, of_group, start in zip(self.x.split(sizes), index, starts, strict=False)
+            SharedFeatures(x, group_index - start)
+            for x, group_index, start in zip(self.x.split(sizes), index, starts, strict=False)
         ]
 
 
 @dataclass(frozen=True)
 class PairFeatures:
-    r"""Features :math:`[x_1; x_2; \dots]` of pairs, part by part.
+    r"""Concatenated features :math:`[x_1; x_2; \dots]` of pairs.
 
     Args:
-        parts: The parts; a tensor [P, d] has a row for each pair.
+        parts: Features to concatenate; a tensor [P, d] has a row for each pair.
 
     Example:
         >>> entity, distance = torch.eye(2), torch.tensor([[5.0], [6.0], [7.0]])
@@ -110,15 +110,15 @@ class PairFeatures:
 
     @property
     def channels(self) -> int:
-        """d, the sum over the parts."""
+        """Width d, the sum over the parts."""
         return sum(map(_channels, self.parts))
 
     def dense(self) -> Tensor:
-        """The features of each pair [P, d]."""
+        """Return the features of each pair [P, d]."""
         return torch.cat([part if isinstance(part, Tensor) else part.dense() for part in self.parts], dim=-1)
 
     def linear(self, weight: Tensor) -> Tensor:
-        """A linear map of the features: weight [out, d] to [P, out]."""
+        """Return a linear map [P, out] of the features, with weight [out, d]."""
         terms = [*self._with_columns(weight)]
         total = _linear_of_shared([(part, w) for part, w in terms if isinstance(part, SharedFeatures)])
         for part, columns in terms:
@@ -130,28 +130,28 @@ class PairFeatures:
         return total
 
     def bilinear(self, weight: Tensor) -> Tensor:
-        r"""The products :math:`x_a W x_b'` of all pairs *a* and *b*: weight [d, d] to [P, P]."""
+        r"""Return the products :math:`x_a W x_b'` [P, P] of all pairs *a* and *b*, with weight [d, d]."""
         rows = weight.split([_channels(part) for part in self.parts])
         terms = [*zip(self.parts, rows, strict=True)]
-        shared = [(part, of_part) for part, of_part in terms if isinstance(part, SharedFeatures)]
-        own = [(part, of_part) for part, of_part in terms if isinstance(part, Tensor)]
+        shared = [(part, w) for part, w in terms if isinstance(part, SharedFeatures)]
+        dense = [(part, w) for part, w in terms if isinstance(part, Tensor)]
         products = []
         if shared:
-            mapped = self.linear(torch.cat([part.x @ of_part for part, of_part in shared]))  # [P, N]
-            products.append(_gathered([part for part, _ in shared], mapped.t().contiguous()))
-        if own:
-            key = self.linear(torch.cat([of_part for _, of_part in own]))
-            products.append(torch.cat([part for part, _ in own], dim=-1) @ key.t())
+            mapped = self.linear(torch.cat([part.x @ w for part, w in shared]))  # [P, N]
+            products.append(_sum_rows([part for part, _ in shared], mapped.t().contiguous()))
+        if dense:
+            key = self.linear(torch.cat([w for _, w in dense]))
+            products.append(torch.cat([part for part, _ in dense], dim=-1) @ key.t())
         return products[0] if len(products) == 1 else products[0] + products[1]
 
     def split(self, groups: Sequence[DocumentGroup]) -> list[PairFeatures]:
-        """The features of the pairs of each group of documents."""
+        """Split the features by groups of documents."""
         sizes = [group.num_pairs for group in groups]
         parts = [part.split(sizes) if isinstance(part, Tensor) else part.split(groups) for part in self.parts]
-        return [PairFeatures(of_group) for of_group in zip(*parts, strict=True)]
+        return [PairFeatures(group_parts) for group_parts in zip(*parts, strict=True)]
 
     def _with_columns(self, weight: Tensor) -> Iterator[tuple[Tensor | Features, Tensor]]:
-        """Each part that has any width, with the columns of a weight that are for it."""
+        """Yield each part that is not empty with its columns of a weight [out, d]."""
         widths = [_channels(part) for part in self.parts]
         for part, columns in zip(self.parts, weight.split(widths, dim=1), strict=True):
             if isinstance(part, PairFeatures):
@@ -165,15 +165,15 @@ def _channels(part: Tensor | Features) -> int:
 
 
 def _linear_of_shared(terms: Sequence[tuple[SharedFeatures, Tensor]]) -> Tensor | None:
-    """The sum [P, out] of linear maps of shared rows."""
+    """Return the sum [P, out] of linear maps of shared features."""
     if not terms:
         return None
     mapped = torch.cat([linear(features.x, weight) for features, weight in terms])
-    return _gathered([features for features, _ in terms], mapped)
+    return _sum_rows([features for features, _ in terms], mapped)
 
 
-def _gathered(parts: Sequence[SharedFeatures], rows: Tensor) -> Tensor:
-    """For each pair the sum of its rows: those of all parts, one part behind the other, [N, c] to [P, c]."""
+def _sum_rows(parts: Sequence[SharedFeatures], rows: Tensor) -> Tensor:
+    """Return the sum [P, c] of the rows of each pair, given the concatenated rows [N, c] of all parts."""
     starts = accumulate((len(part.x) for part in parts), initial=0)
     index = [part.index + start for part, start in zip(parts, starts, strict=False)]
     return embedding_bag(torch.stack(index, dim=1), rows, mode="sum")

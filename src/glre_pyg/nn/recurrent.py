@@ -1,4 +1,4 @@
-"""Section 4.4, "w/o BERT": a BiLSTM over the words of a document, on word vectors or on an encoder."""
+"""Section 4.4, "w/o BERT": a BiLSTM over words, on top of word embeddings or a transformer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from glre_pyg.nn.layer import Layer
 
 
 class BiLSTM(Layer):
-    """A bidirectional LSTM over each document's words.
+    """Bidirectional LSTM over the words of each document.
 
-    The released code puts one on frozen BioBERT for CDR; the paper's "w/o BERT" has one on word vectors.
+    The released code applies it to frozen BioBERT for CDR; the paper's "w/o BERT" applies it to word vectors.
 
     Args:
-        tokenizer: The pieces that the graphs carry, handed to ``base``.
-        base: Builds the encoder below from the pieces.
+        tokenizer: Tokenizer of the graphs, passed to ``base``.
+        base: Called with the tokenizer; returns the encoder whose output is the input of the LSTM.
         hidden_channels: Width of one direction.
-        num_layers: Layers.
-        dropout: Dropout on the words that enter.
+        num_layers: Number of layers.
+        dropout: Dropout rate of the input.
 
     Shape:
         Batch to words [W, 2 * hidden_channels].
@@ -47,7 +47,7 @@ class BiLSTM(Layer):
         self.out_channels = 2 * hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
-        """Word vectors [W, 2 * hidden_channels] of a batch."""
+        """Return word vectors [W, 2 * hidden_channels] of a batch."""
         words = self.dropout(self.base(batch))
         if not len(words):
             return words.new_zeros(0, self.out_channels)
@@ -58,13 +58,13 @@ class BiLSTM(Layer):
 
 
 def _packing(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """How torch packs documents: the first word of each of them, longest document first, then the second, ...
+    """Order words as a :class:`PackedSequence`: first words, longest document first, second words, ...
 
     Args:
-        counts: Words of each document [B].
+        counts: Number of words of each document [B].
 
     Returns:
-        Words in that order [W]; documents that have a first word, a second, and so on [longest].
+        Indices of the words in that order [W], and the batch size at each position [longest].
     """
     document = torch.arange(len(counts)).repeat_interleave(counts)
     position = torch.arange(len(document)) - (counts.cumsum(0) - counts)[document]

@@ -17,21 +17,21 @@ EdgeType = tuple[str, str, str]
 
 
 class RGCNLayer(nn.Module):
-    r"""One layer of R-GCN over the document graph (Eq. 2), before its activation.
+    r"""R-GCN layer over the document graph (Eq. 2), without activation.
 
     .. math::
         n_i^{l+1} = \sum_{x \in X} \sum_{j \in N_i^x} \frac{1}{|N_i^x|} W_x^l n_j^l + W_0^l n_i^l
 
-    The neighbours :math:`N_i^x` of node *i* along edges of kind *x* have no direction: an edge type that
-    joins two node types is followed both ways, with the same :math:`W_x`.
+    The neighbours :math:`N_i^x` of node *i* along edges of type *x* are undirected: edge types between
+    two node types pass messages both ways, with the same :math:`W_x`.
 
     Args:
-        in_channels: Width of the nodes that enter.
-        out_channels: Width of the nodes that leave.
+        in_channels: Width of the input nodes.
+        out_channels: Width of the output nodes.
         norm: ``"relation"`` is Eq. 2. ``"node"`` is the released code: the sum of all messages and of the
-            node's own term, divided by one plus the number of neighbours of any kind.
-        message_bias: Whether each message has a bias of its edge type, as in the released code.
-        targets: Node types to compute; edges that lead elsewhere get no weights.
+            self-term, divided by one plus the number of neighbours of any type.
+        message_bias: Whether messages have a bias for each edge type, as in the released code.
+        targets: Node types to compute; edge types to others have no weights.
     """
 
     def __init__(
@@ -53,14 +53,15 @@ class RGCNLayer(nn.Module):
             for key in directions:
                 convolutions[key], self.number[key] = module, number
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the last layer computes entities only, as meant
+            # The last layer computes entities only, and HeteroConv warns about the other node types.
+            warnings.simplefilter("ignore", UserWarning)
             self.messages = HeteroConv(convolutions, aggr="sum")
         self.root = nn.Linear(in_channels, out_channels)
         self.bias = nn.Parameter(torch.zeros(len(EDGE_TYPES), out_channels)) if message_bias else None
         self.norm, self.targets = norm, targets
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> dict[str, Tensor]:
-        """Nodes [N, in_channels] by type and :func:`undirected` edges to nodes [N, out_channels]."""
+        """Map nodes [N, in_channels] and :func:`undirected` edges to nodes [N, out_channels], by type."""
         messages = self.messages(x, edges)
         out = {name: messages[name] + self.root(x[name]) for name in self.targets}
         if self.bias is None and self.norm == "relation":
@@ -68,8 +69,8 @@ class RGCNLayer(nn.Module):
         for name, total in out.items():
             neighbours = self._neighbours(name, x[name], edges)  # [N, 5]
             if self.bias is not None:
-                share = neighbours if self.norm == "node" else (neighbours > 0).to(total.dtype)
-                total = total + share @ self.bias
+                factor = neighbours if self.norm == "node" else (neighbours > 0).to(total.dtype)
+                total = total + factor @ self.bias
             out[name] = total / (1 + neighbours.sum(-1, keepdim=True)) if self.norm == "node" else total
         return out
 
@@ -82,16 +83,16 @@ class RGCNLayer(nn.Module):
 
 
 class RGCN(Layer):
-    """A stack of :class:`RGCNLayer` with ReLU; gives each entity its global representation.
+    """Stack of :class:`RGCNLayer` with ReLU, which computes the global representations of entities.
 
     Args:
         in_channels: Width of the typed nodes.
-        out_channels: Width of every layer's output; None for that of the nodes that enter.
-        num_layers: L, the number of layers.
-        dropout_in: Dropout on the nodes that enter.
-        dropout: Dropout between layers.
+        out_channels: Output width of each layer; None for the width of the input.
+        num_layers: Number of layers L.
+        dropout_in: Dropout rate of the input.
+        dropout: Dropout rate between layers.
         norm, message_bias: See :class:`RGCNLayer`.
-        self_loops: Whether mentions and sentences are neighbours of themselves, as in the released code.
+        self_loops: Whether mentions and sentences have self-loops, as in the released code.
 
     Shape:
         Typed nodes by type and edges by type to entities [E, out_channels].
@@ -122,9 +123,9 @@ class RGCN(Layer):
         self.out_channels = out_channels
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
-        """Entity global representations [E, out_channels]."""
+        """Return entity global representations [E, out_channels]."""
         parameter = next(self.parameters())
-        # Not every device has sparse products in half precision.
+        # Not every device supports sparse products in half precision.
         with torch.autocast(parameter.device.type, enabled=False):
             x = {name: self.dropout_in(nodes.to(parameter.dtype)) for name, nodes in x.items()}
             edges = undirected(x, edges, self_loops=self.self_loops)
@@ -136,19 +137,19 @@ class RGCN(Layer):
 
 
 class NoGlobal(Layer):
-    """The ablation "w/o global representations" (Table 4): entities as they were before convolution."""
+    """The ablation "w/o global representations" (Table 4): entities before graph convolution."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.out_channels = in_channels
 
     def forward(self, x: dict[str, Tensor], edges: dict[EdgeType, Tensor]) -> Tensor:
-        """The typed entity nodes [E, in_channels]."""
+        """Return the typed entity nodes [E, in_channels]."""
         return x["entity"]
 
 
 def reverse(edge_type: EdgeType) -> EdgeType:
-    """Edge type that runs the other way; one within a node type already holds both directions."""
+    """Return the reverse of an edge type; one within a node type has both directions already."""
     source, name, target = edge_type
     return edge_type if source == target else (target, f"rev_{name}", source)
 
@@ -156,14 +157,14 @@ def reverse(edge_type: EdgeType) -> EdgeType:
 def undirected(
     x: dict[str, Tensor], edges: dict[EdgeType, Tensor], *, self_loops: bool
 ) -> dict[EdgeType, Tensor]:
-    """The edges of a document graph and their reverses, as sparse matrices [targets, sources].
+    """Return the edges of a document graph and their reverses as sparse matrices [targets, sources].
 
-    Neighbours are then summed without a message for each edge: 1,000 sentences have 999,000 edges.
+    Messages are then summed without being stored for each edge: 1,000 sentences have 999,000 edges.
 
     Args:
         x: Nodes [N, ·] by type.
         edges: Indices [2, ·] by edge type.
-        self_loops: Whether mentions and sentences get an edge to themselves.
+        self_loops: Whether to add self-loops to mentions and sentences.
     """
     out = {}
     for edge_type in EDGE_TYPES:
@@ -180,7 +181,7 @@ def undirected(
 def _adjacency(index: Tensor, sources: Tensor, targets: Tensor) -> Tensor:
     order = index[1].argsort(stable=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch calls the format new
+        warnings.simplefilter("ignore", UserWarning)  # about the beta state of the format
         return torch.sparse_csr_tensor(
             cumsum(degree(index[1], len(targets), dtype=torch.long)),
             index[0, order],

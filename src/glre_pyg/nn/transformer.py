@@ -1,4 +1,4 @@
-"""Transformers as Hugging Face has them: loaded in silence, with their settings and without unused parts."""
+"""Loading of Hugging Face transformers: with dropout rates, without unused modules, and quietly."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from glre_pyg.utils.exceptions import InputError
 def build_transformer(
     tokenizer: SubwordTokenizer, *, dropout: float | None, attention_dropout: float | None
 ) -> PreTrainedModel:
-    """The model that pieces are for, in float32: with its weights if they say where those are, else random.
+    """Build the model of a tokenizer in float32, with pretrained weights if the tokenizer names them.
 
     Args:
-        tokenizer: The pieces.
-        dropout: Dropout of the hidden states; None keeps what the configuration says.
-        attention_dropout: Dropout of the attention weights, likewise.
+        tokenizer: Tokenizer with the model's configuration.
+        dropout: Dropout rate of the hidden states; None for that of the configuration.
+        attention_dropout: Dropout rate of the attention weights, likewise.
 
     Raises:
-        InputError: If weights are missing or cannot be read, or the model knows no dropout and one is given.
+        InputError: If weights are missing or cannot be read, or the model lacks a dropout rate that is given.
     """
     settings = _settings(tokenizer.config, _DROPOUTS, dropout)
     settings |= _settings(tokenizer.config, _ATTENTION_DROPOUTS, attention_dropout)
@@ -36,18 +36,18 @@ def build_transformer(
         transformer = AutoModel.from_config(tokenizer.config, dtype=torch.float32, trust_remote_code=False)
     else:
         transformer = _load(tokenizer.source, tokenizer.config, settings)
-    for part in _UNUSED & set(dir(transformer)):
-        setattr(transformer, part, None)
+    for name in _UNUSED & set(dir(transformer)):
+        setattr(transformer, name, None)
     return transformer
 
 
 def checkpoint_gradients(transformer: PreTrainedModel) -> None:
-    """Let training compute activations a second time instead of keeping them.
+    """Enable gradient checkpointing: activations are recomputed in the backward pass instead of stored.
 
     Raises:
-        InputError: If the model cannot.
+        InputError: If the model does not support it.
     """
-    # The newer of two names; the older one warns where there are both.
+    # The newer of two names; the older one warns if both exist.
     enable = getattr(
         transformer, "activation_checkpointing_enable", transformer.gradient_checkpointing_enable
     )
@@ -57,8 +57,8 @@ def checkpoint_gradients(transformer: PreTrainedModel) -> None:
         kind = transformer.config.model_type
         raise InputError(f"encoder: a model of type {kind} has no gradient checkpointing") from None
     if getattr(transformer.config, "use_cache", False):
-        transformer.config.use_cache = False  # which an encoder has no use for, and which would warn
-    transformer.disable_input_require_grads()  # which only reentrant checkpoints need
+        transformer.config.use_cache = False  # not needed in an encoder, and causes a warning
+    transformer.disable_input_require_grads()  # only needed by reentrant checkpointing
 
 
 def _settings(config: PretrainedConfig, names: set[str], value: float | None) -> dict[str, float]:
@@ -71,13 +71,13 @@ def _settings(config: PretrainedConfig, names: set[str], value: float | None) ->
 
 
 def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> PreTrainedModel:
-    own = deepcopy(config)
-    own.update(settings)
+    config = deepcopy(config)
+    config.update(settings)
     try:
         with _quiet():
             model, report = AutoModel.from_pretrained(
                 source,
-                config=own,
+                config=config,
                 dtype=torch.float32,
                 output_loading_info=True,
                 trust_remote_code=False,
@@ -97,11 +97,11 @@ def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bar and its table of the weights that a checkpoint has too many of."""
+    """Suppress transformers' progress bar and its report of unexpected weights."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
     if bars:
-        enable_progress_bars()  # those of downloads, which the line before hides as well
+        enable_progress_bars()  # those of downloads, which the line above disables as well
     logging.set_verbosity_error()
     try:
         yield
@@ -111,8 +111,8 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-# The names in BERT and most of its kin come first, then those in XLNet, DistilBERT and ModernBERT.
+# Names in BERT and most of its variants come first, then those in XLNet, DistilBERT and ModernBERT.
 _DROPOUTS = {"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}
 _ATTENTION_DROPOUTS = {"attention_probs_dropout_prob", "attention_dropout"}
 _UNUSED = {"pooler", "mask_emb"}
-"""Parts of a transformer that words do not come from; without them, every parameter gets a gradient."""
+"""Modules and parameters without influence on the hidden states; the remaining ones all get gradients."""

@@ -92,7 +92,7 @@ class Epochs:
         model: RelationModel = self.accelerator.unwrap_model(self.model)
         batches = [batch.to(self.accelerator.device) for batch, _ in step]
         kept = [
-            model.loss.kept(batch.pair_label) & share.counts
+            model.loss.mask(batch.pair_label) & share.counts
             for batch, (_, share) in zip(batches, step, strict=True)
         ]
         pairs = distributed.all_reduce(torch.stack([of.sum() for of in kept]).sum()).clamp(min=1)
@@ -102,7 +102,7 @@ class Epochs:
             with nullcontext() if is_last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
                     logits = self.model(batch)
-                loss = model.loss(logits, batch.pair_label, kept=of, pairs=pairs)
+                loss = model.loss(logits, batch.pair_label, mask=of, num_pairs=pairs)
                 self.accelerator.backward(
                     loss * distributed.world_size()
                 )  # the gradients of processes are averaged
