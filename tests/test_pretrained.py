@@ -243,13 +243,14 @@ def test_a_run_that_is_finished_has_checksums(run, tmp_path):
     assert same_weights(load(folder).model, run[0].model)
 
 
+@pytest.mark.parametrize("settings", ["glre_pyg.training.Settings", "glre_pyg.training.loop.Settings"])
 @pytest.mark.parametrize("name", ["Subwords", "Vocabulary"])
-def test_a_config_of_before_the_packages_is_upgraded(name):
+def test_a_config_of_before_the_packages_is_upgraded(name, settings):
     tokenizer = {"_target_": f"glre_pyg.pieces.{name}.build", "_partial_": True}
     before = {
         "dataset": {"corpus": {"_target_": "glre_pyg.corpora.synthetic.SyntheticCorpus"}},
         "encoder": {"name": "tiny", "pieces": tokenizer},
-        "training": {"_target_": "glre_pyg.training.Settings", "groups": [{"_target_": "torch.nn.Linear"}]},
+        "training": {"_target_": settings, "groups": [{"_target_": "torch.nn.Linear"}]},
         "piecesmeal": "glre_pyg.pieces.Subwords",
     }
     after = upgrade(OmegaConf.create(before))
@@ -261,7 +262,7 @@ def test_a_config_of_before_the_packages_is_upgraded(name):
             "tokenizer": {"_target_": f"glre_pyg.data.tokenizer.{new}.build", "_partial_": True},
         },
         "training": {
-            "_target_": "glre_pyg.training.loop.Settings",
+            "_target_": "glre_pyg.training.loop.TrainingSettings",
             "groups": [{"_target_": "torch.nn.Linear"}],
         },
         "piecesmeal": "glre_pyg.pieces.Subwords",

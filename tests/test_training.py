@@ -20,8 +20,8 @@ from documents import LABELS, document, glre, random_documents, subwords, transf
 from glre_pyg.evaluation.scores import Scores
 from glre_pyg.training.checkpoint import Checkpoint
 from glre_pyg.training.epochs import TrainingError
-from glre_pyg.training.loop import CHECKPOINT, LOG, WEIGHTS, Settings, fit, parameter_groups
-from glre_pyg.training.sampler import LengthSampler, share_of
+from glre_pyg.training.loop import CHECKPOINT, LOG, WEIGHTS, TrainingSettings, fit, parameter_groups
+from glre_pyg.training.sampler import LengthSampler, shard_batch
 
 DOCUMENTS = random_documents(7)
 SETTINGS = {
@@ -73,7 +73,7 @@ class Dev:
 
 def train(folder, model, graphs, evaluate, *, optimizer=None, last_epoch=None, **options):
     """Run ``fit`` as ``glre_pyg.runs.run`` does."""
-    settings = Settings(**SETTINGS | options)
+    settings = TrainingSettings(**SETTINGS | options)
     folder.mkdir(exist_ok=True)
     forget()
     accelerator = Accelerator(cpu=True, log_with="tensorboard", project_dir=folder)
@@ -213,10 +213,10 @@ def test_processes_share_each_batch_out(count, processes):
     for sampler.epoch in range(10):
         seen = Counter()
         for batch in sampler:
-            shares = [share_of(batch, process, processes) for process in range(processes)]
-            assert all(share.documents for share in shares)
-            assert [index for share in shares if share.counts for index in share.documents] == batch
-            sizes = [len(share.documents) * share.counts for share in shares]
+            shards = [shard_batch(batch, process, processes) for process in range(processes)]
+            assert all(shard.documents for shard in shards)
+            assert [index for shard in shards if shard.in_loss for index in shard.documents] == batch
+            sizes = [len(shard.documents) * shard.in_loss for shard in shards]
             assert max(sizes) - min(sizes) <= 1
             seen.update(batch)
         assert seen == dict.fromkeys(range(count), 1)
@@ -563,7 +563,7 @@ def test_a_loss_that_is_not_finite_ends_training(tmp_path, epoch):
         return forward(logits, labels) * (torch.nan if len(calls) == 4 * (epoch - 1) + 2 else 1)
 
     model.loss.pair_losses = pair_losses
-    line = rf"epoch {epoch}, step {4 * epoch - 2}: the loss is nan, of the documents random \d, random \d; "
+    line = rf"epoch {epoch}, step {4 * epoch - 2}: the loss is nan, documents random \d, random \d; "
     left = f"{tmp_path / CHECKPOINT} is that after epoch 1" if epoch == 2 else "there is no checkpoint"
     with pytest.raises(TrainingError, match=f"^{line}{left}$"):
         train(tmp_path, model, graphs, Dev(F1))
@@ -585,9 +585,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
             if len(calls) == 8:
                 self.param_groups[0]["params"][0].data.fill_(torch.inf)
 
-    with pytest.raises(
-        TrainingError, match=r"^epoch 2, step 8: encoder\S* is not finite any more, of the doc"
-    ):
+    with pytest.raises(TrainingError, match=r"^epoch 2, step 8: encoder\S* is no longer finite, doc"):
         train(tmp_path, model, graphs, Dev(F1), optimizer=lambda of: Breaking(of.parameters(), lr=0.1))
     assert len(log_of(tmp_path)) == 1
 

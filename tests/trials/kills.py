@@ -38,7 +38,7 @@ OPTIONS = [
     *("training.epochs=4", "training.batch_size=4", "training.ema=0.9", "eval_batch_size=4"),
 ]
 PLACES = {
-    "in a step": ["glre_pyg.training.epochs:Epochs._step"],
+    "in a step": ["glre_pyg.training.epochs:EpochTrainer._step"],
     "saving": ["glre_pyg.training.checkpoint:Checkpoint._write", "glre_pyg.training.loop:_save_weights"],
     "evaluating": ["glre_pyg.training.experiment:predict", "glre_pyg.runs.run:predict"],
     "caching": ["glre_pyg.utils.cache:Cache.save"],

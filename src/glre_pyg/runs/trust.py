@@ -31,7 +31,7 @@ TOKENIZER = "encoder.tokenizer._target_"
 """The one place where a class method may be named: one that builds a tokenizer."""
 CLASSES = (
     *("glre_pyg.datasets.generator", "glre_pyg.datasets", "glre_pyg.models", "glre_pyg.nn"),
-    *("glre_pyg.data.tokenizer", "glre_pyg.training.loop.Settings"),
+    *("glre_pyg.data.tokenizer", "glre_pyg.training.loop.TrainingSettings"),
 )
 """Modules and packages of this project whose classes configs name."""
 FUNCTIONS = ("glre_pyg.evaluation.thresholds",)

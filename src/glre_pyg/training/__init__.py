@@ -1,1 +1,1 @@
-"""From a config to a trained run."""
+"""Training: preparation of an experiment, the training loop, checkpoints and cross-validation."""

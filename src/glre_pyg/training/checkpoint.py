@@ -1,8 +1,8 @@
-"""Section 4.3: everything that the next step of a training run depends on, in one file.
+"""Section 4.3: checkpoints, which contain the complete state of a training run.
 
-``checkpoint.pt`` has the weights, the best weights so far, optimizer, schedule, moving average, progress, and
-the random states of all processes. It is read with ``weights_only``, which restores tensors and plain values
-alone. A checkpoint that is damaged, or of another run, is refused.
+``checkpoint.pt`` contains the current and the best weights, optimizer, schedule, moving average, progress
+and the random states of all processes. It is read with ``weights_only``, which restores tensors and plain values
+only. A checkpoint that is damaged or belongs to another run is refused.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path
 
 CHECKPOINT = "checkpoint.pt"
-FORMAT = 2  # raised whenever the contents change
-_OLD = "checkpoint"  # folder of format 1
+FORMAT = 2  # incremented when the contents change
+_FORMAT_1 = "checkpoint"  # folder of the first format
 
 
 class Stateful(Protocol):
-    """An object with a state of tensors and plain values: an optimizer, a schedule, a scaler."""
+    """Protocol of objects whose state consists of tensors and plain values, such as optimizers."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state."""
@@ -41,13 +41,13 @@ class Stateful(Protocol):
 
 
 class Checkpoint:
-    """The checkpoint of a training run.
+    """Checkpoint of a training run.
 
     Args:
         folder: Run directory.
-        model: The model, not wrapped for several processes.
+        model: The model, without the wrapper for distributed training.
         parts: Other objects with a state, by name.
-        run: Values that identify the run, as JSON: a checkpoint with others is refused.
+        run: Values that identify the run, as JSON; a checkpoint with other values is refused.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Checkpoint:
         self.run: dict[str, object] = json.loads(json.dumps({"processes": distributed.world_size(), **run}))
 
     def save(self) -> None:
-        """Replace the last checkpoint; all processes have to call this.
+        """Replace the last checkpoint; has to be called in all processes.
 
         Raises:
             WriteError: If it cannot be written; the last one remains.
@@ -66,7 +66,7 @@ class Checkpoint:
         random_states = distributed.all_gather([_random_state()])
         if distributed.is_main_process():
             best: torch.Tensor | None = None
-            if self.best.exists():  # mapped, not read
+            if self.best.exists():  # memory-mapped
                 size = self.best.stat().st_size
                 best = torch.from_file(str(self.best), size=size, dtype=torch.uint8)
             self._write(
@@ -84,26 +84,31 @@ class Checkpoint:
         with atomic_path(self.path) as part, part.open("wb") as file:
             try:
                 torch.save(state, file)
-            except RuntimeError as error:  # torch raises its own error while it handles that of the file
+            except RuntimeError as error:  # torch raises it while handling the OSError
                 if isinstance(error.__context__, OSError):
                     raise WriteError.from_error(self.path, error.__context__) from error
                 raise
 
     def remove(self) -> None:
-        """Remove the checkpoint of an earlier run; all processes have to call this."""
+        """Remove the checkpoint of an earlier run; has to be called in all processes."""
         if distributed.is_main_process():
             self.path.unlink(missing_ok=True)
         distributed.barrier()
 
     def restore(self) -> bool:
-        """Restore the last checkpoint; False if there is none. All processes have to call this.
+        """Restore the last checkpoint; has to be called in all processes.
+
+        Returns:
+            Whether there is a checkpoint.
 
         Raises:
-            InputError: If it is damaged, or of another run.
+            InputError: If it is damaged or belongs to another run.
         """
         if not self.path.exists():
-            if (self.path.parent / _OLD).exists():
-                raise InputError(f"{self.path.parent / _OLD}: written by an earlier version: start a new run")
+            if (self.path.parent / _FORMAT_1).exists():
+                raise InputError(
+                    f"{self.path.parent / _FORMAT_1}: written by an earlier version: start a new run"
+                )
             return False
         state = self._read()
         try:
@@ -125,7 +130,7 @@ class Checkpoint:
     def _read(self) -> dict[str, Any]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                damaged = archive.testzip()  # torch does not check the checksums that it writes
+                damaged = archive.testzip()  # torch does not verify the checksums
             if damaged:
                 raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
             state = torch.load(self.path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Section 4.3: the steps of an epoch, in one process or several, and an eye on their numbers."""
+"""Section 4.3: the steps of an epoch, in one or several processes, and checks for non-finite numbers."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from tqdm import tqdm
 from glre_pyg.data.batch import collate
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
-from glre_pyg.training.sampler import LengthSampler, Share, share_of
+from glre_pyg.training.sampler import BatchShard, LengthSampler, shard_batch
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 
-WATCHED = 10
-"""Steps after which their losses are looked at: sooner, a GPU would wait for each."""
+CHECK_EVERY = 10
+"""Number of steps between checks of the losses, which synchronize with the device."""
 
 
-class Counted(Protocol):
-    """What counts epochs and steps that are done."""
+class StepCounter(Protocol):
+    """Protocol of objects with the number of completed epochs and steps."""
 
     epoch: int
     step: int
 
 
 class TrainingError(InputError):
-    """Training that cannot go on: one line that names the step, the documents and what is left."""
+    """Training cannot continue; the message names the step, the documents and the last checkpoint."""
 
 
 @dataclass
-class Epochs:
-    """What trains for one epoch after another; see :func:`glre_pyg.training.loop.fit`."""
+class EpochTrainer:
+    """Trains a model for single epochs; see :func:`glre_pyg.training.loop.fit`."""
 
     accelerator: Accelerator
     model: nn.Module
@@ -53,18 +53,18 @@ class Epochs:
     schedule: LambdaLR
     accumulation: int
     max_norm: float | None
-    progress: Counted
+    progress: StepCounter
 
     def train(self) -> float:
-        """Train for an epoch; give the mean loss of its steps."""
+        """Train for one epoch and return the mean loss of its steps."""
         self.model.train()
         self.sampler.epoch = self.progress.epoch
         losses: list[torch.Tensor] = []
-        watch = _Watch(self.progress)
-        shares = [share_of(batch, distributed.rank(), distributed.world_size()) for batch in self.sampler]
+        monitor = _LossMonitor(self.progress)
+        shards = [shard_batch(batch, distributed.rank(), distributed.world_size()) for batch in self.sampler]
         samples: Any = list(self.graphs)  # a list is a dataset, but not for type checkers
-        loader = DataLoader(samples, batch_sampler=[share.documents for share in shares], collate_fn=collate)
-        batches = zip(loader, shares, strict=True)
+        loader = DataLoader(samples, batch_sampler=[shard.documents for shard in shards], collate_fn=collate)
+        batches = zip(loader, shards, strict=True)
         hidden = None if distributed.is_main_process() else True
         with tqdm(
             total=len(self.graphs),
@@ -76,36 +76,35 @@ class Epochs:
             while step := [*islice(batches, self.accumulation)]:
                 losses.append(self._step(step))
                 self.progress.step += 1
-                watch.see(losses[-1], [name for batch, share in step if share.counts for name in batch.id])
+                monitor.add(losses[-1], [name for batch, shard in step if shard.in_loss for name in batch.id])
                 bar.update(sum(batch.num_graphs for batch, _ in step) * distributed.world_size())
-                if len(losses) % WATCHED == 0:
-                    bar.set_postfix(loss=f"{watch.look():.4f}")
-        watch.look()
-        watch.look_at(self.model)
+                if len(losses) % CHECK_EVERY == 0:
+                    bar.set_postfix(loss=f"{monitor.check():.4f}")
+        monitor.check()
+        monitor.check_weights(self.model)
         return float(distributed.all_reduce(torch.stack(losses)).mean())
 
-    def _step(self, step: Sequence[tuple[DocumentGraph, Share]]) -> torch.Tensor:
-        """Make a step of the batches of this process; give this process's part of its loss.
+    def _step(self, step: Sequence[tuple[DocumentGraph, BatchShard]]) -> torch.Tensor:
+        """Make an optimizer step and return this process's contribution to its loss.
 
-        Gradients are those of the mean over all pairs of the step, whatever batch and process they are in.
+        The loss is the mean over all pairs of the step, in all batches and processes.
         """
         model: RelationModel = self.accelerator.unwrap_model(self.model)
         batches = [batch.to(self.accelerator.device) for batch, _ in step]
-        kept = [
-            model.loss.mask(batch.pair_label) & share.counts
-            for batch, (_, share) in zip(batches, step, strict=True)
+        masks = [
+            model.loss.mask(batch.pair_label) & shard.in_loss
+            for batch, (_, shard) in zip(batches, step, strict=True)
         ]
-        pairs = distributed.all_reduce(torch.stack([of.sum() for of in kept]).sum()).clamp(min=1)
+        num_pairs = distributed.all_reduce(torch.stack([mask.sum() for mask in masks]).sum()).clamp(min=1)
         total = torch.zeros((), device=self.accelerator.device)
-        for number, (batch, of) in enumerate(zip(batches, kept, strict=True), start=1):
+        for number, (batch, mask) in enumerate(zip(batches, masks, strict=True), start=1):
             is_last = number == len(batches)
             with nullcontext() if is_last else self.accelerator.no_sync(self.model):
                 with self.accelerator.autocast():
                     logits = self.model(batch)
-                loss = model.loss(logits, batch.pair_label, mask=of, num_pairs=pairs)
-                self.accelerator.backward(
-                    loss * distributed.world_size()
-                )  # the gradients of processes are averaged
+                loss = model.loss(logits, batch.pair_label, mask=mask, num_pairs=num_pairs)
+                # Gradients are averaged over processes.
+                self.accelerator.backward(loss * distributed.world_size())
             total += loss.detach()
         if self.max_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.max_norm)
@@ -117,38 +116,47 @@ class Epochs:
         return total
 
 
-class _Watch:
-    """Looks at losses, a few steps at a time, and stops training where one is not finite."""
+class _LossMonitor:
+    """Collects losses, checks them every few steps, and stops training if one is not finite."""
 
-    def __init__(self, progress: Counted) -> None:
+    def __init__(self, progress: StepCounter) -> None:
         self.progress = progress
-        self.seen: list[tuple[int, torch.Tensor, list[str]]] = []
-        self.before: list[str] = []
+        self.unchecked: list[tuple[int, torch.Tensor, list[str]]] = []
+        self.last_documents: list[str] = []
 
-    def see(self, loss: torch.Tensor, documents: list[str]) -> None:
-        """Keep the loss of a step, and the documents of this process in it."""
-        self.seen.append((self.progress.step, loss, documents))
+    def add(self, loss: torch.Tensor, documents: list[str]) -> None:
+        """Add the loss of a step, and its documents in this process."""
+        self.unchecked.append((self.progress.step, loss, documents))
 
-    def look(self) -> float:
-        """The mean of the losses since the last look, if they are finite; all processes take part."""
-        if not self.seen:
+    def check(self) -> float:
+        """Return the mean of the losses since the last check; has to be called in all processes.
+
+        Raises:
+            TrainingError: If a loss is not finite.
+        """
+        if not self.unchecked:
             return math.nan
-        losses = distributed.all_reduce(torch.stack([loss for _, loss, _ in self.seen]))
-        for (step, _, documents), loss in zip(self.seen, losses.tolist(), strict=True):
+        losses = distributed.all_reduce(torch.stack([loss for _, loss, _ in self.unchecked]))
+        for (step, _, documents), loss in zip(self.unchecked, losses.tolist(), strict=True):
             if not math.isfinite(loss):
                 raise self._error(f"step {step}: the loss is {loss}", documents)
-        self.before = [name for _, _, documents in self.seen for name in documents]
-        self.seen = []
+        self.last_documents = [name for _, _, documents in self.unchecked for name in documents]
+        self.unchecked = []
         return float(losses.mean())
 
-    def look_at(self, model: nn.Module) -> None:
-        """Make sure that weights are finite, too, which the loss of the last step does not tell."""
+    def check_weights(self, model: nn.Module) -> None:
+        """Check that the weights are finite after the last step, which its loss does not show.
+
+        Raises:
+            TrainingError: If a weight is not finite.
+        """
         for name, weight in model.named_parameters():
             if not weight.isfinite().all():
                 raise self._error(
-                    f"step {self.progress.step}: {name} is not finite any more", self.before[-WATCHED:]
+                    f"step {self.progress.step}: {name} is no longer finite",
+                    self.last_documents[-CHECK_EVERY:],
                 )
 
     def _error(self, what: str, documents: Sequence[str]) -> TrainingError:
         names = ", ".join(distributed.all_gather(documents))
-        return TrainingError(f"epoch {self.progress.epoch + 1}, {what}, of the documents {names}")
+        return TrainingError(f"epoch {self.progress.epoch + 1}, {what}, documents {names}")

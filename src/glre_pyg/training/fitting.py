@@ -31,7 +31,7 @@ from glre_pyg.runs.memory import (
     seconds_per_epoch,
 )
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
-from glre_pyg.training.loop import Settings, fit, parameter_groups
+from glre_pyg.training.loop import TrainingSettings, fit, parameter_groups
 from glre_pyg.training.preparation import Experiment, HeldOut
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
@@ -60,7 +60,7 @@ def fit_model(
     graphs: Sequence[DocumentGraph],
     *,
     folder: Path,
-    settings: Settings,
+    settings: TrainingSettings,
     dev: HeldOut | None = None,
     predicted: Sequence[DocumentGraph] = (),
     last_epoch: int | None = None,
@@ -149,7 +149,7 @@ def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -
         raise InputError(f"start: {folder} is another model: {reason}") from None
 
 
-def _accelerator(settings: Settings, folder: Path) -> Accelerator:
+def _accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
     AcceleratorState._reset_state()  # the jobs of a sweep run in one process, and may differ in precision
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # by documents without pairs
     return Accelerator(
@@ -171,7 +171,7 @@ def _summary(
     model: RelationModel,
     graphs: Sequence[DocumentGraph],
     dev_graphs: Sequence[DocumentGraph],
-    settings: Settings,
+    settings: TrainingSettings,
     accelerator: Accelerator,
     memory: int,
 ) -> str:

@@ -1,9 +1,9 @@
-"""Section 4.3: one plain training loop over HF Accelerate.
+"""Section 4.3: the training loop, with Accelerate.
 
-The loop knows nothing of corpora or configs: it gets a model, graphs, and a function that scores the
-model on development documents. Everything a step depends on (weights, optimizer, schedule, random states,
-order of the documents) is in the checkpoint, so a run that was killed and resumed ends as one that was not.
-Several processes do the steps that one would do with batches as large as theirs together.
+The loop is independent of corpora and configs: its inputs are a model, graphs, and a function that scores
+the model on dev. The complete state (weights, optimizer, schedule, random states, order of the documents) is
+in the checkpoint, so that a run that is interrupted and resumed ends like an uninterrupted one. Several
+processes make the same steps as one process with a batch that is as large as theirs together.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from glre_pyg.evaluation.scores import Scores, Threshold
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.runs.weights import save_weights
-from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
-from glre_pyg.training.epochs import Epochs, TrainingError
+from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint, Stateful
+from glre_pyg.training.epochs import EpochTrainer, TrainingError
 from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
@@ -45,23 +45,24 @@ Evaluate = Callable[[RelationModel, int], tuple[Scores, Threshold]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Numbers of the training loop.
+class TrainingSettings:
+    """Settings of the training loop.
 
     Args:
-        epochs: Epochs at most; the learning rate falls to zero over them.
-        batch_size: Documents in a batch, on each process.
-        accumulation: Batches whose gradients make one step, as one large batch would.
-        warmup: Part of all steps in which the learning rate rises from zero.
-        decay: Whether the learning rate falls linearly to zero after that.
-        max_norm: Largest norm of the gradient; None does not clip.
-        patience: Epochs without a better F1 on dev after which training stops; None never stops early.
-        first_evaluation: Epochs before the first evaluation on dev.
-        ema: Decay a step of a moving average of the weights, which is what is evaluated and kept; None
-            keeps the weights themselves.
-        precision: ``"no"``, ``"bf16"`` or ``"fp16"``, as Accelerate's mixed precision.
+        epochs: Maximum number of epochs, over which the learning rate decays.
+        batch_size: Number of documents in a batch, in each process.
+        accumulation: Number of batches in a step, which is equivalent to one large batch.
+        warmup: Share of all steps in which the learning rate increases from zero.
+        decay: Whether the learning rate then decreases linearly to zero.
+        max_norm: Maximum norm of the gradient; None does not clip.
+        patience: Number of epochs without a better F1 on dev after which training stops; None for no early
+            stopping.
+        first_evaluation: First epoch that is evaluated on dev.
+        ema: Decay per step of the moving average of the weights, which is evaluated and saved; None evaluates
+            and saves the weights themselves.
+        precision: Mixed precision of Accelerate, ``"no"``, ``"bf16"`` or ``"fp16"``.
         seed: Seed of the order of the documents.
-        resume: Run directory that this run goes on with; None begins anew. (``auto`` is for the command.)
+        resume: Run directory to resume, not ``auto``; None starts a new run.
     """
 
     epochs: int
@@ -80,15 +81,15 @@ class Settings:
 
 @dataclass(kw_only=True)
 class Progress:
-    """How far a run is; part of its checkpoint.
+    """Progress of a run, which is saved in its checkpoint.
 
     Args:
-        epoch: Epochs done.
-        step: Optimizer steps done.
+        epoch: Number of completed epochs.
+        step: Number of completed optimizer steps.
         best_f1: Highest F1 on dev.
-        best_epoch: Its epoch, from 1; 0 before any.
-        log_bytes: Length of the log when the checkpoint was made.
-        saved: Epochs that the checkpoint has.
+        best_epoch: Epoch of the highest F1, from 1; 0 if there is none.
+        log_bytes: Length of the log at the last checkpoint.
+        saved: Epoch of the last checkpoint.
     """
 
     epoch: int = 0
@@ -99,25 +100,25 @@ class Progress:
     saved: int = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields, for the checkpoint."""
+        """Return the fields."""
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set the fields to those of the checkpoint."""
+        """Set the fields."""
         vars(self).update(state, saved=state["epoch"])
 
 
 def parameter_groups(
     model: nn.Module, *, lr: float, weight_decay: float, groups: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate and weight decay; biases and norms are not decayed.
+    """Group trainable parameters by learning rate and weight decay; biases and norms have no weight decay.
 
     Args:
         model: The model.
-        lr: Learning rate of what no pattern matches.
+        lr: Learning rate of parameters that no expression matches.
         weight_decay: Weight decay of matrices.
-        groups: Learning rate by regular expression; the first that matches a parameter's name decides.
-            ``None`` leaves a group out.
+        groups: Learning rate by regular expression over parameter names, of which the first match applies;
+            an expression with the learning rate None is ignored.
 
     Raises:
         InputError: If an expression matches no parameter.
@@ -141,105 +142,129 @@ def fit(
     graphs: Sequence[DocumentGraph],
     evaluate: Evaluate | None,
     *,
-    settings: Settings,
+    settings: TrainingSettings,
     optimizer: Callable[[nn.Module], Optimizer],
     folder: Path,
     accelerator: Accelerator,
     last_epoch: int | None = None,
 ) -> Progress:
-    """Train a model, keep its best weights, and leave them in the model and in ``folder``.
+    """Train a model and load its best weights, which are saved in ``folder``.
 
     Args:
         model: The model.
-        graphs: Training graphs with pieces and labels.
-        evaluate: Called with the model and the number of its epoch, from 1; its scores on development
-            documents, and the threshold chosen there. None keeps the weights of the last epoch.
-        settings: Numbers of the loop.
-        optimizer: Makes the optimizer from the model.
-        folder: Run directory; gets the weights, the log, TensorBoard's files and the checkpoint.
-        accelerator: Devices and precision; gradients are accumulated here, not by it.
-        last_epoch: Epoch to stop after, though the learning rate falls over all of them.
+        graphs: Tokenized training graphs with labels.
+        evaluate: Called with the model and its epoch, from 1; returns scores on dev and a threshold. If None, the weights of the last epoch are the best ones.
+        settings: TrainingSettings of the loop.
+        optimizer: Builds the optimizer of the model.
+        folder: Run directory for the weights, the log, TensorBoard files and the checkpoint.
+        accelerator: Device and precision; gradients are accumulated here.
+        last_epoch: Epoch to stop after; the learning rate still decays over all epochs.
 
     Returns:
-        Where the best epoch was, and its F1 on dev.
+        The progress, with the best epoch and its F1 on dev.
 
     Raises:
-        TrainingError: If a loss or a weight is not finite; the checkpoint is the last that was.
-        WriteError: If something cannot be written; the checkpoint is the last that could.
-        InputError: If the checkpoint to go on from is broken, or of another run.
+        TrainingError: If a loss or a weight is not finite; the last checkpoint remains.
+        WriteError: If a file cannot be written; the last checkpoint remains.
+        InputError: If the checkpoint to resume from is damaged or belongs to another run.
     """
-    sampler = LengthSampler(
-        [len(graph.input_ids) for graph in graphs],
-        settings.batch_size * distributed.world_size(),
-        seed=settings.seed,
-    )
     average: AveragedModel | None = None
-    if settings.ema is not None:  # copied now: prepare() ties the forward of a model to its weights
+    if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    wrapped, optimizing = accelerator.prepare(model, optimizer(model))
-    steps = math.ceil(len(sampler) / settings.accumulation)
-    schedule = LambdaLR(optimizing.optimizer, _rate(settings, steps * settings.epochs))
-    progress = Progress()
-    checkpoint = Checkpoint(
-        folder,
-        model,
-        {"progress": progress, "optimizer": optimizing.optimizer, "schedule": schedule}
-        | ({} if average is None else {"average": average})
-        | ({} if accelerator.scaler is None else {"scaler": accelerator.scaler}),
-        _known_by(settings, graphs),
-    )
-    best = model if average is None else cast(RelationModel, average.module)
+    evaluated = model if average is None else cast(RelationModel, average.module)
+    trainer = _trainer(model, average, graphs, settings, optimizer, accelerator)
+    progress = cast(Progress, trainer.progress)
+    checkpoint = _checkpoint(model, trainer, settings, folder)
     if settings.resume:
         checkpoint.restore()
     else:
         checkpoint.remove()
-    _cut(folder / LOG, progress.log_bytes)
-    epochs = Epochs(
-        accelerator=accelerator,
-        model=wrapped,
-        average=average,
-        graphs=graphs,
-        sampler=sampler,
-        optimizer=optimizing,
-        schedule=schedule,
-        accumulation=settings.accumulation,
-        max_norm=settings.max_norm,
-        progress=progress,
-    )
+    _truncate(folder / LOG, progress.log_bytes)
     end = settings.epochs if last_epoch is None else last_epoch
-    with _saying_what_is_left(folder, progress):
+    with _naming_the_checkpoint(folder, progress):
         accelerator.init_trackers("tensorboard")
         while progress.epoch < end and not _is_over(progress, settings):
-            started = time.perf_counter()
-            loss = epochs.train()
-            speed = len(graphs) / (time.perf_counter() - started)
-            progress.epoch += 1
-            entry: dict[str, float | int] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
-            entry["documents_per_second"] = round(speed, 2)
-            if evaluate is None:
-                progress.best_epoch = progress.epoch
-                _save_weights(best, folder)
-            elif progress.epoch >= settings.first_evaluation:
-                scores, threshold = evaluate(best, progress.epoch)
-                if isinstance(threshold, float):
-                    entry["threshold"] = threshold
-                entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
-                if scores.f1 > progress.best_f1:
-                    progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
-                    _save_weights(best, folder)
-            entry["seconds"] = round(time.perf_counter() - started, 1)
+            entry = _epoch(trainer, progress, evaluated, evaluate, settings, folder)
             _report(accelerator, entry, folder, progress)
             checkpoint.save()
             progress.saved = progress.epoch
-        for tracker in accelerator.trackers:  # and no more: end_training() would part the processes
+        for tracker in accelerator.trackers:  # end_training() would also end the process group
             tracker.finish()
-    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # from here on the model computes in fp32
+    accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the model computes in fp32 again
     if progress.best_epoch:
         load_model(model, folder / WEIGHTS)
     return progress
 
 
-def _rate(settings: Settings, total: int) -> Callable[[int], float]:
+def _trainer(
+    model: RelationModel,
+    average: AveragedModel | None,
+    graphs: Sequence[DocumentGraph],
+    settings: TrainingSettings,
+    optimizer: Callable[[nn.Module], Optimizer],
+    accelerator: Accelerator,
+) -> EpochTrainer:
+    lengths = [len(graph.input_ids) for graph in graphs]
+    sampler = LengthSampler(lengths, settings.batch_size * distributed.world_size(), seed=settings.seed)
+    wrapped_model, wrapped_optimizer = accelerator.prepare(model, optimizer(model))
+    steps = math.ceil(len(sampler) / settings.accumulation)
+    return EpochTrainer(
+        accelerator=accelerator,
+        model=wrapped_model,
+        average=average,
+        graphs=graphs,
+        sampler=sampler,
+        optimizer=wrapped_optimizer,
+        schedule=LambdaLR(wrapped_optimizer.optimizer, _rate(settings, steps * settings.epochs)),
+        accumulation=settings.accumulation,
+        max_norm=settings.max_norm,
+        progress=Progress(),
+    )
+
+
+def _checkpoint(
+    model: RelationModel, trainer: EpochTrainer, settings: TrainingSettings, folder: Path
+) -> Checkpoint:
+    optimizer, scaler = trainer.schedule.optimizer, trainer.accelerator.scaler
+    parts = {"progress": trainer.progress, "optimizer": optimizer, "schedule": trainer.schedule}
+    if trainer.average is not None:
+        parts["average"] = trainer.average
+    if scaler is not None:
+        parts["scaler"] = scaler
+    return Checkpoint(folder, model, cast(dict[str, Stateful], parts), _identity(settings, trainer.graphs))
+
+
+def _epoch(
+    trainer: EpochTrainer,
+    progress: Progress,
+    evaluated: RelationModel,
+    evaluate: Evaluate | None,
+    settings: TrainingSettings,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train for one epoch, evaluate, save the weights if they are the best, and return the log entry."""
+    started = time.perf_counter()
+    loss = trainer.train()
+    speed = len(trainer.graphs) / (time.perf_counter() - started)
+    progress.epoch += 1
+    entry: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
+    entry["documents_per_second"] = round(speed, 2)
+    if evaluate is None:
+        progress.best_epoch = progress.epoch
+        _save_weights(evaluated, folder)
+    elif progress.epoch >= settings.first_evaluation:
+        scores, threshold = evaluate(evaluated, progress.epoch)
+        if isinstance(threshold, float):
+            entry["threshold"] = threshold
+        entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
+        if scores.f1 > progress.best_f1:
+            progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
+            _save_weights(evaluated, folder)
+    entry["seconds"] = round(time.perf_counter() - started, 1)
+    return entry
+
+
+def _rate(settings: TrainingSettings, total: int) -> Callable[[int], float]:
     warm = settings.warmup * total
 
     def rate(step: int) -> float:
@@ -250,14 +275,14 @@ def _rate(settings: Settings, total: int) -> Callable[[int], float]:
     return rate
 
 
-def _is_over(progress: Progress, settings: Settings) -> bool:
+def _is_over(progress: Progress, settings: TrainingSettings) -> bool:
     waited = progress.epoch - progress.best_epoch
     return settings.patience is not None and progress.best_epoch > 0 and waited >= settings.patience
 
 
 @contextmanager
-def _saying_what_is_left(folder: Path, progress: Progress) -> Iterator[None]:
-    """Add to the line about why training ends where it can be gone on from."""
+def _naming_the_checkpoint(folder: Path, progress: Progress) -> Iterator[None]:
+    """Add the last checkpoint to the message of an error that ends training."""
     try:
         yield
     except (TrainingError, WriteError, OSError) as error:
@@ -268,8 +293,8 @@ def _saying_what_is_left(folder: Path, progress: Progress) -> Iterator[None]:
         raise kind(f"{line}; {left}") from error
 
 
-def _known_by(settings: Settings, graphs: Sequence[DocumentGraph]) -> dict[str, object]:
-    """What a run is known by in its checkpoint; its other settings may be changed for the rest of it."""
+def _identity(settings: TrainingSettings, graphs: Sequence[DocumentGraph]) -> dict[str, object]:
+    """Return the values that identify a run in its checkpoint; a resumed run may differ in others."""
     names = json.dumps([[graph.id, len(graph.input_ids)] for graph in graphs])
     sha256 = hashlib.sha256(names.encode()).hexdigest()
     return {"seed": settings.seed, "documents": f"{len(graphs)} with sha256 {sha256}"}
@@ -300,8 +325,8 @@ def _save_weights(model: nn.Module, folder: Path) -> None:
             save_weights(model, part)
 
 
-def _cut(log: Path, length: int) -> None:
-    """Take from a log what came after a checkpoint."""
+def _truncate(log: Path, length: int) -> None:
+    """Remove the entries of a log after the checkpoint."""
     if log.exists() and distributed.is_main_process():
         with log.open("r+b") as file:
             file.truncate(min(length, log.stat().st_size))

@@ -21,7 +21,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.runs.directory import write_setup
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.training.loop import Settings
+from glre_pyg.training.loop import TrainingSettings
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, is_strict
@@ -59,7 +59,7 @@ class Experiment:
 
     config: DictConfig
     folder: Path
-    settings: Settings
+    settings: TrainingSettings
     corpus: Corpus
     files: dict[str, str]
     documents: dict[str, list[Document]]

@@ -1,4 +1,4 @@
-"""Section 4.3: which documents make a step, and which of them each process has."""
+"""Section 4.3: batches of documents of similar length, and their shards in distributed training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch.utils.data import Sampler
 
 
 class LengthSampler(Sampler[list[int]]):
-    """Batches of documents of like length, in an order that depends on the seed and the epoch alone.
+    """Batches of documents of similar length, in an order that depends on seed and epoch only.
 
-    Documents are shuffled, cut into groups of ``group`` batches, sorted by length within a group, and the
-    batches shuffled again. A batch that is not full stays the last.
+    Documents are shuffled, split into groups of ``group`` batches, sorted by length within a group, and the
+    batches are shuffled. A batch that is not full remains the last.
 
     Args:
-        lengths: Pieces of each document.
-        batch_size: Documents a batch.
+        lengths: Number of subword tokens of each document.
+        batch_size: Number of documents in a batch.
         seed: Seed of the order.
-        group: Batches sorted together.
+        group: Number of batches that are sorted together.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int, group: int = 16) -> None:
@@ -35,7 +35,9 @@ class LengthSampler(Sampler[list[int]]):
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
         size = self.batch_size * self.group
         groups = [order[start : start + size] for start in range(0, len(order), size)]
-        ranked = [index for part in groups for index in sorted(part, key=lambda index: self.lengths[index])]
+        ranked = [
+            index for members in groups for index in sorted(members, key=lambda index: self.lengths[index])
+        ]
         batches = [
             ranked[start : start + self.batch_size] for start in range(0, len(ranked), self.batch_size)
         ]
@@ -45,20 +47,20 @@ class LengthSampler(Sampler[list[int]]):
         yield from batches[full:]
 
 
-class Share(NamedTuple):
-    """What a process has of a batch.
+class BatchShard(NamedTuple):
+    """Part of a batch that one process computes.
 
     Args:
-        documents: Their indices; one at least.
-        counts: Whether they count: where a batch has fewer documents than there are processes, one that has
-            nothing to do does a document of another, for nothing.
+        documents: Indices of its documents, at least one.
+        in_loss: Whether the documents are in the loss. If a batch has fewer documents than there are
+            processes, the others compute a document of another process, which is not.
     """
 
     documents: list[int]
-    counts: bool
+    in_loss: bool
 
 
-def share_of(batch: Sequence[int], process: int, count: int) -> Share:
-    """What one of so many processes has of a batch: neighbours, so documents of like length."""
-    start, end = (number * len(batch) // count for number in (process, process + 1))
-    return Share([*batch[start:end]], True) if start < end else Share([batch[0]], False)
+def shard_batch(batch: Sequence[int], rank: int, world_size: int) -> BatchShard:
+    """Return the shard of a process: consecutive documents, which have similar lengths."""
+    start, end = (number * len(batch) // world_size for number in (rank, rank + 1))
+    return BatchShard([*batch[start:end]], True) if start < end else BatchShard([batch[0]], False)
