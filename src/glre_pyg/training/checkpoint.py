@@ -1,7 +1,7 @@
 """Section 4.3: checkpoints, which contain the complete state of a training run.
 
-``checkpoint.pt`` contains the current and the best weights, optimizer, schedule, moving average, progress
-and the random states of all processes. It is read with ``weights_only``, which restores tensors and plain values
+``checkpoint.pt`` contains the current and the best weights, optimizer, schedule, moving average, progress and
+the random states of all processes. It is read with ``weights_only``, which restores tensors and plain values
 only. A checkpoint that is damaged or belongs to another run is refused.
 """
 

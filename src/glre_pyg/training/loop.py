@@ -153,8 +153,9 @@ def fit(
     Args:
         model: The model.
         graphs: Tokenized training graphs with labels.
-        evaluate: Called with the model and its epoch, from 1; returns scores on dev and a threshold. If None, the weights of the last epoch are the best ones.
-        settings: TrainingSettings of the loop.
+        evaluate: Called with the model and its epoch, from 1; returns scores on dev and a threshold.
+            If None, the weights of the last epoch are the best ones.
+        settings: Settings of the loop.
         optimizer: Builds the optimizer of the model.
         folder: Run directory for the weights, the log, TensorBoard files and the checkpoint.
         accelerator: Device and precision; gradients are accumulated here.
