@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-import glre_pyg.training.experiment
 from checkpoints import checkpoint
 from documents import (
     LABELS,
@@ -162,15 +161,18 @@ def documents(draw):
     mentions = draw(st.lists(st.builds(mention, within, text(), names, names)))
     facts = st.builds(Fact, text(), text(), text(), names, st.lists(st.integers(), max_size=2).map(tuple))
     pair = st.tuples(text(), text())
+    whole = " ".join(tokens)
+    place = st.integers(0, len(whole))
+    sections = draw(st.lists(st.tuples(place, place).map(sorted).map(tuple), max_size=2))
     return Document(
         id=draw(text()),
-        text=" ".join(tokens),
+        text=whole,
         words=words,
         sentences=sentences,
         mentions=tuple(mentions),
         facts=tuple(draw(st.lists(facts, max_size=2))),
         ignored=tuple(draw(st.lists(pair, max_size=2))),
-        sections=tuple(draw(st.lists(st.tuples(st.integers(), st.integers()), max_size=2))),
+        sections=tuple(sections),
     )
 
 
@@ -683,4 +685,4 @@ def test_cross_validation_is_the_same_with_and_without_a_cache(mine, tmp_path):
 
 def test_the_tests_do_not_use_the_users_cache():
     assert not cache_folder().is_relative_to(Path.home() / ".cache")
-    assert glre_pyg.training.experiment.Cache.from_setting(None).folder == cache_folder()
+    assert Cache.from_setting(None).folder == cache_folder()

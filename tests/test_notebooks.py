@@ -1,5 +1,6 @@
 """Every notebook runs from beginning to end, and is kept without what its last run left behind."""
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -10,11 +11,6 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-EXECUTED = [
-    pytest.param(path, id=path.stem, marks=() if path.stem == "document_graph" else pytest.mark.trial)
-    for path in NOTEBOOKS
-]
-"""The one without training runs with the other tests; those that take minutes are trials."""
 TIMEOUT = 600  # seconds a cell: each notebook takes one to two minutes, but a machine may be busy
 
 
@@ -37,9 +33,20 @@ def test_there_are_notebooks():
     assert {path.stem for path in NOTEBOOKS} == {"document_graph", "extraction", "paper_tables", "training"}
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_code_compiles_and_its_imports_are_there(path):
+    """What can be said in a second; to run a notebook takes one to two minutes, and is a trial."""
+    source = "\n".join(cell.source for cell in cells(path, "code"))
+    source = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+    tree = ast.parse(source)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert imports
+    exec(compile(ast.Module(imports, []), str(path), "exec"), {})
+
+
+@pytest.mark.trial
 @pytest.mark.usefixtures("_kernel")
-@pytest.mark.parametrize("path", EXECUTED)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path):
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys; print(sys.executable)"))

@@ -316,7 +316,7 @@ def test_reasons_of_large_documents_are_whole(tiny, threshold):
 
 def test_pubtator(tmp_path):
     """The same from files that have no place for some of the documents."""
-    for split, documents in (("train", odd_corpus()), ("dev", few()), ("test", held_out())):
+    for split, documents in (("train", odd_corpus()), ("dev", ordinary()), ("test", held_out())):
         path, on_error = tmp_path / f"{split}.pubtator", []
         write_documents(documents, path, lossy=True, on_error=on_error.append)
         assert len(list(read_documents(path))) == len(documents) - len(on_error)

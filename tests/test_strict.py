@@ -43,7 +43,7 @@ def here(tmp_path, monkeypatch):
 
 BAD = [
     "error: test.jsonl:2: ?: not JSON: Expecting property name enclosed in double quotes: line 2 column 1 (char 2)",
-    "error: test.jsonl:3: x: mentions[0].end: 9 is after the text of 4 characters",
+    "error: test.jsonl:3: x: mentions[0]: 0 to 9 is not inside 0 to 4",
 ]
 
 
