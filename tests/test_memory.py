@@ -177,7 +177,7 @@ def test_checkpointed_gradients_need_less():
 def test_a_batch_carries_its_sizes(tokenizer):
     graphs = graphs_of([large_document(400, 5, 3), *DOCUMENTS], tokenizer)
     batch = collate(graphs)
-    assert batch.sizes == BatchSizes.of(batch) == sizes_of(batch)
+    assert batch.sizes == BatchSizes.from_batch(batch) == sizes_of(batch)
     sizes = batch.sizes
     assert sizes.windows == [n for graph in graphs for n in torch.bincount(graph.window_index).tolist()]
     assert sizes.pairs == [graph.pair_index.size(1) for graph in graphs]

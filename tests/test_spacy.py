@@ -386,8 +386,9 @@ def test_what_the_component_finds_can_be_read_as_facts(nlp, tmp_path):
 def test_processes_give_what_one_gives(nlp):
     single = relations(map(nlp, TEXTS))  # the model has been loaded and has run before the processes start
     texts = TEXTS * 3
+    before = {*multiprocessing.active_children()}  # joblib keeps its own from other tests
     close(relations(nlp.pipe(texts, n_process=2, batch_size=2)), single * 3)
-    assert not multiprocessing.active_children()
+    assert before.issuperset(multiprocessing.active_children())
 
 
 def test_a_document_with_mentions_of_ours_keeps_them(model):
