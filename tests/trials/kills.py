@@ -40,7 +40,7 @@ OPTIONS = [
 PLACES = {
     "in a step": ["glre_pyg.training.epochs:EpochTrainer._step"],
     "saving": ["glre_pyg.training.checkpoint:Checkpoint._write", "glre_pyg.training.loop:_save_weights"],
-    "evaluating": ["glre_pyg.training.experiment:predict", "glre_pyg.runs.run:predict"],
+    "evaluating": ["glre_pyg.training.fitting:predict", "glre_pyg.runs.run:predict"],
     "caching": ["glre_pyg.utils.cache:Cache.save"],
     "anywhere": [],
 }

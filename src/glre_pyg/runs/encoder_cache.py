@@ -1,8 +1,7 @@
-"""Section 3.1, Eq. 1, once: a cache of the word vectors of a frozen encoder.
+"""Section 3.1, Eq. 1: a cache of the word vectors of frozen encoders.
 
-The folder of an encoder has safetensors files with the word vectors [W, d] of many documents, named by a hash
-of what the encoder sees of the document. The files are mapped into memory, and only what a run reads is
-loaded.
+Each encoder has a folder of safetensors files with the word vectors [W, d] of many documents, whose keys are
+hashes of the encoder's input. Files are memory-mapped, and only the documents of a run are loaded.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.utils.cache import Cache, key_of
 
-_FILE_BYTES = 1 << 28  # size of a file, about, and of what is in memory before it is written
+_FILE_BYTES = 1 << 28  # approximate size of a file, which is in memory until it is written
 _NAME = "features"
 
 
@@ -90,7 +89,7 @@ class FeatureStore:
         missing = self._attach_cached(place, graphs)
         if missing and add:
             with self.cache.lock(place, _NAME):
-                missing = self._attach_cached(place, missing)  # another process may have been faster
+                missing = self._attach_cached(place, missing)  # another process may have added them
                 unique = {document_key(graph): graph for graph in missing}
                 keys = [*unique]
                 self._save(place, ((keys[index], features) for index, features in encode([*unique.values()])))
@@ -167,7 +166,7 @@ def _parts(documents: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor
 
 
 def document_key(graph: DocumentGraph) -> str:
-    """Hash everything that an encoder sees of a graph: its tokens, their words and their windows."""
+    """Hash the input of an encoder: the tokens of a graph, their words and their windows."""
     tokens = torch.stack([graph.input_ids, graph.word_index, graph.window_index])  # [3, T]
     return hashlib.sha256(len(graph.words).to_bytes(8) + tokens.numpy().tobytes()).hexdigest()
 

@@ -1,8 +1,7 @@
-"""What documents cost: an estimate of the memory they need, made before anything is computed, and the time
-of an epoch.
+"""Estimates of the memory of documents, before anything is computed, and of the time of an epoch.
 
-Estimates are for fp32; half precision needs less. They decide whether a document is refused, and nothing
-else: results never depend on the memory there is.
+Estimates are for fp32; half precision needs less. They only decide whether a document is refused: results do
+not depend on the available memory.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ from glre_pyg.utils.exceptions import InputError
 
 GIB = 2**30
 FLOAT = 4
-"""Bytes of a number in fp32."""
+"""Bytes of an fp32 number."""
 
 
 def document_bytes(model: RelationModel, graph: DocumentGraph, *, training: bool) -> int:
-    """Estimate the bytes that one document needs beside the model.
+    """Estimate the number of bytes that a document needs in addition to the model.
 
-    Without gradients the activations of one layer exist at a time; training keeps those of all layers.
+    Without gradients, the activations of only one layer are in memory; training stores those of all layers.
 
     Args:
         model: The model.
-        graph: Graph of the document, tokenized.
-        training: Whether the document is trained on.
+        graph: Tokenized graph of the document.
+        training: Whether to estimate for training rather than for prediction.
     """
     modules = list(model.modules())
     with_gradients = 2 if training else 1
@@ -59,10 +58,10 @@ _ENCODERS = (TransformerEncoder, WordEmbedding, BiLSTM)
 
 
 def _encoder_numbers(encoder: TransformerEncoder, tokens: int, longest: int, *, training: bool) -> int:
-    """Numbers that a transformer computes for windows of so many tokens, the longest of which is given."""
+    """Estimate how many numbers a transformer stores for windows, given their total and maximum lengths."""
     config = encoder.transformer.config
     width, layers = config.hidden_size, config.num_hidden_layers
-    # Measured: a fused activation keeps two vectors of the inner width, one made of several products four.
+    # Measured: a fused activation stores two vectors of the inner width, an unfused one four.
     activation = getattr(config, "hidden_act", getattr(config, "activation", None))
     inner = 2.0 if activation in ("gelu", "relu") else 4.3
     layer = 12 * width + int(inner * getattr(config, "intermediate_size", 4 * width))
@@ -80,21 +79,21 @@ def _encoder_numbers(encoder: TransformerEncoder, tokens: int, longest: int, *, 
 
 
 def optimizer_bytes(model: nn.Module) -> int:
-    """Bytes of a model's gradients, of Adam's two moments, and of an average of the weights."""
+    """Return the bytes of a model's gradients, of Adam's two moments, and of averaged weights."""
     return FLOAT * sum(4 * p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def check_memory(
     model: RelationModel, graphs: Sequence[DocumentGraph], *, batch_size: int, available: int, training: bool
 ) -> int:
-    """Estimate the bytes that training or prediction needs at most.
+    """Estimate the maximum number of bytes that training or prediction needs, and check it.
 
     Args:
         model: The model.
         graphs: Tokenized graphs, with ``features`` if there are any.
-        batch_size: Documents in a batch.
-        available: Bytes that may be used beside the model.
-        training: Whether the documents are trained on.
+        batch_size: Number of documents in a batch.
+        available: Number of bytes available in addition to the model.
+        training: Whether to estimate for training rather than for prediction.
 
     Raises:
         InputError: If a document, or a batch of the largest documents, needs more than is available.
@@ -109,7 +108,7 @@ def check_memory(
             f"need about {_gib(needed[order[0]] + fixed)} to {'train on' if training else 'predict'}, and "
             f"there are {_gib(available)} (memory=GIB sets the limit)"
         )
-    batch = order[:batch_size] if training else order[:1]  # prediction bounds its batches by their sizes
+    batch = order[:batch_size] if training else order[:1]  # prediction limits the size of its batches
     total = fixed + sum(needed[index] for index in batch)
     if total > available:
         raise InputError(
@@ -121,17 +120,17 @@ def check_memory(
 
 
 def allocated_bytes(device: torch.device | str) -> int:
-    """Bytes that the process has allocated on a device."""
+    """Return the number of bytes that the process has allocated on a device."""
     if torch.device(device).type == "cuda":
         return torch.cuda.memory_allocated(device)
     return psutil.Process().memory_info().rss
 
 
 def available_bytes(gib: float | None, device: torch.device | str) -> int:
-    """Bytes that the process may still allocate: up to a limit in GiB, else nine tenths of what is free.
+    """Return the number of bytes available to the process: up to a limit in GiB, else 90 % of free memory.
 
     Raises:
-        InputError: If the limit is no number, or is reached already.
+        InputError: If the limit is not a number, or is already exceeded.
     """
     if gib is not None:
         if isinstance(gib, bool) or not isinstance(gib, int | float):
@@ -148,12 +147,12 @@ def available_bytes(gib: float | None, device: torch.device | str) -> int:
 
 
 def _free_in_container() -> float:
-    """Bytes left in the control group of a container, its page cache included."""
+    """Return the free bytes in the control group of a container, including its page cache."""
     folder = Path("/sys/fs/cgroup")
     try:
         limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):  # there is none, or no limit ("max")
+    except (OSError, ValueError):  # no control group, or no limit ("max")
         return math.inf
     return limit - used + int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))
 
@@ -172,7 +171,7 @@ def seconds_per_epoch(
 ) -> float:
     """Estimate the seconds of an epoch's forward and backward passes from a few documents of medium length.
 
-    No weight changes, and random states stay as they were. On a CPU two documents are enough.
+    Weights and random states do not change. On a CPU, two documents are enough.
     """
     cuda = torch.device(device).type == "cuda"
     order = longest_first(graphs)
@@ -180,8 +179,8 @@ def seconds_per_epoch(
     first = (len(order) - size) // 2
     middle = [graphs[index] for index in order[first : first + size]]
 
-    def step(some: Sequence[DocumentGraph]) -> None:
-        batch = collate(some, device)
+    def step(graphs: Sequence[DocumentGraph]) -> None:
+        batch = collate(graphs, device)
         with autocast():
             logits = model(batch)
         model.loss(logits, batch.pair_label).backward()
@@ -194,7 +193,7 @@ def seconds_per_epoch(
     with torch.random.fork_rng([device] if cuda else []):
         step([graphs[order[-1]]])  # warm up
         if cuda or any(getattr(module, "backend", None) for module in model.modules()):
-            step(middle)  # compiles, or tunes, for this size
+            step(middle)  # compile or tune kernels for this size
         started = time.perf_counter()
         step(middle)
         seconds = time.perf_counter() - started

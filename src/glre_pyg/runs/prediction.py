@@ -1,4 +1,4 @@
-"""Predictions of a model over documents: graphs in, scored pairs out."""
+"""Prediction: from graphs to probabilities and scored pairs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 
 MAX_TOKENS, MAX_PAIRS = 2**15, 2**13
-"""Subword tokens and pairs in a batch of prediction at most; a larger document is a batch of its own."""
+"""Maximum number of subword tokens and pairs in a batch; a larger document forms its own batch."""
 
 
 @torch.inference_mode()
@@ -37,19 +37,19 @@ def predict(
     progress: str | None = None,
     memory: int | None = None,
 ) -> list[np.ndarray]:
-    """Probabilities of all candidate pairs, [P, R] for each graph, in the order of the graphs.
+    """Return the probabilities of all candidate pairs, [P, R] for each graph.
 
     Args:
-        model: The model; put into evaluation mode, and back.
+        model: The model, whose training mode is restored afterwards.
         graphs: Tokenized graphs.
-        batch_size: Documents in a batch at most.
-        device: Where the model is.
-        autocast: Makes the context that the model runs in, for mixed precision.
-        progress: Name of a progress bar; None shows none.
-        memory: Bytes that may be used; None for no limit.
+        batch_size: Maximum number of documents in a batch.
+        device: Device of the model.
+        autocast: Context manager factory for mixed precision.
+        progress: Label of a progress bar; None for no bar.
+        memory: Number of bytes available; None for no limit.
 
     Raises:
-        InputError: If a document needs more memory than may be used.
+        InputError: If a document needs more memory than available.
     """
     if memory is not None:
         check_memory(model, graphs, batch_size=batch_size, available=memory, training=False)
@@ -82,19 +82,17 @@ def encode_once(
     store: FeatureStore | None = None,
     add: bool = True,
 ) -> None:
-    """Give every graph that has none the ``features`` [W, d] of a frozen encoder, which is run once.
-
-    Does nothing if the model has no encoder that is frozen as a whole.
+    """Set the ``features`` [W, d] of graphs without any, if the encoder of the model is frozen.
 
     Args:
         model: The model.
-        graphs: Graphs with pieces.
-        batch_size: Documents a batch.
-        device: Where the model is.
-        store: Where features are kept from run to run; None computes them.
-        add: Whether those that the store has not yet are added to it.
+        graphs: Tokenized graphs.
+        batch_size: Maximum number of documents in a batch.
+        device: Device of the model.
+        store: Cache of features; None for no cache.
+        add: Whether to add new features to the cache.
     """
-    frozen = next((part for part in model.modules() if getattr(part, "trainable", True) is False), None)
+    frozen = next((m for m in model.modules() if getattr(m, "trainable", True) is False), None)
     if not isinstance(frozen, TransformerEncoder):
         return
     graphs = [graph for graph in graphs if "features" not in graph]
@@ -112,21 +110,21 @@ def score_pairs(
     labels: Labels,
     known: NamedFacts | None = None,
 ) -> ScoredPairs:
-    """Set predictions beside the documents' facts.
+    """Combine the probabilities of documents with their facts.
 
     Args:
         documents: Documents with their facts.
-        graphs: Their graphs, which may know no facts.
-        probabilities: [P, R] for each graph.
-        labels: What the columns mean.
-        known: Facts that Ign F1 leaves out.
+        graphs: Their graphs, possibly without facts.
+        probabilities: Probabilities [P, R] of each graph.
+        labels: Relations and candidate pairs.
+        known: Facts that Ign F1 ignores.
 
     Raises:
-        InputError: If two documents have one id, so that their pairs cannot be told apart.
+        InputError: If two documents have the same id.
     """
-    twice = [name for name, times in Counter(document.id for document in documents).items() if times > 1]
-    if twice:
-        raise InputError(f"{twice[0]}: two documents have this id")
+    duplicates = [name for name, times in Counter(document.id for document in documents).items() if times > 1]
+    if duplicates:
+        raise InputError(f"{duplicates[0]}: two documents have this id")
     parts = [
         _score_document(document, graph, table, labels, known)
         for document, graph, table in zip(documents, graphs, probabilities, strict=True)
@@ -141,7 +139,7 @@ def _score_document(
     labels: Labels,
     known: NamedFacts | None,
 ) -> ScoredPairs:
-    """The candidate pairs of a document in the order of its graph, then other pairs with a fact."""
+    """Return the candidate pairs of a document in the order of its graph, then other pairs with facts."""
     ids = graph["entity"].id
     pairs = [(ids[head], ids[tail]) for head, tail in graph.pair_index.t().tolist()]
     if probability.shape != (len(pairs), len(labels.relations)):
@@ -177,28 +175,28 @@ def _score_document(
     number = {name: index for index, name in enumerate(ids)}
     ends = np.array([[number.get(name, -1) for name in pair] for pair in pairs], dtype=int).reshape(-1, 2)
     counts = np.array([len(entities[name].mentions) for name in ids], dtype=int)
-    never = np.zeros((len(pairs) - len(probability), len(column)))
+    not_candidates = np.zeros((len(pairs) - len(probability), len(column)))
     return ScoredPairs(
         documents=[document.id] * len(pairs),
         heads=[head for head, _ in pairs],
         tails=[tail for _, tail in pairs],
         relations=labels.relations,
-        probability=np.concatenate([probability, never], dtype=np.float32),
+        probability=np.concatenate([probability, not_candidates], dtype=np.float32),
         is_fact=is_fact,
         other_facts=other_facts,
         ignored=ignored,
         known=is_known,
-        distance=_nearest(document, [entities[name] for name in ids])[ends[:, 0], ends[:, 1]],
+        distance=_sentence_distances(document, [entities[name] for name in ids])[ends[:, 0], ends[:, 1]],
         mentions=np.append(counts, 0)[ends].mean(-1),
     )
 
 
-def _nearest(document: Document, entities: Sequence[Entity]) -> np.ndarray:
-    """Sentences between the nearest mentions of two entities [E + 1, E + 1]; -1 for the last, an unknown."""
+def _sentence_distances(document: Document, entities: Sequence[Entity]) -> np.ndarray:
+    """Return the sentences between the nearest mentions of entities [E + 1, E + 1]; the last row is -1."""
     counts = np.array([len(entity.mentions) for entity in entities], dtype=int)
     sentence = np.array(
         [document.sentence_of(each) for entity in entities for each in entity.mentions], dtype=int
     )
-    apart, starts = np.abs(sentence[:, None] - sentence), np.cumsum(counts) - counts
-    apart = np.minimum.reduceat(np.minimum.reduceat(apart, starts, axis=0), starts, axis=1)
-    return np.pad(apart, (0, 1), constant_values=-1)
+    distance, starts = np.abs(sentence[:, None] - sentence), np.cumsum(counts) - counts
+    distance = np.minimum.reduceat(np.minimum.reduceat(distance, starts, axis=0), starts, axis=1)
+    return np.pad(distance, (0, 1), constant_values=-1)

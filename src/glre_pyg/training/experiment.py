@@ -1,4 +1,4 @@
-"""From a config to a trained run (Section 4.3): prepare, fit, score."""
+"""Section 4.3: from a config to a trained run, in the steps prepare, fit and score."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from glre_pyg.utils.files import sha256_of, write_json
 
 
 def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
-    """Train as a config says, score dev and test, and leave a run directory.
+    """Train a model, evaluate it on dev and test, and write the run directory.
 
-    Under the setting ``"train"`` the model is trained on the training documents, and dev chooses epoch and
-    threshold. Under ``"train+dev"`` it is trained on both, for a number of epochs and with a threshold that
-    were fixed before: by a run of the first setting, or by cross-validation.
+    With the setting ``"train"``, the model is trained on the training documents, and epoch and threshold are
+    selected on dev. With ``"train+dev"``, it is trained on both, and epoch and threshold are fixed in advance
+    by a run with the setting ``"train"``, or by cross-validation.
 
-    Paper: "the best epoch was found on the development set", which under train + dev is trained on. Its
-    released code chose both on test. Here: see above.
+    Paper: "the best epoch was found on the development set", which is trained on under train + dev. The
+    released code selects both on test. Here: see above.
 
     Args:
         config: Composed from ``conf/train.yaml``.
-        folder: Run directory; of several processes, that of the first counts.
-        overrides: What was given on the command line; a run that is resumed takes no other settings.
+        folder: Run directory; with several processes, that of the first.
+        overrides: Overrides of the command line, which are not allowed if a run is resumed.
 
     Raises:
-        InputError: If a file of the corpus, the encoder or a run that is named cannot be read, or there is
-            a run in the folder.
+        InputError: If a file of the corpus, the encoder or another run cannot be read, or the folder contains
+            a run.
     """
     config, folder, is_finished = begin_or_resume(config, folder, overrides)
     if is_finished:
@@ -69,7 +69,7 @@ def _train(experiment: Experiment) -> Run:
     )
     run = _run(experiment, fitted, 0.5)
     pairs = {"dev": run.score(dev.documents, graphs=dev.graphs, progress="dev")}
-    run = replace(run, threshold=experiment.choose_threshold(pairs["dev"]))  # in fp32, as it is loaded
+    run = replace(run, threshold=experiment.choose_threshold(pairs["dev"]))  # in fp32, as for a loaded run
     if test.documents:
         pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
     return _finish(experiment, run, fitted.epoch, pairs, "dev")
@@ -109,7 +109,7 @@ def _run(experiment: Experiment, fitted: Fitted, threshold: Threshold) -> Run:
 def _finish(
     experiment: Experiment, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs], source: str
 ) -> Run:
-    """Print the scores of a run, and complete its directory."""
+    """Print the scores of a run and complete its directory."""
     folder, config = experiment.folder, experiment.config
     print(f"epoch {epoch}, chosen on {source}")
     if "test" not in pairs:
@@ -151,11 +151,11 @@ def _write_scores(
 
 
 def _protocol(experiment: Experiment, source: str) -> Protocol:
-    """What the scores are measured under.
+    """Return the protocol of the scores.
 
     Args:
         experiment: The experiment.
-        source: What epoch and threshold are chosen on.
+        source: Data that epoch and threshold are selected on.
     """
     corpus, config = experiment.corpus, experiment.config
     held_out = config.dataset.get("dev_from_train")

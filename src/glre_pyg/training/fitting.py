@@ -1,4 +1,4 @@
-"""From a prepared experiment to a trained model."""
+"""Section 4.3: fitting the model of an experiment, with checks of memory before."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Fitted:
     Args:
         model: The model with its best weights.
         epoch: The epoch of these weights, from 1.
-        memory: Bytes that predictions may use.
+        memory: Number of bytes available for prediction.
     """
 
     model: RelationModel
@@ -72,18 +72,18 @@ def fit_model(
         experiment: The experiment.
         graphs: Tokenized graphs to train on.
         folder: Folder for weights, log and checkpoint.
-        settings: Numbers of the training loop.
-        dev: Documents that the epoch is chosen on; None takes the last one.
-        predicted: Graphs that are predicted later; they are only checked for their size.
+        settings: Settings of the training loop.
+        dev: Documents to select the epoch on; None for the last epoch.
+        predicted: Graphs that are predicted later, of which only the memory is checked.
         last_epoch: Epoch to stop after.
-        save_probabilities: Called with the probabilities of the dev documents after each evaluation.
+        save_probabilities: Called after each evaluation with the probabilities of the dev documents.
 
     Raises:
-        InputError: If there is not enough memory, or the run to start with has another model.
+        InputError: If there is not enough memory, or the run to start from has another model.
         TrainingError: If a loss is not finite.
     """
     config = experiment.config
-    set_seed(config.seed)  # the same in all processes, which therefore begin with the same weights
+    set_seed(config.seed)  # the same weights in all processes
     model: RelationModel = instantiate(config.model)(experiment.tokenizer, len(experiment.labels.relations))
     if config.start:
         _load_weights_of(config.start, model, experiment)
@@ -102,32 +102,13 @@ def fit_model(
         total = allocated_bytes(device) + needed
         print(_summary(experiment, model, graphs, held_out, settings, accelerator, total), flush=True)
     else:
-        torch.manual_seed(config.seed + distributed.rank())  # other dropout in each process
+        torch.manual_seed(config.seed + distributed.rank())  # different dropout in each process
 
-    def evaluate(evaluated: RelationModel, epoch: int) -> tuple[Scores, Threshold]:
-        assert dev is not None
-        shard = distributed.shard(dev.graphs)
-        probabilities = distributed.all_gather(
-            predict(
-                evaluated,
-                shard,
-                batch_size=batch_size,
-                device=device,
-                autocast=accelerator.autocast,
-                progress="dev",
-                memory=memory,
-            )
-        )
-        if save_probabilities is not None:
-            save_probabilities(epoch, probabilities)
-        pairs = score_pairs(dev.documents, dev.graphs, probabilities, experiment.labels)
-        threshold = experiment.choose_threshold(pairs)
-        return pairs.score(threshold, filtered=True), threshold
-
+    evaluate = partial(_evaluate, experiment, dev, accelerator, memory, save_probabilities) if dev else None
     progress = fit(
         model,
         graphs,
-        evaluate if dev else None,
+        evaluate,
         settings=settings,
         optimizer=partial(_optimizer, config.optimizer),
         folder=folder,
@@ -135,6 +116,35 @@ def fit_model(
         last_epoch=last_epoch,
     )
     return Fitted(model, progress.best_epoch, memory)
+
+
+def _evaluate(
+    experiment: Experiment,
+    dev: HeldOut,
+    accelerator: Accelerator,
+    memory: int,
+    save_probabilities: SaveProbabilities | None,
+    model: RelationModel,
+    epoch: int,
+) -> tuple[Scores, Threshold]:
+    """Return the scores of a model on dev with the best threshold, and the threshold."""
+    shard = distributed.shard(dev.graphs)
+    probabilities = distributed.all_gather(
+        predict(
+            model,
+            shard,
+            batch_size=experiment.config.eval_batch_size,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+            progress="dev",
+            memory=memory,
+        )
+    )
+    if save_probabilities is not None:
+        save_probabilities(epoch, probabilities)
+    pairs = score_pairs(dev.documents, dev.graphs, probabilities, experiment.labels)
+    threshold = experiment.choose_threshold(pairs)
+    return pairs.score(threshold, filtered=True), threshold
 
 
 def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -> None:
@@ -150,8 +160,8 @@ def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -
 
 
 def _accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
-    AcceleratorState._reset_state()  # the jobs of a sweep run in one process, and may differ in precision
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # by documents without pairs
+    AcceleratorState._reset_state()  # the jobs of a sweep share a process and may differ in precision
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # in documents without pairs
     return Accelerator(
         mixed_precision=settings.precision,
         log_with="tensorboard",
@@ -175,7 +185,7 @@ def _summary(
     accelerator: Accelerator,
     memory: int,
 ) -> str:
-    """One line on what is trained, and what an epoch is going to cost."""
+    """Return a line with the sizes of model and data, and estimates of time and memory."""
     seconds = seconds_per_epoch(
         model,
         graphs,

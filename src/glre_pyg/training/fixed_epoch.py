@@ -1,4 +1,4 @@
-"""Section 4.3, "Train + Dev": epoch and threshold when the development documents are trained on, too."""
+"""Section 4.3, "Train + Dev": epoch and threshold if dev is part of the training data."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from glre_pyg.utils.files import atomic_path, write_json
 
 
 def fixed_epoch(experiment: Experiment, protocol: Protocol) -> tuple[int, Threshold, str]:
-    """Epoch and threshold for train+dev, and what they were chosen on.
+    """Return epoch and threshold for train+dev, and the data that they were selected on.
 
-    ``fixed_by`` names a run of the setting "train", or a number of folds for cross-validation over the
-    documents of train and dev.
+    ``fixed_by`` is a run with the setting "train", or a number of folds for cross-validation on the documents
+    of train and dev.
 
     Raises:
-        InputError: If ``fixed_by`` is neither, or the run differs in more than the setting.
+        InputError: If ``fixed_by`` is neither, or the run differs in other settings.
     """
     fixed_by = experiment.config.fixed_by
     if isinstance(fixed_by, int) and fixed_by > 1:
@@ -63,20 +63,20 @@ def _of_run(experiment: Experiment, fixed_by: str, protocol: Protocol) -> tuple[
 
 
 def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str, object]:
-    """What a run and the one that fixes its epoch and threshold must have in common."""
+    """Return the values that a run and the run that fixes its epoch and threshold must have in common."""
     values = {**settings_of(plain(config)), **protocol}
     return {key: value for key, value in values.items() if key not in ("setting", "fixed_by", "threshold")}
 
 
 def _cross_validate(experiment: Experiment, num_folds: int) -> tuple[int, Threshold]:
-    """Train a model for each fold; choose epoch and threshold on the held-out documents of all folds."""
+    """Train a model for each fold, and select epoch and threshold on the held-out documents of all folds."""
     settings = experiment.settings
     documents = experiment.documents["train"] + experiment.documents["dev"]
     if len({document.id for document in documents}) < len(documents):
         ids = [document.id for document in documents]
         raise InputError(f"{next(name for name in ids if ids.count(name) > 1)}: two documents have this id")
     Random(experiment.config.seed).shuffle(documents)
-    folds = [experiment.held_out(part) for part in split_documents(documents, num_folds)]
+    folds = [experiment.held_out(fold) for fold in split_documents(documents, num_folds)]
     for number, fold in enumerate(folds):
         folder = experiment.folder / f"fold_{number}"
         folder.mkdir(exist_ok=True)
@@ -97,7 +97,7 @@ def _cross_validate(experiment: Experiment, num_folds: int) -> tuple[int, Thresh
 
 
 def split_documents(documents: Sequence[Document], num_folds: int) -> list[Sequence[Document]]:
-    """Split documents into folds of equal size: the first document goes to the first fold, and so on.
+    """Split documents into folds of equal size, in turn.
 
     Raises:
         InputError: If there are more folds than documents.
@@ -110,7 +110,7 @@ def split_documents(documents: Sequence[Document], num_folds: int) -> list[Seque
 def _best_epoch(
     experiment: Experiment, folds: Sequence[HeldOut], epochs: Sequence[int]
 ) -> tuple[int, Threshold]:
-    """The first epoch with the highest F1 over the held-out documents of all folds, and its threshold."""
+    """Return the first epoch with the highest F1 on the held-out documents, and its threshold."""
     documents = [document for fold in folds for document in fold.documents]
     graphs = [graph for fold in folds for graph in fold.graphs]
     best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)

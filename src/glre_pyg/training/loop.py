@@ -173,8 +173,8 @@ def fit(
     if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     evaluated = model if average is None else cast(RelationModel, average.module)
-    trainer = _trainer(model, average, graphs, settings, optimizer, accelerator)
-    progress = cast(Progress, trainer.progress)
+    progress = Progress()
+    trainer = _trainer(model, average, graphs, settings, optimizer, accelerator, progress)
     checkpoint = _checkpoint(model, trainer, settings, folder)
     if settings.resume:
         checkpoint.restore()
@@ -204,6 +204,7 @@ def _trainer(
     settings: TrainingSettings,
     optimizer: Callable[[nn.Module], Optimizer],
     accelerator: Accelerator,
+    progress: Progress,
 ) -> EpochTrainer:
     lengths = [len(graph.input_ids) for graph in graphs]
     sampler = LengthSampler(lengths, settings.batch_size * distributed.world_size(), seed=settings.seed)
@@ -219,7 +220,7 @@ def _trainer(
         schedule=LambdaLR(wrapped_optimizer.optimizer, _rate(settings, steps * settings.epochs)),
         accumulation=settings.accumulation,
         max_norm=settings.max_norm,
-        progress=Progress(),
+        progress=progress,
     )
 
 

@@ -1,4 +1,4 @@
-"""Everything an experiment needs before training: corpus, documents, labels, tokenizer, settings."""
+"""Section 4.3: preparation of an experiment: corpus, documents, labels, tokenizer and settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAIN, TRAIN_DEV = "train", "train+dev"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Documents that are not trained on, and their graphs, which do not contain the documents' facts."""
+    """Documents for evaluation, and their graphs, which do not contain facts."""
 
     documents: Sequence[Document]
     graphs: list[DocumentGraph]
@@ -40,21 +40,21 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A config with everything that it names, read and built.
+    """Objects that a config defines.
 
     Args:
         config: Composed from ``conf/train.yaml``.
         folder: Run directory.
-        settings: Numbers of the training loop.
+        settings: Settings of the training loop.
         corpus: The corpus.
-        files: Checksum of the file of each split, or of the settings that generate them.
-        documents: Documents of the splits ``"train"``, ``"dev"`` and ``"test"``; the last is empty if its
-            facts are not known.
+        files: Checksum of the file of each split, or of the settings of a generator.
+        documents: Documents of the splits ``"train"``, ``"dev"`` and ``"test"``; the last is empty if it is
+            unlabelled.
         labels: Relations, entity types and candidate pairs.
         tokenizer: Tokenizer of the encoder.
-        known: Facts that Ign F1 ignores, if the corpus has such a score.
-        store: Cache for the word vectors of a frozen encoder; None for no cache.
-        choose_threshold: Chooses a threshold on scored pairs of dev.
+        known: Facts that Ign F1 ignores; None if the corpus has no such score.
+        store: Cache of the word vectors of frozen encoders; None for no cache.
+        choose_threshold: Selects a threshold on the scored pairs of dev.
     """
 
     config: DictConfig
@@ -70,20 +70,20 @@ class Experiment:
     choose_threshold: Callable[[ScoredPairs], Threshold]
 
     def graphs(self, documents: Iterable[Document]) -> list[DocumentGraph]:
-        """Tokenized graphs of documents with their labels."""
+        """Return tokenized graphs of documents with their labels."""
         return [self.tokenizer(self.labels.graph(document)) for document in documents]
 
     def held_out(self, documents: Sequence[Document]) -> HeldOut:
-        """Documents with graphs that do not contain their facts."""
+        """Return documents with tokenized graphs that do not contain their facts."""
         graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
         return HeldOut(documents, graphs)
 
 
 def prepare(config: DictConfig, folder: Path) -> Experiment:
-    """Read the documents that a config names, learn the tokenizer, and write both into the run directory.
+    """Read the documents of a config, build the tokenizer, and write the first files of the run directory.
 
     Raises:
-        InputError: If settings contradict each other, a file cannot be read, or a split lacks what it is for.
+        InputError: If settings contradict each other, a file cannot be read, or a split is not usable.
     """
     _check_settings(config)
     print(f"run directory: {folder}")
@@ -138,7 +138,7 @@ def _checksums(corpus: Corpus, config: DictConfig) -> dict[str, str]:
 def _check_documents(
     corpus: Corpus, setting: str, documents: dict[str, list[Document]], trained_on: Sequence[Document]
 ) -> None:
-    """Refuse splits that nothing could be learned from or chosen on, before anything is trained."""
+    """Check before training that a model can be trained and selected on the splits."""
     if not trained_on:
         raise InputError(f"{corpus.name}: there is no document to train on")
     for split in ("dev", "test"):

@@ -1,4 +1,4 @@
-"""Whether a run begins, is resumed, or is finished already."""
+"""Starting and resuming of runs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 
 AUTO = "auto"
-_MEANS = ("memory", "cache")  # settings that a resumed run may be given
+_RESOURCES = ("memory", "cache")  # settings that may change when a run is resumed
 
 
 def begin_or_resume(
     config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 ) -> tuple[DictConfig, Path, bool]:
-    """Begin a run, or find the one to resume.
+    """Start a new run, or resume one.
 
     Args:
-        config: The composed config. ``training.resume`` names a run to resume; with ``"auto"`` the run in
-            ``folder`` is resumed if there is one.
+        config: The composed config. ``training.resume`` is the directory of a run to resume; with ``"auto"``,
+            the run in ``folder`` is resumed if there is one.
         folder: Directory of a new run.
-        overrides: What was given on the command line.
+        overrides: Overrides of the command line.
 
     Returns:
-        The config, the directory, and whether the run in it is finished.
+        Config and directory of the run, and whether it is finished.
 
     Raises:
-        InputError: If there is another run in the folder, or settings are given that a resumed run ignores.
+        InputError: If the folder contains another run, or overrides are given that differ from a resumed run.
     """
     folder, resume = distributed.broadcast(folder), config.training.resume
     if resume == AUTO:
@@ -45,9 +45,9 @@ def begin_or_resume(
         _check_overrides(overrides, resume)
     if resume:
         folder = Path(resume)
-        means = {name: config[name] for name in _MEANS if config.get(name) is not None}
+        resources = {name: config[name] for name in _RESOURCES if config.get(name) is not None}
         config = read_config(folder)
-        config.update(means)
+        config.update(resources)
         config.training.resume = str(folder)
         return config, folder, False
     config.training.resume = None
@@ -65,24 +65,24 @@ def begin_or_resume(
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A resolved config as plain values."""
+    """Return a resolved config as plain values."""
     values = OmegaConf.to_container(config, resolve=True)
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
 
 def _check_same(config: DictConfig, folder: Path) -> None:
-    """Make sure that the run in a folder is the one that a config describes."""
+    """Check that a config is that of the run in a folder."""
     ours, theirs = (flatten(plain(each)) for each in (config, read_config(folder)))
     for name in sorted(ours.keys() | theirs.keys()):
-        if name not in (*_MEANS, "strict", "training.resume") and ours.get(name) != theirs.get(name):
+        if name not in (*_RESOURCES, "strict", "training.resume") and ours.get(name) != theirs.get(name):
             raise InputError(f"{folder}: has a run with another {name}: name another hydra.run.dir")
 
 
 def _check_overrides(overrides: Sequence[str], resume: str) -> None:
     for override in overrides:
         name = override.lstrip("+~").partition("=")[0]
-        if name not in (*_MEANS, "training.resume"):
+        if name not in (*_RESOURCES, "training.resume"):
             raise InputError(
                 f"training.resume={resume} continues with the settings of that run: leave out {override}"
             )
