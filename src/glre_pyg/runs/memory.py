@@ -39,19 +39,28 @@ def document_bytes(model: RelationModel, graph: DocumentGraph, *, training: bool
         graph: Tokenized graph of the document.
         training: Whether to estimate for training rather than for prediction.
     """
+    return _estimator(model, training=training)(graph)
+
+
+def _estimator(model: RelationModel, *, training: bool) -> Callable[[DocumentGraph], int]:
+    """Return the function :func:`document_bytes` of one model, whose modules are looked through once."""
     modules = list(model.modules())
-    with_gradients = 2 if training else 1
     width = max((m.out_channels for m in modules if isinstance(m, _ENCODERS)), default=0)
     lstm = sum(17 * m.hidden_size * m.num_layers for m in modules if isinstance(m, nn.LSTM))
-    numbers = (4 * width + lstm) * len(graph.words) * with_gradients
-    numbers += 6 * sum(store.edge_index.size(1) for store in graph.edge_stores)
-    numbers += model.pair_channels * graph.pair_index.size(1) * (3 if training else 1)
+    per_word = (4 * width + lstm) * (2 if training else 1)
+    per_pair = model.pair_channels * (3 if training else 1)
     encoder = next((m for m in modules if isinstance(m, TransformerEncoder)), None)
-    if encoder is not None and "features" not in graph:
-        windows = torch.bincount(graph.window_index) + 2
-        tokens, longest = int(windows.sum()), int(windows.max()) if len(windows) else 0
-        numbers += _encoder_numbers(encoder, tokens, longest, training=training and encoder.trainable)
-    return FLOAT * numbers
+
+    def estimate(graph: DocumentGraph) -> int:
+        numbers = per_word * len(graph.words) + per_pair * graph.pair_index.size(1)
+        numbers += 6 * sum(store.edge_index.size(1) for store in graph.edge_stores)
+        if encoder is not None and "features" not in graph:
+            windows = torch.bincount(graph.window_index) + 2
+            tokens, longest = int(windows.sum()), int(windows.max()) if len(windows) else 0
+            numbers += _encoder_numbers(encoder, tokens, longest, training=training and encoder.trainable)
+        return FLOAT * numbers
+
+    return estimate
 
 
 _ENCODERS = (TransformerEncoder, WordEmbedding, BiLSTM)
@@ -99,7 +108,7 @@ def check_memory(
         InputError: If a document, or a batch of the largest documents, needs more than is available.
     """
     fixed = optimizer_bytes(model) if training else 0
-    needed = [document_bytes(model, graph, training=training) for graph in graphs]
+    needed = [*map(_estimator(model, training=training), graphs)]
     order = sorted(range(len(graphs)), key=lambda index: -needed[index])
     if order and needed[order[0]] + fixed > available:
         graph = graphs[order[0]]
