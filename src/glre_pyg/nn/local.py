@@ -141,9 +141,10 @@ class LocalAttention(Layer):
         """
         sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))  # [M, channels]
         head, tail = pair_index
-        num_entities = len(query)
-        heads = mentions_of_pairs(head, refers_to, num_entities, num_incidences[0])
-        tails = mentions_of_pairs(tail, refers_to, num_entities, num_incidences[1])
+        heads, tails = (
+            mentions_of_pairs(entity, refers_to, len(query), size)
+            for entity, size in zip(pair_index, num_incidences, strict=True)
+        )
         return (
             self.head_norm(self.head(query, mention, sentence, tail, *heads)),
             self.tail_norm(self.tail(query, mention, sentence, head, *tails)),
@@ -159,8 +160,7 @@ class LocalAttention(Layer):
         """
         sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))
         head, tail = pair_index
-        heads = mentions_of_pairs(head, refers_to, len(query))
-        tails = mentions_of_pairs(tail, refers_to, len(query))
+        heads, tails = (mentions_of_pairs(entity, refers_to, len(query)) for entity in pair_index)
         return (
             (*heads, self.head.weights(query, sentence, tail, *heads)),
             (*tails, self.tail.weights(query, sentence, head, *tails)),
