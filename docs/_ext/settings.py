@@ -17,21 +17,10 @@ from pathlib import Path
 import yaml
 from sphinx.application import Sphinx
 
+from glre_pyg.__main__ import COMMANDS
 from glre_pyg.utils.cli import config_dir
 
 PLACE = "<!-- settings -->"
-COMMANDS = (
-    "train",
-    "evaluate",
-    "predict",
-    "submit",
-    "stats",
-    "convert",
-    "report",
-    "compare",
-    "case_study",
-    "errors",
-)
 SHARED = ("command", "run", "scored")
 HELP = "hydra.help.template"
 """Key of the help text, which is shown before the table."""
