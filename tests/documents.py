@@ -9,7 +9,8 @@ from torch_geometric.data import Batch
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.graph import Labels
-from glre_pyg.data.tokenizer import SubwordTokenizer, WordTokenizer
+from glre_pyg.data.tokenizer import SubwordTokenizer
+from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.models.glre import GLRE
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext

@@ -464,3 +464,36 @@ def test_hetero_conv_and_to_hetero_run():
     model = to_hetero(Convolution(), batch.metadata())
     out = model(x, batch.edge_index_dict)
     assert all(out[name].shape == (batch[name].num_nodes, 4) for name in NODE_TYPES)
+
+
+# Sizes
+
+
+def spread(num_sentences, mentions_each, num_entities):
+    """A document of one-word mentions, each sentence with so many."""
+    words = num_sentences * mentions_each
+    mentions = [(index, index + 1, "Gene", str(index % num_entities)) for index in range(words)]
+    return document(["a " * mentions_each] * num_sentences, mentions)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((5, 1, 1), "d: 25 edges between 5 sentences are too many for a graph"),
+        ((1, 5, 1), "d: 25 edges between mentions in a sentence are too many for a graph"),
+        ((2, 2, 4), "d: 16 candidate pairs of 4 entities are too many for a graph"),
+    ],
+)
+def test_documents_with_too_many_edges_or_pairs_are_refused(monkeypatch, sizes, message):
+    each = spread(*sizes)
+    build_graph(each)
+    monkeypatch.setattr("glre_pyg.data.graph.MAX_EDGES", 16)
+    monkeypatch.setattr("glre_pyg.data.graph.MAX_PAIRS", 9)
+    with pytest.raises(InputError, match=message):
+        build_graph(each)
+    assert build_graph(spread(2, 2, 3)).pair_index.shape == (2, 6)
+
+
+def test_pairs_that_are_no_candidates_do_not_count(monkeypatch):
+    monkeypatch.setattr("glre_pyg.data.graph.MAX_PAIRS", 2)
+    assert build_graph(two_sentences(), pair_types=[("Chemical", "Disease")]).pair_index.shape == (2, 2)

@@ -40,7 +40,8 @@ HYDRA = (
 )
 LIBRARIES = {
     "torch": (
-        *("data.batch", "data.graph", "data.tokenizer", "nn", "models", "runs", "extraction", "training"),
+        *("data.batch", "data.graph", "data.tokenizer", "data.word_tokenizer"),
+        *("nn", "models", "runs", "extraction", "training"),
         *("reporting.drawing", "utils.distributed", "utils.cli"),
     ),
     "torch_geometric": ("data.batch", "data.graph", "nn", "models", "runs", "training"),

@@ -13,7 +13,7 @@ from torch_geometric.nn import RGCNConv
 
 from documents import LABELS, ONE_WAY, batch_of, odd_documents, random_documents, random_nodes, vocabulary
 from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
-from glre_pyg.data.tokenizer import WordTokenizer
+from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.context import ContextAttention, NoContext

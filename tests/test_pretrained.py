@@ -254,12 +254,12 @@ def test_a_config_of_before_the_packages_is_upgraded(name, settings):
         "piecesmeal": "glre_pyg.pieces.Subwords",
     }
     after = upgrade(OmegaConf.create(before))
-    new = {"Subwords": "SubwordTokenizer", "Vocabulary": "WordTokenizer"}[name]
+    new = {"Subwords": "tokenizer.SubwordTokenizer", "Vocabulary": "word_tokenizer.WordTokenizer"}[name]
     assert after == {
         "dataset": {"corpus": {"_target_": "glre_pyg.datasets.generator.SyntheticCorpus"}},
         "encoder": {
             "name": "tiny",
-            "tokenizer": {"_target_": f"glre_pyg.data.tokenizer.{new}.build", "_partial_": True},
+            "tokenizer": {"_target_": f"glre_pyg.data.{new}.build", "_partial_": True},
         },
         "training": {
             "_target_": "glre_pyg.training.loop.TrainingSettings",
@@ -461,7 +461,7 @@ def test_a_missing_file_is_one_line(name, saved):
         (lambda config: config["model"]["nodes"].update(hidden_channels=12), "not the weights of the model"),
         (
             lambda config: config["encoder"]["tokenizer"].update(
-                _target_="glre_pyg.data.tokenizer.WordTokenizer.build"
+                _target_="glre_pyg.data.word_tokenizer.WordTokenizer.build"
             ),
             "encoder",
         ),
@@ -550,7 +550,7 @@ def test_a_config_calls_nothing_of_others(target, deep, saved, tmp_path):
 
 @pytest.mark.parametrize(
     "target",
-    ["glre_pyg.data.tokenizer.SubwordTokenizer.build", "glre_pyg.data.tokenizer.WordTokenizer.build"],
+    ["glre_pyg.data.tokenizer.SubwordTokenizer.build", "glre_pyg.data.word_tokenizer.WordTokenizer.build"],
 )
 def test_what_reads_files_is_named_where_pieces_are_built_alone(target, saved):
     """It would fetch any model of the hub, or read any file, while a model is made."""

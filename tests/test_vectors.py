@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from documents import LABELS, batch_of, document, empty, random_documents, subwords
 from glre_pyg.data.graph import word_counts
-from glre_pyg.data.tokenizer import WordTokenizer
+from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.encoder import TransformerEncoder, WordEmbedding
 from glre_pyg.nn.recurrent import BiLSTM, _packing

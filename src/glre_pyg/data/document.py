@@ -7,11 +7,11 @@ nothing else. Character offsets count Unicode code points.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, combinations, pairwise, permutations
+from itertools import chain, pairwise
 from operator import attrgetter
 
 from glre_pyg.utils.exceptions import InputError
@@ -220,10 +220,16 @@ class Document:
         if allowed is not None and not directed:
             allowed |= {(tail, head) for head, tail in allowed}
         kinds = [entity.type for entity in self.entities]
-        pairs = (permutations if directed else combinations)(range(len(kinds)), 2)
-        if allowed is None:
-            return list(pairs)
-        return [(head, tail) for head, tail in pairs if (kinds[head], kinds[tail]) in allowed]
+        tails = {
+            head: [number for number, tail in enumerate(kinds) if allowed is None or (head, tail) in allowed]
+            for head in set(kinds)
+        }
+        return [
+            (head, tail)
+            for head, kind in enumerate(kinds)
+            for tail in tails[kind][0 if directed else bisect_right(tails[kind], head) :]
+            if tail != head
+        ]
 
     def names(self, entity: Entity) -> frozenset[str]:
         """Return the names of an entity, as given by the corpus, otherwise as in the text."""

@@ -6,9 +6,10 @@ Letters of shapes, throughout the code: **B** documents, **W** words, **T** subw
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ EDGE_TYPES = (
     ("entity", "in", "sentence"),
     ("sentence", "with", "sentence"),
 )
+EdgeType = tuple[str, str, str]
+MAX_EDGES = 20_000_000
+"""Maximum number of edges of a type; a document with 4,472 sentences has as many between its sentences."""
+MAX_PAIRS = 1_000_000
+"""Maximum number of candidate pairs of a document."""
 IGNORED = -1.0
 """Value in ``pair_label`` of pairs that are excluded from the loss."""
 
@@ -83,7 +89,8 @@ def build_graph(
         and ``id``.
 
     Raises:
-        InputError: If a relation or an entity type of the document is not among those given.
+        InputError: If a relation or an entity type of the document is not among those given, or there are
+            too many edges or pairs.
 
     Example:
         >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
@@ -113,13 +120,9 @@ def build_graph(
     sizes = np.array([len(entity.mentions) for entity in entities], dtype=np.int64)
     mention_span = _rows([document.word_span(mention) for mention in mentions])
     sentence_span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
-    count = len(sentence_span)
-    number = np.arange(len(mentions))
     mention_entity = np.arange(len(entities)).repeat(sizes)
     mention_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
-    entity_sentence = np.unique(mention_entity * count + mention_sentence)  # one edge per entity and sentence
-    same_sentence = mention_sentence[:, None] == mention_sentence
-    all_sentences = np.ones((count, count), dtype=bool)
+    _check_size(document, mention_sentence, pair_types)
     pairs = _rows(document.pairs(pair_types, directed=directed)).T
     first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in text order
 
@@ -140,12 +143,8 @@ def build_graph(
                 "type": _index(document, types, [entity.type for entity in entities]),
                 "id": [entity.id for entity in entities],
             },
-            "sentence": {"num_nodes": count, "span": _tensor(sentence_span)},
-            ("mention", "co_occurs", "mention"): {"edge_index": _edges_between(same_sentence)},
-            ("mention", "refers_to", "entity"): {"edge_index": _edges(number, mention_entity)},
-            ("mention", "in", "sentence"): {"edge_index": _edges(number, mention_sentence)},
-            ("entity", "in", "sentence"): {"edge_index": _edges(*divmod(entity_sentence, max(count, 1)))},
-            ("sentence", "with", "sentence"): {"edge_index": _edges_between(all_sentences)},
+            "sentence": {"num_nodes": len(sentence_span), "span": _tensor(sentence_span)},
+            **_edges(mention_entity, mention_sentence, len(sentence_span)),
         }
     )
 
@@ -208,14 +207,61 @@ def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _edges(source: np.ndarray, target: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.stack([source, target]))
+def _check_size(
+    document: Document, mention_sentence: np.ndarray, pair_types: Collection[tuple[str, str]] | None
+) -> None:
+    """Check the numbers that grow with the square of a document, before anything is built.
+
+    Raises:
+        InputError: If there are more than :data:`MAX_EDGES` edges of a type or :data:`MAX_PAIRS` pairs.
+    """
+    types = Counter(entity.type for entity in document.entities)
+    allowed = product(types, types) if pair_types is None else {tuple(pair) for pair in pair_types}
+    num_pairs = sum(types[head] * types[tail] for head, tail in allowed)
+    num_edges = int((np.bincount(mention_sentence) ** 2).sum())
+    for number, limit, name in (
+        (len(document.sentences) ** 2, MAX_EDGES, f"edges between {len(document.sentences):,} sentences"),
+        (num_edges, MAX_EDGES, "edges between mentions in a sentence"),
+        (num_pairs, MAX_PAIRS, f"candidate pairs of {types.total():,} entities"),
+    ):
+        if number > limit:
+            raise InputError(
+                f"{document.id}: {number:,} {name} are too many for a graph (at most {limit:,}): "
+                "split the document"
+            )
 
 
-def _edges_between(adjacent: np.ndarray) -> Tensor:
-    """Return the edges of an adjacency matrix without self-loops."""
-    np.fill_diagonal(adjacent, False)
-    return _edges(*adjacent.nonzero())
+def _edges(entity: np.ndarray, sentence: np.ndarray, num_sentences: int) -> dict[EdgeType, dict[str, Tensor]]:
+    """Return the ``edge_index`` of each of :data:`EDGE_TYPES`, given entity and sentence of each mention."""
+    mention = np.arange(len(entity))
+    # One edge for each entity and sentence.
+    entity_sentence = np.unique(entity * num_sentences + sentence)
+    edges = (
+        _cliques(sentence),
+        (mention, entity),
+        (mention, sentence),
+        np.divmod(entity_sentence, max(num_sentences, 1)),
+        _cliques(np.zeros(num_sentences, dtype=np.int64)),
+    )
+    return {
+        edge_type: {"edge_index": torch.from_numpy(np.stack(index))}
+        for edge_type, index in zip(EDGE_TYPES, edges, strict=True)
+    }
+
+
+def _cliques(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges in both directions between all nodes of the same group, sorted, without self-loops.
+
+    >>> [index.tolist() for index in _cliques(np.array([0, 1, 0]))]
+    [[0, 2], [2, 0]]
+    """
+    sizes = np.bincount(group)
+    starts, degrees = sizes.cumsum() - sizes, sizes[group]
+    source = np.arange(len(group)).repeat(degrees)
+    within = np.arange(len(source)) - (degrees.cumsum() - degrees).repeat(degrees)
+    target = group.argsort(kind="stable")[starts[group[source]] + within]
+    between = source != target
+    return source[between], target[between]
 
 
 def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor:
@@ -227,23 +273,20 @@ def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor
 
 
 def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:
-    number = {entity.id: index for index, entity in enumerate(document.entities)}
-    column = {name: index for index, name in enumerate(relations)}
-    row = np.full((len(number) + 1, len(number) + 1), -1)  # the last index: unknown entities
-    row[pairs[0], pairs[1]] = np.arange(pairs.shape[1])
+    ids = [entity.id for entity in document.entities]
+    row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs.T.tolist())}
     if not directed:
-        row = np.maximum(row, row.T)
+        row |= {(tail, head): index for (head, tail), index in row.items()}
+    column = {name: index for index, name in enumerate(relations)}
     labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
     for fact in document.facts:
         if fact.relation not in column:
             raise InputError(
                 f"{document.id}: relation '{fact.relation}' is not one of {', '.join(relations) or 'none'}"
             )
-        pair = row[number.get(fact.head, -1), number.get(fact.tail, -1)]
-        if pair >= 0:
-            labels[pair, column[fact.relation]] = 1.0
-    for head, tail in document.ignored:  # even if there is a fact of the pair
-        pair = row[number.get(head, -1), number.get(tail, -1)]
-        if pair >= 0:
-            labels[pair] = IGNORED
+        if (fact.head, fact.tail) in row:
+            labels[row[fact.head, fact.tail], column[fact.relation]] = 1.0
+    for pair in document.ignored:  # even if there is a fact of the pair
+        if pair in row:
+            labels[row[pair]] = IGNORED
     return torch.from_numpy(labels)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
-from glre_pyg.data.tokenizer import SubwordTokenizer, WordTokenizer
+from glre_pyg.data.tokenizer import SubwordTokenizer
+from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients

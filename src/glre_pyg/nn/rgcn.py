@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import HeteroConv, SAGEConv
 from torch_geometric.utils import cumsum, degree
 
-from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES
+from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, EdgeType
 from glre_pyg.nn.layer import Layer
-
-EdgeType = tuple[str, str, str]
 
 
 class RGCNLayer(nn.Module):

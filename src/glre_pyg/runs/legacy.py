@@ -8,7 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 _RENAMED = {
     "glre_pyg.pieces.Subwords": "glre_pyg.data.tokenizer.SubwordTokenizer",
-    "glre_pyg.pieces.Vocabulary": "glre_pyg.data.tokenizer.WordTokenizer",
+    "glre_pyg.pieces.Vocabulary": "glre_pyg.data.word_tokenizer.WordTokenizer",
+    "glre_pyg.data.tokenizer.WordTokenizer": "glre_pyg.data.word_tokenizer.WordTokenizer",
     "glre_pyg.corpora.synthetic": "glre_pyg.datasets.generator",
     "glre_pyg.training.Settings": "glre_pyg.training.loop.TrainingSettings",
     "glre_pyg.training.loop.Settings": "glre_pyg.training.loop.TrainingSettings",

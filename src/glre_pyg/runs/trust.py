@@ -31,7 +31,7 @@ TOKENIZER = "encoder.tokenizer._target_"
 """The one place where a class method may be named: one that builds a tokenizer."""
 CLASSES = (
     *("glre_pyg.datasets.generator", "glre_pyg.datasets", "glre_pyg.models", "glre_pyg.nn"),
-    *("glre_pyg.data.tokenizer", "glre_pyg.training.loop.TrainingSettings"),
+    *("glre_pyg.data.tokenizer", "glre_pyg.data.word_tokenizer", "glre_pyg.training.loop.TrainingSettings"),
 )
 """Modules and packages of this project whose classes configs name."""
 FUNCTIONS = ("glre_pyg.evaluation.thresholds",)
@@ -123,8 +123,7 @@ def _is_allowed(target: object, place: str, source: Path) -> bool:
         return False
     value = _locate(target, source, place)
     if ismethod(value):
-        is_tokenizer = isclass(value.__self__) and value.__func__.__module__ == "glre_pyg.data.tokenizer"
-        return place == TOKENIZER and is_tokenizer
+        return place == TOKENIZER and isclass(value.__self__) and value.__func__.__module__ in CLASSES
     if isfunction(value):
         return value.__module__ in FUNCTIONS
     if not isclass(value):
