@@ -189,10 +189,10 @@ def test_masked_pieces_in_training_only(tokenizer):
 
 def test_dropout_of_a_model_that_has_none(tokenizer):
     odd = SubwordTokenizer(
-        tokenizer.tokenizer, AutoConfig.for_model("t5"), max_length=40, overlap=6, source=None
+        tokenizer.tokenizer, AutoConfig.for_model("xlnet"), max_length=40, overlap=6, source=None
     )
-    with pytest.raises(InputError, match="encoder: no such dropout is known in a model of type t5"):
-        encoder(odd, dropout=0.1)
+    with pytest.raises(InputError, match="encoder: no such dropout is known in a model of type xlnet"):
+        encoder(odd, attention_dropout=0.1)
 
 
 # Loading

@@ -11,26 +11,34 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from itertools import chain
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Annotated, Protocol, Self
 
+import msgspec
 import numpy as np
+import tokenizers
 import torch
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoTokenizer,
     BatchEncoding,
     BertTokenizer,
     PretrainedConfig,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import read_json
+from glre_pyg.utils.json_fields import convert, walk
 
 
 class Tokenizer(Protocol):
@@ -103,6 +111,50 @@ def _tokenizer(place: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _saved_config(path: Path) -> PretrainedConfig:
+    """Read the configuration of a text encoder that a run has saved.
+
+    Only the fields that describe its layers are used: none that names a file, a repository or code, such as
+    ``auto_map``, ``backbone``, ``quantization_config`` or ``_attn_implementation``.
+
+    Raises:
+        InputError: If it is not a text encoder, or a field is out of range.
+    """
+    saved = read_json(path)
+    kind = _check_model_type(saved.get("model_type"))
+    fields = signature(CONFIG_MAPPING[kind]).parameters.keys() - signature(PretrainedConfig).parameters.keys()
+    known = {name: value for name, value in saved.items() if name in fields | _UNDECLARED_FIELDS}
+    for place, _, value in walk(known):
+        if isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= _MAX_SIZE):
+            raise InputError(f"{path.name}: {place}: {value} is out of range")
+    return CONFIG_MAPPING[kind](**known)
+
+
+def _check_model_type(kind: object) -> str:
+    if not isinstance(kind, str) or kind not in _TEXT_ENCODERS:
+        raise InputError(f"encoder: model_type: '{kind}' is not one of {', '.join(sorted(_TEXT_ENCODERS))}")
+    return kind
+
+
+def _saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Read the tokenizer of a run from its ``tokenizer.json``; its class plays no role."""
+    settings = read_json(folder / "tokenizer_config.json")
+    names = {name: _content(settings.get(name)) for name in _SPECIAL_TOKENS}
+    backend = tokenizers.Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
+
+
+def _content(token: object) -> str | None:
+    """Return the text of a special token, which is saved alone or with its options."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None
+
+
+class _WindowSizes(msgspec.Struct):
+    max_length: Annotated[int, msgspec.Meta(ge=1)]
+    overlap: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class SubwordTokenizer:
     """Subword tokens of a Hugging Face tokenizer, in windows; each word is tokenized on its own.
 
@@ -117,7 +169,8 @@ class SubwordTokenizer:
         source: Folder or hub name of the pretrained weights; None if there are none.
 
     Raises:
-        InputError: If the tokenizer is not a fast one, or the windows do not fit the model.
+        InputError: If the model is not a text encoder, the tokenizer is not a fast one, has tokens without an
+            embedding, or the windows do not fit the model.
     """
 
     def __init__(
@@ -133,6 +186,7 @@ class SubwordTokenizer:
         self.max_length, self.overlap = max_length, overlap
         if not tokenizer.is_fast:
             raise InputError(f"encoder: {type(tokenizer).__name__} does not map tokens to words")
+        _check_model_type(config.model_type)
         probe = tokenizer("a", return_special_tokens_mask=True, return_token_type_ids=True)
         ids, special = probe["input_ids"], probe["special_tokens_mask"]
         end = len(ids) - special[::-1].index(0)
@@ -147,7 +201,10 @@ class SubwordTokenizer:
         # Byte-level tokenizers recognize the beginning of a word by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
-        positions = num_positions(config)
+        positions, rows = num_positions(config), config.vocab_size
+        highest = max(chain(tokenizer.get_vocab().values(), self.prefix, self.suffix))
+        if highest >= rows:
+            raise InputError(f"encoder: the tokenizer has the id {highest}, and the model {rows} embeddings")
         if positions is not None and max_length > positions:
             raise InputError(f"encoder: max_length {max_length} exceeds the model's {positions} positions")
         if self.capacity <= overlap:
@@ -174,7 +231,15 @@ class SubwordTokenizer:
     ) -> Self:
         """Load the tokenizer of a pretrained model; see :func:`find_pretrained` for its location."""
         source = find_pretrained(name, package, folder, sha256)
-        return cls._read(source, max_length=max_length, overlap=overlap, source=source)
+        try:
+            config, tokenizer = _config(source), _tokenizer(source)
+        except (OSError, ValueError, ImportError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            hint = (
+                "" if importlib.util.find_spec("sentencepiece") else " (is the extra sentencepiece missing?)"
+            )
+            raise InputError(f"encoder: no model '{source}': {reason}{hint}") from error
+        return cls(tokenizer, config, max_length=max_length, overlap=overlap, source=source)
 
     @classmethod
     def train(
@@ -204,20 +269,9 @@ class SubwordTokenizer:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the tokenizer and the model's configuration from a run."""
-        windows = json.loads((folder / "pieces.json").read_text())
-        return cls._read(str(folder), **windows, source=None)
-
-    @classmethod
-    def _read(cls, place: str, *, max_length: int, overlap: int, source: str | None) -> Self:
-        try:
-            config, tokenizer = _config(place), _tokenizer(place)
-        except (OSError, ValueError, ImportError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            hint = (
-                "" if importlib.util.find_spec("sentencepiece") else " (is the extra sentencepiece missing?)"
-            )
-            raise InputError(f"encoder: no model '{place}': {reason}{hint}") from error
-        return cls(tokenizer, config, max_length=max_length, overlap=overlap, source=source)
+        sizes = convert(read_json(folder / "pieces.json"), _WindowSizes, "pieces.json")
+        config, tokenizer = _saved_config(folder / "config.json"), _saved_tokenizer(folder)
+        return cls(tokenizer, config, max_length=sizes.max_length, overlap=sizes.overlap, source=None)
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer, the model's configuration and the window sizes."""
@@ -309,3 +363,27 @@ _FROM_PADDING = {
     *("ibert", "longformer", "luke", "mpnet", "xmod"),
 }
 """Model types whose positions begin after the padding id: RoBERTa has 514 for 512 tokens."""
+_TEXT_ENCODERS = {
+    *("albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2"),
+    *("distilbert", "electra", "ernie", "eurobert", "longformer", "megatron-bert", "mobilebert"),
+    *(
+        "modernbert",
+        "mpnet",
+        "nomic_bert",
+        "nystromformer",
+        "rembert",
+        "roberta",
+        "roberta-prelayernorm",
+        "squeezebert",
+    ),
+    *("squeezebert", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod"),
+}
+"""Model types of encoders: those that need nothing but their configuration and weights."""
+_UNDECLARED_FIELDS = {
+    *("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size", "head_dim"),
+    *("norm_rel_ebd", "position_buckets", "position_embedding_type", "share_att_key", "talking_head"),
+}
+"""Fields that models of these types read, though the classes of their configurations do not declare them."""
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_MAX_SIZE = 1 << 20
+"""Maximum of a number in a saved configuration; the largest vocabularies have 250,000 tokens."""

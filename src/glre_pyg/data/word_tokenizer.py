@@ -6,12 +6,21 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
+import msgspec
 import torch
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.word_vectors import WordVectors
+from glre_pyg.utils.files import read_json
+from glre_pyg.utils.json_fields import convert
+
+
+class _Vocabulary(msgspec.Struct):
+    words: list[str]
+    lowercase: bool
+    width: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class WordTokenizer:
@@ -64,7 +73,8 @@ class WordTokenizer:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the vocabulary from a run."""
-        return cls(**json.loads((folder / "vocabulary.json").read_text()))
+        saved = convert(read_json(folder / "vocabulary.json"), _Vocabulary, "vocabulary.json")
+        return cls(saved.words, lowercase=saved.lowercase, width=saved.width)
 
     def save(self, folder: Path) -> None:
         """Write the vocabulary; its vectors are in the weights of the model."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.json_fields import Probability, convert
 
 
 def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:
@@ -76,14 +77,17 @@ def read_threshold(saved: object, relations: Sequence[str], source: Path) -> Thr
         source: The file.
 
     Raises:
-        InputError: If it is neither a number nor one for each relation.
+        InputError: If it is neither a number from 0 to 1 nor one for each relation.
     """
     try:
-        if isinstance(saved, dict):
-            return np.array([float(saved[relation]) for relation in relations])
-        return float(saved)  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{source}: threshold: not a number, or one for each relation of the run") from None
+        if not isinstance(saved, dict):
+            return convert(saved, Probability, "threshold")
+        by_relation = convert(saved, dict[str, Probability], "threshold")
+        return np.array([by_relation[relation] for relation in relations])
+    except KeyError as error:
+        raise InputError(f"{source}: threshold: there is none for the relation {error}") from None
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)

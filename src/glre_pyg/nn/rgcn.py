@@ -110,12 +110,13 @@ class RGCN(Layer):
     ) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
-        widths = [in_channels] + [out_channels] * num_layers
-        targets = [NODE_TYPES] * (num_layers - 1) + [("entity",)]
-        self.layers = nn.ModuleList(
-            RGCNLayer(before, after, norm=norm, message_bias=message_bias, targets=names)
-            for before, after, names in zip(widths, widths[1:], targets, strict=False)
-        )
+        self.layers = nn.ModuleList()
+        for number in range(1, num_layers + 1):
+            width = in_channels if number == 1 else out_channels
+            targets = ("entity",) if number == num_layers else NODE_TYPES
+            self.layers.append(
+                RGCNLayer(width, out_channels, norm=norm, message_bias=message_bias, targets=targets)
+            )
         self.self_loops = self_loops
         self.dropout_in, self.dropout = nn.Dropout(dropout_in), nn.Dropout(dropout)
         self.out_channels = out_channels

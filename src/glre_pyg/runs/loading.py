@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from hydra.utils import get_method, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import read_named_facts
@@ -33,10 +33,11 @@ from glre_pyg.runs.directory import (
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
-from glre_pyg.runs.weights import check_size, load_weights
+from glre_pyg.runs.weights import check_weights, load_weights
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json
+from glre_pyg.utils.signatures import check_argument
 
 
 def load(
@@ -65,6 +66,11 @@ def load(
     """
     verify(folder)
     config = read_config(folder)
+    plain: Any = OmegaConf.to_container(config)
+    try:
+        check_argument(plain["model"], Callable[..., RelationModel], "model")
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from None
     for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")
@@ -91,13 +97,13 @@ def _load_model(
     folder: Path, config: DictConfig, tokenizer: Tokenizer, num_relations: int, compile: str | None
 ) -> RelationModel:
     def make_model() -> RelationModel:
-        model: RelationModel = instantiate(config.model)(tokenizer, num_relations)
+        with _one_line(f"{folder / CONFIG}: model"):
+            model: RelationModel = instantiate(config.model)(tokenizer, num_relations)
         return model
 
-    check_size(make_model, folder / WEIGHTS)
-    with _one_line(f"{folder / CONFIG}: model"):
-        model = make_model()
-        compile_with(model, compile)
+    check_weights(make_model, folder / WEIGHTS)
+    model = make_model()
+    compile_with(model, compile)
     load_weights(model, folder / WEIGHTS)
     return model.eval()
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from importlib import import_module
 from inspect import isclass, isfunction, ismethod
 from pathlib import Path
 from tempfile import mkstemp
@@ -24,6 +23,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.json_fields import walk
+from glre_pyg.utils.signatures import locate
 
 TRUST = "GLRE_TRUST"
 SIGNATURE = "config.yaml.hmac"
@@ -90,7 +91,7 @@ def check_config(config: DictConfig, source: Path) -> None:
         InputError: If it names something else, has an interpolation, or needs code of a model repository.
     """
     trusted = is_signed(source)
-    for place, key, value in _entries(OmegaConf.to_container(config), ""):
+    for place, key, value in walk(OmegaConf.to_container(config)):
         if isinstance(value, str) and "${" in value:
             raise InputError(f"{source}: {place}: '{value}': a saved config has no interpolations")
         if key == "trust_remote_code" and value:
@@ -104,24 +105,16 @@ def check_config(config: DictConfig, source: Path) -> None:
             )
 
 
-def _entries(node: object, place: str) -> Iterator[tuple[str, object, object]]:
-    """Yield (place, key, value) of everything in a config."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        below = f"{place}.{key}" if place else str(key)
-        yield below, key, value
-        yield from _entries(value, below)
-
-
 def _is_allowed(target: object, place: str, source: Path) -> bool:
     if not isinstance(target, str):
         return False
     package = target.partition(".")[0]
     if package and package in os.environ.get(TRUST, "").replace(" ", "").split(","):
-        return str(getattr(_locate(target, source, place), "__module__", "")).partition(".")[0] == package
+        home = str(getattr(locate(target, f"{source}: {place}"), "__module__", ""))
+        return home.partition(".")[0] == package
     if not _is_below(target, (*CLASSES, *FUNCTIONS, *TORCH)):
         return False
-    value = _locate(target, source, place)
+    value = locate(target, f"{source}: {place}")
     if ismethod(value):
         return place == TOKENIZER and isclass(value.__self__) and value.__func__.__module__ in CLASSES
     if isfunction(value):
@@ -137,16 +130,3 @@ def _is_allowed(target: object, place: str, source: Path) -> bool:
 
 def _is_below(name: str, packages: Collection[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
-
-
-def _locate(target: str, source: Path, place: str) -> object:
-    """Find an object by its dotted name as Hydra does: attributes before modules."""
-    first, *names = target.split(".")
-    try:
-        value, module = import_module(first), first
-        for name in names:
-            module = f"{module}.{name}"
-            value = getattr(value, name) if hasattr(value, name) else import_module(module)
-    except (ImportError, ValueError):
-        raise InputError(f"{source}: {place}: there is no '{target}' here") from None
-    return value

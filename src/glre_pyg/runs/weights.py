@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from textwrap import shorten
 
@@ -39,10 +40,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Load the weights of a model.
 
     Raises:
-        InputError: If the file is damaged, or the weights are those of another model.
+        InputError: If the file is damaged, or the weights are not finite or those of another model.
     """
     try:
         load_model(model, path)
+        for name, tensor in model.state_dict().items():
+            if not tensor.isfinite().all():
+                raise InputError(f"{path}: {name}: not finite")
     except SafetensorError as error:
         raise _damaged(path, error) from error
     except RuntimeError as error:  # torch lists all mismatches, one in a line
@@ -50,30 +54,64 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise _mismatch(path, first) from error
 
 
-def check_size(make_model: Callable[[], nn.Module], path: Path) -> None:
-    """Refuse a model that is larger than its weights: a short config can demand any amount of memory.
+def check_weights(make_model: Callable[[], nn.Module], path: Path) -> None:
+    """Refuse a model that its weights do not fit before it takes memory: a config can demand any amount.
 
     Args:
-        make_model: Makes the model. It is called on the meta device, where tensors take no memory; a model
-            that cannot be made there is not checked.
+        make_model: Makes the model. It is called on the meta device, where tensors take no memory.
         path: Its weights.
 
     Raises:
-        InputError: If the file is damaged, or has fewer numbers than the model.
+        InputError: If the file is damaged, or the names, types and shapes in its header are not the model's.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            stored = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+            names = file.keys()
+            stored = {name: file.get_slice(name) for name in names}
+            header = {name: (tuple(it.get_shape()), it.get_dtype()) for name, it in stored.items()}
     except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from error
+    with torch.device("meta"), _limited(100 * len(header) + 1000, path):
+        model = make_model()
+    sharing: dict[int, list[str]] = {}
+    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        sharing.setdefault(id(tensor), []).append(name)
+    if unexpected := header.keys() - set(chain.from_iterable(sharing.values())):
+        raise _mismatch(path, f"the model has no {min(unexpected)}")
+    for key, aliases in sharing.items():
+        tensor, found = tensors[key], [header[name] for name in aliases if name in header]
+        if not found:
+            raise _mismatch(path, f"{aliases[0]} is missing")
+        expected = (tuple(tensor.shape), _DTYPES.get(tensor.dtype))
+        for shape, dtype in found:
+            if (shape, dtype) != expected:
+                raise _mismatch(path, f"{aliases[0]} is {dtype} {shape}, not {expected[1]} {expected[0]}")
+    temporary = sum(tensors[key].nbytes for key in tensors.keys() - sharing.keys())
+    if temporary > _MAX_BUFFER_BYTES:
+        raise _mismatch(path, f"{temporary:,} bytes of buffers")
+
+
+@contextmanager
+def _limited(count: int, path: Path) -> Iterator[None]:
+    """Refuse a model of more than so many parameters, buffers and modules while it is being made."""
+    remaining = iter(range(count))
+
+    def register(*_: object) -> None:
+        if next(remaining, None) is None:
+            raise _mismatch(path, "the model has more layers")
+
+    hooks = torch.nn.modules.module
+    handles = [
+        hooks.register_module_parameter_registration_hook(register),
+        hooks.register_module_buffer_registration_hook(register),
+        hooks.register_module_module_registration_hook(register),
+    ]
     try:
-        with torch.device("meta"):
-            model = make_model()
-    except Exception:  # raised again, with its reason, when the real model is made
-        return
-    needed = sum(parameter.numel() for parameter in model.parameters())
-    if needed > stored:
-        raise _mismatch(path, f"{stored:,} numbers, where it has {needed:,}")
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -82,3 +120,12 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 def _mismatch(path: Path, reason: str) -> InputError:
     return InputError(f"{path}: not the weights of the model in config.yaml: {reason}")
+
+
+_DTYPES = {
+    **{torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"},
+    **{torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"},
+}
+"""Names of types in files of safetensors."""
+_MAX_BUFFER_BYTES = 1 << 28
+"""Maximum size of the tensors of a model that are not saved, such as the numbers of positions."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -77,6 +78,15 @@ def _message(error: str, path: str) -> str:
     else:
         what = what[:1].lower() + what[1:]
     return f"{path.removeprefix('.')}: {what}".removeprefix(": ")
+
+
+def walk(node: object, path: str = "") -> Iterator[tuple[str, object, object]]:
+    """Yield (path, key, value) of everything in nested objects and arrays, outer values first."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        below = f"{path}.{key}" if path else str(key)
+        yield below, key, value
+        yield from walk(value, below)
 
 
 def check_text(text: str, path: str) -> None:
