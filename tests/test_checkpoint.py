@@ -81,7 +81,8 @@ def test_where_there_is_none_nothing_is_restored(tmp_path):
 
 def test_a_process_that_was_killed_while_writing_leaves_the_last_checkpoint(saved):
     folder, losses = saved
-    (folder / f"{CHECKPOINT}.99999999-0000abcd.part").write_bytes(b"half")
+    (folder / ".0123abcd.part").mkdir()
+    (folder / ".0123abcd.part" / CHECKPOINT).write_bytes(b"half")
     _, model, parts = restored(folder)
     assert [step(model, parts) for _ in range(3)] == losses
     Checkpoint(folder, model, parts, RUN).save()

@@ -103,14 +103,14 @@ def test_a_place_that_cannot_be_written_is_one_line(place, reason, tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    killed = subprocess.Popen([sys.executable, "-c", ""])
-    killed.wait()
-    (tmp_path / f"file.{killed.pid}-0123abcd.part").write_text("left")
-    others = {f"file.{os.getpid()}-0123abcd.part": "written", "file.txt.part": "resumed"}
+    (tmp_path / ".0123abcd.part").mkdir()
+    (tmp_path / ".0123abcd.part/file").write_text("left")
+    others = {"file.txt.part": "resumed", ".0123.part": "of somebody else"}
     for name, text in others.items():
         (tmp_path / name).write_text(text)
-    write_text("new", tmp_path / "file")
-    assert contents(tmp_path) == {"file": "new", **others}
+    with atomic_path(tmp_path / "other") as written:
+        write_text("new", tmp_path / "file")
+        assert contents(tmp_path) == {"file": "new", **others, f"{written.parent.name}/other": ""}
 
 
 def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
@@ -250,7 +250,8 @@ def test_a_process_that_is_killed_leaves_the_old_or_the_new(tmp_path):
 
 def test_a_part_that_cannot_be_removed_hides_no_error(tmp_path, monkeypatch):
     with suppress(WriteError), atomic_path(tmp_path / "file") as part:
-        part.mkdir()  # which unlink does not remove
+        part.unlink()
+        part.mkdir()
         raise OSError(errno.EIO, "broken")
     assert not (tmp_path / "file").exists()
 

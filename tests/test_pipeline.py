@@ -25,7 +25,7 @@ from glre_pyg.extraction.pipeline import check_settings, extract
 from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.predict import predict
 from glre_pyg.runs.run import Run
-from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.cli import config_dir, output_path
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
@@ -75,7 +75,7 @@ def settings(*overrides: str) -> DictConfig:
 def extracted(run: Run, *overrides: str) -> int:
     config = settings(*overrides)
     check_settings(config)
-    return extract(run, config, Output(Path(config.output)))
+    return extract(run, config, Output(output_path(config)))
 
 
 def documents(count: int = 5) -> list[Document]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -27,12 +25,13 @@ def case_study(config: DictConfig) -> None:
 
     if config.count < 1:
         raise InputError(f"count: {config.count} is not a positive number of facts")
+    output = output_path(config, make_folder=True)
     run, corpus, documents, pairs = score_run(config)
     write_case_study(
         run,
         documents,
         pairs,
-        Path(config.output),
+        output,
         title=f"{corpus.name} {config.split}",
         count=config.count,
         top_k=config.top_k,

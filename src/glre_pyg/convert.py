@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 
 
 @command("convert")
@@ -16,7 +16,7 @@ def main(config: DictConfig) -> None:
     on_error = SkippedDocuments(is_strict(config.strict))
     written = convert(
         Path(config.input),
-        Path(config.output),
+        output_path(config),
         source_format=config.input_format,
         target_format=config.output_format,
         lossy=config.lossy,

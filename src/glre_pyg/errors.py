@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError, printable
 
 
@@ -41,7 +41,7 @@ def errors(config: DictConfig) -> None:
         return
     if config.output is None:
         raise InputError("output: give output=FILE for the table")
-    output = Path(config.output)
+    output = output_path(config, make_folder=True)
     check_output(output)
     run, corpus, documents, pairs = score_run(config)
     rows = list(find_errors(documents, pairs, run.threshold, inter_only=config.inter_only))

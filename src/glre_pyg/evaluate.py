@@ -24,7 +24,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     from glre_pyg.extraction.scoring import score_run
     from glre_pyg.utils.distributed import is_main_process
 
-    output = output_path(config.output) if config.output else None
+    output = output_path(config) if config.output else None
     run, corpus, _, pairs = score_run(config)
     scores = print_scores(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
     if output and is_main_process():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from contextlib import nullcontext
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 
 
 @command("predict", shared=True)
@@ -26,10 +26,14 @@ def predict(config: DictConfig) -> None:
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.pipeline import check_settings, extract
     from glre_pyg.extraction.scoring import load_run
+    from glre_pyg.utils.distributed import is_main_process
+    from glre_pyg.utils.files import exclusive
 
     check_settings(config)
-    output = Output(Path(str(config.output)))
-    sys.exit(2 if extract(load_run(config), config, output) else 0)
+    output = Output(output_path(config))
+    with exclusive(output.path) if is_main_process() else nullcontext():
+        errors = extract(load_run(config), config, output)
+    sys.exit(2 if errors else 0)
 
 
 if __name__ == "__main__":

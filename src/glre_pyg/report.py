@@ -2,22 +2,21 @@
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 
 
 @command("report")
 def main(config: DictConfig) -> None:
     """Report mean and standard deviation over seeds beside the paper's figures, as tables and plots."""
-    from pathlib import Path
-
     from omegaconf import OmegaConf
 
     from glre_pyg.reporting.run_report import Report
     from glre_pyg.reporting.table_layout import Layout
 
     layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
+    output = output_path(config, file="report.md", make_folder=True).parent if config.output else None
     report = Report.of(config.runs, layout, config.split)
-    print(report.write(Path(config.output)) if config.output else report.markdown())
+    print(report.write(output) if output else report.markdown())
 
 
 if __name__ == "__main__":

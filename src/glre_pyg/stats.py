@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from glre_pyg.utils.cli import command
+from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError, printable
 
 
@@ -27,9 +27,10 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
     from glre_pyg.evaluation.label_leak import order_report
     from glre_pyg.evaluation.protocol import SPLITS
-    from glre_pyg.extraction.scoring import load_corpus
+    from glre_pyg.extraction.scoring import check_not_read, load_corpus
     from glre_pyg.utils.files import write_json
 
+    output = output_path(config) if config.output else None
     corpus = load_corpus(config.dataset, config)
     rows: dict[str, dict[str, int | None]] = {}
     unread: dict[str, str] = {}
@@ -43,6 +44,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         except FileNotFoundError as error:
             unread[split] = f"{error.filename}: no such file"
             continue
+        check_not_read(config.output, corpus, split)
         labelled = corpus.is_labelled(split)
         rows[split] = count(documents, labels.candidates, directed=labels.directed, labelled=labelled)
         if labelled:
@@ -57,8 +59,8 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         *order,
     ]
     print("\n".join(lines))
-    if config.output:
-        write_json(rows, config.output)
+    if output:
+        write_json(rows, output)
     return rows
 
 

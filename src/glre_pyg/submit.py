@@ -24,14 +24,17 @@ def submit(config: DictConfig) -> None:
 
     from glre_pyg.datasets.wikidata import PROPERTIES
     from glre_pyg.extraction.extractor import RelationExtractor
-    from glre_pyg.extraction.scoring import load_corpus, load_documents, load_run
+    from glre_pyg.extraction.scoring import check_not_read, load_corpus, load_documents, load_run
     from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
 
-    output = output_path(config.output)
+    output = output_path(config)
     if config.chunk < 1:
         raise InputError(f"chunk: {config.chunk} is not a positive number of documents")
     run = load_run(config)
-    documents = load_documents(load_corpus(run.config.dataset, config), "test", config.input)
+    corpus = load_corpus(run.config.dataset, config)
+    documents = load_documents(corpus, "test", config.input)
+    if not config.input:
+        check_not_read(config.output, corpus, "test")
     bar = tqdm(documents, unit=" documents", disable=None)
     rows = submission_rows(RelationExtractor(run).stream(bar, chunk=config.chunk))
     check_submission(rows, documents, PROPERTIES)

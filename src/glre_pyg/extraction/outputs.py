@@ -16,10 +16,8 @@ from glre_pyg.formats.eog_data import format_eog
 from glre_pyg.formats.jsonl import format_jsonl
 from glre_pyg.formats.rdf import ntriples
 from glre_pyg.formats.spacy_docs import write_spacy
-from glre_pyg.formats.writing import check_place
-from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import PART
+from glre_pyg.utils.files import check_output
 
 EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
 
@@ -46,19 +44,7 @@ class Output:
         self.path, self.extension = path, path.suffix.lower()
         if self.extension not in EXTENSIONS:
             raise InputError(f"{path}: ends in none of {' '.join(EXTENSIONS)}")
-        check_place(path)
-        if distributed.is_main_process():
-            self._check_writable()
-
-    def _check_writable(self) -> None:
-        part = Path(f"{self.path}{PART}")
-        is_new = not part.exists()  # otherwise an interrupted run may be resumed
-        try:
-            part.touch()
-            if is_new:
-                part.unlink()
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from None
+        check_output(path)
 
     @property
     def is_page(self) -> bool:

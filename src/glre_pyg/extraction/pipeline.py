@@ -81,14 +81,10 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
         Number of errors; each has a line on standard error.
 
     Raises:
-        InputError: If the mention finder cannot be created, or the output would replace the input; with
-            ``strict``, at the first document with an error.
+        InputError: If the mention finder cannot be created; with ``strict``, at the first document with an
+            error.
         WriteError: If the output cannot be written.
     """
-    if config.input not in (None, STANDARD_INPUT):
-        source, target = Path(str(config.input)).resolve(), output.path.resolve()
-        if source in (target, target.parent):
-            raise InputError(f"{output.path}: is the input, or lies in its folder: write somewhere else")
     if output.extension == ".data" and not run.labels.directed:
         raise InputError(f"{output.path}: pairs have a direction in EoG's format, but not in the run")
     extraction = _Extraction(run, config, output)
@@ -304,7 +300,8 @@ def resume_key(run: Run, config: DictConfig) -> str | None:
 
     None if the input can be read only once.
     """
-    if config.input in (None, STANDARD_INPUT) or not Path(str(config.input)).exists():
+    source = Path(str(config.input))
+    if config.input in (None, STANDARD_INPUT) or not (source.is_file() or source.is_dir()):
         return None
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
@@ -314,7 +311,7 @@ def resume_key(run: Run, config: DictConfig) -> str | None:
         saved_threshold(run.threshold, run.labels.relations),
         asdict(run.labels),
         {str(name): value for name, value in settings.items() if name not in _NO_EFFECT},
-        contents_of(Path(str(config.input))),
+        contents_of(source),
         contents_of(Path(names)) if names and Path(names).is_file() else None,
         version("glre_pyg"),
     )

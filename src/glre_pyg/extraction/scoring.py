@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from glre_pyg.data.document import Document
-from glre_pyg.datasets.base import Corpus, read_all
+from glre_pyg.datasets.base import Corpus, FileCorpus, read_all
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.runs.hub import resolve_folder
@@ -16,7 +16,9 @@ from glre_pyg.runs.loading import load
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.cli import output_path
 from glre_pyg.utils.exceptions import InputError, is_strict
+from glre_pyg.utils.files import check_output
 
 
 def load_run(config: DictConfig) -> Run:
@@ -37,6 +39,8 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
         dataset: Config of the corpus.
         config: Config of the command, with ``cache`` and ``strict``.
     """
+    if config.get("output"):
+        output_path(config, dataset)  # before anything is computed
     corpus: Corpus = instantiate(dataset)
     corpus.cache, corpus.strict = Cache.from_setting(config.cache), is_strict(config.strict)
     return corpus
@@ -45,6 +49,12 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
 def load_documents(corpus: Corpus, split: str, file: str | None) -> list[Document]:
     """Return the documents of a file, prepared as the corpus prepares its own; without a file, of a split."""
     return read_all(corpus, Path(file), name=file)[0] if file else corpus.documents(split)
+
+
+def check_not_read(output: str | None, corpus: Corpus, split: str) -> None:
+    """Refuse an output that would replace a file that a split is read from."""
+    if output and isinstance(corpus, FileCorpus):
+        check_output(Path(output), corpus.sources(corpus.file(split)))
 
 
 def score_run(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPairs]:
@@ -71,4 +81,6 @@ def score_run(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPa
     if not file and not corpus.is_labelled(split):
         raise InputError(f"split: the facts of {corpus.name} {split} are not known")
     documents = load_documents(corpus, split, file)
+    if not file:
+        check_not_read(config.get("output"), corpus, split)
     return run, corpus, documents, run.score(documents, progress=split)

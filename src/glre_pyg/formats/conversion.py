@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document
 from glre_pyg.formats.detection import detect_format, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.writing import check_place
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
-from glre_pyg.utils.files import atomic_replace
+from glre_pyg.utils.files import atomic_path, check_output
 
 
 @dataclass(frozen=True)
@@ -51,15 +49,14 @@ def convert(
         InputError: If a document cannot be read, or held by the format; then nothing is written.
     """
     format = detect_format(target, target_format)
-    check_place(target)
+    check_output(target)
     sizes: list[tuple[int, int] | None] = []  # mentions and facts; None for documents that are not written
 
     def skip(error: InputError) -> None:
         sizes[-1] = None
         handle_error(error, on_error)
 
-    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        written = Path(folder, target.name)
+    with atomic_path(target) as written:
         try:
             documents = _measured(read_documents(source, source_format, on_error=on_error), sizes)
             write_documents(documents, written, format, lossy=True, on_error=skip if on_error else None)
@@ -73,7 +70,6 @@ def convert(
                 raise
             reread = f"{format} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
             raise InputError(f"{source.name}: {reread}{error}") from None
-        atomic_replace(written, target)
     kept_sizes = [size for size in sizes if size is not None]
     mentions, facts = (sum(size[part] for size in kept_sizes) for part in (0, 1))
     return Converted(len(kept_sizes), mentions, facts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
 from glre_pyg.data.document import Document
@@ -12,16 +11,6 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 from glre_pyg.utils.files import atomic_open
 
 _T = TypeVar("_T")
-
-
-def check_place(path: Path) -> None:
-    """Check that a file can be written to a path.
-
-    Raises:
-        InputError: If the folder does not exist, or the path is a folder.
-    """
-    if not path.parent.is_dir() or path.is_dir():
-        raise InputError(f"{path}: cannot be written, its folder is missing or it is a folder")
 
 
 def converted(

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import WriteError, atomic_replace, sha256_of, temporary_path
+from glre_pyg.utils.files import WriteError, atomic_replace, hidden_folder, sha256_of
 
 FORMAT = 3  # raise it when the contents of cached files change, and the version of glre_pyg does not
 T = TypeVar("T")
@@ -128,7 +128,8 @@ class Cache:
         folder = self.folder / place
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with temporary_path(folder / f"{key}{suffix}") as temporary:
+            with hidden_folder(folder) as hidden:
+                temporary = hidden / f"{key}{suffix}"
                 write(temporary)
                 path = folder / f"{key}-{sha256_of(temporary)}{suffix}"
                 atomic_replace(temporary, path)

@@ -6,15 +6,16 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import WriteError, check_output
 
 Main = Callable[[DictConfig], None]
 """A command's function of its config."""
@@ -62,16 +63,53 @@ def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[],
     return decorator
 
 
-def output_path(setting: str) -> Path:
-    """Return the path of an output file, checked before anything is computed.
+def output_path(config: DictConfig, *more: DictConfig, file: str = "", make_folder: bool = False) -> Path:
+    """Return the path of a command's output file, checked before anything is computed.
+
+    No file is replaced that a setting names, and nothing is written into a run, a saved model, a pipeline or
+    a folder of inputs.
+
+    Args:
+        config: Config of the command.
+        *more: Other configs that name files, such as that of a run's corpus.
+        file: Name of the file in the folder ``output``; without it, ``output`` is the file.
+        make_folder: Whether to create the folder of the file.
 
     Raises:
-        InputError: If its folder does not exist.
+        InputError: If the file cannot be written, or must not be.
     """
-    path = Path(setting)
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: cannot be written, its folder is missing")
+    path = Path(str(config.output), file)
+    for folder in Path(os.path.realpath(path)).parents:
+        if (folder / "config.yaml").exists() and any((folder / name).exists() for name in _OF_RUNS):
+            raise InputError(f"{path}: lies in the folder of a run: write somewhere else")
+    if make_folder:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError.from_error(path, error) from None
+    check_output(path, [source for each in (config, *more) for source in input_paths(each)])
     return path
+
+
+_FOLDERS = ("run", "input", "pipeline")
+"""Settings that name a folder whose files are read."""
+_OF_RUNS = ("labels.json", "config.yaml.hmac")
+"""Files beside ``config.yaml`` that a saved model or a run has."""
+
+
+def input_paths(config: DictConfig) -> Iterator[Path]:
+    """Yield the files that settings name, whatever the settings are called, and folders of inputs."""
+    nodes: list[tuple[object, object]] = [("", OmegaConf.to_container(config, resolve=True))]
+    while nodes:
+        name, node = nodes.pop()
+        if isinstance(node, dict):
+            nodes += node.items()
+        elif isinstance(node, list):
+            nodes += [(name, value) for value in node]
+        elif isinstance(node, str) and name != "output":
+            with suppress(OSError):  # too long for a name
+                if Path(node).is_file() or (name in _FOLDERS and Path(node).is_dir()):
+                    yield Path(node)
 
 
 def limit_kernel_cache() -> None:

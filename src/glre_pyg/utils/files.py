@@ -1,72 +1,291 @@
-"""Atomic and durable writing of files.
+"""Reading of regular files, and atomic and durable writing.
 
-Files are written under a temporary name in the same folder, brought to the disk, and renamed. If the
-process is killed or the machine loses power, the old file or the new one is there, never a part of it.
+Files are written in a hidden folder beside them, brought to the disk, and renamed. If the process is killed
+or the machine loses power, the old file or the new one is there, never a part of it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-import secrets
-from collections.abc import Iterator, Mapping
+import shutil
+import socket
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import IO, Any
-
-import psutil
 
 from glre_pyg.utils.exceptions import InputError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
 PART = ".part"
-"""Suffix of files that are being written."""
+"""Suffix of files that are being written, and of the hidden folders in which they are."""
+PROGRESS, LOCK = ".progress", ".lock"
+"""Suffixes of the files beside an output while it is being written."""
+NOT_REGULAR = "not a regular file (pipes and devices, such as /dev/stdin and <(...), are not read or written)"
+_HIDDEN = re.compile(rf"\.[0-9a-z_]{{8}}{re.escape(PART)}")  # as mkdtemp names them
+_NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
 class WriteError(InputError):
     """A file cannot be written: one line with its path and the reason."""
 
+    reason: object = None
+
     @classmethod
     def from_error(cls, path: str | os.PathLike[str], error: Exception) -> WriteError:
-        """Make the error from the exception that writing ``path`` raised."""
-        reason = error.strerror if isinstance(error, OSError) else None
-        return cls(f"{os.fspath(path)}: cannot be written: {reason or error}")
+        """Make the error from the exception that writing ``path``, or a file beside it, raised."""
+        reason = error.reason if isinstance(error, WriteError) else getattr(error, "strerror", None)
+        made = cls(f"{os.fspath(path)}: cannot be written: {reason or error}")
+        made.reason = reason or error
+        return made
+
+
+# Reading
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file for reading in bytes; it never waits, as opening a pipe does.
+
+    Raises:
+        OSError: If it cannot be opened, or is a folder, a pipe, a device or a socket.
+    """
+    return open(path, "rb", opener=regular_opener)
+
+
+def regular_opener(path: str, flags: int) -> int:
+    """``opener`` of :func:`open` that opens regular files alone, as in :func:`open_regular`."""
+    try:
+        descriptor = os.open(path, flags | _NON_BLOCKING, 0o666)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody reads
+            raise OSError(errno.EINVAL, NOT_REGULAR, path) from None
+        raise
+    try:
+        _check_regular(os.fstat(descriptor).st_mode, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raise an OSError if a library would open something else than a regular file."""
+    _check_regular(os.stat(path).st_mode, path)
+
+
+def _check_regular(mode: int, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, NOT_REGULAR, os.fspath(path))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file.
+
+    Raises:
+        OSError: See :func:`open_regular`.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        InputError: If it does not.
+    """
+    try:
+        value = json.loads(read_bytes(path).decode("utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 checksum of a file in hexadecimal."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# Writing
+
+
+def check_output(path: Path, inputs: Iterable[Path] = ()) -> Path:
+    """Check that a file can be written without replacing anything that is read.
+
+    Args:
+        path: The file.
+        inputs: Files that are read, by any of their names, and folders whose files are.
+
+    Returns:
+        The path itself; that of its destination if it is a link.
+
+    Raises:
+        InputError: If its folder is missing, it exists and is not a regular file, or it is an input or in a
+            folder of inputs.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written, its folder is missing")
+    target = _target(path)
+    written = [target, *(Path(f"{target}{suffix}") for suffix in (PART, PROGRESS, LOCK))]
+    for source in filter(Path.exists, inputs):
+        others = target.parents if source.is_dir() else written
+        if any(other.exists() and other.samefile(source) for other in others):
+            raise InputError(f"{path}: is the input, or lies in its folder: write somewhere else")
+    return target
+
+
+def _target(path: Path) -> Path:
+    """Return the path of a new or regular file to write, which is another one for a link.
+
+    Raises:
+        WriteError: If it is something else.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        with suppress(FileNotFoundError):
+            check_regular(path)
+            check_regular(target)  # a file that was removed has a name in /proc alone
+    except OSError as error:
+        raise WriteError.from_error(path, error) from None
+    return target
 
 
 @contextmanager
-def temporary_path(path: Path) -> Iterator[Path]:
-    """Unused path beside ``path``; on exit it is removed, as are those that killed processes left.
+def exclusive(path: Path) -> Iterator[None]:
+    """Let no other process write a file, or a folder of files, at the same time.
+
+    The lock is that of the operating system: it ends with the process, however that ends. Where the file
+    system has no locks, there is none.
+
+    Args:
+        path: The file or the folder.
 
     Raises:
-        WriteError: If the file ``path`` cannot be written.
+        InputError: If another process writes it; the line says which one.
+        WriteError: If there cannot be a lock file beside it.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
+    lock = path / LOCK if path.is_dir() else Path(f"{os.path.realpath(path)}{LOCK}")
     try:
-        _remove_leftovers(path)
-        yield temporary
-    except FileExistsError:
-        raise
+        descriptor = _take(lock, path)
     except OSError as error:
         raise WriteError.from_error(path, error) from error
+    try:
+        yield
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            lock.unlink()
+        os.close(descriptor)
+
+
+def _take(lock: Path, path: Path) -> int:
+    """Lock a new or abandoned lock file and write into it who has it."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    for _ in range(20):
+        descriptor = regular_opener(str(lock), flags)
+        if _is_locked(descriptor, lock):
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            holder = f"process {os.getpid()} on {socket.gethostname()} since {since}"
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, holder.encode())
+            return descriptor
+        holder = os.read(descriptor, 200).decode(errors="replace")
+        os.close(descriptor)
+        if holder and lock.exists():
+            break
+        time.sleep(0.05)  # it is being made or removed
+    raise InputError(f"{path}: is being written by {holder or 'another process'}")
+
+
+def _is_locked(descriptor: int, path: Path) -> bool:
+    """Lock an open file or folder; return whether that succeeded, and the path is still the same one."""
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # the file system has no locks
+        return True
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    return False
+
+
+@contextmanager
+def hidden_folder(folder: Path) -> Iterator[Path]:
+    """New hidden folder in a folder; on exit it is removed, as are those that killed processes left."""
+    if fcntl is None:
+        hidden, descriptor = Path(mkdtemp(PART, ".", folder)), None
+    else:
+        _remove_leftovers(folder)
+        while True:
+            hidden = Path(mkdtemp(PART, ".", folder))
+            with suppress(FileNotFoundError):  # another process took it for a leftover
+                descriptor = os.open(hidden, os.O_RDONLY)
+                if _is_locked(descriptor, hidden):
+                    break
+                os.close(descriptor)
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove the hidden folders in a folder whose processes no longer run, and thus hold no lock."""
+    with suppress(OSError):  # a folder that cannot be listed
+        for hidden in [entry for entry in folder.iterdir() if _HIDDEN.fullmatch(entry.name)]:
+            with suppress(OSError):  # locked, or removed by another process
+                descriptor = os.open(hidden, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(hidden, ignore_errors=True)
+                finally:
+                    os.close(descriptor)
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Temporary path for a new version of a file, which replaces the file on exit unless there is an error.
 
-    Several processes may write the same file at once: the last one to finish wins.
+    Several processes may write the same file at once: the last one to finish wins. Of a link, the destination
+    is replaced. The file keeps its mode.
 
     Raises:
         WriteError: If the file cannot be written.
     """
     path = Path(path)
-    with temporary_path(path) as temporary:
-        yield temporary
-        atomic_replace(temporary, path)
+    target = _target(path)
+    try:
+        with hidden_folder(target.parent) as folder:
+            temporary = folder / target.name
+            temporary.touch()
+            mode = temporary.stat().st_mode  # some libraries write files that only their owner can read
+            yield temporary
+            temporary.chmod(stat.S_IMODE(mode))
+            atomic_replace(temporary, target)
+    except OSError as error:
+        raise WriteError.from_error(path, error) from error
 
 
 @contextmanager
@@ -93,18 +312,24 @@ def write_new(text: str, path: Path) -> None:
         FileExistsError: If the file exists.
         WriteError: If it cannot be written.
     """
-    with temporary_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # the file system has no hard links
-            if path.exists():
-                raise FileExistsError(path) from None
-            os.replace(temporary, path)
-        sync(path.parent)
+    try:
+        with hidden_folder(path.parent) as folder:
+            temporary = folder / path.name
+            temporary.write_text(text, encoding="utf-8")
+            sync(temporary)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                raise
+            except OSError:  # the file system has no hard links
+                if path.exists():
+                    raise FileExistsError(path) from None
+                os.replace(temporary, path)
+            sync(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise WriteError.from_error(path, error) from error
 
 
 def write_json(value: Mapping[str, Any] | list[Any], path: str | os.PathLike[str]) -> None:
@@ -116,49 +341,15 @@ def write_json(value: Mapping[str, Any] | list[Any], path: str | os.PathLike[str
     write_text(json.dumps(value, indent=2) + "\n", path)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
-
-    Raises:
-        InputError: If it does not.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: not a JSON object")
-    return value
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 checksum of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def atomic_replace(source: Path, target: Path) -> None:
     """Rename a complete file or folder, once all of it is on the disk; a file replaces one of that name."""
-    _sync_all(source)
+    for entry in [*source.rglob("*"), source] if source.is_dir() else [source]:
+        sync(entry)
+    if target.is_file():
+        with suppress(PermissionError):  # file systems without modes
+            source.chmod(stat.S_IMODE(target.stat().st_mode))
     os.replace(source, target)
     sync(target.parent)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary files for ``path`` of processes that no longer run."""
-    name = re.compile(rf"{re.escape(path.name)}\.(\d+)-[0-9a-f]{{8}}{re.escape(PART)}")
-    for file in path.parent.iterdir():
-        match = name.fullmatch(file.name)
-        if match and not psutil.pid_exists(int(match[1])):
-            file.unlink(missing_ok=True)
-
-
-def _sync_all(path: Path) -> None:
-    """Bring a file, or a folder and everything in it, to the disk."""
-    for entry in [*path.rglob("*"), path] if path.is_dir() else [path]:
-        sync(entry)
 
 
 def sync(path: Path) -> None:

@@ -1,19 +1,27 @@
 """A text file that is written as results come, and that a later process can continue.
 
 ``FILE.part`` holds the text; ``FILE.progress`` says how many of its bytes count and how far the work was.
-The part is renamed to ``FILE`` when all is written.
+The part is renamed to ``FILE`` when all is written. One process at a time may write a file; see
+:func:`~glre_pyg.utils.files.exclusive`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedRandom, BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
-from glre_pyg.utils.files import PART, WriteError, atomic_replace, read_json, write_json
-
-PROGRESS = ".progress"
+from glre_pyg.utils.files import (
+    PART,
+    PROGRESS,
+    WriteError,
+    atomic_replace,
+    read_json,
+    regular_opener,
+    write_json,
+)
 
 
 class ResumableWriter:
@@ -27,8 +35,9 @@ class ResumableWriter:
 
     def __init__(self, path: Path, *, key: str | None, header: str) -> None:
         self.path, self.key, self.header = path, key, header
-        self.part, self.progress = (Path(f"{path}{suffix}") for suffix in (PART, PROGRESS))
-        self._file: BinaryIO | None = None
+        self.target = Path(os.path.realpath(path))
+        self.part, self.progress = (Path(f"{self.target}{suffix}") for suffix in (PART, PROGRESS))
+        self._file: BufferedRandom | BufferedWriter | None = None
         self._length = 0
 
     def last_checkpoint(self) -> Mapping[str, int] | None:
@@ -50,10 +59,8 @@ class ResumableWriter:
         Raises:
             WriteError: If it cannot be written.
         """
-        try:
+        with self._naming():
             self._open().write(text.encode("utf-8"))
-        except OSError as error:
-            raise WriteError.from_error(self.path, error) from error
 
     def checkpoint(self, counts: Mapping[str, int]) -> None:
         """Bring everything written so far to the disk, with counts that say how far the work is.
@@ -61,19 +68,16 @@ class ResumableWriter:
         Raises:
             WriteError: If it cannot be written; the checkpoint before remains valid.
         """
-        try:
+        with self._naming():
             file = self._open()
             file.flush()
             os.fsync(file.fileno())
             if self.key is not None:
                 write_json({"key": self.key, "bytes": file.tell(), "done": dict(counts)}, self.progress)
-        except OSError as error:
-            raise WriteError.from_error(self.path, error) from error
 
     def discard(self) -> None:
         """Remove everything written so far."""
-        if self._file is not None:
-            self._file.close()
+        self._close()
         for path in (self.progress, self.part):
             path.unlink(missing_ok=True)
 
@@ -83,22 +87,34 @@ class ResumableWriter:
         Raises:
             WriteError: If it cannot be written.
         """
-        try:
+        with self._naming():
             self._open().close()
-            atomic_replace(self.part, self.path)
+            atomic_replace(self.part, self.target)
             self.progress.unlink(missing_ok=True)
-        except OSError as error:
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Name the file in errors, whichever file beside it cannot be written."""
+        try:
+            yield
+        except (OSError, WriteError) as error:
+            self._close()
             raise WriteError.from_error(self.path, error) from error
 
-    def _open(self) -> BinaryIO:
+    def _close(self) -> None:
+        """Close the file without what is not written yet: on a full disk, that would fail again."""
+        if self._file is not None:
+            self._file.raw.close()
+
+    def _open(self) -> BufferedRandom | BufferedWriter:
         """Open the file once, at the last checkpoint."""
         if self._file is None:
             if self._length:
-                self._file = self.part.open("r+b")
+                self._file = open(self.part, "r+b", opener=regular_opener)  # noqa: SIM115
                 self._file.truncate(self._length)
                 self._file.seek(self._length)
             else:
                 self.progress.unlink(missing_ok=True)
-                self._file = self.part.open("wb")
+                self._file = open(self.part, "wb", opener=regular_opener)  # noqa: SIM115
                 self._file.write(self.header.encode("utf-8"))
         return self._file
