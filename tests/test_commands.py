@@ -267,7 +267,7 @@ def test_the_commands_are_listed_and_run_by_name(tmp_path):
     assert out.startswith("synthetic, protocol ")
     assert [path.name for path in tmp_path.iterdir()] == ["counts.json"]
     _, err = run_package("statistics", cwd=tmp_path, code=2)
-    assert err == f"error: 'statistics' is not one of {', '.join(COMMANDS)}\n"
+    assert err == f"error: 'statistics' is not one of {', '.join(COMMANDS)}; did you mean stats?\n"
 
 
 def run_package(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:

@@ -37,6 +37,7 @@ HYDRA = (
     "reporting.run_records",
     "reporting.sweep_report",
     "utils.cli",
+    "utils.command_line",
 )
 LIBRARIES = {
     "torch": (

@@ -1,9 +1,11 @@
-"""``python -m glre_pyg`` lists the commands, and ``python -m glre_pyg COMMAND ...`` runs one of them."""
+"""``glre`` or ``python -m glre_pyg`` lists the commands, and ``glre COMMAND ...`` runs one of them."""
 
 from __future__ import annotations
 
 import sys
+from difflib import get_close_matches
 from importlib import import_module
+from importlib.metadata import version
 
 COMMANDS = (
     "train",
@@ -25,12 +27,16 @@ def main() -> None:
     if name in COMMANDS:
         del sys.argv[1]
         import_module(f"glre_pyg.{name}").main()
+    elif name == "--version":
+        print(f"glre_pyg {version('glre_pyg')}")
     elif name in ("--help", "-h"):
-        print("python -m glre_pyg COMMAND [SETTING=VALUE ...], with --help for the settings of a command:\n")
+        print("glre COMMAND [SETTING=VALUE ...], with --help for the settings of a command:\n")
         for command in COMMANDS:
             print(f"  {command:12s}{import_module(f'glre_pyg.{command}').main.__doc__.splitlines()[0]}")
     else:
-        print(f"error: '{name}' is not one of {', '.join(COMMANDS)}", file=sys.stderr)
+        near = get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        print(f"error: '{name}' is not one of {', '.join(COMMANDS)}{hint}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from glre_pyg.utils.command_line import hydra_errors, literal_values, with_comments
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, check_output
 
@@ -52,11 +55,16 @@ def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[],
     def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
         def run() -> None:
+            if sys.argv[1:] == ["--version"]:
+                print(f"glre_pyg {version('glre_pyg')}")
+                return
             limit_kernel_cache()
-            with _process(shared) as is_active:
+            with _process(shared) as is_active, _one_line_errors(name):
                 if is_active:
+                    sys.argv[1:] = literal_values(sys.argv[1:])
                     composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
-                    composed(_one_line_errors(main))()
+                    with _help_with_comments(name):
+                        composed(_with_one_line_errors(main, name))()
 
         return run
 
@@ -158,21 +166,42 @@ def _silent() -> Iterator[None]:
         yield
 
 
-def _one_line_errors(main: Main) -> Main:
-    """Turn errors in input into one line and exit code 2."""
+@contextmanager
+def _help_with_comments(name: str) -> Iterator[None]:
+    """Add the comments of the config files to what ``--help`` prints."""
+    arguments = sys.argv[1:]
+    if not {"-h", "--help"} & set(arguments):
+        yield
+        return
+    with redirect_stdout(StringIO()) as printed, suppress(SystemExit):
+        yield
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    print(with_comments(printed.getvalue(), overrides, config_folder=config_dir(), config_name=name))
+
+
+def _with_one_line_errors(main: Main, name: str) -> Main:
+    """Handle the errors of a job before Hydra sees them, which would print more."""
 
     @functools.wraps(main)
     def run(config: DictConfig) -> None:
-        try:
+        with _one_line_errors(name):
             main(config)
-        except Exception as error:
-            reason = _input_error(error)
-            if reason is None:
-                raise
-            print(f"error: {reason}", file=sys.stderr)
-            sys.exit(2)
 
     return run
+
+
+@contextmanager
+def _one_line_errors(name: str) -> Iterator[None]:
+    """Turn errors in input into one line and exit code 2."""
+    try:
+        with hydra_errors(config_dir(), name):
+            yield
+    except Exception as error:
+        reason = _input_error(error)
+        if reason is None:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _input_error(error: BaseException | None) -> str | None:

@@ -1,0 +1,185 @@
+"""The command line: values as they were typed, and errors of Hydra as one line with the nearest names."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Sweep
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
+
+from glre_pyg.utils.exceptions import InputError
+
+_SETTING = re.compile(r"(\+{0,2}|~)([\w./@:-]+)=(.*)", re.DOTALL)
+
+
+def literal_values(arguments: Sequence[str]) -> list[str]:
+    """Quote values that Hydra cannot parse, or takes for several texts, so that a value is what was typed.
+
+    File names and texts need no second pair of quotes: spaces, commas, brackets and letters of any language
+    are part of the value. With ``--multirun``, ``a,b`` and ``glob(...)`` still name several values.
+
+    >>> literal_values(["input=paper (1).txt", "text=a, b", "seed=1", "dataset=cdr"])
+    ["input='paper (1).txt'", "text='a, b'", 'seed=1', 'dataset=cdr']
+    >>> literal_values(["--multirun", "seed=0,1", "input=it's"])
+    ['--multirun', 'seed=0,1', "input='it\\\\'s'"]
+    """
+    is_sweep = bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments))
+    parser = OverridesParser.create()
+    return [
+        f"{match[1]}{match[2]}={_quoted(match[3])}"
+        if (match := _SETTING.fullmatch(argument)) and not _is_one_value(parser, argument, is_sweep)
+        else argument
+        for argument in arguments
+    ]
+
+
+def _is_one_value(parser: OverridesParser, argument: str, is_sweep: bool) -> bool:
+    try:
+        value = parser.parse_override(argument).value()
+    except HydraException:
+        return False
+    if is_sweep or not isinstance(value, Sweep):
+        return True
+    return isinstance(value, ChoiceSweep) and all(isinstance(item, int | float) for item in value.list)
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for Hydra, in which backslashes are special before a quote alone."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + (match[2] and "\\'"), text) + "'"
+
+
+def with_comments(help_text: str, overrides: Sequence[str], *, config_folder: str, config_name: str) -> str:
+    """Add the comments of the config files to the settings in the help of a command."""
+    with initialize_config_dir(config_folder, version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        defaults = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
+    comments: dict[str, str] = {}
+    for default in defaults:
+        file = Path(config_folder, f"{default.config_path}.yaml")
+        if file.is_file():
+            place = f"{default.package}." if default.package else ""
+            for name, line in _yaml_lines(file.read_text(encoding="utf-8")):
+                if name and " # " in line:
+                    comments[place + name] = line.partition(" # ")[2]
+    return "\n".join(
+        f"{line:<40}  # {comments[name]}" if name in comments else line
+        for name, line in _yaml_lines(help_text)
+    )
+
+
+def _yaml_lines(text: str) -> Iterator[tuple[str | None, str]]:
+    """Yield the lines of a YAML file, each with the dotted name of the key that it begins with."""
+    keys: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        match = re.match(r"( *)([^\s#:-][^\s:]*):( |$)", line)
+        if match is None:
+            yield None, line
+            continue
+        indent = len(match[1])
+        keys = [*((width, key) for width, key in keys if width < indent), (indent, match[2])]
+        yield ".".join(key for _, key in keys), line
+
+
+@contextmanager
+def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
+    """Turn errors of Hydra and OmegaConf into an :class:`InputError`, with the nearest right names.
+
+    Raises:
+        InputError: If an argument is no setting, a setting or an option does not exist, or an interpolation
+            cannot be resolved.
+    """
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints exceptions itself and exits
+    try:
+        _check_arguments(sys.argv[1:])
+        yield
+    except MissingConfigException as error:
+        raise InputError(_missing_option(error)) from error
+    except InterpolationResolutionError as error:
+        raise InputError(
+            f"{error.full_key}: {_first_line(error)} (${{...}} names another setting)"
+        ) from error
+    except (ConfigCompositionException, OverrideParseException) as error:
+        raise InputError(_explain(error, config_folder, config_name)) from error
+    finally:
+        if before is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Check that options are Hydra's, and other arguments settings."""
+    options = {name: action for action in get_args_parser()._actions for name in action.option_strings}
+    takes_value = False
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        is_value, takes_value = takes_value, False
+        if argument.startswith("-") and not is_value:
+            if name not in options:
+                plain = name.lstrip("-")
+                raise InputError(f"{name}: settings have no dashes: {plain}=VALUE (--help lists them)")
+            takes_value = options[name].nargs is None and "=" not in argument
+        elif not is_value and "=" not in argument and not argument.startswith("~"):
+            hint = f": run={argument} selects the run" if "--run" in arguments else ""
+            raise InputError(f"'{argument}' is not of the form SETTING=VALUE{hint}")
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    options = sorted(error.options or ())
+    if not options:
+        return _first_line(error)
+    return f"{group}: '{option}' is not one of {', '.join(options)}{_nearest(option, options)}"
+
+
+def _explain(error: Exception, config_folder: str, config_name: str) -> str:
+    """Return one line about an override that cannot be applied."""
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", str(error)):
+        return f"{match[1]}: several values need --multirun, and a list needs brackets"
+    match = re.match(r"Could not override '([^']+)'", str(error))
+    if match is None:
+        return _first_line(error)
+    with initialize_config_dir(config_folder, version_base="1.3"):
+        config = compose(config_name, return_hydra_config=False)
+    groups = (
+        str(path.relative_to(config_folder)) for path in Path(config_folder).rglob("*") if path.is_dir()
+    )
+    names = [*_names(OmegaConf.to_container(config)), *groups]
+    return f"{match[1]}: no such setting{_nearest(match[1], names)} (--help lists all)"
+
+
+def _names(node: object, place: str = "") -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{place}{key}"
+        yield from _names(value, f"{place}{key}.")
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """Return a hint at the names that are similar, or whose last part is the same."""
+    last = name.rpartition(".")[2]
+    same = [each for each in names if each.rpartition(".")[2] == last]
+    near = [*dict.fromkeys([*get_close_matches(name, names, n=1, cutoff=0.7), *same])][:3]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0]
