@@ -159,6 +159,21 @@ def test_labels_are_those_of_the_training_file(tmp_path):
     )
 
 
+def test_candidate_pairs_have_types_of_the_corpus(tmp_path):
+    files = Files(
+        **GIVEN | {"train": docred(tmp_path, "train.json", kinds="gpe")},
+        name="f",
+        relations=None,
+        types=None,
+        pair_types=[["ORG", "GPE"]],
+        directed=True,
+    )
+    with pytest.raises(
+        InputError, match=r"dataset.pair_types: 'GPE' is not one of the entity types: ORG, gpe"
+    ):
+        _ = files.labels
+
+
 def test_collect_labels_documents_held_out_for_dev_count(tmp_path):
     """A relation that only those have is no error when they are scored."""
     documents = [

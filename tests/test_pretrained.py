@@ -410,6 +410,11 @@ def test_broken_checksums_are_one_line(content, reason, saved):
         ),
         (
             "labels.json",
+            '{"relations": [], "types": ["A"], "pair_types": [["A", "B"]]}',
+            "labels.json: pair_types: 'B' is not one of the entity types: A",
+        ),
+        (
+            "labels.json",
             '{"relations": [], "types": [], "pair_types": null, "directed": 2}',
             "labels.json: directed: expected",
         ),

@@ -158,12 +158,21 @@ class Labels:
         types: Entity types that ``mention.type`` and ``entity.type`` index.
         pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
         directed: Whether (a, b) and (b, a) are two pairs.
+
+    Raises:
+        InputError: If a candidate pair has a type that is not among the entity types.
     """
 
     relations: tuple[str, ...]
     types: tuple[str, ...]
     pair_types: tuple[tuple[str, str], ...] | None
     directed: bool = True
+
+    def __post_init__(self) -> None:
+        for name in chain.from_iterable(self.pair_types or ()):
+            if name not in self.types:
+                types = ", ".join(self.types) or "none"
+                raise InputError(f"pair_types: '{name}' is not one of the entity types: {types}")
 
     def graph(self, document: Document) -> DocumentGraph:
         """Build the graph of a document with its labels."""

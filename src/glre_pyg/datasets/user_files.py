@@ -60,4 +60,7 @@ class Files(FileCorpus):
             relations = collected.relations if relations is None else relations
             types = collected.types if types is None else types
         pairs = None if self.pair_types is None else tuple((head, tail) for head, tail in self.pair_types)
-        return Labels(tuple(relations), tuple(types), pairs, self.directed)
+        try:
+            return Labels(tuple(relations), tuple(types), pairs, self.directed)
+        except InputError as error:
+            raise InputError(f"dataset.{error}") from None
