@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, of this run alone, and no more than tensors and plain values."""
 
+import os
 import resource
 import signal
 from pathlib import Path
@@ -196,6 +197,12 @@ def small_files():
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
     signal.signal(signal.SIGXFSZ, before[1])
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="not a regular file"):
+        restored(tmp_path)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(saved, small_files):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,8 @@ from glre_pyg.utils.files import (
     atomic_open,
     atomic_path,
     atomic_replace,
+    exclusive,
+    open_regular,
     sync,
     write_json,
     write_new,
@@ -120,6 +123,92 @@ def test_two_writers_of_one_file_leave_a_whole_one(tmp_path):
             second.write("second, and longer")
         assert contents(tmp_path)["file"] == "second, and longer"
     assert contents(tmp_path) == {"file": "first"}
+
+
+# One process at a time
+
+HOLDING = """
+    import os, signal, sys
+    from pathlib import Path
+    from glre_pyg.utils.files import exclusive
+    with exclusive(Path(sys.argv[1])):
+        print(os.getpid(), flush=True)
+        sys.stdin.read()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_of_two_writers_the_second_is_told_who_the_first_is(kind, tmp_path):
+    path = tmp_path / "file"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        (tmp_path / "link").symlink_to("file")
+    code = [sys.executable, "-c", textwrap.dedent(HOLDING), tmp_path / ("link" if kind == "link" else "file")]
+    with subprocess.Popen(code, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        number = first.stdout.readline().strip()
+        for _ in range(2):
+            with (
+                pytest.raises(
+                    InputError, match=f"^{path}: is being written by process {number} on .* since 20"
+                ),
+                exclusive(path),
+            ):
+                pass
+    with exclusive(path):  # the first was killed
+        pass
+    assert names(tmp_path) == (["file"] if kind == "folder" else ["link"] if kind == "link" else [])
+
+
+def test_a_lock_that_cannot_be_is_one_line(tmp_path):
+    (tmp_path / "file.lock").symlink_to("elsewhere")
+    with (
+        pytest.raises(WriteError, match=f"^{tmp_path / 'file'}: cannot be written: "),
+        exclusive(tmp_path / "file"),
+    ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_many_writers_of_one_file_all_succeed(tmp_path):
+    code = """
+        import sys
+        from glre_pyg.utils.files import write_text
+        for turn in range(25):
+            write_text(sys.argv[2] * 20_000, sys.argv[1])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), tmp_path / "file"]
+    writers = [subprocess.Popen([*command, name]) for name in "abcd"]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    text = (tmp_path / "file").read_text()
+    assert text in [name * 20_000 for name in "abcd"]
+    assert names(tmp_path) == ["file"]
+
+
+# Regular files alone
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder", "loop", "dangling"])
+def test_what_is_not_a_regular_file_is_not_read(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "x"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind("x")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to({"device": "/dev/zero", "loop": "x", "dangling": "y"}[kind])
+    reasons = {"folder": "Is a directory", "loop": "Too many levels", "dangling": "No such file"}
+    with pytest.raises(OSError, match=reasons.get(kind, "not a regular file")) as caught:
+        open_regular(path)
+    assert caught.value.filename == str(path)
+    if kind != "dangling":
+        with pytest.raises(WriteError):
+            write_text("new", path)
+        assert path.is_symlink() or not path.is_file()
 
 
 # Folders

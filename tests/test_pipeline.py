@@ -5,6 +5,8 @@ import io
 import json
 import os
 import re
+import resource
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,6 +29,7 @@ from glre_pyg.predict import predict
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import config_dir, output_path
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import WriteError, exclusive
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
 TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
@@ -359,6 +362,66 @@ def test_the_input_is_not_written_over(run, here, source, target):
     assert (here / "in.jsonl").read_bytes() == before
 
 
+def test_of_two_commands_with_one_output_the_second_is_refused(run, here, monkeypatch):
+    """Nothing of it is computed, and the first goes on."""
+    write_documents(documents(), here / "in.jsonl")
+    (here / "link.jsonl").symlink_to("out.jsonl")
+    with exclusive(here / "out.jsonl"):
+        for output in ("out.jsonl", "link.jsonl"):
+            with pytest.raises(InputError, match=f"^{output}: is being written by process {os.getpid()} on "):
+                predict(settings("input=in.jsonl", f"output={output}"))
+    assert not (here / "out.jsonl").exists()
+    monkeypatch.setattr("glre_pyg.extraction.scoring.load_run", lambda config: run)
+    with pytest.raises(SystemExit) as end:
+        predict(settings("input=in.jsonl", "output=link.jsonl"))
+    assert end.value.code == 0
+    assert len(list(read_documents(here / "out.jsonl"))) == 5
+    assert sorted(path.name for path in here.glob("*.jsonl*")) == ["in.jsonl", "link.jsonl", "out.jsonl"]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "nt", "data", "pubtator"])
+@pytest.mark.parametrize("room", [0, 100, 3000])
+def test_a_full_disk_is_one_line_that_names_the_output(run, here, ending, room, capsys):
+    write_documents(documents(), here / "in.jsonl")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[0][1]))
+    try:
+        with pytest.raises(WriteError, match=rf"^out.{ending}: cannot be written: File too large$"):
+            extracted(
+                run,
+                "input=in.jsonl",
+                f"output=out.{ending}",
+                "chunk=2",
+                "threshold=1" if ending == "data" else "threshold=0",
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
+    assert not (here / f"out.{ending}").exists()
+    extracted(run, "input=in.jsonl", f"output=out.{ending}", "chunk=2", "threshold=1")
+    assert not [path for path in here.iterdir() if path.suffix in (".part", ".progress")]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.txt", "in.data", "in.spacy", "/dev/stdin"])
+def test_a_pipe_is_not_waited_for(run, here, name, capsys):
+    if name != "/dev/stdin":
+        os.mkfifo(here / name)
+    options = [
+        f"input={name}",
+        *(DICTIONARY if name == "in.txt" else []),
+        *(["format=jsonl"] if "dev" in name else []),
+    ]
+    stdin, (reading, writing) = os.dup(0), os.pipe()
+    os.dup2(reading, 0)
+    try:
+        assert extracted(run, *options, "output=out.jsonl") == 1
+    finally:
+        os.dup2(stdin, 0)
+        for descriptor in (stdin, reading, writing):
+            os.close(descriptor)
+    assert re.fullmatch(r"error: .*not a regular file \(.*\)\n", capsys.readouterr().err)
+
+
 def test_predictions_that_are_read_again_are_not_gold(run, here):
     write_documents(documents(), here / "in.jsonl")
     extracted(run, "input=in.jsonl", "output=found.jsonl")
@@ -563,7 +626,7 @@ def failing(self, documents, **options):
 
 Run.graphs = failing
 run = tests.run.__wrapped__()
-print(tests.extracted(run, "input=in.jsonl", "output=two.jsonl", "chunk=3"))
+sys.stdout.write(f'{{tests.extracted(run, "input=in.jsonl", "output=two.jsonl", "chunk=3")}}\\n')
 torch.distributed.destroy_process_group()
 """
 

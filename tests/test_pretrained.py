@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -305,6 +306,78 @@ def test_a_card_is_not_overwritten(loaded, tmp_path, capsys):
     save_pretrained(loaded, tmp_path)
     assert (tmp_path / "README.md").read_text() == "mine"
     assert "README.md: is kept" in capsys.readouterr().out
+
+
+def dying_at(stop):
+    """``os.replace`` that ends the process before the call of this number."""
+    move, calls = os.replace, itertools.count()
+
+    def replace(source, target):
+        if next(calls) == stop:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    return replace
+
+
+def test_a_kill_mixes_no_two_models(loaded, tmp_path, monkeypatch):
+    """Saving over another model is stopped before each of the files that it renames."""
+    relations = tuple(f"new {name}" for name in loaded.labels.relations)
+    labels = replace(loaded.labels, relations=relations)
+    other = replace(loaded, model=copy.deepcopy(loaded.model), labels=labels)
+    with torch.no_grad():
+        for weights in other.model.parameters():
+            weights.zero_()
+    seen = []
+    for stop in range(100):
+        folder = tmp_path / f"{stop}"
+        save_pretrained(loaded, folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", dying_at(stop))
+            try:
+                save_pretrained(other, folder)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        try:
+            found = from_pretrained(folder)
+        except InputError:
+            seen.append("refused")
+        else:
+            expected = next(run for run in (loaded, other) if run.labels == found.labels)
+            assert same_weights(found.model, expected.model)
+            seen.append("old" if expected is loaded else "new")
+        save_pretrained(other, folder)  # and the next one is whole
+        assert from_pretrained(folder).labels == other.labels
+        assert contents(folder).keys() == SAVED
+    assert {*seen} >= {"old", "refused"}
+
+
+def test_a_model_is_not_saved_over_a_run(loaded, run):
+    assert "has a run in it" in refusal(save_pretrained, loaded, run[1])
+
+
+@pytest.mark.parametrize("name", sorted(SAVED - {"README.md"}))
+def test_no_pipe_in_a_model_is_waited_for(saved, name):
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    assert f"{saved / name}: not a regular file" in refusal(from_pretrained, saved)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "labels.json"])
+@pytest.mark.parametrize("kind", ["folder", "socket", "loop"])
+def test_what_else_stands_for_a_file_is_one_line(saved, kind, name, monkeypatch):
+    monkeypatch.chdir(saved)  # the address of a socket is short
+    (saved / name).unlink()
+    if kind == "folder":
+        (saved / name).mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(name)
+    else:
+        (saved / name).symlink_to(name)
+    assert name in refusal(from_pretrained, saved)
 
 
 def test_files_of_another_tokenizer_are_no_part_of_a_model(loaded, tmp_path):

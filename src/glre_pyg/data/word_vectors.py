@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import open_regular
 
 _MAX_DIGITS = 9  # of a number in the header
 
@@ -40,10 +41,10 @@ class WordVectors:
             InputError: If the file is missing, not in one of these formats, truncated, or a number in it is
                 not finite.
         """
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{path}: no such file of word vectors")
         rows: dict[str, np.ndarray] = {}
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for word, row in _rows(path, file):
                 if limit is not None and len(rows) >= limit:
                     break

@@ -9,6 +9,7 @@ import msgspec
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.files import open_regular
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Document)
 
@@ -30,5 +31,5 @@ def _write(documents: list[Document], path: Path) -> None:
 
 
 def _read(path: Path) -> list[Document]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return [_DECODER.decode(line) for line in file]

@@ -17,6 +17,7 @@ from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.renet import FILES, RELATION, read_gda
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.files import read_bytes
 
 
 @dataclass(kw_only=True, eq=False)
@@ -93,6 +94,6 @@ class GDA(FileCorpus):
     @cached_property
     def _train_ids(self) -> frozenset[str]:
         try:
-            return frozenset(Path(str(self.train_ids)).read_text(encoding="utf-8").split())
+            return frozenset(read_bytes(str(self.train_ids)).decode("utf-8").split())
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"dataset.train_ids: {self.train_ids}: {error}") from None

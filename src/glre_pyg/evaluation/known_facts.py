@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import write_text
+from glre_pyg.utils.files import read_bytes, write_text
 from glre_pyg.utils.json_fields import check_text, convert, parse
 
 Name = tuple[str, str, str]
@@ -62,7 +62,7 @@ def read_named_facts(path: Path) -> NamedFacts:
         InputError: If it is not such a file.
     """
     try:
-        rows = convert(parse(path.read_bytes()), list[Name])
+        rows = convert(parse(read_bytes(path)), list[Name])
         for index, row in enumerate(rows):
             check_text("".join(row), f"[{index}]")
     except OSError as error:

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_open
+from glre_pyg.utils.files import atomic_open, open_regular
 from glre_pyg.utils.json_fields import Probability, check_text, convert, parse
 
 _EXACT = Meta(gt=-(1 << 53), lt=1 << 53)  # integers that float64 represents exactly
@@ -68,7 +68,7 @@ def read_predictions(path: Path, relations: tuple[str, ...]) -> ScoredPairs:
     rows: list[_Row] = []
     seen: set[tuple[str, str, str]] = set()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 row = _row(line, column)
                 if (pair := (row.document, row.head, row.tail)) in seen:

@@ -80,7 +80,7 @@ class Inputs:
         files = sorted(
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in _EXTENSIONS and file.is_file() and not file.name.startswith(".")
+            if file.suffix.lower() in _EXTENSIONS and not file.is_dir() and not file.name.startswith(".")
         )
         if not files:
             self.on_error(InputError(f"{folder}: no file in this folder can be read"))
@@ -119,7 +119,7 @@ class Inputs:
             return read_documents(path, self.format, on_error=self.on_error)
         if self.finder is None:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{path}: no such file")
         return read_text(path, segmenter=_unsegmented, on_error=self.on_error)
 

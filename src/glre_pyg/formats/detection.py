@@ -28,6 +28,7 @@ from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
 from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.files import open_regular
 
 
 class Format(NamedTuple):
@@ -80,7 +81,7 @@ def _is_text(path: Path) -> bool:
         return False
     if not path.is_file():
         return True
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _TITLE.match(file.read(4096)) is None
 
 
@@ -97,7 +98,7 @@ def read_documents(
     Raises:
         InputError: If there is no such file or format, or a document in it cannot be read.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file")
     return FORMATS[detect_format(path, format)].read(path, on_error=on_error)
 

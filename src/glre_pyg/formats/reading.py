@@ -7,11 +7,11 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, chain, pairwise
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from glre_pyg.data.document import Document, Sentence, Span
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, printable
+from glre_pyg.utils.files import open_regular
 from glre_pyg.utils.json_fields import convert
 
 _LONGEST = 100  # characters of an identifier in an error
@@ -20,13 +20,13 @@ _T = TypeVar("_T")
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for reading.
+    """Open a regular file for reading.
 
     Raises:
         InputError: If it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None

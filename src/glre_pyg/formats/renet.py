@@ -93,7 +93,7 @@ def read_gda(
 
 def _rows(folder: Path, file: str, separator: str) -> Iterator[_Row]:
     """Read the lines that are not blank."""
-    if not (folder / file).is_file():
+    if not (folder / file).exists():
         raise InputError(f"{folder / file}: no such file")
     with opened(folder / file) as lines:
         for line in lines_of(lines, file):

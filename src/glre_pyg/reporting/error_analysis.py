@@ -19,7 +19,7 @@ from glre_pyg.data.paths import names_of, one_line, passages
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.cells import unquoted
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import write_text
+from glre_pyg.utils.files import read_bytes, write_text
 from glre_pyg.utils.table import Table
 
 TYPES: dict[str, float | None] = {
@@ -138,7 +138,7 @@ def read_errors(path: Path) -> Iterator[tuple[int, Error]]:
         InputError: If the file is not such a table.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
         delimiter = max(",;\t", key=text.partition("\n")[0].count)
         table = list(csv.reader(StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except OSError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glre_pyg.runs.directory import CHECKSUMS, ENCODER, FILES
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import read_json, sha256_of, write_json
+from glre_pyg.utils.files import check_regular, read_json, sha256_of, write_json
 
 
 def write_checksums(folder: Path) -> None:
@@ -17,11 +17,12 @@ def write_checksums(folder: Path) -> None:
 def verify(folder: Path) -> None:
     """Refuse a run in which a file is missing, was changed, or was added after it was saved.
 
-    A folder without ``checksums.json`` is accepted as it is.
+    A folder without ``checksums.json`` is accepted if its files are regular ones.
 
     Raises:
-        InputError: If there is such a file.
+        InputError: If there is such a file, or something else in the place of a file.
     """
+    _check_regular(folder)
     if not (folder / CHECKSUMS).is_file():
         return
     saved, files = read_json(folder / CHECKSUMS), _files(folder)
@@ -37,6 +38,18 @@ def verify(folder: Path) -> None:
     for name in files:
         if name not in saved:
             raise InputError(f"{folder / name}: was not saved with the model, {CHECKSUMS} does not name it")
+
+
+def _check_regular(folder: Path) -> None:
+    """Refuse pipes, devices and folders in the place of files, which libraries would open."""
+    encoder = (path for path in (folder / ENCODER).rglob("*") if not path.is_dir())
+    for path in (*(folder / name for name in (*FILES, CHECKSUMS)), *encoder):
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _files(folder: Path) -> list[str]:

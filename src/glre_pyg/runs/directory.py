@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS
@@ -24,7 +23,15 @@ from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config, sign
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_replace, read_json, write_json, write_new
+from glre_pyg.utils.files import (
+    WriteError,
+    atomic_replace,
+    hidden_folder,
+    read_bytes,
+    read_json,
+    write_json,
+    write_new,
+)
 from glre_pyg.utils.json_fields import convert, parse
 
 if TYPE_CHECKING:
@@ -78,16 +85,36 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     Raises:
         InputError: If there are files of another tokenizer, which would become part of this one.
     """
-    target = folder / ENCODER
-    with TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        tokenizer.save(Path(temporary))
-        files = sorted(Path(temporary).iterdir())
-        others = {file.name for file in target.glob("[!.]*")} - {file.name for file in files}
-        if others:
-            raise InputError(f"{target / min(others)}: is of another tokenizer; save to a new folder")
-        target.mkdir(exist_ok=True)
-        for file in files:
-            atomic_replace(file, target / file.name)
+    with hidden_folder(folder) as new:
+        (new / ENCODER).mkdir()
+        try:
+            tokenizer.save(new / ENCODER)
+        except Exception as error:  # tokenizers raises no narrower class
+            if isinstance(error, OSError) or "os error" in str(error):
+                raise WriteError.from_error(folder / ENCODER, error) from error
+            raise
+        replace_files(new, folder)
+
+
+def replace_files(new: Path, folder: Path) -> None:
+    """Replace files of a run or a saved model by those of a complete folder on the same disk.
+
+    Checksums come first: until all files are replaced, the folder is refused when it is loaded.
+
+    Args:
+        new: The new files, with their tokenizer in ``encoder/``.
+        folder: The folder.
+
+    Raises:
+        InputError: If there are files of another tokenizer, which would become part of this one.
+    """
+    names = [file.relative_to(new) for file in sorted(new.rglob("*")) if file.is_file()]
+    others = {Path(ENCODER, file.name) for file in (folder / ENCODER).glob("[!.]*")} - {*names}
+    if others:
+        raise InputError(f"{folder / min(others)}: is of another tokenizer; save to a new folder")
+    for name in sorted(names, key=lambda name: name.name != CHECKSUMS):
+        (folder / name).parent.mkdir(exist_ok=True)
+        atomic_replace(new / name, folder / name)
 
 
 def read_config(folder: Path) -> DictConfig:
@@ -128,7 +155,7 @@ def read_labels(path: Path) -> Labels:
         InputError: If a field is missing or malformed.
     """
     try:
-        return convert(parse(path.read_bytes()), Labels)
+        return convert(parse(read_bytes(path)), Labels)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except InputError as error:

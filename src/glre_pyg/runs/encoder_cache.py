@@ -25,6 +25,7 @@ from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.utils.cache import Cache, key_of
+from glre_pyg.utils.files import check_regular
 
 _FILE_BYTES = 1 << 28  # approximate size of a file, which is in memory until it is written
 _NAME = "features"
@@ -116,6 +117,7 @@ class FeatureStore:
         """Return the keys of the documents in a file; if it is damaged, it is removed and has none."""
         if path not in self._indices:
             try:
+                check_regular(path)
                 with safe_open(path, framework="pt") as file:
                     self._indices[path] = frozenset(file.keys())
             except (SafetensorError, OSError):

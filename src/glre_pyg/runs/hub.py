@@ -33,15 +33,17 @@ from glre_pyg.runs.directory import (
     LABELS,
     SCORES,
     WEIGHTS,
+    replace_files,
     save_tokenizer,
     without_local_paths,
 )
 from glre_pyg.runs.loading import load
 from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
+from glre_pyg.runs.trust import SIGNATURE
 from glre_pyg.runs.weights import save_weights
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_path, write_json, write_text
+from glre_pyg.utils.files import WriteError, atomic_path, exclusive, hidden_folder, write_json, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +110,8 @@ def from_pretrained(
 def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
     """Save a run to a folder that :func:`from_pretrained` loads, with a model card.
 
-    No path of this machine is written. A ``README.md`` in the folder is kept.
+    No path of this machine is written. A ``README.md`` in the folder is kept; a model in it is replaced: if
+    the process is killed meanwhile, the folder has the old or the new one, or is refused when it is loaded.
 
     Args:
         run: A run that was trained or loaded.
@@ -116,31 +119,42 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
         **card: See :func:`~glre_pyg.runs.model_card.model_card`.
 
     Raises:
-        InputError: If the run is not finished, or the folder cannot be written.
+        InputError: If the run is not finished, the folder has a run in it, another process writes it, or it
+            cannot be written.
     """
     _check_finished(run)
     folder = Path(folder)
+    if (folder / SIGNATURE).exists():
+        raise InputError(f"{folder}: has a run in it: save the model to another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CHECKSUMS).unlink(missing_ok=True)
-        save_tokenizer(run.tokenizer, folder)
-        write_text(OmegaConf.to_yaml(without_local_paths(run.config)), folder / CONFIG)
-        write_json(asdict(run.labels), folder / LABELS)
-        write_json(run.scores, folder / SCORES)
-        write_json(run.environment, folder / ENVIRONMENT)
-        if run.known is None:
-            (folder / KNOWN).unlink(missing_ok=True)
-        else:
-            write_named_facts(run.known, folder / KNOWN)
-        with atomic_path(folder / WEIGHTS) as part:
-            save_weights(run.model, part)
-        write_checksums(folder)
-        if (folder / CARD).exists():
-            print(f"{folder / CARD}: is kept as it is; without it, one is written")
-        else:
-            write_text(str(model_card(run, **card)), folder / CARD)
+        with exclusive(folder), hidden_folder(folder) as new:
+            _write(run, new)
+            if not (folder / CARD).exists():
+                write_text(str(model_card(run, **card)), new / CARD)
+            else:
+                print(f"{folder / CARD}: is kept as it is; without it, one is written")
+            replace_files(new, folder)
+            if run.known is None:
+                (folder / KNOWN).unlink(missing_ok=True)
+    except WriteError as error:
+        raise WriteError.from_error(folder, error) from error
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
+
+
+def _write(run: Run, folder: Path) -> None:
+    """Write the files of a saved model to a new folder."""
+    save_tokenizer(run.tokenizer, folder)
+    write_text(OmegaConf.to_yaml(without_local_paths(run.config)), folder / CONFIG)
+    write_json(asdict(run.labels), folder / LABELS)
+    write_json(run.scores, folder / SCORES)
+    write_json(run.environment, folder / ENVIRONMENT)
+    if run.known is not None:
+        write_named_facts(run.known, folder / KNOWN)
+    with atomic_path(folder / WEIGHTS) as part:
+        save_weights(run.model, part)
+    write_checksums(folder)
 
 
 def push_to_hub(

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import open_regular
 
 _MAX_BYTES = 1 << 20  # a hundred times the size of a config
 _MAX_DEPTH = 50
@@ -27,7 +28,7 @@ def load_config(path: Path) -> DictConfig:
         InputError: If the file is not such YAML.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise InputError(f"{path}: not a config, it has more than {_MAX_BYTES:,} bytes")

@@ -23,6 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import read_bytes
 from glre_pyg.utils.json_fields import walk
 from glre_pyg.utils.signatures import locate
 
@@ -55,7 +56,7 @@ def sign(config: Path) -> None:
 def is_signed(config: Path) -> bool:
     """Whether this user has signed a config on this machine."""
     try:
-        return hmac.compare_digest(config.with_name(SIGNATURE).read_bytes(), _digest(_key_path(), config))
+        return hmac.compare_digest(read_bytes(config.with_name(SIGNATURE)), _digest(_key_path(), config))
     except (OSError, RuntimeError):  # no signature, no key, no home
         return False
 
@@ -77,7 +78,7 @@ def _make_key(path: Path) -> None:
 
 
 def _digest(key: Path, config: Path) -> bytes:
-    return hmac.digest(key.read_bytes(), config.read_bytes(), "sha256").hex().encode()
+    return hmac.digest(read_bytes(key), read_bytes(config), "sha256").hex().encode()
 
 
 def check_config(config: DictConfig, source: Path) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_model, save_file
 from torch import Tensor, nn
 
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import WriteError
+from glre_pyg.utils.files import WriteError, check_regular
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
@@ -43,11 +43,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
         InputError: If the file is damaged, or the weights are not finite or those of another model.
     """
     try:
+        check_regular(path)
         load_model(model, path)
         for name, tensor in model.state_dict().items():
             if not tensor.isfinite().all():
                 raise InputError(f"{path}: {name}: not finite")
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise _damaged(path, error) from error
     except RuntimeError as error:  # torch lists all mismatches, one in a line
         first = shorten(" ".join(str(error).splitlines()[1:]) or str(error), 200)
@@ -65,6 +66,7 @@ def check_weights(make_model: Callable[[], nn.Module], path: Path) -> None:
         InputError: If the file is damaged, or the names, types and shapes in its header are not the model's.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             names = file.keys()
             stored = {name: file.get_slice(name) for name in names}
@@ -115,7 +117,7 @@ def _limited(count: int, path: Path) -> Iterator[None]:
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not a whole file of safetensors: {error}")
+    return InputError(f"{path}: not a whole file of safetensors: {getattr(error, 'strerror', None) or error}")
 
 
 def _mismatch(path: Path, reason: str) -> InputError:

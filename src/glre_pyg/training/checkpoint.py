@@ -21,7 +21,7 @@ from torch import nn
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import WriteError, atomic_path
+from glre_pyg.utils.files import WriteError, atomic_path, open_regular
 
 CHECKPOINT = "checkpoint.pt"
 FORMAT = 2  # incremented when the contents change
@@ -129,11 +129,12 @@ class Checkpoint:
 
     def _read(self) -> dict[str, Any]:
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                damaged = archive.testzip()  # torch does not verify the checksums
-            if damaged:
-                raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            with open_regular(self.path) as file:
+                damaged = zipfile.ZipFile(file).testzip()  # torch does not verify the checksums
+                if damaged:
+                    raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
+                file.seek(0)
+                state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # files can be wrong in any way
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise InputError(f"{self.path}: is damaged, or not a checkpoint: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from glre_pyg.training.preparation import TRAIN, Experiment, prepare
 from glre_pyg.training.resuming import begin_or_resume
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import sha256_of, write_json
+from glre_pyg.utils.files import exclusive, sha256_of, write_json
 
 
 def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
@@ -51,10 +52,9 @@ def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Ru
     if is_finished:
         print(f"{folder}: is finished, and left as it is")
         return load(folder, device=distributed.state().device)
-    experiment = prepare(config, folder)
-    if config.setting == TRAIN:
-        return _train(experiment)
-    return _train_on_dev_too(experiment)
+    with exclusive(folder) if distributed.is_main_process() else nullcontext():
+        experiment = prepare(config, folder)
+        return _train(experiment) if config.setting == TRAIN else _train_on_dev_too(experiment)
 
 
 def _train(experiment: Experiment) -> Run:

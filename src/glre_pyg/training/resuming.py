@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from glre_pyg.reporting.row_names import flatten
 from glre_pyg.runs.directory import has_run, is_finished, read_config, write_config
 from glre_pyg.utils import distributed
+from glre_pyg.utils.cli import input_paths
 from glre_pyg.utils.exceptions import InputError
 
 AUTO = "auto"
@@ -51,6 +52,9 @@ def begin_or_resume(
         config.training.resume = str(folder)
         return config, folder, False
     config.training.resume = None
+    for source in input_paths(config):
+        if folder.resolve() in source.resolve().parents:
+            raise InputError(f"{folder}: {source} lies in it: name another hydra.run.dir")
     if distributed.is_main_process():
         folder.mkdir(parents=True, exist_ok=True)
         try:

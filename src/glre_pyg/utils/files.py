@@ -284,7 +284,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             temporary.chmod(stat.S_IMODE(mode))
             atomic_replace(temporary, target)
-    except OSError as error:
+    except (OSError, WriteError) as error:
         raise WriteError.from_error(path, error) from error
 
 
