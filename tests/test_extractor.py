@@ -14,6 +14,7 @@ from glre_pyg.data.document import Document, Fact, Sentence
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import ablate_sentences, without_sentence
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.runs.memory import document_bytes
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import InputError
 
@@ -25,7 +26,9 @@ def run() -> Run:
     torch.manual_seed(0)
     tokenizer = subwords(DOCUMENTS)
     model = glre(tokenizer).eval()
-    return Run(model, tokenizer, LABELS, 0.5, OmegaConf.create({"eval_batch_size": 4}), None)
+    dataset = {"_target_": "glre_pyg.datasets.Synthetic", "corpus": None, "sizes": {}, "name": "x"}
+    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
+    return Run(model, tokenizer, LABELS, 0.5, config, None)
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +94,30 @@ def test_facts_of_the_input_are_not_looked_at(extractor):
     assert extractor(DOCUMENTS) == extractor(blind)
 
 
-def test_a_document_that_cannot_be_worked_on_is_told_of(extractor):
-    bad = document(["velorin caused rash ."], [(0, 1, "Planet", "V"), (2, 3, "Disease", "R")], name="bad")
-    with pytest.raises(InputError, match="bad: entity type 'Planet'"):
-        extractor([bad])
+def test_a_document_that_cannot_be_worked_on_is_told_of(run):
+    sizes = [document_bytes(run.model, graph, training=False) for graph in run.graphs(DOCUMENTS)]
+    large = DOCUMENTS[sizes.index(max(sizes))]
+    extractor = RelationExtractor(replace(run, memory=max(sizes) - 1))
+    with pytest.raises(InputError, match=f"{large.id}: .* need about"):
+        extractor([large])
     told: list[InputError] = []
-    found = list(extractor.stream([DOCUMENTS[0], bad, DOCUMENTS[3]], on_error=told.append))
-    assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[3].id]
-    predictions = list(extractor.predict([DOCUMENTS[0], bad, DOCUMENTS[3]], on_error=told.append))
+    found = list(extractor.stream([DOCUMENTS[0], large, DOCUMENTS[1]], on_error=told.append))
+    assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[1].id]
+    predictions = list(extractor.predict([DOCUMENTS[0], large, DOCUMENTS[1]], on_error=told.append))
     assert [facts is None for facts in predictions] == [False, True, False]
-    assert [str(error).split(":")[0] for error in told] == ["bad", "bad"]
+    assert [str(error).split(":")[0] for error in told] == [large.id, large.id]
+
+
+def test_mentions_of_unknown_types_are_left_out(run):
+    spans = [(0, 1, "Planet", "P"), (1, 2, "Chemical", "V"), (3, 4, "Disease", "R")]
+    given = document(["mars velorin caused rash ."], spans, [("P", "causes", "R"), ("V", "causes", "R")])
+    known = replace(given, mentions=given.mentions[1:], facts=given.facts[1:])
+    extractor = RelationExtractor(run)
+    assert extractor([given]) == extractor([known])
+    assert list(extractor.prepare([given])) == [known]
+    assert extractor.left_out == {"Planet": 2}
+    with pytest.warns(UserWarning, match=r"none of the types Planet is a type of the model \(.*\): map them"):
+        extractor([replace(given, mentions=given.mentions[:1], facts=())])
 
 
 def test_a_threshold_may_name_relations(extractor):

@@ -32,6 +32,7 @@ ALLOWED = {
 HYDRA = (
     "training",
     "runs",
+    "extraction.extractor",
     "extraction.pipeline",
     "extraction.scoring",
     "reporting.run_records",

@@ -13,11 +13,13 @@ from importlib.metadata import entry_points
 import pytest
 from hydra import compose, initialize_config_dir
 
+from commands import run
 from documents import odd_documents, random_documents, two_sentences
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.spacy_docs import to_spacy, write_spacy
 from glre_pyg.mentions.spacy_documents import from_spacy, read_spacy
 from glre_pyg.training.experiment import train
@@ -407,6 +409,37 @@ def test_a_document_with_mentions_of_ours_keeps_them(model):
     )
 
 
+def test_the_command_the_class_and_the_component_find_the_same(model, tmp_path):
+    """With mentions of a type that the model does not know, too, and facts of theirs."""
+    documents = list(SyntheticCorpus().generate("test", 6))
+    for number in (1, 3):
+        first, *others = documents[number].mentions
+        documents[number] = replace(
+            documents[number], mentions=(replace(first, type="Planet"), *others), facts=()
+        )
+    write_spacy(documents, tmp_path / "in.spacy")
+    options = (f"run={model}", "input=in.spacy", "output=out.jsonl", "threshold=0.3", "device=cpu")
+    out, _ = run("predict", *options, cwd=tmp_path)
+    assert out.splitlines()[-1].endswith("were left out: 2 Planet")
+    expected = list(read_documents(tmp_path / "out.jsonl"))
+    found = RelationExtractor.from_pretrained(model)(documents, threshold=0.3, reasons=False)
+    assert [replace(each, facts=()) for each in found] == [replace(each, facts=()) for each in expected]
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("glre", config={"model": str(model), "threshold": 0.3})
+    docs = nlp.pipe(to_spacy(replace(each, facts=()), nlp.vocab) for each in documents)
+    for command, by_class, doc in zip(expected, found, docs, strict=True):
+        facts = {(fact.head, fact.relation, fact.tail): fact.probability for fact in command.facts}
+        assert {(fact.head, fact.relation, fact.tail): fact.probability for fact in by_class.facts} == (
+            pytest.approx(facts, abs=1e-6)
+        )
+        relations = doc._.relations
+        assert {(one["head"], one["relation"], one["tail"]): one["probability"] for one in relations} == (
+            pytest.approx(facts, abs=1e-6)
+        )
+    assert any(each.facts for each in expected)
+
+
 def test_labels_are_mapped_and_unknown_ones_warned_of_where_none_is_known(model):
     patterns = [{"label": "CHEM", "pattern": "velorin"}, {"label": "DIS", "pattern": "rash"}]
     texts = "velorin caused rash."
@@ -421,10 +454,7 @@ def test_labels_are_mapped_and_unknown_ones_warned_of_where_none_is_known(model)
     assert counts[0] == (1, [])
     assert counts[1] == (
         0,
-        [
-            "glre: none of the labels CHEM, DIS is a type of the model (Chemical, Disease, Gene); map them with "
-            "the setting 'types'"
-        ],
+        ["none of the types CHEM, DIS is a type of the model (Chemical, Disease, Gene): map them to these"],
     )
     nlp = with_relations(model, types={"CHEM": "Drug"})
     with pytest.raises(

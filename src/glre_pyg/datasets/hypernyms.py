@@ -112,7 +112,7 @@ def pool_unlinked(document: Document) -> Document:
     """
     mentions = tuple(
         replace(mention, ids=(*mention.ids, UNLINKED))
-        if not mention.ids or len(mention.names) > len(mention.ids)
+        if UNLINKED not in mention.ids and (not mention.ids or len(mention.names) > len(mention.ids))
         else mention
         for mention in document.mentions
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from hydra.utils import instantiate
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
@@ -28,6 +32,9 @@ class RelationExtractor:
     Args:
         run: The model with its tokenizer, labels and threshold.
 
+    Attributes:
+        left_out: Number of mentions that :meth:`prepare` has left out so far, by entity type.
+
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
         >>> extractor = RelationExtractor.from_pretrained("runs/cdr")           # doctest: +SKIP
@@ -38,6 +45,8 @@ class RelationExtractor:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.corpus: Corpus = instantiate(run.config.dataset)
+        self.left_out: Counter[str] = Counter()
 
     @classmethod
     def from_pretrained(
@@ -79,8 +88,9 @@ class RelationExtractor:
                 prediction for each sentence of a document with facts.
 
         Returns:
-            The documents, with ``facts`` of :class:`~glre_pyg.data.explanation.PredictedFact` in decreasing
-            order of probability.
+            The documents as :meth:`prepare` returns them, with ``facts`` of
+            :class:`~glre_pyg.data.explanation.PredictedFact` in decreasing order of probability. There is a
+            warning if the model knows none of a document's entity types.
 
         Raises:
             InputError: If a document has an error or needs too much memory, or an item is not a document.
@@ -108,12 +118,30 @@ class RelationExtractor:
         """
         if chunk < 1:
             raise InputError(f"chunk: {chunk} is not a number of documents")
-        remaining = _checked(documents)
+        remaining = self.prepare(self._checked(documents))
         while batch := list(islice(remaining, chunk)):
             predictions = self.predict(batch, threshold=threshold, reasons=reasons, on_error=on_error)
             for document, facts in zip(batch, predictions, strict=True):
                 if facts is not None:
                     yield replace(document, facts=facts)
+
+    def prepare(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Prepare documents as the corpus of the run does, which does not see their facts.
+
+        Mentions of entity types that the run does not know are left out, with the facts that need them.
+        """
+        known = self.run.labels.types
+        for document in documents:
+            mentions = tuple(mention for mention in document.mentions if mention.type in known)
+            if len(mentions) < len(document.mentions):
+                self.left_out.update(
+                    mention.type for mention in document.mentions if mention.type not in known
+                )
+                ids = {identifier for mention in mentions for identifier in mention.ids}
+                facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
+                document = replace(document, mentions=mentions, facts=facts)
+            [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
+            yield replace(prepared, facts=document.facts)
 
     def predict(
         self,
@@ -129,7 +157,7 @@ class RelationExtractor:
         """Predict the facts of each document; None for documents with an error.
 
         Args:
-            documents: Documents, all of which are in memory at a time.
+            documents: Documents of :meth:`prepare`, all of which are in memory at a time.
             threshold: See :meth:`__call__`.
             min_probability: Probability above which relations below the threshold are included, too, with
                 ``is_predicted`` False; None includes facts alone.
@@ -227,12 +255,19 @@ class RelationExtractor:
             for fact in facts
         )
 
-
-def _checked(documents: Iterable[Document]) -> Iterator[Document]:
-    for document in [documents] if isinstance(documents, Document | str) else documents:
-        if not isinstance(document, Document):
-            raise InputError(
-                f"expected a document, not a {type(document).__name__}: glre_pyg.document_of creates one "
-                "from a text and its mentions"
-            )
-        yield document
+    def _checked(self, documents: Iterable[Document]) -> Iterator[Document]:
+        known = self.run.labels.types
+        for document in [documents] if isinstance(documents, Document | str) else documents:
+            if not isinstance(document, Document):
+                raise InputError(
+                    f"expected a document, not a {type(document).__name__}: glre_pyg.document_of creates one "
+                    "from a text and its mentions"
+                )
+            types = sorted({mention.type for mention in document.mentions})
+            if types and not any(name in known for name in types):
+                warnings.warn(
+                    f"none of the types {', '.join(types)} is a type of the model ({', '.join(known)}): "
+                    "map them to these",
+                    stacklevel=2,
+                )
+            yield document

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +14,7 @@ from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder, check_spans
 from glre_pyg.mentions.spacy_documents import read_spacy
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 STANDARD_INPUT = "-"
 _EXTENSIONS = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
@@ -157,38 +155,3 @@ def _unsegmented(
 ) -> tuple[tuple[tuple[int, int]], tuple[Sentence]]:
     """Segment a text into one word: it is segmented again once its mentions are known."""
     return ((0, len(text)),), (Sentence(0, 1),)
-
-
-class KnownTypes:
-    """Removes mentions of entity types that a run does not know.
-
-    Args:
-        types: Entity types of the run.
-    """
-
-    def __init__(self, types: Collection[str]) -> None:
-        self.types = types
-        self.num_kept = 0
-        self.removed: Counter[str] = Counter()
-
-    def __call__(self, document: Document) -> Document:
-        """Return the document without mentions of unknown types, and without their facts."""
-        mentions = tuple(mention for mention in document.mentions if mention.type in self.types)
-        self.num_kept += len(mentions)
-        if len(mentions) == len(document.mentions):
-            return document
-        self.removed.update(mention.type for mention in document.mentions if mention.type not in self.types)
-        ids = {identifier for mention in mentions for identifier in mention.ids}
-        facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
-        return replace(document, mentions=mentions, facts=facts)
-
-    def report(self, on_error: ErrorHandler) -> None:
-        """Print the number of mentions removed; it is an error if no mention was kept."""
-        if not self.removed:
-            return
-        counts = ", ".join(f"{count} {printable(name)}" for name, count in self.removed.most_common())
-        line = f"mentions of types unknown to the run ({', '.join(self.types)}) were left out: {counts}"
-        if self.num_kept:
-            print(line)
-        else:
-            on_error(InputError(line))

@@ -16,18 +16,17 @@ from tqdm import tqdm
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
-from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs, KnownTypes
+from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
 from glre_pyg.formats.page import write_page
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.exceptions import InputError, SkippedDocuments
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments, printable
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
@@ -107,12 +106,11 @@ class _Extraction:
 
     def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
         self.run, self.config, self.output = run, config, output
-        self.corpus: Corpus = instantiate(run.config.dataset)
         self.extractor = RelationExtractor(run)
-        self.known_types = KnownTypes(run.labels.types)
+        self.corpus = self.extractor.corpus
         self.read_errors = SkippedDocuments(config.strict)
         self.errors = SkippedDocuments(config.strict, is_silent=not distributed.is_main_process())
-        self.num_read, self.num_documents, self.num_facts = 0, 0, 0
+        self.num_read, self.num_mentions, self.num_documents, self.num_facts = 0, 0, 0, 0
         self.started, self.num_resumed = perf_counter(), 0
 
     @property
@@ -256,13 +254,11 @@ class _Extraction:
             ]
 
     def _documents(self) -> Iterator[Document]:
-        """Documents as prepared by the run's corpus, which does not see their facts."""
-        documents = self._read()
+        documents = self.extractor.prepare(self._read())
         for document in tqdm(documents, unit=" documents", disable=not distributed.is_main_process() or None):
-            known = self.known_types(document)
-            [prepared] = self.corpus.prepare([replace(known, facts=(), ignored=())])
             self.num_read += 1
-            yield replace(prepared, facts=known.facts)
+            self.num_mentions += len(document.mentions)
+            yield document
 
     def _read(self) -> Iterator[Document]:
         config = self.config
@@ -292,7 +288,14 @@ class _Extraction:
                 f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, {above}; "
                 f"{speed:.1f} documents per second{errors}"
             )
-        self.known_types.report(self.errors)
+        if left_out := self.extractor.left_out:
+            counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
+            types = ", ".join(self.run.labels.types)
+            line = f"mentions of types unknown to the run ({types}) were left out: {counts}"
+            if self.num_mentions:
+                print(line)
+            else:
+                self.errors(InputError(line))
 
 
 def resume_key(run: Run, config: DictConfig) -> str | None:

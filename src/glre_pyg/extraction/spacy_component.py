@@ -19,7 +19,6 @@ By default it raises the error. With ``nlp.set_error_handler(...)`` and a handle
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +48,7 @@ class Relations(Pipe):
             first document, unless it is loaded with a saved pipeline.
         threshold: Probability above which a relation is a fact; None for the threshold of the run.
         types: Entity type of the model for each label, ``{"CHEMICAL": "Chemical"}``. Other labels are used
-            as types; types that the model does not know are skipped.
+            as types; mentions of types that the model does not know are left out.
         reasons: Whether to add reasons, at the cost of one more prediction for each sentence.
         batch_size: Number of documents in memory at a time; None for that of ``nlp.pipe``.
         device: Device of the model: ``"cpu"`` or ``"cuda"``.
@@ -132,25 +131,15 @@ class Relations(Pipe):
             yield from docs
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
-        documents = [without_facts(doc, types=self._known(doc)) for doc in docs]
+        documents = [without_facts(doc, types=self._types(doc)) for doc in docs]
         predicted = self.extractor.stream(
             documents, threshold=self.threshold, reasons=self.reasons, chunk=len(docs)
         )
         for doc, document in zip(docs, predicted, strict=True):
             doc._.relations = relations_of(doc, document)
 
-    def _known(self, doc: Doc) -> dict[str, str]:
-        """The model's types for the labels of a ``Doc``, without types that it does not know."""
-        types = self.extractor.run.labels.types
-        labels = {span.label_: self.types.get(span.label_, span.label_) for span in mentions_of(doc)}
-        known = {label: kind for label, kind in labels.items() if kind in types}
-        if labels and not known:
-            warnings.warn(
-                f"{self.name}: none of the labels {', '.join(sorted(labels))} is a type of the model "
-                f"({', '.join(types)}); map them with the setting 'types'",
-                stacklevel=2,
-            )
-        return known
+    def _types(self, doc: Doc) -> dict[str, str]:
+        return {span.label_: self.types.get(span.label_, span.label_) for span in mentions_of(doc)}
 
     def to_disk(self, path: str | Path, *, exclude: Iterable[str] = ()) -> None:
         """Save the model as a folder, which can also be loaded alone."""
