@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from glre_pyg.predict import Settings
 from glre_pyg.utils.cli import command
 
 TIMES = 5
 
 
-@command("predict")
+@command("predict", Settings)
 def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate

@@ -228,11 +228,11 @@ def test_help_is_a_page(command, tmp_path):
         (
             "predict",
             ["run=first", "input=bad.pubtator", "output=o.pubtator", "chunk=0"],
-            "chunk: '0' is not a number of documents",
+            "chunk: '0' is not a whole number from 1",
         ),
-        ("evaluate", ["run=first", "memory=abc"], "memory: 'abc' is not a number of GiB"),
+        ("evaluate", ["run=first", "memory=abc"], "memory: 'abc' is not a positive number or null"),
         ("evaluate", ["run=first", "memory=0.01"], "memory: 0.01 GiB are not enough"),
-        ("evaluate", ["run=first", "cache=7"], "cache: '7' is neither a folder nor false"),
+        ("evaluate", ["run=first", "cache=7"], "cache: '7' is not a folder or false or null"),
         ("train", ["dataset.sizes.train=0"], "synthetic: there is no document to train on"),
         (
             "train",

@@ -39,6 +39,7 @@ HYDRA = (
     "reporting.sweep_report",
     "utils.cli",
     "utils.command_line",
+    "utils.settings",
 )
 LIBRARIES = {
     "torch": (

@@ -26,12 +26,14 @@ from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.evaluate import evaluate
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import EXTENSIONS, Output
-from glre_pyg.extraction.pipeline import check_settings, extract
+from glre_pyg.extraction.pipeline import extract
 from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.mentions.spacy_documents import read_spacy
+from glre_pyg.predict import Settings
 from glre_pyg.runs.run import Run
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.settings import check_settings
 from odd import ODD_LABELS, few, held_out, left_out, many_entities, odd_corpus, ordinary, write_lines
 
 WINDOW = ["encoder.tokenizer.max_length=48", "encoder.tokenizer.overlap=8"]
@@ -218,7 +220,7 @@ def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, e
         f"threshold={threshold}",
         "reasons=false",
     )
-    check_settings(settings)
+    check_settings(settings, Settings)
     errors = extract(tiny.run, settings, Output(target))
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == errors

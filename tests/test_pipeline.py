@@ -23,14 +23,15 @@ from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import Output
-from glre_pyg.extraction.pipeline import check_settings, extract
+from glre_pyg.extraction.pipeline import extract
 from glre_pyg.formats.detection import read_documents, write_documents
-from glre_pyg.predict import predict
+from glre_pyg.predict import Settings, predict
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import config_dir, output_path
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, exclusive
 from glre_pyg.utils.resumable_writer import ResumableWriter
+from glre_pyg.utils.settings import check_settings
 
 TEXT = "Velorin was given to patients.\nTwo days later a severe rash followed. Querine eased the rashes."
 NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\tDisease\n"
@@ -77,7 +78,7 @@ def settings(*overrides: str) -> DictConfig:
 
 def extracted(run: Run, *overrides: str) -> int:
     config = settings(*overrides)
-    check_settings(config)
+    check_settings(config, Settings)
     return extract(run, config, Output(output_path(config)))
 
 
@@ -317,15 +318,8 @@ def test_plain_text_without_a_way_to_find_mentions(run, here, capsys):
         (["output=out.txt", "input=x"], r"out\.txt: ends in none of \.html \.csv"),
         (["output=out", "input=x"], r"out: ends in none of \.html \.csv"),
         (["output=no/out.csv", "input=x"], r"no/out\.csv: cannot be written, its folder is missing"),
-        (["output=out.csv", "input=x", "threshold=high"], "threshold: 'high' is not a probability"),
-        (["output=out.csv", "input=x", "threshold=7"], "threshold: '7' is not a probability"),
-        (["output=out.csv", "input=x", "threshold=[0.5]"], "threshold: '.*' is not a probability"),
-        (["output=out.csv", "input=x", "min_probability=nan"], "min_probability: 'nan' is not a probability"),
-        (["output=out.csv", "input=x", "max_words=many"], "max_words: 'many' is not a number of words"),
-        (["output=out.csv", "input=x", "reasons=some"], "reasons: 'some' is neither true nor false"),
         (["output=out.csv"], "input: give input=FILE"),
         (["output=out.csv", "input=a", "text=b"], "input: give input=FILE"),
-        (["output=out.csv", "input=x", "chunk=0"], "chunk: '0' is not a number of documents"),
     ],
 )
 def test_settings_are_checked_before_the_run_is_loaded(here, overrides, message):

@@ -55,8 +55,6 @@ def settings(command, *overrides):
 def test_strict_is_the_default(here):
     with pytest.raises(InputError, match=r"^test.jsonl:2: "):
         experiment.train(settings("train", *OPTIONS), here / "run")
-    with pytest.raises(InputError, match=r"^strict: '3' is neither true nor false$"):
-        experiment.train(settings("train", *OPTIONS, "strict=3"), here / "other")
 
 
 def test_training_and_evaluation_say_what_they_leave_out(here, capsys):

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from glre_pyg.extraction.run_settings import ScoredSettings
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
 
 
-@command("case_study")
+class Settings(ScoredSettings):
+    """Settings of ``conf/case_study.yaml``."""
+
+    output: str
+    count: PositiveInt
+    top_k: NonNegativeInt
+
+
+@command("case_study", Settings)
 def main(config: DictConfig) -> None:
     """Write the hardest facts of a corpus with the answers of a run and its reasons."""
     case_study(config)
@@ -23,8 +32,6 @@ def case_study(config: DictConfig) -> None:
     from glre_pyg.extraction.scoring import score_run
     from glre_pyg.reporting.case_studies import write_case_study
 
-    if config.count < 1:
-        raise InputError(f"count: {config.count} is not a positive number of facts")
     output = output_path(config, make_folder=True)
     run, corpus, documents, pairs = score_run(config)
     write_case_study(

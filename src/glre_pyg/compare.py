@@ -1,11 +1,24 @@
 """Compare two runs: ``python -m glre_pyg.compare runs=[RUN,RUN]``."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command
 
 
-@command("compare")
+class Settings(TypedDict):
+    """Settings of ``conf/compare.yaml``."""
+
+    runs: str | Sequence[str]
+    split: Literal["dev", "test"]
+    filtered: bool
+
+
+@command("compare", Settings)
 def main(config: DictConfig) -> None:
     """Test whether one run has a higher F1 than another."""
     from glre_pyg.reporting.run_comparison import compare_runs

@@ -1,19 +1,34 @@
 """From one format of documents to another: ``python -m glre_pyg.convert input=FILE output=FILE``."""
 
+from __future__ import annotations
+
+from typing import TypedDict
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
 
 
-@command("convert")
+class Settings(TypedDict):
+    """Settings of ``conf/convert.yaml``."""
+
+    input: str
+    output: str
+    input_format: str | None
+    output_format: str | None
+    lossy: bool
+    strict: bool
+
+
+@command("convert", Settings)
 def main(config: DictConfig) -> None:
     """Write the documents of a file in another format."""
     from pathlib import Path
 
     from glre_pyg.formats.conversion import convert
-    from glre_pyg.utils.exceptions import SkippedDocuments, is_strict
+    from glre_pyg.utils.exceptions import SkippedDocuments
 
-    on_error = SkippedDocuments(is_strict(config.strict))
+    on_error = SkippedDocuments(config.strict)
     written = convert(
         Path(config.input),
         output_path(config),

@@ -6,11 +6,21 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from glre_pyg.extraction.run_settings import ScoredSettings
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError, printable
 
 
-@command("errors")
+class Settings(ScoredSettings):
+    """Settings of ``conf/errors.yaml``."""
+
+    run: str | None  # type: ignore[misc]
+    output: str | None
+    inter_only: bool
+    labels: str | None
+
+
+@command("errors", Settings)
 def main(config: DictConfig) -> None:
     """List the errors of a run for manual labelling, or count the labels."""
     errors(config)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from glre_pyg.extraction.run_settings import ScoredSettings
 from glre_pyg.utils.cli import command, output_path
 
 
-@command("evaluate", shared=True)
+class Settings(ScoredSettings):
+    """Settings of ``conf/evaluate.yaml``."""
+
+    output: str | None
+
+
+@command("evaluate", Settings, shared=True)
 def main(config: DictConfig) -> None:
     """Score a run on a split of its corpus, or on a file."""
     evaluate(config)

@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from typing import Literal
 
 from omegaconf import DictConfig
 
+from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Share
 
 
-@command("predict", shared=True)
+class Settings(RunSettings):
+    """Settings of ``conf/predict.yaml``."""
+
+    input: str | None
+    text: str | None
+    format: Literal["text", "pubtator", "biored", "docred_json", "jsonl", "eog", "spacy", "corpus"] | None
+    output: str
+    threshold: Share | None
+    min_probability: Share
+    reasons: bool | None
+    max_sentences: NonNegativeInt
+    top_k: NonNegativeInt
+    gold: bool | None
+    max_words: PositiveInt
+    chunk: PositiveInt
+    resume: bool
+    strict: bool
+
+
+@command("predict", Settings, shared=True)
 def main(config: DictConfig) -> None:
     """Write documents with the relations that a run finds in them."""
     predict(config)
@@ -24,12 +47,13 @@ def predict(config: DictConfig) -> None:
         SystemExit: With code 2 if documents with errors were skipped.
     """
     from glre_pyg.extraction.outputs import Output
-    from glre_pyg.extraction.pipeline import check_settings, extract
+    from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
     from glre_pyg.utils.distributed import is_main_process
     from glre_pyg.utils.files import exclusive
 
-    check_settings(config)
+    if (config.input is None) == (config.text is None):
+        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     output = Output(output_path(config))
     with exclusive(output.path) if is_main_process() else nullcontext():
         errors = extract(load_run(config), config, output)

@@ -1,11 +1,24 @@
 """Tables and plots of runs: ``python -m glre_pyg.report runs=multirun table=table4_cdr output=FOLDER``."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
 
 
-@command("report")
+class Settings(TypedDict):
+    """Settings of ``conf/report.yaml``."""
+
+    runs: str | Sequence[str]
+    split: Literal["dev", "test"]
+    output: str | None
+
+
+@command("report", Settings)
 def main(config: DictConfig) -> None:
     """Report mean and standard deviation over seeds beside the paper's figures, as tables and plots."""
     from omegaconf import OmegaConf

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.ranges import CacheFolder
 
 
-@command("stats")
+class Settings(TypedDict):
+    """Settings of ``conf/stats.yaml``."""
+
+    output: str | None
+    strict: bool
+    cache: CacheFolder
+
+
+@command("stats", Settings)
 def main(config: DictConfig) -> None:
     """Print the counts of a corpus beside the published ones."""
     stats(config)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
+from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt
 
 
-@command("submit")
+class Settings(RunSettings):
+    """Settings of ``conf/submit.yaml``."""
+
+    output: str
+    input: str | None
+    chunk: PositiveInt
+    strict: bool
+
+
+@command("submit", Settings)
 def main(config: DictConfig) -> None:
     """Write a submission to DocRED's leaderboard."""
     submit(config)
@@ -28,8 +38,6 @@ def submit(config: DictConfig) -> None:
     from glre_pyg.formats.submission import check_submission, submission_rows, write_submission
 
     output = output_path(config)
-    if config.chunk < 1:
-        raise InputError(f"chunk: {config.chunk} is not a positive number of documents")
     run = load_run(config)
     corpus = load_corpus(run.config.dataset, config)
     documents = load_documents(corpus, "test", config.input)

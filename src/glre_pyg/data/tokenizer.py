@@ -39,6 +39,7 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import convert, walk
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
 
 
 class Tokenizer(Protocol):
@@ -178,8 +179,8 @@ class SubwordTokenizer:
         tokenizer: PreTrainedTokenizerBase,
         config: PretrainedConfig,
         *,
-        max_length: int,
-        overlap: int,
+        max_length: PositiveInt,
+        overlap: NonNegativeInt,
         source: str | None,
     ) -> None:
         self.tokenizer, self.config, self.source = tokenizer, config, source
@@ -223,8 +224,8 @@ class SubwordTokenizer:
         words: Iterable[list[str]],
         *,
         name: str,
-        max_length: int,
-        overlap: int,
+        max_length: PositiveInt,
+        overlap: NonNegativeInt,
         package: str | None = None,
         folder: str = "",
         sha256: str | None = None,
@@ -246,10 +247,10 @@ class SubwordTokenizer:
         cls,
         words: Iterable[list[str]],
         *,
-        vocab_size: int,
+        vocab_size: PositiveInt,
         config: dict[str, str | int | float],
-        max_length: int,
-        overlap: int,
+        max_length: PositiveInt,
+        overlap: NonNegativeInt,
     ) -> Self:
         """Build a WordPiece vocabulary of characters and frequent words, for an untrained model.
 

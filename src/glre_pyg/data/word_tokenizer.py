@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import msgspec
 import torch
@@ -15,12 +15,13 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import convert
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
 
 
 class _Vocabulary(msgspec.Struct):
     words: list[str]
     lowercase: bool
-    width: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    width: PositiveInt | None = None
 
 
 class WordTokenizer:
@@ -50,10 +51,10 @@ class WordTokenizer:
         cls,
         words: Iterable[list[str]],
         *,
-        min_count: int,
+        min_count: NonNegativeInt,
         lowercase: bool,
         vectors: str | None,
-        max_vectors: int | None,
+        max_vectors: PositiveInt | None,
     ) -> Self:
         """Build a vocabulary: the words of the vector file, then other words of the training documents.
 

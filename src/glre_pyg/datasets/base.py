@@ -19,6 +19,7 @@ from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
+from glre_pyg.utils.ranges import NonNegativeInt
 
 Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
@@ -118,7 +119,7 @@ class FileCorpus:
     train: str | None
     dev: str | None
     test: str | None
-    dev_from_train: int
+    dev_from_train: NonNegativeInt
     cache: Cache | None = field(default=None, init=False, repr=False)
     strict: bool = field(default=True, init=False, repr=False)
     skipped: dict[Path, int] = field(default_factory=dict, init=False, repr=False)

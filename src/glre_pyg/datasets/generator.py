@@ -15,8 +15,10 @@ from random import Random
 from glre_pyg.data.document import Document, Fact, Span
 from glre_pyg.datasets.generator_text import Actor, Line, Writer, abbreviation, name, number_of_names
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import NonNegativeInt, Share
 
 RELATION = "CID"
+Range = tuple[NonNegativeInt, NonNegativeInt]
 
 # How the text expresses a pair: templates of sentences and the entities in them. Two sentences with a gene
 # belong together.
@@ -76,22 +78,22 @@ class SyntheticCorpus:
     """
 
     seed: int = 0
-    drugs: tuple[int, int] = (2, 3)
-    diseases: tuple[int, int] = (1, 2)
-    mentions: tuple[int, int] = (1, 2)
-    affirmed: float = 0.5
-    unstated: float = 0.25
-    treated: float = 0.5
-    balanced: float = 0.0
-    bridged: float = 0.0
-    gap: tuple[int, int] = (0, 3)
-    suggested: float = 0.0
+    drugs: Range = (2, 3)
+    diseases: Range = (1, 2)
+    mentions: Range = (1, 2)
+    affirmed: Share = 0.5
+    unstated: Share = 0.25
+    treated: Share = 0.5
+    balanced: Share = 0.0
+    bridged: Share = 0.0
+    gap: Range = (0, 3)
+    suggested: Share = 0.0
     remote: bool = False
-    abbreviated: float = 0.2
-    aliases: float = 0.0
-    distractors: tuple[int, int] = (1, 2)
-    composites: float = 0.0
-    unlinked: float = 0.0
+    abbreviated: Share = 0.2
+    aliases: Share = 0.0
+    distractors: Range = (1, 2)
+    composites: Share = 0.0
+    unlinked: Share = 0.0
 
     def __post_init__(self) -> None:
         minima = {"drugs": 1, "diseases": 1, "mentions": 1, "gap": 0, "distractors": 0}

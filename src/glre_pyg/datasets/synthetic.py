@@ -14,6 +14,7 @@ from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import ErrorHandler
+from glre_pyg.utils.ranges import NonNegativeInt
 
 
 class Synthetic:
@@ -35,7 +36,7 @@ class Synthetic:
     strict = True
     skipped: ClassVar[Mapping[Path, int]] = {}
 
-    def __init__(self, *, corpus: SyntheticCorpus, sizes: Mapping[str, int], name: str) -> None:
+    def __init__(self, *, corpus: SyntheticCorpus, sizes: Mapping[str, NonNegativeInt], name: str) -> None:
         self.corpus, self.sizes, self.name = corpus, sizes, name
 
     def documents(self, split: str) -> list[Document]:

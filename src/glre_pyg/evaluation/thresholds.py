@@ -11,6 +11,7 @@ import numpy as np
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.json_fields import Probability, convert
+from glre_pyg.utils.ranges import NonNegativeInt, Share
 
 
 def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:
@@ -24,7 +25,9 @@ def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:
     return float(cuts.threshold[cuts.best(0, 0, pairs.gold())])
 
 
-def threshold_by_relation(pairs: ScoredPairs, *, min_facts: int, filtered: bool = True) -> np.ndarray:
+def threshold_by_relation(
+    pairs: ScoredPairs, *, min_facts: NonNegativeInt, filtered: bool = True
+) -> np.ndarray:
     """Choose one threshold for each relation [R] by coordinate ascent on the F1 of all relations.
 
     It starts from :func:`one_threshold`, so F1 is never lower than with one threshold, and goes through the
@@ -56,7 +59,7 @@ def threshold_by_relation(pairs: ScoredPairs, *, min_facts: int, filtered: bool 
     return thresholds
 
 
-def fixed_threshold(pairs: ScoredPairs, *, value: float) -> Threshold:
+def fixed_threshold(pairs: ScoredPairs, *, value: Share) -> Threshold:
     """Return a given threshold, for models that learn their own."""
     return float(value)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from itertools import chain, islice
-from math import inf
 from pathlib import Path
 from time import perf_counter
 
@@ -34,33 +33,6 @@ Prediction = tuple[Document, tuple[PredictedFact, ...]]
 
 _NO_EFFECT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
 """Settings that the contents of the output do not depend on."""
-
-
-def check_settings(config: DictConfig) -> None:
-    """Validate the settings before a run is loaded.
-
-    Raises:
-        InputError: If a setting is invalid.
-    """
-    if (config.input is None) == (config.text is None):
-        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
-    for name, low, high, kind in (
-        ("threshold", 0, 1, "a probability"),
-        ("min_probability", 0, 1, "a probability"),
-        ("max_words", 1, inf, "a number of words"),
-        ("max_sentences", 0, inf, "a number of sentences"),
-        ("top_k", 0, inf, "a number of pairs"),
-        ("chunk", 1, inf, "a number of documents"),
-    ):
-        value = config[name]
-        number = int if high == inf else int | float
-        if name == "threshold" and value is None:
-            continue
-        if not isinstance(value, number) or isinstance(value, bool) or not low <= value <= high:
-            raise InputError(f"{name}: '{value}' is not {kind}")
-    for name, optional in (("reasons", True), ("gold", True), ("resume", False), ("strict", False)):
-        if config[name] not in ((None, True, False) if optional else (True, False)):
-            raise InputError(f"{name}: '{config[name]}' is neither true nor false")
 
 
 def extract(run: Run, config: DictConfig, output: Output) -> int:

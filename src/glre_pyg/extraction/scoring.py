@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -17,19 +18,31 @@ from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import output_path
-from glre_pyg.utils.exceptions import InputError, is_strict
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import check_output
 
 
 def load_run(config: DictConfig) -> Run:
     """Load a run as the settings of ``conf/run.yaml`` say."""
+    device = _device(config.device)  # before anything is read or downloaded
     return load(
         resolve_folder(config.run),
-        device=config.device or distributed.state().device,
+        device=device,
         cache=Cache.from_setting(config.cache),
         memory=config.memory,
         compile=config.compile,
     )
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return distributed.state().device
+    try:
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device: '{name}' is not a device that can be used here: {reason}") from None
+    return torch.device(name)
 
 
 def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
@@ -42,7 +55,7 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
     if config.get("output"):
         output_path(config, dataset)  # before anything is computed
     corpus: Corpus = instantiate(dataset)
-    corpus.cache, corpus.strict = Cache.from_setting(config.cache), is_strict(config.strict)
+    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
     return corpus
 
 
@@ -67,8 +80,6 @@ def score_run(config: DictConfig) -> tuple[Run, Corpus, list[Document], ScoredPa
         InputError: If the run or a file cannot be read, or the split does not exist or has no facts.
     """
     split = config.split
-    if split not in SPLITS:
-        raise InputError(f"split: '{split}' is not one of {', '.join(SPLITS)}")
     run = load_run(config)
     for name, value in config.dataset.items():
         if value is None or name == split:

@@ -15,6 +15,7 @@ from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.mentions.names import acronym, spelled, stem
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import NonNegativeInt
 
 _EXACT_LENGTH = 2  # "As", arsenic, is not "as"
 
@@ -87,7 +88,7 @@ class Dictionary:
         self,
         names: Iterable[tuple[str, str | None, str]],
         *,
-        acronym_length: int = 5,
+        acronym_length: NonNegativeInt = 5,
         ambiguous: bool = False,
     ) -> None:
         by_key: dict[str, list[_Name]] = defaultdict(list)
@@ -119,7 +120,7 @@ class Dictionary:
 
     @classmethod
     def read(
-        cls, file: str | os.PathLike[str], *, acronym_length: int = 5, ambiguous: bool = False
+        cls, file: str | os.PathLike[str], *, acronym_length: NonNegativeInt = 5, ambiguous: bool = False
     ) -> Dictionary:
         """Read a dictionary from a file.
 

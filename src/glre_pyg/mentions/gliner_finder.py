@@ -16,6 +16,7 @@ from glre_pyg.data.document import Span
 from glre_pyg.data.segmentation import sentences_of, words_of
 from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt, Share
 
 
 class Gliner(Protocol):
@@ -51,16 +52,14 @@ class GlinerFinder:
         name: str | os.PathLike[str] | Gliner,
         types: Mapping[str, str],
         *,
-        threshold: float = 0.5,
-        batch_size: int = 8,
-        window: int = 200,
+        threshold: Share = 0.5,
+        batch_size: PositiveInt = 8,
+        window: PositiveInt = 200,
         device: str = "cpu",
     ) -> None:
         self.types = dict(types)
         if not self.types:
             raise InputError("mentions.types: GLiNER needs at least one label")
-        if window < 1:
-            raise InputError(f"mentions.window: {window} is not a number of words")
         self.model = _load(name, device) if isinstance(name, str | os.PathLike) else name
         self.threshold, self.batch_size = threshold, batch_size
         self.window = min(window, self.model.config.max_len)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from glre_pyg.formats.spacy_docs import identifier_of
 from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -37,8 +38,8 @@ class SpacyFinder:
         pipeline: str | os.PathLike[str] | Language,
         *,
         types: Mapping[str, str] | None = None,
-        batch_size: int = 64,
-        n_process: int = 1,
+        batch_size: PositiveInt = 64,
+        n_process: PositiveInt = 1,
     ) -> None:
         self.pipeline = _load(pipeline) if isinstance(pipeline, str | os.PathLike) else pipeline
         self.types = None if types is None else dict(types)

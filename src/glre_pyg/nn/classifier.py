@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from glre_pyg.nn.pairs import PairFeatures
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Rate
 
 
 class Classifier(nn.Module):
@@ -21,7 +22,13 @@ class Classifier(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, hidden_channels: int, num_hidden: int, dropout: float
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        hidden_channels: PositiveInt,
+        num_hidden: NonNegativeInt,
+        dropout: Rate,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []

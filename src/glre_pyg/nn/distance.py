@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.pairs import SharedFeatures
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt
 
 
 class DistanceEmbedding(Layer):
@@ -30,7 +31,7 @@ class DistanceEmbedding(Layer):
 
     edges: Tensor
 
-    def __init__(self, *, channels: int, num_bins: int, zero_is_fixed: bool) -> None:
+    def __init__(self, *, channels: PositiveInt, num_bins: PositiveInt, zero_is_fixed: bool) -> None:
         super().__init__()
         if num_bins < 2 or num_bins % 2:
             raise InputError(f"distance: num_bins must be even and positive, not {num_bins}")

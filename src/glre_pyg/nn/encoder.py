@@ -18,6 +18,7 @@ from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import Pattern, PositiveInt, Rate, Share
 
 
 class TransformerEncoder(Layer):
@@ -63,24 +64,16 @@ class TransformerEncoder(Layer):
         *,
         pooling: Literal["mean", "first"],
         trainable: bool,
-        dropout: float | None,
-        attention_dropout: float | None,
-        mask_rate: float,
-        frozen: str | None,
-        max_tokens: int | None = None,
-        max_padding: float | None = None,
+        dropout: Rate | None,
+        attention_dropout: Rate | None,
+        mask_rate: Rate,
+        frozen: Pattern | None,
+        max_tokens: PositiveInt | None = None,
+        max_padding: Share | None = None,
         gradient_checkpointing: bool = False,
         compile: str | None = None,
     ) -> None:
         super().__init__()
-        if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-            raise InputError(f"encoder: max_tokens must be a positive number, not {max_tokens}")
-        if max_padding is not None and not (isinstance(max_padding, int | float) and 0 <= max_padding <= 1):
-            raise InputError(f"encoder: max_padding must be from 0 to 1, not {max_padding}")
-        if not isinstance(gradient_checkpointing, bool):
-            raise InputError(
-                f"encoder: gradient_checkpointing is true or false, not {gradient_checkpointing}"
-            )
         if mask_rate and tokenizer.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
         self.transformer = build_transformer(tokenizer, dropout=dropout, attention_dropout=attention_dropout)
@@ -200,7 +193,7 @@ class WordEmbedding(Layer):
         Batch with ``input_ids`` [W] to words [W, d].
     """
 
-    def __init__(self, tokenizer: WordTokenizer, *, channels: int, trainable: bool) -> None:
+    def __init__(self, tokenizer: WordTokenizer, *, channels: PositiveInt, trainable: bool) -> None:
         super().__init__()
         width = channels if tokenizer.width is None else tokenizer.width
         self.table = nn.Embedding(len(tokenizer.words) + 1, width)

@@ -9,6 +9,7 @@ from torch_geometric.utils import cumsum, degree, softmax
 
 from glre_pyg.nn.layer import Layer
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt, Rate
 
 
 class MentionAttention(nn.Module):
@@ -35,7 +36,7 @@ class MentionAttention(nn.Module):
         InputError: If ``channels`` is not a multiple of ``heads``.
     """
 
-    def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
+    def __init__(self, query_channels: int, channels: int, *, heads: PositiveInt, dropout: Rate) -> None:
         super().__init__()
         if channels % heads:
             raise InputError(f"local layer: {channels} channels do not split into {heads} heads")
@@ -110,7 +111,7 @@ class LocalAttention(Layer):
         heads, dropout: See :class:`MentionAttention`.
     """
 
-    def __init__(self, query_channels: int, channels: int, *, heads: int, dropout: float) -> None:
+    def __init__(self, query_channels: int, channels: int, *, heads: PositiveInt, dropout: Rate) -> None:
         super().__init__()
         self.head = MentionAttention(query_channels, channels, heads=heads, dropout=dropout)
         self.tail = MentionAttention(query_channels, channels, heads=heads, dropout=dropout)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from glre_pyg.data.graph import IGNORED
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import Share
 
 
 class RelationLoss(nn.Module):
@@ -79,12 +79,8 @@ class BinaryCrossEntropy(RelationLoss):
     """
 
     def __init__(
-        self, num_relations: int, *, reduction: Literal["mean", "sum"], na_column: bool, na_keep: float
+        self, num_relations: int, *, reduction: Literal["mean", "sum"], na_column: bool, na_keep: Share
     ) -> None:
-        if reduction not in ("mean", "sum"):
-            raise InputError(f"loss: reduction must be mean or sum, not {reduction}")
-        if not 0 <= na_keep <= 1:
-            raise InputError(f"loss: na_keep must be from 0 to 1, not {na_keep}")
         super().__init__(num_relations, num_relations + na_column)
         self.reduction, self.na_column, self.na_keep = reduction, na_column, na_keep
 

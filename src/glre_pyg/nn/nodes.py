@@ -12,6 +12,7 @@ from torch_geometric.utils import cumsum, scatter
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
 from glre_pyg.nn.layer import Layer
+from glre_pyg.utils.ranges import PositiveInt
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class NodeEncoder(Layer):
         Words [W, in_channels] and their batch to :class:`Nodes`.
     """
 
-    def __init__(self, in_channels: int, *, hidden_channels: int, type_channels: int) -> None:
+    def __init__(self, in_channels: int, *, hidden_channels: PositiveInt, type_channels: PositiveInt) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, hidden_channels)
         self.node_type = nn.Embedding(len(NODE_TYPES), type_channels)

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.nn.layer import Layer
+from glre_pyg.utils.ranges import PositiveInt, Rate
 
 
 class BiLSTM(Layer):
@@ -34,9 +35,9 @@ class BiLSTM(Layer):
         tokenizer: Tokenizer,
         *,
         base: Callable[[Tokenizer], Layer],
-        hidden_channels: int,
-        num_layers: int,
-        dropout: float,
+        hidden_channels: PositiveInt,
+        num_layers: PositiveInt,
+        dropout: Rate,
     ) -> None:
         super().__init__()
         self.base = base(tokenizer)

@@ -12,6 +12,7 @@ from torch_geometric.utils import cumsum, degree
 
 from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, EdgeType
 from glre_pyg.nn.layer import Layer
+from glre_pyg.utils.ranges import PositiveInt, Rate
 
 
 class RGCNLayer(nn.Module):
@@ -100,10 +101,10 @@ class RGCN(Layer):
         self,
         in_channels: int,
         *,
-        out_channels: int | None,
-        num_layers: int,
-        dropout_in: float,
-        dropout: float,
+        out_channels: PositiveInt | None,
+        num_layers: PositiveInt,
+        dropout_in: Rate,
+        dropout: Rate,
         norm: Literal["relation", "node"],
         message_bias: bool,
         self_loops: bool,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from accelerate import Accelerator
 from safetensors.torch import load_model
@@ -38,6 +38,7 @@ from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path
+from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate, Seed, Share
 
 LOG = "log.jsonl"
 
@@ -65,18 +66,24 @@ class TrainingSettings:
         resume: Run directory to resume, not ``auto``; None starts a new run.
     """
 
-    epochs: int
-    batch_size: int
-    accumulation: int
-    warmup: float
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    accumulation: PositiveInt
+    warmup: Share
     decay: bool
-    max_norm: float | None
-    patience: int | None
-    first_evaluation: int
-    ema: float | None
-    precision: str
-    seed: int
+    max_norm: PositiveFloat | None
+    patience: PositiveInt | None
+    first_evaluation: PositiveInt
+    ema: Rate | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Seed
     resume: str | None
+
+    def __post_init__(self) -> None:
+        if self.first_evaluation > self.epochs:
+            raise InputError(
+                f"training.first_evaluation: {self.first_evaluation} is after the last epoch, {self.epochs}"
+            )
 
 
 @dataclass(kw_only=True)

@@ -24,7 +24,7 @@ from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.loop import TrainingSettings
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.exceptions import InputError, is_strict
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import sha256_of
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
@@ -89,7 +89,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     print(f"run directory: {folder}")
     cache = Cache.from_setting(config.get("cache"))
     corpus: Corpus = instantiate(config.dataset)
-    corpus.cache, corpus.strict = cache, is_strict(config.get("strict", True))
+    corpus.cache, corpus.strict = cache, config.get("strict", True)
     files = _checksums(corpus, config)
     documents = {split: corpus.documents(split) for split in ("train", "dev")}
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
@@ -119,8 +119,6 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
 
 
 def _check_settings(config: DictConfig) -> None:
-    if config.setting not in (TRAIN, TRAIN_DEV):
-        raise InputError(f"setting: '{config.setting}' is not one of {TRAIN}, {TRAIN_DEV}")
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
     if config.start and isinstance(config.fixed_by, int):

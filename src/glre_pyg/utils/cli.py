@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
@@ -13,12 +14,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.utils.command_line import hydra_errors, literal_values, with_comments
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, printable
 from glre_pyg.utils.files import WriteError, check_output
+from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
+from glre_pyg.utils.settings import check_settings
 
 Main = Callable[[DictConfig], None]
 """A command's function of its config."""
@@ -41,30 +45,39 @@ def config_dir() -> str:
     raise FileNotFoundError(f"no configs at {' or '.join(map(str, candidates))}")
 
 
-def command(name: str, *, shared: bool = False) -> Callable[[Main], Callable[[], None]]:
+def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main], Callable[[], None]]:
     """Decorator for commands, whose config is composed from ``conf/<name>.yaml`` and the command line.
 
-    An :class:`~glre_pyg.utils.exceptions.InputError` ends the command with one line and exit code 2.
+    Wrong settings and input, files that cannot be read or written, and too little memory end a command with
+    one line and exit code 2; signals end it with one line and 128 plus their number. An error of the program
+    has a traceback.
 
     Args:
         name: Name of the config.
+        schema: ``TypedDict`` of its settings.
         shared: Whether the processes that ``torchrun`` starts share the work; if not, only the first runs.
             The first prints and has the output directory.
     """
 
     def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
+        def checked(config: DictConfig) -> None:
+            with _one_line_errors(name):
+                check_settings(config, schema, HydraConfig.get().overrides.task)
+                main(config)
+
+        @functools.wraps(main)
         def run() -> None:
             if sys.argv[1:] == ["--version"]:
                 print(f"glre_pyg {version('glre_pyg')}")
                 return
             limit_kernel_cache()
-            with _process(shared) as is_active, _one_line_errors(name):
+            with _process(shared) as is_active, _interruptible(), _one_line_errors(name):
                 if is_active:
                     sys.argv[1:] = literal_values(sys.argv[1:])
                     composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
                     with _help_with_comments(name):
-                        composed(_with_one_line_errors(main, name))()
+                        composed(checked)()
 
         return run
 
@@ -179,34 +192,51 @@ def _help_with_comments(name: str) -> Iterator[None]:
     print(with_comments(printed.getvalue(), overrides, config_folder=config_dir(), config_name=name))
 
 
-def _with_one_line_errors(main: Main, name: str) -> Main:
-    """Handle the errors of a job before Hydra sees them, which would print more."""
-
-    @functools.wraps(main)
-    def run(config: DictConfig) -> None:
-        with _one_line_errors(name):
-            main(config)
-
-    return run
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """End with one line and an exit code at a signal."""
+    try:
+        with raise_interrupts():
+            yield
+    except Interrupted as error:
+        print(error.line(), file=sys.stderr)
+        sys.exit(128 + error.signal)
 
 
 @contextmanager
 def _one_line_errors(name: str) -> Iterator[None]:
-    """Turn errors in input into one line and exit code 2."""
+    """Turn errors that are not of the program into one line and exit code 2."""
     try:
         with hydra_errors(config_dir(), name):
             yield
+    except BrokenPipeError:  # the reader of standard output has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
-        reason = _input_error(error)
+        reason = _reason(error)
         if reason is None:
             raise
-        print(f"error: {reason}", file=sys.stderr)
+        print(f"error: {printable(reason)}", file=sys.stderr)
         sys.exit(2)
 
 
-def _input_error(error: BaseException | None) -> str | None:
+def _reason(error: BaseException | None) -> str | None:
+    """Return the line for an error in input or settings, or of the machine; None for one of the program."""
     while error is not None:
-        if isinstance(error, InputError | MissingMandatoryValue):
-            return str(error).splitlines()[0]
+        text = str(error)
+        if isinstance(error, InputError):
+            return text
+        if isinstance(error, OmegaConfBaseException):
+            return text.splitlines()[0]
+        if isinstance(error, OSError):
+            reason = error.strerror or text
+            return reason if error.filename is None else f"{error.filename}: {reason}"
+        if isinstance(error, MemoryError) or _is_out_of_memory(error):
+            return f"not enough memory{': ' + text.splitlines()[0] if text else ''}"
         error = error.__cause__
     return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch could not allocate memory, on a GPU or a CPU."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)

@@ -73,14 +73,3 @@ class SkippedDocuments:
         self.count += 1
         if not self.is_silent:
             tqdm.write(f"error: {error}", file=sys.stderr)
-
-
-def is_strict(setting: object) -> bool:
-    """Validate the setting ``strict`` of a command.
-
-    Raises:
-        InputError: If it is neither true nor false.
-    """
-    if not isinstance(setting, bool):
-        raise InputError(f"strict: '{setting}' is neither true nor false")
-    return setting
