@@ -1,11 +1,20 @@
 import os
-import random
+from itertools import product
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.formats.eog_data import COLUMNS, format_eog, read_eog, write_eog
+from glre_pyg.formats.eog_data import (
+    COLUMNS,
+    _nearest,
+    _Place,
+    _words_between,
+    format_eog,
+    read_eog,
+    write_eog,
+)
 from glre_pyg.utils.exceptions import InputError
 
 TYPES = [("Chemical", "Disease")]
@@ -124,6 +133,20 @@ def test_nearest_mentions_stand_in_the_order_of_the_direction(tmp_path):
         save(tmp_path, line([["1:NR:2", "R2L", "NON-CROSS", "0-1", "0-1", *late, *both]], "a x x b x a"))
     )
     assert format_eog(document, TYPES).rstrip("\n").split("\t")[3:7] == ["R2L", "NON-CROSS", "5-6", "3-4"]
+
+
+def test_nearest_mentions_are_those_of_all_pairs_compared():
+    random = Random(0)
+    for _ in range(300):
+        heads, tails = (
+            sorted(
+                _Place(start, start + random.randint(1, 6), 0, "")
+                for start in random.choices(range(20), k=random.randint(1, 8))
+            )
+            for _ in range(2)
+        )
+        wanted = min(product(heads, tails), key=lambda two: _words_between(*two))
+        assert _nearest(heads, tails) == wanted
 
 
 @pytest.mark.parametrize(
@@ -301,7 +324,7 @@ def test_published_files(tmp_path, split, mentions, positive, negative, ignored)
     write_eog(again, tmp_path / "twice.data")
     assert (tmp_path / "twice.data").read_bytes() == (tmp_path / "copy.data").read_bytes()
     for document in documents[:20]:  # whatever the order of the mentions
-        mentions = random.Random(document.id).sample(document.mentions, len(document.mentions))
+        mentions = Random(document.id).sample(document.mentions, len(document.mentions))
         shuffled = Document(
             document.id,
             document.text,

@@ -148,3 +148,17 @@ def test_errors_in_files(tmp_path, content, line):
 def test_broken_json_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"^mine.jsonl:1: \?: not JSON: [^\n]+$"):
         list(read_jsonl(save(tmp_path, '{"id": "1",')))
+
+
+def test_memory_that_is_not_enough_costs_the_document_alone(tmp_path):
+    def segmenter(text, spans=(), sections=()):
+        if "huge" in text:
+            raise MemoryError
+        return segment(text, spans, sections)
+
+    huge = changed(id="6", text="A huge text.", mentions=None, facts=None)
+    errors = []
+    path = save(tmp_path, RECORD, huge, changed(id="7"))
+    documents = read_jsonl(path, segmenter=segmenter, on_error=errors.append)
+    assert [document.id for document in documents] == ["5", "7"]
+    assert list(map(str, errors)) == ["mine.jsonl:2: 6: there is not enough memory"]

@@ -275,6 +275,39 @@ def test_finders_that_lose_count(finder, message):
         list(with_mentions([plain(str(n), "a b rash") for n in range(2)], finder))
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 2, 9])
+def test_memory_that_is_not_enough_costs_the_document_alone(ahead):
+    texts = {"x": "a b rash", "y": "a huge rash", "z": "a b rash", "last": "rash"}
+
+    class Small(Words):
+        @staticmethod
+        def find(text):
+            if "huge" in text:
+                raise MemoryError
+            return Words.find(text)
+
+    errors = []
+    documents = [plain(name, text) for name, text in texts.items()]
+    found = list(with_mentions(documents, Small(ahead), on_error=errors.append))
+    assert [document.id for document in found] == ["x", "z", "last"]
+    assert list(map(str, errors)) == ["y: there is not enough memory to find mentions"]
+
+
+def test_short_forms_that_begin_with_the_same_word():
+    text = "Alpha beta (A b) and alpha gamma (A g). A g, A b, A x, A"
+    found = [FoundMention(0, 10, "D", "1"), FoundMention(21, 32, "D", "2")]
+    mentions = [(text[slice(*mention.span)], *mention.ids) for mention in group_mentions(text, found)]
+    assert [mention for mention in mentions if len(mention[0]) == 3] == [
+        ("A b", "1"), ("A g", "2"), ("A g", "2"), ("A b", "1")
+    ]  # fmt: skip
+
+
+def test_a_short_form_ends_the_text():
+    text = "Cardiac arrest (CA). CA"
+    mentions = group_mentions(text, [FoundMention(0, 14, "D", "1")])
+    assert [mention.span for mention in mentions] == [(0, 14), (16, 18), (21, 23)]
+
+
 def test_text_without_words():
     assert document_of("d", "", []).sentences == ()
     assert document_of("d", " \n", []).words == ()

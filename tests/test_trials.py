@@ -75,3 +75,16 @@ def test_full_disks():
 def test_a_long_stream():
     done = run("stream", "--documents", "20000", "--kills", "3")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_exponent_of_time_is_a_slope(monkeypatch):
+    monkeypatch.syspath_prepend(TRIALS)
+    from times import exponent
+
+    assert exponent([1, 2, 4, 8], [0.5, 2, 8, 32]) == pytest.approx(2)
+
+
+@pytest.mark.trial
+def test_times_grow_with_size():
+    done = run("times")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain, pairwise, zip_longest
 from operator import attrgetter
 
 from glre_pyg.utils.exceptions import InputError
@@ -145,25 +145,23 @@ class Document:
             raise InputError(
                 f"{self.id}: mention {mention.span} is not inside the text of {len(self.text)} characters"
             )
-        name = self.text[mention.start : mention.end]
-        if mention.names and len(mention.names) < len(mention.ids):
-            raise InputError(
-                f"{self.id}: mention '{name}' at {mention.start} has {len(mention.ids)} identifiers and "
-                f"{len(mention.names)} names"
-            )
         start, end = self.word_span(mention)
-        if (
+        wrong = ""
+        if mention.names and len(mention.names) < len(mention.ids):
+            wrong = f"has {len(mention.ids)} identifiers and {len(mention.names)} names"
+        elif (
             start >= end
             or self.words[start][0] < mention.start
             or (end < len(self.words) and self.words[end][0] < mention.end)
             or self.words[end - 1][1] > mention.end
             or (start and self.words[start - 1][1] > mention.start)
         ):
-            raise InputError(
-                f"{self.id}: mention '{name}' at {mention.start} does not begin and end at words"
-            )
-        if self.sentence_of(mention) != bisect_left(self._sentence_ends, end):
-            raise InputError(f"{self.id}: mention '{name}' at {mention.start} crosses a sentence boundary")
+            wrong = "does not begin and end at words"
+        elif self.sentence_of(mention) != bisect_left(self._sentence_ends, end):
+            wrong = "crosses a sentence boundary"
+        if wrong:
+            name = self.text[mention.start : mention.end]
+            raise InputError(f"{self.id}: mention '{name}' at {mention.start} {wrong}")
 
     @cached_property
     def entities(self) -> tuple[Entity, ...]:
@@ -206,6 +204,14 @@ class Document:
                 numbers[sentence].append(number)
         return tuple(map(tuple, numbers))
 
+    @cached_property
+    def sentence_mentions(self) -> tuple[tuple[Mention, ...], ...]:
+        """Mentions in each sentence, in the order of the corpus."""
+        mentions: list[list[Mention]] = [[] for _ in self.sentences]
+        for mention in self.mentions:
+            mentions[self.sentence_of(mention)].append(mention)
+        return tuple(map(tuple, mentions))
+
     def pairs(
         self, types: Collection[tuple[str, str]] | None = None, *, directed: bool = True
     ) -> list[tuple[int, int]]:
@@ -233,15 +239,21 @@ class Document:
 
     def names(self, entity: Entity) -> frozenset[str]:
         """Return the names of an entity, as given by the corpus, otherwise as in the text."""
-        # Not of entity.mentions, which has each span once, though it may have two names.
-        return frozenset(
-            self.name(entity.id, mention) for mention in self.mentions if entity.id in mention.ids
-        )
+        return frozenset(name for mention in entity.mentions for name in self._names[entity.id, mention.span])
 
     def name(self, identifier: str, mention: Mention) -> str:
         """Return the name of an entity in a mention, as given by the corpus, otherwise as in the text."""
-        given = mention.names and mention.names[mention.ids.index(identifier)]
-        return given or self.text[mention.start : mention.end]
+        return next(iter(self._names[identifier, mention.span]))
+
+    @cached_property
+    def _names(self) -> dict[tuple[str, Span], dict[str, None]]:
+        """Names of each entity at each span, which may be that of several mentions, in order."""
+        names: dict[tuple[str, Span], dict[str, None]] = {}
+        for mention in self.mentions:
+            text = self.text[mention.start : mention.end]
+            for identifier, given in zip_longest(mention.ids, mention.names[: len(mention.ids)]):
+                names.setdefault((identifier, mention.span), {})[given or text] = None
+        return names
 
     def word_span(self, mention: Mention) -> Span:
         """Return the words ``[start, end)`` of a mention."""

@@ -192,8 +192,9 @@ def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
     Raises:
         InputError: If the document does not mention one of the two.
     """
-    if shared := {*sentences_of(document, head)} & {*sentences_of(document, tail)}:
-        return tuple(sorted(shared))
+    few, many = sorted((sentences_of(document, head), sentences_of(document, tail)), key=len)
+    if shared := tuple(number for number in few if number in many[bisect_left(many, number) :][:1]):
+        return shared
     path = connection(document, head, tail)
     return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
 
@@ -225,8 +226,8 @@ def marked(document: Document, sentence: int, targets: Collection[str], related:
     roles: list[Role] = [""] * (end - start)
     kinds: list[tuple[Role, set[str]]] = [("related", set(related)), ("target", set(targets))]
     for role, identifiers in kinds:
-        for mention in document.mentions:
-            if start <= mention.start < end and not identifiers.isdisjoint(mention.ids):
+        for mention in document.sentence_mentions[sentence]:
+            if not identifiers.isdisjoint(mention.ids):
                 roles[mention.start - start : mention.end - start] = [role] * (mention.end - mention.start)
     segments: Passage = []
     offset = start

@@ -89,18 +89,18 @@ def sentences_of(
         sections: Characters at which a sentence begins, except inside a mention, and the end of the text.
     """
     starts = [start for start, _ in words]
-    breaks = sorted(
-        {
-            bisect_left(starts, start)
-            for part in pairwise(sections or (0, len(text)))
-            for start in _sentence_starts(text, *part)
-        }
-        - {0, len(words)}
-    )
-    for start, end in spans:  # no break inside a mention
-        first, last = bisect_left(starts, start), bisect_left(starts, end)
-        del breaks[bisect_right(breaks, first) : bisect_left(breaks, last)]
-    bounds = [0, *breaks, len(words)] if words else []
+    breaks = {
+        bisect_left(starts, start)
+        for part in pairwise(sections or (0, len(text)))
+        for start in _sentence_starts(text, *part)
+    } - {0, len(words)}
+    at = 0
+    for start, end in sorted(spans):  # no break inside a mention
+        at = max(at, bisect_left(starts, start) + 1)
+        last = bisect_left(starts, end)
+        breaks.difference_update(range(at, last))
+        at = max(at, last)
+    bounds = [0, *sorted(breaks), len(words)] if words else []
     return tuple(Sentence(*bound) for bound in pairwise(bounds))
 
 

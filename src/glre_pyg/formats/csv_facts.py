@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
-from glre_pyg.data.paths import entity_of, names_of, sentence_text, sentences_for
+from glre_pyg.data.paths import entity_of, name_of, sentence_text, sentences_for
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler
 from glre_pyg.utils.table import Table
@@ -73,7 +73,7 @@ def _row(document: Document, fact: Fact) -> Iterator[str]:
 
 def _entity(document: Document, identifier: str) -> tuple[str, ...]:
     entity = entity_of(document, identifier)
-    return entity.id, names_of(document, entity)[0], entity.type
+    return entity.id, name_of(document, entity, entity.mentions[0]), entity.type
 
 
 def _text(document: Document, sentences: Sequence[int]) -> str:

@@ -7,11 +7,14 @@ words joined by spaces. Entities are given pair by pair, so those that are in no
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
-from itertools import product
+from itertools import accumulate, zip_longest
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -213,15 +216,10 @@ def format_eog(document: Document, pair_types: Collection[tuple[str, str]]) -> s
         raise InputError(f"{document.id}: the format cannot hold this identifier")
     words = document.word_texts()
     sentences = [" ".join(words[sentence.start : sentence.end]) for sentence in document.sentences]
-    places = {entity.id: _places(document, entity.id, words) for entity in document.entities}
-    types = {entity.id: entity.type for entity in document.entities}
-    order = sorted(places, key=lambda identifier: (places[identifier][0][:2], identifier))
-    allowed = set(pair_types)
-    pairs = [
-        (head, tail)
-        for head, tail in product(order, order)
-        if head != tail and (types[head], types[tail]) in allowed
-    ]
+    places = _places(document, words)
+    entities = document.entities
+    types = {entity.id: entity.type for entity in entities}
+    pairs = [(entities[head].id, entities[tail].id) for head, tail in document.pairs(pair_types)]
     labels = _labels(document, pairs)
     columns = [document.id, "|".join(sentences)]
     for head, tail in pairs:
@@ -255,27 +253,48 @@ def _labels(document: Document, pairs: list[tuple[str, str]]) -> dict[tuple[str,
     return labels
 
 
-def _places(document: Document, identifier: str, words: list[str]) -> list[_Place]:
-    places = []
-    for mention in document.mentions:
-        if identifier in mention.ids:
-            start, end = document.word_span(mention)
-            given = mention.names[mention.ids.index(identifier)] if mention.names else ""
-            name = given if _is_name(given, words[start:end]) else " ".join(words[start:end])
-            places.append(_Place(start, end, document.sentence_of(mention), name))
-    return sorted(places, key=lambda place: place[:2])
+def _places(document: Document, words: list[str]) -> dict[str, list[_Place]]:
+    """Return the mentions of each entity."""
+    places: dict[str, list[_Place]] = {}
+    for mention in sorted(document.mentions, key=attrgetter("span")):
+        start, end = document.word_span(mention)
+        sentence, text = document.sentence_of(mention), " ".join(words[start:end])
+        for identifier, given in zip_longest(mention.ids, mention.names[: len(mention.ids)]):
+            name = given if given and _is_name(given, words[start:end]) else text
+            places.setdefault(identifier, []).append(_Place(start, end, sentence, name))
+    return places
 
 
 def _relative(heads: list[_Place], tails: list[_Place]) -> tuple[str, ...]:
     """Return direction, cross, and the spans of the two mentions with the fewest words between them."""
     direction = "L2R" if heads[0][:2] <= tails[0][:2] else "R2L"
     together = {place.sentence for place in heads} & {place.sentence for place in tails}
-    nearest = min(
-        product(heads, tails), key=lambda two: max(two[0].start, two[1].start) - min(two[0].end, two[1].end)
-    )
-    spans = sorted((place.start, place.end) for place in nearest)
+    spans = sorted((place.start, place.end) for place in _nearest(heads, tails))
     ordered = spans if direction == "L2R" else spans[::-1]
     return direction, "NON-CROSS" if together else "CROSS", *(f"{start}-{end}" for start, end in ordered)
+
+
+def _nearest(heads: list[_Place], tails: list[_Place]) -> tuple[_Place, _Place]:
+    """Return the two mentions with the fewest words between them; of equals, the first."""
+    starts = [tail.start for tail in tails]
+    last_ends = list(accumulate((tail.end for tail in tails), max))
+    best: tuple[float, int, int] = (math.inf, 0, 0)
+    for number, head in enumerate(heads):
+        middle = bisect_left(starts, head.start)
+        for index in range(middle, len(tails)):
+            if starts[index] - head.end > best[0]:
+                break
+            best = min(best, (_words_between(head, tails[index]), number, index))
+        for index in reversed(range(middle)):
+            if head.start - last_ends[index] > best[0]:
+                break
+            best = min(best, (_words_between(head, tails[index]), number, index))
+    return heads[best[1]], tails[best[2]]
+
+
+def _words_between(one: _Place, other: _Place) -> int:
+    """Return the number of words between two mentions, below 0 if they overlap."""
+    return max(one.start, other.start) - min(one.end, other.end)
 
 
 def _entity_columns(identifier: str, kind: str, places: list[_Place]) -> tuple[str, ...]:

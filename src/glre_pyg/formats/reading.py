@@ -28,8 +28,12 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     try:
         with open_regular(path) as file:
             yield file
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read: {_explained(error)}") from None
+
+
+def _explained(error: OSError | MemoryError) -> str:
+    return "there is not enough memory" if isinstance(error, MemoryError) else error.strerror or str(error)
 
 
 class PlacedError(InputError):
@@ -122,7 +126,7 @@ def documents_at(
             if unique and place.id is not None and place.id in seen:
                 raise InputError("a document of this identifier was in the file before")
             document = place.parse()
-        except InputError as error:
+        except (InputError, MemoryError) as error:
             where = error.place if isinstance(error, PlacedError) else place.name
             known = printable(place.id or "?", longest=_LONGEST)
             handle_error(InputError(f"{where}: {known}: {reason_of(error, place.id)}"), on_error)
@@ -133,8 +137,10 @@ def documents_at(
         raise InputError(f"{name}: there are no documents in this file")
 
 
-def reason_of(error: InputError, document_id: str | None) -> str:
+def reason_of(error: InputError | MemoryError, document_id: str | None) -> str:
     """Return what is wrong, without the place or the document's identifier."""
+    if isinstance(error, MemoryError):
+        return _explained(error)
     if isinstance(error, PlacedError):
         return error.reason
     return str(error).removeprefix(printable(f"{document_id}: "))

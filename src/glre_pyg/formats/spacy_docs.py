@@ -175,7 +175,7 @@ def _reason(error: Exception) -> str:
 def _parsed(parse: Callable[[Doc, str], Document], doc: Doc, identifier: str) -> Document:
     try:
         return parse(doc, identifier)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # what others have put where to_spacy puts something
         raise InputError(f"not the layout of a document: {_reason(error)}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from glre_pyg.data.document import Document, Span
 from glre_pyg.data.segmentation import Segmenter, segment
@@ -44,11 +44,13 @@ def with_mentions(
             pending.append(document)
             yield document.text
 
-    for mentions in finder(texts()):
+    for mentions in _found(finder, texts(), pending):
         if not pending:
             raise ValueError("the finder yielded more lists of mentions than there are texts")
         document = pending.popleft()
         try:
+            if mentions is None:
+                raise MemoryError
             yield document_of(
                 document.id,
                 document.text,
@@ -59,8 +61,28 @@ def with_mentions(
             )
         except InputError as error:
             handle_error(error, on_error)
+        except MemoryError:
+            handle_error(InputError(f"{document.id}: there is not enough memory to find mentions"), on_error)
     if pending:
         raise ValueError(f"the finder yielded no list of mentions for {pending[0].id}")
+
+
+def _found(
+    finder: Finder, texts: Iterator[str], pending: Collection[Document]
+) -> Iterator[list[FoundMention] | None]:
+    """Find mentions; where memory is not enough for several texts, one by one, and None if not for one."""
+    while True:
+        try:
+            yield from finder(texts)
+            return
+        except MemoryError:
+            if not pending:  # in reading the next text
+                raise
+        for document in tuple(pending):
+            try:
+                yield next(iter(finder([document.text])))
+            except MemoryError:
+                yield None
 
 
 def document_of(

@@ -106,21 +106,18 @@ class _Entities:
 
     def missed(self, found: Iterable[FoundMention]) -> Iterator[tuple[Span, list[FoundMention]]]:
         """Short forms that overlap no found mention, and the mentions they stand for."""
-        forms: dict[str, list[str]] = defaultdict(list)
-        for short in self.definitions:
-            first = short[slice(*words_of(short)[0])]
-            plural = f"{short}s"
-            forms[first].append(short)
-            if acronym(plural) == short:
-                forms[f"{first}s" if first == short else first].append(plural)
-        if not forms:
+        plurals = [f"{short}s" for short in self.definitions if acronym(f"{short}s") == short]
+        first_words = {form: form[slice(*words_of(form)[0])] for form in (*self.definitions, *plurals)}
+        if not first_words:
             return
+        lengths = sorted(set(map(len, first_words)), reverse=True)  # of which there are few
         covered = _union((mention.start, mention.end) for mention in found)
         starts = [start for start, _ in covered]
         for start, end in words_of(self.text):
-            for form in sorted(forms.get(self.text[start:end], ()), key=len, reverse=True):
+            for length in lengths:
+                form = self.text[start : start + length]
                 stop = start + len(form)
-                if self.text.startswith(form, start) and _is_whole(self.text, start, stop):
+                if first_words.get(form) == self.text[start:end] and _is_whole(self.text, start, stop):
                     before = bisect_left(starts, stop) - 1
                     if before < 0 or covered[before][1] <= start:
                         yield (start, stop), self._defined(form, start)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, TypeVar
 
@@ -28,7 +29,7 @@ def parse(raw: bytes) -> object:
     """Parse JSON in UTF-8, with or without a byte order mark.
 
     Raises:
-        InputError: If it is not JSON.
+        InputError: If it is not JSON, or memory is not enough.
     """
     try:
         return json.loads(raw.decode("utf-8").removeprefix("\ufeff"), object_pairs_hook=_object)
@@ -36,13 +37,15 @@ def parse(raw: bytes) -> object:
         raise InputError(f"byte {error.start + 1} is not UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
+    except MemoryError:
+        raise InputError("there is not enough memory to read it") from None
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
     if len(record) < len(pairs):
-        names = [name for name, _ in pairs]
-        record.update((name, _DUPLICATE) for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        record.update((name, _DUPLICATE) for name, count in counts.items() if count > 1)
     return record
 
 
