@@ -665,7 +665,7 @@ def test_compare_refuses_what_it_cannot_compare(tmp_path):
     threshold = json.loads((tmp_path / "c/scores.json").read_text()) | {"threshold": {"other": 0.3}}
     (tmp_path / "c/scores.json").write_text(json.dumps(threshold))
     predictions(tmp_path / "c", [1])
-    with pytest.raises(InputError, match=r"c/scores.json: threshold: not a number, or one for each relation"):
+    with pytest.raises(InputError, match=r"c/scores.json: threshold: there is none for the relation 'CID'"):
         compare_runs([str(tmp_path / "a"), str(tmp_path / "c")])
 
 

@@ -5,14 +5,13 @@ Attention weights show what a layer averages, which need not be what the predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from glre_pyg.data.document import Document, Span
+from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import MentionWeight, PairWeight, Reasons
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.paths import connection, entity_of, name_of
@@ -82,27 +81,21 @@ def reasons(
     """
     rows = pair_rows(graph, directed=directed)
     candidates = {row: pair for pair, row in rows.items()}  # in the model's order: it comes last
-    local, calls = _attention(model, graph, memory)
+    calls = _attention_calls(model, graph, memory)
+    local = _local(calls)
     context = _context(calls, sorted({rows[pair] for pair in pairs if pair in rows}), top_k)
-    spans: list[tuple[int, int]] = [(start, end) for start, end in graph["mention"].span.tolist()]
-
-    def mention_weights(side: int, row: int | None, identifier: str) -> tuple[MentionWeight, ...] | None:
-        if local is None or row is None:
-            return None
-        pair, mention, weight = local[side]
-        in_row = pair == row
-        weights = zip(mention[in_row].tolist(), weight[in_row].tolist(), strict=True)
-        return _mention_weights(document, identifier, {spans[number]: value for number, value in weights})
 
     def explained(head: str, tail: str) -> Reasons:
         row = rows.get((head, tail))
-        sides = (0, 1) if row is None or candidates[row] == (head, tail) else (1, 0)
+        weights = local if row is not None else (None, None)
+        if row is not None and candidates[row] != (head, tail):
+            weights = weights[::-1]
         itself, others = (None, None) if row is None else context.get(row, (None, None))
         return Reasons(
             head=head,
             tail=tail,
-            head_mentions=mention_weights(sides[0], row, head),
-            tail_mentions=mention_weights(sides[1], row, tail),
+            head_mentions=_mention_weights(document, graph, head, row, weights[0]),
+            tail_mentions=_mention_weights(document, graph, tail, row, weights[1]),
             context=None
             if others is None
             else tuple(PairWeight(*candidates[other], weight) for other, weight in others),
@@ -125,42 +118,38 @@ def pair_rows(graph: DocumentGraph, *, directed: bool) -> dict[tuple[str, str], 
     return rows if directed else {(tail, head): row for (head, tail), row in rows.items()} | rows
 
 
+Weights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Pairs [I], ascending, mentions of one of their entities [I], and the weight of each [I]."""
+_Calls = list[tuple[Any, tuple[Any, ...]]]  # attention layers of the model, and the arguments of each
+
+
 def _mention_weights(
-    document: Document, identifier: str, weights: Mapping[Span, float]
-) -> tuple[MentionWeight, ...]:
-    """Weights of an entity's mentions, from weights by word span."""
+    document: Document, graph: DocumentGraph, identifier: str, row: int | None, weights: Weights | None
+) -> tuple[MentionWeight, ...] | None:
+    """Weights of an entity's mentions in one row of pairs, in the order of the text."""
+    if weights is None:
+        return None
+    pair, mention, weight = weights
+    spans = graph["mention"].span[mention[pair == row].to(graph["mention"].span.device)].tolist()
+    by_span = dict(zip(map(tuple, spans), weight[pair == row].tolist(), strict=True))
     entity = entity_of(document, identifier)
     return tuple(
         MentionWeight(
             mention,
             name_of(document, entity, mention),
             document.sentence_of(mention),
-            weights[document.word_span(mention)],
+            by_span[document.word_span(mention)],
         )
         for mention in entity.mentions
     )
 
 
-Weights = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Pairs [I], ascending, mentions of one of their entities [I], and the weight of each [I]."""
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A layer of the model, and the arguments that it was called with."""
-
-    layer: Any
-    arguments: tuple[Any, ...]
-
-
-def _attention(
-    model: RelationModel, graph: DocumentGraph, memory: int | None
-) -> tuple[tuple[Weights, Weights] | None, list[_Call]]:
-    """Weights of the mentions of heads and of tails, averaged over layers and their heads; context layers."""
-    calls: list[_Call] = []
+def _attention_calls(model: RelationModel, graph: DocumentGraph, memory: int | None) -> _Calls:
+    """Run the model, and return what its attention layers are called with."""
+    calls: _Calls = []
 
     def hook(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
-        calls.append(_Call(layer, arguments))
+        calls.append((layer, arguments))
 
     layers = [each for each in model.modules() if isinstance(each, LocalAttention | ContextAttention)]
     handles = [layer.register_forward_pre_hook(hook) for layer in layers]
@@ -169,40 +158,41 @@ def _attention(
     finally:
         for handle in handles:
             handle.remove()
-    with torch.inference_mode():
-        sides = [
-            call.layer.weights(*call.arguments[:1], *call.arguments[2:6])  # the mentions are the values
-            for call in calls
-            if isinstance(call.layer, LocalAttention)
-        ]
-        local = [_mean(layers) for layers in zip(*sides, strict=True)]
-    context = [call for call in calls if isinstance(call.layer, ContextAttention)]
-    return (local[0], local[1]) if local else None, context
+    return calls
 
 
-def _mean(layers: Sequence[Weights]) -> Weights:
-    """The mean over layers and their heads."""
-    pair, mention, _ = layers[0]
-    return pair, mention, torch.stack([weights.mean(-1) for *_, weights in layers]).mean(0)
+@torch.inference_mode()
+def _local(calls: _Calls) -> tuple[Weights | None, Weights | None]:
+    """Weights of the mentions of heads and of tails, averaged over layers and their heads."""
+    layers = [
+        layer.weights(*arguments[:1], *arguments[2:6])  # the mentions are the values
+        for layer, arguments in calls
+        if isinstance(layer, LocalAttention)
+    ]
+    if not layers:
+        return None, None
+    head, tail = (
+        (*side[0][:2], torch.stack([weight.mean(-1) for *_, weight in side]).mean(0))
+        for side in zip(*layers, strict=True)
+    )
+    return head, tail
 
 
 @torch.inference_mode()
 def _context(
-    calls: Sequence[_Call], rows: Sequence[int], top_k: int | None
+    calls: _Calls, rows: Sequence[int], top_k: int | None
 ) -> dict[int, tuple[float, list[tuple[int, float]]]]:
     """By row: the weight of a pair in its own context, and those of other pairs, largest first.
 
     A few rows are computed at a time, never the whole table of pairs by pairs.
     """
+    calls = [(layer, arguments) for layer, arguments in calls if isinstance(layer, ContextAttention)]
     context: dict[int, tuple[float, list[tuple[int, float]]]] = {}
     for part in torch.tensor(rows, dtype=torch.long).split(_ROWS) if calls else ():
-        weights = torch.stack(
-            [
-                call.layer.weights(*call.arguments[:2], rows=part.to(call.arguments[1].device))
-                for call in calls
-            ]
-        ).mean(0)
-        weights = weights.cpu()
+        per_layer = [
+            layer.weights(*arguments[:2], rows=part.to(arguments[1].device)) for layer, arguments in calls
+        ]
+        weights = torch.stack(per_layer).mean(0).cpu()
         own = weights.gather(1, part[:, None]).squeeze(1).tolist()
         weights, order = weights.scatter(1, part[:, None], -1.0).sort(descending=True, stable=True)
         count = weights.size(1) - 1 if top_k is None else min(top_k, weights.size(1) - 1)

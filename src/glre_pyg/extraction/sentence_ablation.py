@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -76,24 +76,18 @@ def ablate_sentences(
         For each fact the effect of each sentence, ordered as in
         :class:`~glre_pyg.data.explanation.PredictedFact`.
     """
-    whole, *shorter = _probabilities(run, _variants(document), facts)
+    shorter = (without_sentence(document, number) for number in range(len(document.sentences)))
+    whole, *others = _probabilities(run, chain([document], shorter), facts)
 
     def ablation(fact: int) -> tuple[SentenceAblation, ...]:
         before = whole[fact]
         rows = [
             SentenceAblation(number, after.get(fact), after[fact] - before if fact in after else None)
-            for number, after in enumerate(shorter)
+            for number, after in enumerate(others)
         ]
         return tuple(sorted(rows, key=lambda row: -inf if row.change is None else row.change))
 
     return [ablation(fact) for fact in range(len(facts))]
-
-
-def _variants(document: Document) -> Iterator[Document]:
-    """The whole document, and the document without each of its sentences."""
-    yield replace(document, facts=(), ignored=())
-    for number in range(len(document.sentences)):
-        yield without_sentence(document, number)
 
 
 def _probabilities(

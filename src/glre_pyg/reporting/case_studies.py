@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,16 +21,10 @@ from glre_pyg.utils.markdown import escape
 from glre_pyg.utils.table import Table
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A relation of a pair: whether it is a fact, and what the model predicts.
 
-    Args:
-        relation: Name of the relation.
-        is_fact: Whether it is a fact.
-        probability: Predicted probability.
-        threshold: Probability above which it is predicted.
-        is_predicted: Whether it is predicted; never for a pair that the protocol ignores.
+    A pair that the protocol ignores is never predicted, whatever its probability.
     """
 
     relation: str
@@ -80,7 +75,7 @@ def hardest_cases(
         count: Maximum number of cases.
     """
     number = {document.id: index for index, document in enumerate(documents)}
-    thresholds = np.broadcast_to(threshold, len(pairs.relations)).tolist()
+    thresholds = np.broadcast_to(threshold, len(pairs.relations))
     predicted = pairs.predicted(threshold, filtered=True)
 
     def hardness(row: int) -> tuple[float, ...]:
@@ -90,11 +85,9 @@ def hardest_cases(
         return (-pairs.distance[row], pairs.mentions[row], index, *ends)
 
     def case(row: int) -> Case:
-        columns = (
-            *(pairs.relations, pairs.is_fact[row].tolist(), pairs.probability[row].tolist()),
-            *(thresholds, predicted[row].tolist()),
-        )
-        answers = [Answer(*column) for column in zip(*columns, strict=True)]
+        columns = (pairs.is_fact[row], pairs.probability[row], thresholds, predicted[row])
+        values = zip(pairs.relations, *(column.tolist() for column in columns), strict=True)
+        answers = (Answer(*value) for value in values)
         return Case(
             document=documents[number[pairs.documents[row]]],
             head=pairs.heads[row],
@@ -122,12 +115,9 @@ def write_case_study(
 
     Args:
         run: The run.
-        documents: Documents with their facts.
-        pairs: Their pairs, scored by the run.
-        path: Markdown file.
+        documents, pairs, count: See :func:`hardest_cases`; the pairs are scored by the run.
+        path, top_k: See :func:`write_cases`.
         title: Name of the corpus and split.
-        count: Maximum number of facts.
-        top_k: See :func:`write_cases`.
     """
     cases = hardest_cases(documents, pairs, run.threshold, count=count)
     reasons = [explain(run, case.document, [(case.head, case.tail)])[0] for case in cases]
@@ -139,11 +129,10 @@ def write_case_study(
 def write_cases(
     cases: Sequence[Case], reasons: Sequence[Reasons], path: Path, *, title: str, top_k: int
 ) -> None:
-    """Write cases as Markdown.
+    """Write cases, and the reasons for each, as Markdown.
 
     Args:
-        cases: The cases.
-        reasons: Reasons for each.
+        cases, reasons: The cases and their reasons.
         path: Markdown file.
         title: Heading, as plain text.
         top_k: Number of mentions and of context pairs with the largest weights.

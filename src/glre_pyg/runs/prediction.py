@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -147,35 +147,22 @@ def _score_document(
     row = {pair: index for index, pair in enumerate(pairs)}
     if not labels.directed:
         row |= {(tail, head): index for (head, tail), index in row.items()}
-    facts: set[tuple[int, str]] = set()
-    for fact in document.facts:
-        if (fact.head, fact.tail) not in row:
-            row[fact.head, fact.tail] = len(pairs)
+    for pair in ((fact.head, fact.tail) for fact in document.facts):
+        if pair not in row:
+            row[pair] = len(pairs)
             if not labels.directed:
-                row[fact.tail, fact.head] = len(pairs)
-            pairs.append((fact.head, fact.tail))
-        facts.add((row[fact.head, fact.tail], fact.relation))
-
-    shape = len(pairs), len(labels.relations)
-    is_fact, is_known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    other_facts, ignored = np.zeros(len(pairs), dtype=int), np.zeros(len(pairs), dtype=bool)
-    entities = {entity.id: entity for entity in document.entities}
-    column = {name: index for index, name in enumerate(labels.relations)}
-    for index, relation in facts:
-        if relation not in column:
-            other_facts[index] += 1
-            continue
-        is_fact[index, column[relation]] = True
-        if known is not None and all(name in entities for name in pairs[index]):
-            head, tail = (document.names(entities[name]) for name in pairs[index])
-            either = not labels.directed and known.holds(tail, relation, head)
-            is_known[index, column[relation]] = either or known.holds(head, relation, tail)
+                row[pair[::-1]] = len(pairs)
+            pairs.append(pair)
+    facts = {(row[fact.head, fact.tail], fact.relation) for fact in document.facts}
+    ignored = np.zeros(len(pairs), dtype=bool)
     ignored[[row[pair] for pair in document.ignored if pair in row]] = True
 
     number = {name: index for index, name in enumerate(ids)}
     ends = np.array([[number.get(name, -1) for name in pair] for pair in pairs], dtype=int).reshape(-1, 2)
+    entities = {entity.id: entity for entity in document.entities}
     counts = np.array([len(entities[name].mentions) for name in ids], dtype=int)
-    not_candidates = np.zeros((len(pairs) - len(probability), len(column)))
+    not_candidates = np.zeros((len(pairs) - len(probability), len(labels.relations)))
+    is_fact, other_facts, is_known = _fact_tables(document, pairs, facts, labels, known)
     return ScoredPairs(
         documents=[document.id] * len(pairs),
         heads=[head for head, _ in pairs],
@@ -189,6 +176,30 @@ def _score_document(
         distance=_sentence_distances(document, [entities[name] for name in ids])[ends[:, 0], ends[:, 1]],
         mentions=np.append(counts, 0)[ends].mean(-1),
     )
+
+
+def _fact_tables(
+    document: Document,
+    pairs: Sequence[tuple[str, str]],
+    facts: Iterable[tuple[int, str]],
+    labels: Labels,
+    known: NamedFacts | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the facts [P, R] of pairs, numbers of facts of other relations [P], and known facts [P, R]."""
+    is_fact = np.zeros((len(pairs), len(labels.relations)), dtype=bool)
+    other_facts, is_known = np.zeros(len(pairs), dtype=int), np.zeros_like(is_fact)
+    entities = {entity.id: entity for entity in document.entities}
+    column = {name: index for index, name in enumerate(labels.relations)}
+    for index, relation in facts:
+        if relation not in column:
+            other_facts[index] += 1
+            continue
+        is_fact[index, column[relation]] = True
+        if known is not None and all(name in entities for name in pairs[index]):
+            head, tail = (document.names(entities[name]) for name in pairs[index])
+            either = not labels.directed and known.holds(tail, relation, head)
+            is_known[index, column[relation]] = either or known.holds(head, relation, tail)
+    return is_fact, other_facts, is_known
 
 
 def _sentence_distances(document: Document, entities: Sequence[Entity]) -> np.ndarray:
