@@ -156,7 +156,9 @@ def disks(commands: Commands, numbers: range, seed: int) -> None:
         full = Random(f"{seed} disks {number}").randrange(pages)
         with small_disk(commands.folder / f"disk{number}", 4 * (full + 1)) as disk:
             (disk / "filler").write_bytes(b"x" * 4096)
-            code, said = commands.run(command, *(each.replace("OUT", f"disk{number}/{name}") for each in settings))
+            code, said = commands.run(
+                command, *(each.replace("OUT", f"disk{number}/{name}") for each in settings)
+            )
             is_good = is_line(code, said, f"disk{number}/{name}: ") and "No space left on device" in said
             is_good &= not (disk / name).exists()
         commands.report(number, f"{name}, {4 * full} of {4 * pages} KiB", is_good, said)
