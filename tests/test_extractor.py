@@ -26,7 +26,12 @@ def run() -> Run:
     torch.manual_seed(0)
     tokenizer = subwords(DOCUMENTS)
     model = glre(tokenizer).eval()
-    dataset = {"_target_": "glre_pyg.datasets.Synthetic", "corpus": None, "sizes": {}, "name": "x"}
+    dataset = {
+        "_target_": "glre_pyg.datasets.Synthetic",
+        "corpus": {"_target_": "glre_pyg.datasets.generator.SyntheticCorpus"},
+        "sizes": {},
+        "name": "x",
+    }
     config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
     return Run(model, tokenizer, LABELS, 0.5, config, None)
 

@@ -23,12 +23,14 @@ from huggingface_hub import ModelCard, constants
 from hydra import compose, initialize_config_dir
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
+from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
 
 from documents import LABELS, random_documents
 from glre_pyg import GLRE, from_pretrained, push_to_hub, save_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.breakdown import print_scores
+from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.runs.checksums import verify
 from glre_pyg.runs.departures import departures
@@ -753,8 +755,12 @@ LINEAR = {"_target_": "torch.nn.Linear", "in_features": 32_000, "out_features": 
     ("name", "change", "reason"),
     [
         ("config.yaml", lambda config: config["model"]["nodes"].update(hidden_channels=10**6), "not F32 ("),
-        ("config.yaml", lambda config: config["model"]["distance"].update(num_bins=10**12), "not F32 ("),
-        ("config.yaml", lambda config: config["model"]["distance"].update(num_bins=10**30), "Overflow"),
+        ("config.yaml", lambda config: config["model"]["distance"].update(num_bins=10**8), "not F32 ("),
+        (
+            "config.yaml",
+            lambda config: config["model"]["distance"].update(num_bins=10**30),
+            "num_bins: expected `int` <= ",
+        ),
         ("config.yaml", lambda config: config["model"]["classifier"].update(num_hidden=10**9), "more layers"),
         (
             "config.yaml",
@@ -793,17 +799,171 @@ def test_a_model_is_no_larger_than_its_weights(name, change, reason, saved):
         assert reason in refusal(load, saved)
 
 
-def test_a_saved_model_asks_nobody_and_starts_nothing(saved, monkeypatch):
+def forbid_the_world(monkeypatch):
+    """Let nothing connect or start a program."""
+
     def on_error(*arguments, **options):
         raise AssertionError(arguments)
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     for place, name in ((socket.socket, "connect"), (subprocess, "Popen"), (os, "system")):
         monkeypatch.setattr(place, name, on_error)
+
+
+def test_a_saved_model_asks_nobody_and_starts_nothing(saved, monkeypatch):
+    forbid_the_world(monkeypatch)
     changed(saved, "config.yaml", lambda config: config["encoder"]["tokenizer"].update(name="me/elsewhere"))
     before = contents(saved)
     assert probabilities(load(saved)).size
     assert contents(saved) == before
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), -0.1, 1.5, "0.5", True, None, [0.5]])
+def test_a_threshold_is_a_probability(threshold, saved):
+    changed(saved, "scores.json", lambda scores: scores.update(threshold=threshold))
+    assert refusal(load, saved).startswith(f"{saved / 'scores.json'}: threshold: expected `float`")
+    relations = load_file(saved, "labels.json")["relations"]
+    by_relation = dict.fromkeys(relations, threshold)
+    changed(saved, "scores.json", lambda scores: scores.update(threshold=by_relation))
+    assert refusal(load, saved).startswith(f"{saved / 'scores.json'}: threshold")
+
+
+def load_file(folder, name):
+    return json.loads((folder / name).read_text())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_weights_and_probabilities_are_finite(value, saved):
+    (saved / CHECKSUMS).unlink()
+    weights = load_safetensors(saved / "model.safetensors")
+    weights["nodes.linear.weight"][0, 0] = value
+    weights["classifier.layers.0.weight"][:] = 1e38 if value == 1e38 else 0
+    save_file(weights, saved / "model.safetensors")
+    assert "not finite" in refusal(load, saved)
+
+
+@pytest.mark.parametrize("dtype", ["I32", "F16", "F64"])
+def test_weights_of_another_type_are_refused(dtype, saved):
+    (saved / CHECKSUMS).unlink()
+    weights = load_safetensors(saved / "model.safetensors")
+    types = {"I32": torch.int32, "F16": torch.float16, "F64": torch.float64}
+    weights["nodes.linear.weight"] = weights["nodes.linear.weight"].to(types[dtype])
+    save_file(weights, saved / "model.safetensors")
+    assert f"nodes.linear.weight is {dtype} (8, 32), not F32 (8, 32)" in refusal(load, saved)
+
+
+def test_every_token_has_an_embedding(saved):
+    def add(tokenizer):
+        tokenizer["model"]["vocab"]["beyond"] = 5000
+
+    changed(saved, "encoder/tokenizer.json", add)
+    assert "encoder: the tokenizer has the id 5000, and the model " in refusal(load, saved)
+
+
+def test_special_tokens_have_an_embedding(saved):
+    def move(tokenizer):
+        tokenizer["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [5000]
+
+    changed(saved, "encoder/tokenizer.json", move)
+    assert "encoder: the tokenizer has the id 5000, and the model " in refusal(load, saved)
+
+
+@pytest.mark.parametrize(
+    "kind", ["dpt", "maskformer", "upernet", "vitpose", "depth_anything", "t5", "timm_backbone"]
+)
+def test_an_encoder_is_a_text_encoder(kind, saved, monkeypatch):
+    forbid_the_world(monkeypatch)
+    named = {"model_type": kind, "backbone": "me/evil", "use_pretrained_backbone": True}
+    changed(saved, "encoder/config.json", lambda config: config.update(named))
+    assert f"encoder: encoder: model_type: '{kind}' is not one of albert, bert, " in refusal(load, saved)
+
+
+@pytest.mark.parametrize("name", ["encoder/config.json", "encoder/tokenizer_config.json"])
+def test_names_of_files_and_repositories_mean_nothing(name, saved, original, monkeypatch):
+    forbid_the_world(monkeypatch)
+    named = {
+        **{
+            "_name_or_path": "me/evil",
+            "backbone": "me/evil",
+            "gguf_file": "/etc/passwd",
+            "auto_map": {"AutoModel": "a.B"},
+        },
+        **{"tokenizer_file": "/etc/passwd", "vocab_file": "/etc/passwd", "tokenizer_class": "me.Evil"},
+        **{
+            "quantization_config": {"quant_method": "gptq"},
+            "_attn_implementation": "me/kernel",
+            "use_kernels": True,
+        },
+        **{"fast_tokenizer_files": ["/etc/passwd"], "processor_class": "Evil", "num_labels": 10**9},
+    }
+    changed(saved, name, lambda config: config.update(named))
+    assert np.array_equal(probabilities(load(saved)), probabilities(load(original)))
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"(\w+\.?)+$!", "(a|a)*" * 50 + "!", "((((a{999}){999}){999}){999})", "((", "x" * 10**5]
+)
+def test_loading_matches_no_pattern_of_a_config(pattern, saved, original):
+    changed(saved, "config.yaml", lambda config: config["model"]["encoder"].update(frozen=pattern))
+    assert same_weights(load(saved).model, load(original).model)
+    assert load(saved).config.model.encoder.frozen == pattern
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda data: data.update(_target_="glre_pyg.models.glre.GLRE"), "dataset."),
+        (lambda data: data.update(train=LINEAR), "dataset.train: expected `str | null`"),
+        (lambda data: data.update(train=["a"]), "dataset.train: expected `str | null`"),
+        (lambda data: data.update(relations="CID"), "dataset.relations: expected `array | null`"),
+        (lambda data: data.update(note=LINEAR), "dataset.note: Files has no such argument"),
+        (lambda data: data.update(_partial_=True), "dataset._partial_: expected false"),
+        (lambda data: data.update(_args_=["a"]), "dataset._args_: Files has no such argument"),
+        (lambda data: data.pop("train"), "dataset.train: missing"),
+        (lambda data: data.update(notes=[0] * 20_000), "it has more than 10,000 values"),
+    ],
+)
+def test_a_corpus_is_made_of_plain_values(change, reason, saved):
+    changed(saved, "config.yaml", lambda config: change(config["dataset"]))
+    with limited_memory(1 << 30):
+        line = refusal(load, saved)
+    assert line.startswith(f"{saved / 'config.yaml'}: ")
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    "target", ["glre_pyg.nn.nodes.NodeEncoder", "glre_pyg.datasets.generator.SyntheticCorpus"]
+)
+def test_a_corpus_is_one(target):
+    with pytest.raises(InputError, match=r"^dataset"):
+        make_corpus(OmegaConf.create({"_target_": target}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ({"types": []}, "types: empty"),
+        ({"types": ["A", "A"]}, "types: empty, or a name is there twice"),
+        ({"pair_types": []}, "pair_types: empty"),
+        ({"pair_types": [["A", "B"]]}, "pair_types: 'A' is not one of the entity types"),
+        ({"relations": ["\ud83d"]}, "relations: character 0 is half of a surrogate pair"),
+    ],
+)
+def test_labels_make_sense(labels, reason, saved):
+    changed(saved, "labels.json", lambda saved_labels: saved_labels.update(labels))
+    assert f"{saved / 'labels.json'}: " in refusal(load, saved)
+    assert reason in refusal(load, saved)
+
+
+@pytest.mark.parametrize("heads", [0, 3, -1])
+def test_a_model_that_does_not_run_is_one_line(heads, saved):
+    changed(saved, "encoder/config.json", lambda config: config.update(num_attention_heads=heads))
+    assert str(saved) in refusal(load, saved)
+
+
+def test_scores_of_another_kind_are_one_line_on_the_card(saved, tmp_path):
+    changed(saved, "scores.json", lambda scores: scores["test"]["filtered"].update(gold="many"))
+    assert str(tmp_path / "again" / "README.md") in refusal(save_pretrained, load(saved), tmp_path / "again")
 
 
 def test_scores_are_printed_without_orders_to_a_terminal(capsys):

@@ -56,6 +56,12 @@ def test_processes_caches_and_sweeps():
 
 
 @pytest.mark.trial
+def test_hostile_models():
+    done = run("hostile", "models", "--count", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.trial
 def test_kills():
     done = run("kills", "--kills", "20")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from inspect import signature
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Protocol, Self
+from typing import Protocol, Self
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ from transformers import (
 )
 
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import convert, walk
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
@@ -152,8 +152,8 @@ def _content(token: object) -> str | None:
 
 
 class _WindowSizes(msgspec.Struct):
-    max_length: Annotated[int, msgspec.Meta(ge=1)]
-    overlap: Annotated[int, msgspec.Meta(ge=0)]
+    max_length: PositiveInt
+    overlap: NonNegativeInt
 
 
 class SubwordTokenizer:
@@ -308,14 +308,15 @@ class SubwordTokenizer:
         return [self._cached_ids[word] or [self.unknown_id] for word in words]
 
     def _encode(self, words: list[str]) -> BatchEncoding:
-        return self.tokenizer(
-            words,
-            is_split_into_words=True,
-            add_special_tokens=False,
-            split_special_tokens=True,
-            truncation=False,
-            verbose=False,
-        )
+        with as_input_errors("encoder: tokenizer"):
+            return self.tokenizer(
+                words,
+                is_split_into_words=True,
+                add_special_tokens=False,
+                split_special_tokens=True,
+                truncation=False,
+                verbose=False,
+            )
 
 
 def windows(

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
+from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
@@ -45,7 +44,7 @@ class RelationExtractor:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.corpus: Corpus = instantiate(run.config.dataset)
+        self.corpus = make_corpus(run.config.dataset)
         self.left_out: Counter[str] = Counter()
 
     @classmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Corpus, FileCorpus, read_all
@@ -18,8 +18,9 @@ from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import output_path
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import check_output
+from glre_pyg.utils.signatures import check_call
 
 
 def load_run(config: DictConfig) -> Run:
@@ -45,6 +46,18 @@ def _device(name: str | None) -> torch.device:
     return torch.device(name)
 
 
+def make_corpus(dataset: DictConfig) -> Corpus:
+    """Create a corpus.
+
+    Raises:
+        InputError: If the config is not that of a corpus.
+    """
+    check_call(OmegaConf.to_container(dataset, resolve=True), Corpus, "dataset", is_partial=False)
+    with as_input_errors("dataset"):
+        corpus: Corpus = instantiate(dataset)
+    return corpus
+
+
 def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
     """Create a corpus with a command's settings for its cache and for documents with errors.
 
@@ -55,6 +68,9 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
     if config.get("output"):
         output_path(config, dataset)  # before anything is computed
     corpus: Corpus = instantiate(dataset)
+    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
+
+    corpus = make_corpus(dataset)
     corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
     return corpus
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
-from typing import NamedTuple
 
 from glre_pyg.reporting.row_names import flatten, row_names
 from glre_pyg.reporting.run_records import Record
@@ -23,7 +22,13 @@ COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile")
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1) of a score over runs, in percent; None for one run."""
+    """A score over several runs.
+
+    Args:
+        mean: Mean, in percent.
+        deviation: Sample standard deviation (n - 1); None for one run.
+        count: Number of runs.
+    """
 
     mean: float
     deviation: float | None
@@ -37,7 +42,7 @@ class Summary:
             >>> print(Summary.of([60.0, 62.0]), "|", Summary.of([60.0]))
             61.00 ± 1.41 | 60.00 ± -
         """
-        scores = [*values]
+        scores = list(values)
         known = [score for score in scores if score is not None]
         if not known or len(known) < len(scores):
             return None
@@ -54,8 +59,14 @@ def difference_error(first: Summary, second: Summary) -> float | None:
     return sqrt(first.deviation**2 / first.count + second.deviation**2 / second.count)
 
 
-class Group(NamedTuple):
-    """The runs of a row, which differ in their seeds alone."""
+@dataclass(frozen=True)
+class Group:
+    """The runs of a row.
+
+    Args:
+        name: Name of the row.
+        records: Runs with different seeds.
+    """
 
     name: str
     records: tuple[Record, ...]

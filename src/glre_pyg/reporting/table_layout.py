@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from glre_pyg.utils.exceptions import InputError
 
 
-class RowLayout(NamedTuple):
+@dataclass(frozen=True)
+class RowLayout:
     """A row of one of the paper's tables.
 
     Args:
@@ -40,12 +41,12 @@ class Layout:
 
     title: str
     columns: Mapping[str, str]
-    settings: tuple[str, ...]
-    corpus: str | None
-    rows: tuple[RowLayout, ...]
-    reference: str | None
-    compared: str | None
-    note: str | None
+    settings: tuple[str, ...] = ()
+    corpus: str | None = None
+    rows: tuple[RowLayout, ...] = ()
+    reference: str | None = None
+    compared: str | None = None
+    note: str | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Layout:

@@ -42,7 +42,7 @@ from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.trust import SIGNATURE
 from glre_pyg.runs.weights import save_weights
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import WriteError, atomic_path, exclusive, hidden_folder, write_json, write_text
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
         with exclusive(folder), hidden_folder(folder) as new:
             _write(run, new)
             if not (folder / CARD).exists():
-                write_text(str(model_card(run, **card)), new / CARD)
+                with as_input_errors(folder / CARD):
+                    write_text(str(model_card(run, **card)), new / CARD)
             else:
                 print(f"{folder / CARD}: is kept as it is; without it, one is written")
             replace_files(new, folder)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import torch
 from hydra.utils import get_method, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from glre_pyg.data.document import Document, Mention, Sentence
+from glre_pyg.data.graph import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.thresholds import read_threshold
@@ -35,9 +34,10 @@ from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.weights import check_weights, load_weights
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
-from glre_pyg.utils.signatures import check_argument
+from glre_pyg.utils.json_fields import check_text, walk
+from glre_pyg.utils.signatures import check_call
 
 
 def load(
@@ -68,19 +68,22 @@ def load(
     config = read_config(folder)
     plain: Any = OmegaConf.to_container(config)
     try:
-        check_argument(plain["model"], Callable[..., RelationModel], "model")
+        check_call(plain["model"], RelationModel, "model", is_partial=True)
+        check_call(plain["dataset"], object, "dataset", is_partial=False)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from None
     for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")
     labels, scores = read_labels(folder / LABELS), read_scores(folder)
+    with as_input_errors(folder / LABELS):
+        _check_labels(labels)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
-    with _one_line(folder / ENCODER):
+    with as_input_errors(folder / ENCODER):
         build: Any = get_method(config.encoder.tokenizer._target_)  # a class method of the tokenizer
         tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
-    return Run(
-        model=_load_model(folder, config, tokenizer, len(labels.relations), compile).to(device),
+    run = Run(
+        model=_load_model(folder, plain["model"], tokenizer, len(labels.relations)).to(device),
         tokenizer=tokenizer,
         labels=labels,
         threshold=threshold,
@@ -91,32 +94,42 @@ def load(
         scores=scores,
         environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
     )
+    with as_input_errors(folder):
+        run.predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
+    compile_with(run.model, compile)
+    return run
+
+
+def _check_labels(labels: Labels) -> None:
+    for field, names in (("relations", labels.relations), ("types", labels.types)):
+        if not names or len({*names}) < len(names):
+            raise InputError(f"{field}: empty, or a name is there twice")
+        check_text("".join(names), field)
+    if labels.pair_types == ():
+        raise InputError("pair_types: empty")
+
+
+def _probe(labels: Labels) -> Document:
+    """Return a document of two entities, in words of which one is in no vocabulary, to try a run with."""
+    head, tail = labels.pair_types[0] if labels.pair_types else (labels.types[0], labels.types[-1])
+    words = ((0, 1), (2, 3), (4, 5))
+    mentions = (Mention(0, 1, head, ("1",)), Mention(4, 5, tail, ("2",)))
+    return Document("probe", "a \u0378 b", words, (Sentence(0, 3),), mentions)
 
 
 def _load_model(
-    folder: Path, config: DictConfig, tokenizer: Tokenizer, num_relations: int, compile: str | None
+    folder: Path, config: dict[str, Any], tokenizer: Tokenizer, num_relations: int
 ) -> RelationModel:
+    for _, _, node in walk(config):
+        if isinstance(node, dict) and isinstance(node.get("frozen"), str):
+            node["frozen"] = None  # a regular expression for training, which may take for ever
+
     def make_model() -> RelationModel:
-        with _one_line(f"{folder / CONFIG}: model"):
-            model: RelationModel = instantiate(config.model)(tokenizer, num_relations)
+        with as_input_errors(f"{folder / CONFIG}: model"):
+            model: RelationModel = instantiate(config)(tokenizer, num_relations)
         return model
 
     check_weights(make_model, folder / WEIGHTS)
     model = make_model()
-    compile_with(model, compile)
     load_weights(model, folder / WEIGHTS)
     return model.eval()
-
-
-@contextmanager
-def _one_line(place: object) -> Iterator[None]:
-    """Raise every error as one line that names the place."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{error.filename or place}: {error.strerror or error}") from error
-    except Exception as error:  # files can be wrong in any way; tokenizers raises no narrower class
-        reason = shorten(f"{type(error).__name__}: {error}", 300)
-        raise InputError(f"{place}: {reason}") from error

@@ -18,7 +18,7 @@ from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import open_regular
 
 _MAX_BYTES = 1 << 20  # a hundred times the size of a config
-_MAX_DEPTH = 50
+_MAX_DEPTH, _MAX_VALUES = 50, 10_000
 
 
 def load_config(path: Path) -> DictConfig:
@@ -49,7 +49,9 @@ def load_config(path: Path) -> DictConfig:
 def _check(text: str, path: Path) -> None:
     """Refuse aliases and deep nesting while the text is parsed, before any object is built from it."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        if number > _MAX_VALUES:
+            raise InputError(f"{path}: not a config, it has more than {_MAX_VALUES:,} values")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
             raise InputError(f"{path}: not a config, it has more than {_MAX_DEPTH} levels")

@@ -22,6 +22,7 @@ from glre_pyg.runs.directory import ENVIRONMENT, read_scores
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils import distributed
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json
 
 
@@ -83,9 +84,9 @@ class Run:
             progress: Title of a progress bar; None for no bar.
 
         Raises:
-            InputError: If a document needs more memory than may be used.
+            InputError: If a document needs more memory than may be used, or a probability is not finite.
         """
-        return predict(
+        probabilities = predict(
             self.model,
             graphs,
             batch_size=self.config.eval_batch_size,
@@ -93,6 +94,9 @@ class Run:
             progress=progress,
             memory=self.memory,
         )
+        if not all(np.isfinite(rows).all() for rows in probabilities):
+            raise InputError("the model's probabilities are not finite")
+        return probabilities
 
     def score(
         self,

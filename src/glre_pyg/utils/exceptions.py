@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 
 from tqdm import tqdm
 
@@ -39,6 +41,19 @@ def shown(text: str) -> str:
     ('aspirin', 61)
     """
     return printable(text, longest=60)
+
+
+@contextmanager
+def as_input_errors(place: object) -> Iterator[None]:
+    """Raise every error as an :class:`InputError` that names the place: files can be wrong in any way."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{error.filename or place}: {error.strerror or error}") from error
+    except Exception as error:
+        raise InputError(f"{place}: {shorten(f'{type(error).__name__}: {error}', 300)}") from error
 
 
 ErrorHandler = Callable[[InputError], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from importlib import import_module
 from inspect import Parameter, isclass, signature
 from typing import Any, get_args, get_origin, get_type_hints
@@ -16,30 +17,20 @@ _CHECKED = ("glre_pyg.", "torch.")
 """Packages whose classes have to be of the expected type; those of others may be duck-typed."""
 
 
-def check_argument(value: object, type: Any, place: str) -> None:
-    """Refuse a value of a config that is not of the type of its parameter.
+def check_call(node: object, type: Any, place: str, *, is_partial: bool) -> None:
+    """Refuse a part of a config that does not make an object of a type.
 
     Args:
-        value: The value: a mapping with ``_target_`` for a class of this project, or for a factory of one
-            (``Callable[..., Layer]``), where it is a partial call; a plain value for other types.
-        type: Annotation of the parameter.
-        place: Place of the value in the config.
+        node: Mapping with ``_target_`` and its arguments.
+        type: Class or protocol of the object.
+        place: Place of the mapping in the config.
+        is_partial: Whether further arguments are given later (``_partial_``).
 
     Raises:
-        InputError: If the value is of another type or not finite, or names a class that is of another type or
-            lacks one of its arguments, has more arguments, or one of another type.
+        InputError: If the target is not of the type, or an argument is missing, not known, or neither finite
+            nor of the type of its parameter. A class as the type of a parameter needs a mapping with
+            ``_target_``, a ``Callable`` that returns one a partial call.
     """
-    if get_origin(type) is Callable:
-        _check_call(value, get_args(type)[1], place, is_partial=True)
-    elif isclass(type) and type.__module__.startswith(_CHECKED):
-        _check_call(value, type, place, is_partial=False)
-    else:
-        convert(value, type, place)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"{place}: {value} is not finite")
-
-
-def _check_call(node: object, type: Any, place: str, *, is_partial: bool) -> None:
     if not isinstance(node, dict) or "_target_" not in node:
         raise InputError(f"{place}: expected a mapping with _target_, got '{node}'")
     target = locate(node["_target_"], f"{place}._target_")
@@ -56,10 +47,22 @@ def _check_call(node: object, type: Any, place: str, *, is_partial: bool) -> Non
         is_required = parameter.kind is Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty
         if is_required and name not in node:
             raise InputError(f"{place}.{name}: missing")
-    hints = get_type_hints(target.__init__ if isclass(target) else target) if is_checked else {}
+    described = target.__init__ if isclass(target) and not is_dataclass(target) else target
+    hints = get_type_hints(described, include_extras=True) if is_checked else {}
     for name, value in node.items():
         if name in hints:
-            check_argument(value, hints[name], f"{place}.{name}")
+            _check_argument(value, hints[name], f"{place}.{name}")
+
+
+def _check_argument(value: object, type: Any, place: str) -> None:
+    if get_origin(type) is Callable:
+        check_call(value, get_args(type)[1], place, is_partial=True)
+    elif isclass(type) and type.__module__.startswith(_CHECKED):
+        check_call(value, type, place, is_partial=False)
+    else:
+        convert(value, type, place)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{place}: {value} is not finite")
 
 
 def _is_a(target: Any, type: Any) -> bool:
