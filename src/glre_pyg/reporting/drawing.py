@@ -149,7 +149,7 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
     """Draw a line collection for each edge type; edges stored in both directions are drawn once."""
     from matplotlib.collections import LineCollection
 
-    for key, look in _EDGES.items():
+    for key, (color, style, width) in _EDGES.items():
         source, _, target = key
         pairs = [(i, j) for i, j in _pairs(graph[key].edge_index) if source != target or i < j]
         ends = [(layout.x[source][i], layout.x[target][j]) for i, j in pairs]
@@ -163,15 +163,8 @@ def _draw_edges(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
             under = 0.4 if target == "entity" else 0.0  # the mention's label
             curves = [_upright(x, _NODES[source].y - under, to, _NODES[target].y) for x, to in ends]
         label = " ".join(key)
-        lines = LineCollection(
-            curves,
-            label=label,
-            colors=look.color,
-            linestyles=[look.style],
-            linewidths=look.width,
-            zorder=1,
-        )
-        ax.add_collection(lines)
+        look = {"colors": color, "linestyles": [style], "linewidths": width}
+        ax.add_collection(LineCollection(curves, label=label, zorder=1, **look))
 
 
 def _layout(graph: DocumentGraph, width: float) -> _Layout:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,14 +33,12 @@ TYPES: dict[str, float | None] = {
 _MARKS = {"target": "**{}**", "related": "*{}*", "": "{}"}
 
 
-@dataclass(frozen=True)
-class Error:
+class Error(NamedTuple):
     """A row of the table.
 
     Args:
         document: Identifier of the document.
-        head, head_names: Identifier of the head, and its names in the document.
-        tail, tail_names: Identifier of the tail, and its names in the document.
+        head, head_names, tail, tail_names: Identifiers of the two entities, and their names in the document.
         relation: Name of the relation.
         kind: ``"missed"`` for a fact that is not predicted, ``"wrong"`` for a prediction that is not a fact.
         probability: Predicted probability; empty if the model does not know the relation.
@@ -62,7 +60,7 @@ class Error:
     type: str = ""
 
 
-COLUMNS = tuple(field.name.replace("_", " ") for field in fields(Error))
+COLUMNS = tuple(name.replace("_", " ") for name in Error._fields)
 
 
 def find_errors(
@@ -89,7 +87,7 @@ def find_errors(
         document, head, tail = by_id[pairs.documents[row]], pairs.heads[row], pairs.tails[row]
         names = {entity.id: " | ".join(names_of(document, entity)) for entity in document.entities}
         distance = int(pairs.distance[row])
-        sentences = _sentences(document, head, tail) if distance >= 0 else ""
+        place = (str(distance), _sentences(document, head, tail)) if distance >= 0 else ("", "")
         errors = [
             (
                 pairs.relations[column],
@@ -101,8 +99,7 @@ def find_errors(
         if pairs.other_facts[row]:
             errors += [(name, "missed", "") for name in _unscored(document, head, tail, pairs, scored)]
         for error in errors:
-            ends = head, names.get(head, ""), tail, names.get(tail, "")
-            yield Error(document.id, *ends, *error, str(distance) if distance >= 0 else "", sentences)
+            yield Error(document.id, head, names.get(head, ""), tail, names.get(tail, ""), *error, *place)
 
 
 def check_output(path: Path) -> None:
@@ -123,7 +120,7 @@ def write_errors(errors: Iterable[Error], path: Path) -> None:
     """
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    table = Table(COLUMNS, [astuple(error) for error in errors])
+    table = Table(COLUMNS, list(errors))
     # With a byte order mark: without it Excel takes the file for Latin-1.
     write_text("\ufeff" + table.to_csv(), path)
 

@@ -96,14 +96,10 @@ def _cut(document: Document, limit: int) -> tuple[int, int]:
 
 
 def _summary(document: Document) -> str:
-    counts = {
-        "sentence": len(document.sentences),
-        "mention": len(document.mentions),
-        "entity": len(document.entities),
-        "fact": len(document.facts),
-    }
-    texts = [_count(number, noun) for noun, number in counts.items()]
-    return f"<b>{escape(document.id)}</b>: {', '.join(texts)}"
+    lists = document.sentences, document.mentions, document.entities, document.facts
+    nouns = "sentence", "mention", "entity", "fact"
+    counts = [_count(len(items), noun) for items, noun in zip(lists, nouns, strict=True)]
+    return f"<b>{escape(document.id)}</b>: {', '.join(counts)}"
 
 
 def _marked(document: Document, numbers: dict[str, int], words: int, end: int) -> Iterator[str]:
@@ -142,33 +138,33 @@ def _marked(document: Document, numbers: dict[str, int], words: int, end: int) -
 
 
 def _mention_start(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
-    ids = _ids(mentions)
     titles = [f"{mention.type} {', '.join(mention.ids) or 'without identifier'}" for mention in mentions]
-    title = escape("; ".join(dict.fromkeys(titles)))
-    return f'<mark style="{_style(numbers[ids[0]] if ids else None)}" title="{title}">'
+    return _mark(next(iter(_numbers(mentions, numbers)), None), "; ".join(dict.fromkeys(titles)))
 
 
 def _mention_end(mentions: Sequence[Mention], numbers: dict[str, int]) -> str:
-    return _numbered(sorted(numbers[identifier] for identifier in _ids(mentions)))
+    return _subscript(sorted(_numbers(mentions, numbers)))
 
 
-def _ids(mentions: Sequence[Mention]) -> list[str]:
-    return list(dict.fromkeys(identifier for mention in mentions for identifier in mention.ids))
+def _numbers(mentions: Sequence[Mention], numbers: dict[str, int]) -> dict[int, None]:
+    """Return the numbers of the entities that mentions refer to, in their order."""
+    return dict.fromkeys(numbers[identifier] for mention in mentions for identifier in mention.ids)
 
 
-def _numbered(numbers: Sequence[int]) -> str:
+def _subscript(numbers: Sequence[int]) -> str:
     return _tag("sub", ",".join(map(str, numbers)) or "?", f"{_NUMBER};margin-left:2px")
 
 
-def _style(number: int | None) -> str:
-    """Return the style of an entity's mentions, distinct for 32 entities."""
+def _mark(number: int | None, title: str) -> str:
+    """Return the start tag of an entity's mention, in a style that is distinct for 32 entities."""
     index = 0 if number is None else number - 1
     fill = _UNKNOWN if number is None else _FILLS[index % len(_FILLS)]
     line = _LINES[(index + index // len(_FILLS)) % len(_LINES)]
-    return (
+    style = (
         f"background:{fill};color:{_INK};padding:0 2px;border-radius:2px;"
         f"border-bottom:3px {'none' if number is None else line} {_LINE}"
     )
+    return f'<mark style="{style}" title="{escape(title)}">'
 
 
 def _facts(document: Document, numbers: dict[str, int], limit: int) -> str:
@@ -177,9 +173,9 @@ def _facts(document: Document, numbers: dict[str, int], limit: int) -> str:
     columns = ["head", "relation", "tail", *(["probability", "why"] if predicted else ["evidence", "note"])]
     rows = []
     for fact in document.facts[:limit]:
-        ends = [_entity_mark(document, entities.get(name), name, numbers) for name in (fact.head, fact.tail)]
+        head, tail = (_entity_mark(document, entities.get(id), id, numbers) for id in (fact.head, fact.tail))
         last = [_probability(fact), _why(fact)] if isinstance(fact, PredictedFact) else _gold_cells(fact)
-        rows.append([ends[0], escape(fact.relation), ends[1], *last])
+        rows.append([head, escape(fact.relation), tail, *last])
     shown = [index for index in range(len(columns)) if index < 3 or any(row[index] for row in rows)]
     table = _table([[row[index] for index in shown] for row in rows], [columns[index] for index in shown])
     more = len(document.facts) - len(rows)
@@ -191,9 +187,8 @@ def _entity_mark(document: Document, entity: Entity | None, name: str, numbers: 
     if entity is None:
         return escape(name)
     first = escape(name_of(document, entity, entity.mentions[0]))
-    title = escape(f"{entity.type} {entity.id}: {', '.join(names_of(document, entity))}")
-    number = numbers[entity.id]
-    return f'<mark style="{_style(number)}" title="{title}">{first}{_numbered([number])}</mark>'
+    start = _mark(numbers[entity.id], f"{entity.type} {entity.id}: {', '.join(names_of(document, entity))}")
+    return f"{start}{first}{_subscript([numbers[entity.id]])}</mark>"
 
 
 def _gold_cells(fact: Fact) -> list[str]:

@@ -27,15 +27,9 @@ _MAX_BARS = 4  # rows; more are drawn as lines, which need less room
 
 
 def draw_plots(sections: Sequence[Section], split: str, folder: Path) -> list[Path]:
-    """Draw F1 by row, by entity distance and by number of mentions, as PNG and SVG.
+    """Draw F1 by row, by entity distance and by number of mentions, as PNG and SVG; return the PNG files.
 
-    Args:
-        sections: Sections of a table; those without runs are skipped.
-        split: Split of the scores.
-        folder: Output folder.
-
-    Returns:
-        The PNG files.
+    Sections without runs are skipped.
 
     Raises:
         ModuleNotFoundError: If matplotlib is not installed.
@@ -79,13 +73,12 @@ def _save(axes: Axes, path: Path) -> Path:
 def _draw_rows(axes: Axes, rows: Sequence[Row], split: str) -> None:
     """Draw a bar for each row, with its deviation, and a marker for the paper's figure if there is one."""
     papers = []
+    look: dict[str, Any] = {"height": 0.62, "capsize": 4, "color": "#c9d5e3", "edgecolor": "#333333"}
     for place, row in enumerate(rows):
-        assert row.group is not None
-        ours = row.group.summary(split, F1)
+        ours = row.group and row.group.summary(split, F1)
         if ours is None:
             continue
         label = "ours, mean and standard deviation over runs" if not place else None
-        look: dict[str, Any] = {"height": 0.62, "capsize": 4, "color": "#c9d5e3", "edgecolor": "#333333"}
         axes.barh(place, ours.mean, xerr=ours.deviation, label=label, **look)
         if (paper := row.paper.get("F1")) is not None:
             papers.append((paper, place))
@@ -103,8 +96,7 @@ def _draw_breakdown(axes: Axes, rows: Sequence[Row], split: str, kind: str, bins
     bars = len(rows) <= _MAX_BARS
     width = (0.8 if bars else 0.3) / len(rows)
     for number, row in enumerate(rows):
-        assert row.group is not None
-        summaries = [row.group.summary(split, f"{kind}/{name}/f1") for name in bins]
+        summaries = [row.group and row.group.summary(split, f"{kind}/{name}/f1") for name in bins]
         points = [(place, summary) for place, summary in enumerate(summaries) if summary is not None]
         x = [place + (number - (len(rows) - 1) / 2) * width for place, _ in points]
         y = [summary.mean for _, summary in points]

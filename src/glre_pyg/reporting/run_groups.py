@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from glre_pyg.reporting.row_names import flatten, row_names
 from glre_pyg.reporting.run_records import Record
@@ -22,13 +23,7 @@ COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile")
 
 @dataclass(frozen=True)
 class Summary:
-    """A score over several runs.
-
-    Args:
-        mean: Mean, in percent.
-        deviation: Sample standard deviation (n - 1); None for one run.
-        count: Number of runs.
-    """
+    """Mean and sample standard deviation (n - 1) of a score over runs, in percent; None for one run."""
 
     mean: float
     deviation: float | None
@@ -42,7 +37,7 @@ class Summary:
             >>> print(Summary.of([60.0, 62.0]), "|", Summary.of([60.0]))
             61.00 ± 1.41 | 60.00 ± -
         """
-        scores = list(values)
+        scores = [*values]
         known = [score for score in scores if score is not None]
         if not known or len(known) < len(scores):
             return None
@@ -59,14 +54,8 @@ def difference_error(first: Summary, second: Summary) -> float | None:
     return sqrt(first.deviation**2 / first.count + second.deviation**2 / second.count)
 
 
-@dataclass(frozen=True)
-class Group:
-    """The runs of a row.
-
-    Args:
-        name: Name of the row.
-        records: Runs with different seeds.
-    """
+class Group(NamedTuple):
+    """The runs of a row, which differ in their seeds alone."""
 
     name: str
     records: tuple[Record, ...]

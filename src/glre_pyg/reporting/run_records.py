@@ -26,15 +26,7 @@ CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run.
-
-    Args:
-        folder: Run directory.
-        config: Resolved config.
-        protocol: Conditions under which it was scored.
-        scores: Contents of ``scores.json``.
-        relations: Names of its relations, in order.
-    """
+    """A finished run: its resolved config, the protocol of its scores, ``scores.json``, and its relations."""
 
     folder: Path
     config: Mapping[str, Any]
@@ -57,9 +49,7 @@ class Record:
     def score(self, split: str, path: str) -> float | None:
         """Return a score in percent, or None if the run has no such score or no facts to find.
 
-        Args:
-            split: ``"dev"`` or ``"test"``.
-            path: Path of the score within those of the split, such as ``by_distance/>=3/f1``.
+        Its path, such as ``by_distance/>=3/f1``, is that within the scores of the split.
 
         Raises:
             InputError: If the value is not a score.
@@ -77,13 +67,7 @@ class Record:
 
 
 def find_runs(places: str | int | Sequence[str]) -> list[Path]:
-    """Find run directories.
-
-    Args:
-        places: A folder or a glob pattern, or a list of them.
-
-    Returns:
-        Run directories in or below these folders, each once, numbers in names in numeric order.
+    """Find run directories in or below folders or glob patterns, numbers in names in numeric order.
 
     Raises:
         InputError: If one of the places has no run directory.
@@ -100,13 +84,7 @@ def find_runs(places: str | int | Sequence[str]) -> list[Path]:
 
 
 def read_records(places: str | Sequence[str]) -> tuple[list[Record], list[Path]]:
-    """Read finished runs.
-
-    Args:
-        places: See :func:`find_runs`.
-
-    Returns:
-        The finished runs, and the directories of unfinished ones.
+    """Return the finished runs of :func:`find_runs`, and the directories of unfinished ones.
 
     Raises:
         InputError: If there is no finished run, or one cannot be read.
@@ -138,11 +116,7 @@ def read_record(folder: Path) -> Record:
 
 
 def common_protocol(records: Sequence[Record], *, ignore: Sequence[str] = ()) -> Protocol:
-    """Return the protocol that all runs share.
-
-    Args:
-        records: Runs, at least one.
-        ignore: Fields in which they may differ.
+    """Return the protocol that all runs share, apart from some of its fields.
 
     Raises:
         InputError: If the protocols of two runs differ.

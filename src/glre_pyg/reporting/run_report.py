@@ -24,14 +24,7 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class Report:
-    """Tables of runs.
-
-    Args:
-        layout: Layout of the table.
-        split: Split of the scores.
-        sections: Sections of the table, one for each training setting.
-        notes: Lines about runs that were left out.
-    """
+    """Tables of runs, a section for each training setting, and lines about runs that were left out."""
 
     layout: Layout
     split: str

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from glre_pyg.utils.exceptions import InputError
 
 
-@dataclass(frozen=True)
-class RowLayout:
+class RowLayout(NamedTuple):
     """A row of one of the paper's tables.
 
     Args:
@@ -41,12 +40,12 @@ class Layout:
 
     title: str
     columns: Mapping[str, str]
-    settings: tuple[str, ...] = ()
-    corpus: str | None = None
-    rows: tuple[RowLayout, ...] = ()
-    reference: str | None = None
-    compared: str | None = None
-    note: str | None = None
+    settings: tuple[str, ...]
+    corpus: str | None
+    rows: tuple[RowLayout, ...]
+    reference: str | None
+    compared: str | None
+    note: str | None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Layout:

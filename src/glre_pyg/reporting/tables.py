@@ -25,8 +25,7 @@ class Difference:
 
     Args:
         paper: Difference in the paper.
-        ours: Difference of our means.
-        error: Standard error of ours; None if a row has one run.
+        ours: Difference of our means, with its standard error, None if a row has one run.
     """
 
     paper: float | None
@@ -45,13 +44,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table.
+    """A row of a table: the paper's figures and our scores by column, as far as there are any.
 
     Args:
         title: Title.
         group: Its runs; None if there are only the paper's figures.
-        paper: The paper's figures by column.
-        ours: Our scores by column.
+        paper, ours: Figures and scores by column.
         difference: Difference from the reference row, if there is one.
     """
 
@@ -64,14 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows of one training setting, all under one protocol.
-
-    Args:
-        setting: The training setting.
-        protocol: The protocol; None if there are no runs.
-        columns: Titles of the columns that are not empty.
-        rows: The rows.
-    """
+    """Rows of one training setting, all under one protocol, and the columns that are not empty."""
 
     setting: str
     protocol: Protocol | None
@@ -91,12 +82,7 @@ class Section:
 
 
 def sections(records: Sequence[Record], layout: Layout, split: str) -> tuple[list[Section], list[str]]:
-    """Sort runs into the sections and rows of a table.
-
-    Args:
-        records: Finished runs.
-        layout: Layout of the table.
-        split: Split of the scores.
+    """Sort finished runs into the sections and rows of a table, by their scores on a split.
 
     Returns:
         The sections, and a line about each run that was left out.
@@ -161,12 +147,15 @@ def _is_preferred(record: Record, layout: Layout, present: set[tuple[str, str | 
 
 def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -> tuple[list[Row], list[str]]:
     """Return the rows of a layout, or rows by settings if it has none, and notes on duplicate runs."""
-    paper: Mapping[str, float | None] = dict.fromkeys(layout.columns)
+
+    def row(title: str, runs: Group | None, paper: Mapping[str, float | None]) -> Row:
+        scores = {column: runs and runs.summary(split, path) for column, path in layout.columns.items()}
+        return Row(title, runs, paper, scores)
+
     if not layout.rows:
         groups, notes = group(records)
-        return [Row(runs.name, runs, paper, _scores(layout, runs, split)) for runs in groups], notes
-    rows: list[Row] = []
-    notes, reference = [], None
+        return [row(runs.name, runs, dict.fromkeys(layout.columns)) for runs in groups], notes
+    rows, notes = [], []
     for row_layout in layout.rows:
         groups, duplicates = group([record for record in records if record.name in row_layout.names])
         if len(groups) > 1:
@@ -175,22 +164,16 @@ def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -
                 f"{first} and {second}: both belong to the row '{row_layout.title}', with different configs "
                 f"({'; '.join(runs.name for runs in groups)})"
             )
-        members = groups[0] if groups else None
         paper = dict(zip(layout.columns, layout.paper(row_layout, setting), strict=True))
-        rows.append(Row(row_layout.title, members, paper, _scores(layout, members, split)))
+        rows.append(row(row_layout.title, groups[0] if groups else None, paper))
         notes += duplicates
-        if layout.reference in row_layout.names:
-            reference = rows[-1]
-    if reference and layout.compared:
-        rows = [
-            row if row is reference else replace(row, difference=_difference(row, reference, layout.compared))
-            for row in rows
-        ]
-    return rows, notes
-
-
-def _scores(layout: Layout, runs: Group | None, split: str) -> dict[str, Summary | None]:
-    return {title: runs.summary(split, path) if runs else None for title, path in layout.columns.items()}
+    if not layout.reference or not layout.compared:
+        return rows, notes
+    place = [layout.reference in row_layout.names for row_layout in layout.rows].index(True)
+    return [
+        one if one is rows[place] else replace(one, difference=_difference(one, rows[place], layout.compared))
+        for one in rows
+    ], notes
 
 
 def _difference(row: Row, reference: Row, column: str) -> Difference:
