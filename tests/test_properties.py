@@ -257,7 +257,7 @@ def test_json_lines_hold_every_document(tmp_path_factory, written):
 
 
 @pytest.mark.parametrize(
-    ("format", "options"), [("pubtator", {}), ("biored", {"id_separator": ",", "unlinked": "-"})]
+    ("format", "options"), [("pubtator", {}), ("biored", {"id_separators": ",", "unlinked": "-"})]
 )
 @FILES
 @given(like_pubtator() | documents())
@@ -483,7 +483,7 @@ READERS = {
     "a.txt": read_text,
     "a.spacy": read_spacy,
     "b.json": partial(read_docred, resplit=True),
-    "b.pubtator": partial(read_pubtator, id_separator=",", unlinked="-"),
+    "b.pubtator": partial(read_pubtator, id_separators=",", unlinked="-"),
 }
 
 

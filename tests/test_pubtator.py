@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -95,13 +96,40 @@ def test_biored_identifiers(tmp_path):
         "9|t|A deletion\n9|a|in gene.\n9\t2\t10\tdeletion\tVariant\tc|DEL|1|\n"
         "9\t14\t18\tgene\tGene\t11,12\n9\t0\t1\tA\tGene\t-\n9\tAssociation\tc|DEL|1|\t11\tNovel\n\n"
     )
-    options = {"id_separator": ",", "unlinked": "-"}
+    options = {"id_separators": ",", "unlinked": "-"}
     (document,) = read_pubtator(save(tmp_path, text), **options)
     assert [mention.ids for mention in document.mentions] == [("c|DEL|1|",), ("11", "12"), ()]
     assert document.facts == (Fact("c|DEL|1|", "Association", "11", ("Novel",)),)
     assert format_pubtator(document, **options) == text
-    with pytest.raises(InputError, match=r"^9: an identifier of mention 'deletion' holds '\|'$"):
-        format_pubtator(document)
+    with pytest.raises(InputError, match=r"^9: PubTator cannot hold it: no mention has head"):
+        format_pubtator(replace(document, mentions=document.mentions[1:]))
+
+
+def test_identifiers_of_variants_are_one_each(tmp_path):
+    variant = "tmVar:p|SUB|L|9|M;HGVS:p.L9M"
+    text = (
+        f"1|t|K12Q of a gene\n1\t0\t4\tK12Q\tProteinMutation\t{variant}\n1\t10\t14\tgene\tGene\t836|841\n\n"
+    )
+    (document,) = read_pubtator(save(tmp_path, text))
+    assert [mention.ids for mention in document.mentions] == [(variant,), ("836", "841")]
+    assert format_pubtator(document) == text
+    (same,) = read_pubtator(save(tmp_path, text.replace("836|841", "836;841")))
+    assert same == document
+
+
+def test_mentions_without_a_column_of_identifiers(tmp_path):
+    text = "1|t|Mild rash\n1\t5\t9\trash\tDisease\n\n"
+    (document,) = read_pubtator(save(tmp_path, text))
+    assert document.mentions == (Mention(5, 9, "Disease", ()),)
+
+
+@pytest.mark.parametrize(
+    ("column", "names"), [("rash", ("rash",)), ("Rash", ("Rash",)), ("", ("",)), ("0.98", ())]
+)
+def test_the_seventh_column_of_one_identifier_is_its_name_or_nothing(tmp_path, column, names):
+    text = f"1|t|Mild rash\n1\t5\t9\trash\tDisease\tD1\t{column}\n\n"
+    (document,) = read_pubtator(save(tmp_path, text))
+    assert document.mentions[0].names == names
 
 
 def test_part_of_a_composite_without_identifier_comes_last(tmp_path):
@@ -119,8 +147,13 @@ GOOD = "1|t|Good one.\n\n"
 @pytest.mark.parametrize(
     ("lines", "number", "message"),
     [
-        ("12345\t5\t12\taspirin\tChemical", 5, "a mention has 6 or 7 columns, this line 5"),
-        ("12345\t5\t12\taspirin\tChemical\tC\tn\tx", 5, "a mention has 6 or 7 columns, this line 8"),
+        ("12345\t5\t12\taspirin", 5, "a mention has 5 to 7 columns, this line 4"),
+        ("12345\t5\t12\taspirin\tChemical\tC\tn\tx", 5, "a mention has 5 to 7 columns, this line 8"),
+        (
+            "12345\t5\t12\tasp\rin\tChemical\tC",
+            5,
+            "a carriage return is no line end here: save the file with Unix line ends",
+        ),
         ("12345", 5, "a relation has at least 4 columns, this line 1"),
         ("12345\tCID\tC1", 5, "a relation has at least 4 columns, this line 3"),
         ("12345\t5\t1x\taspirin\tChemical\tC", 5, "end '1x' of mention 'aspirin' is not an integer"),
@@ -166,6 +199,14 @@ def test_errors_in_lines(tmp_path, lines, number, message):
         (b"", "test.pubtator: there are no documents in this file"),
         (b"\n \r\n\n", "test.pubtator: there are no documents in this file"),
         (b"5|a|x\n5|t|y\n", "test.pubtator:1: 5: the first line is not a title, 'identifier|t|text'"),
+        (
+            b"5|t|x.5|a|y.5\t0\t1\tx\tT\tI",
+            "test.pubtator:1: 5: the title holds '5|a|': is there no line end before it?",
+        ),
+        (
+            b"5|t|x.\r5|a|y.\r5\t0\t1\tx\tT\tI\r\r6|t|z",
+            "test.pubtator:1: 5: a carriage return is no line end here: save the file with Unix line ends",
+        ),
         (b"5\t0\t1\tx\tT\tI\n", "test.pubtator:1: 5: the first line is not a title, 'identifier|t|text'"),
         (b"5|t|x\n5|t|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
         (b"5|t|x\n6|a|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
@@ -203,8 +244,10 @@ def test_one_document_at_a_time(tmp_path):
     [
         ("A\nb", Mention(0, 1, "T", ("1",)), None, "line break or Tab"),
         ("A b", Mention(0, 1, "T\t", ("1",)), None, "line break or Tab"),
-        ("A b", Mention(0, 1, "T", ("1|2",)), None, r"an identifier of mention 'A' holds '\|'"),
-        ("A b", Mention(0, 1, "T", ("1",), ("a|b",)), None, "has not one name a part"),
+        ("A b", Mention(0, 1, "T", ("1|2",)), None, r"mention 'A' has an identifier that holds one of '\|;'"),
+        ("A b", Mention(0, 1, "Variant", ("1", "2")), None, "or is a variant with several"),
+        ("A b", Mention(0, 1, "T", ("1",), ("x",)), None, r"cannot hold mentions\[0\].names"),
+        ("A b", Mention(0, 1, "T", ("1", "2"), ("a|b", "c")), None, "has not one name a part"),
         ("A b", Mention(0, 1, "T", ("1",)), Fact("1", "5", "1"), "cannot hold relation '5'"),
         ("A b", Mention(0, 1, "T", ("-1",)), None, r"cannot hold mentions\[0\].ids: \('-1',\) would be read"),
         (
@@ -226,8 +269,8 @@ CORPORA = [
     ("CDR/CDR_TrainingSet.PubTator.txt", {}, 9_385, 76),
     ("CDR/CDR_DevelopmentSet.PubTator.txt", {}, 9_591, 59),
     ("CDR/CDR_TestSet.PubTator.txt", {}, 9_809, 91),
-    ("BioRED/Train.PubTator", {"id_separator": ",", "unlinked": "-"}, 13_351, 31),
-    ("BioRED/Dev.PubTator", {"id_separator": ",", "unlinked": "-"}, 3_533, 20),
+    ("BioRED/Train.PubTator", {"id_separators": ",", "unlinked": "-"}, 13_351, 31),
+    ("BioRED/Dev.PubTator", {"id_separators": ",", "unlinked": "-"}, 3_533, 20),
 ]
 
 

@@ -60,6 +60,11 @@ def test_sentences(sentences):
     assert sentences_of(" ".join(sentences)) == sentences
 
 
+@pytest.mark.parametrize("space", [" ", "\x1c", "\x1f", "\u2028", "\u3000"])
+def test_numbers_of_list_items_after_any_white_space(space):
+    assert "".join(words_of(f"Doses:{space}1. low{space}2. high")) == "Doses:1.low2.high"
+
+
 def test_sentences_of_given_words():
     text = "Velmorine was stopped . Dr. Smith saw chills . They passed ."  # "Dr." is one word here
     spans = [match.span() for match in re.finditer(r"\S+", text)]

@@ -251,7 +251,7 @@ _PACKED = (
 )
 
 _RECORD = r"mini\.json: (document \d+: .+: .+|not JSON: .+|byte \d+ is not UTF-8|not a JSON list .+)"
-_BIORED = partial(read_pubtator, id_separator=",", unlinked="-")
+_BIORED = partial(read_pubtator, id_separators=",", unlinked="-")
 _DWIE = partial(read_docred, resplit=True)
 
 FORMATS: Mapping[str, Format] = {
@@ -261,7 +261,7 @@ FORMATS: Mapping[str, Format] = {
             "pubtator",
             miniatures.PUBTATOR,
             _documents(read_pubtator, "mini.pubtator"),
-            oracles.pubtator("|", "-1"),
+            oracles.pubtator("|;", "-1"),
             _TABLE,
             r"mini\.pubtator" + _LINE,
             _same_blocks,

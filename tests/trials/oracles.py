@@ -95,7 +95,7 @@ def blocks_of(raw: bytes) -> list[list[bytes]]:
     return [block for block in blocks if block]
 
 
-def pubtator(separator: str, unlinked: str) -> Oracle:
+def pubtator(separators: str, unlinked: str) -> Oracle:
     def check(files: Files, read: Sequence[Document]) -> None:
         blocks = blocks_of(only(files))
         same(len(blocks), len(read), "documents")
@@ -112,7 +112,7 @@ def pubtator(separator: str, unlinked: str) -> Oracle:
             for row in rows:
                 same(name, row[0], "id of a line")
                 if re.fullmatch("-?[0-9]+", row[1]):
-                    _pubtator_mention(row, text, mentions.pop(0), separator, unlinked)
+                    _pubtator_mention(row, text, mentions.pop(0), separators, unlinked)
                 else:
                     fact = facts.pop(0)
                     same(row[1:], [fact.relation, fact.head, fact.tail, *fact.extra], "relation")
@@ -122,14 +122,18 @@ def pubtator(separator: str, unlinked: str) -> Oracle:
     return check
 
 
-def _pubtator_mention(row: list[str], text: str, mention: Mention, separator: str, unlinked: str) -> None:
-    start, end, name, kind, ids = int(row[1]), int(row[2]), *row[3:6]
+def _pubtator_mention(row: list[str], text: str, mention: Mention, separators: str, unlinked: str) -> None:
+    start, end, name, kind, ids = int(row[1]), int(row[2]), *[*row, ""][3:6]
     same((start, end, kind), (*mention.span, mention.type), "mention")
     same(name, text[start:end], "text of a mention")
-    linked = [part not in ("", "-", "-1", unlinked) for part in ids.split(separator)]
-    parts = list(zip(linked, ids.split(separator), strict=True))
+    is_variant = "|" in separators and any(
+        each in kind.lower() for each in ("mutation", "variant", "allele", "snp")
+    )
+    ids = [ids] if is_variant else re.split(f"[{separators}]", ids)
+    linked = [part not in ("", "-", "-1", unlinked) for part in ids]
+    parts = list(zip(linked, ids, strict=True))
     same(tuple(part for is_linked, part in parts if is_linked), mention.ids, "identifiers")
-    if len(row) > 6:
+    if len(row) > 6 and (len(ids) > 1 or row[6].casefold() in ("", name.casefold())):
         names = list(zip(linked, row[6].split("|"), strict=True))
         ordered = [name for wanted in (True, False) for is_linked, name in names if is_linked is wanted]
         same(tuple(ordered), mention.names, "names")

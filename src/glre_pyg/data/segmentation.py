@@ -167,7 +167,11 @@ def _align(text: str, sentences: Sequence[str]) -> list[int]:
 
 def _split(text: str) -> list[str]:
     """Split a text with pysbd, without its slow search for offsets."""
-    return list(_splitter().processor(text).process())
+    return list(_splitter().processor(text.translate(_SEPARATORS)).process())
+
+
+_SEPARATORS = dict.fromkeys(range(0x1C, 0x20), " ")
+"""Control characters that are white space, after which pysbd fails to read the number of a list item."""
 
 
 @lru_cache(maxsize=1)

@@ -39,8 +39,8 @@ class Format(NamedTuple):
     write_lossy: Callable[..., None] | None = None
 
 
-_read_biored = partial(read_pubtator, id_separator=",", unlinked="-")
-_write_biored = partial(write_pubtator, id_separator=",", unlinked="-")
+_read_biored = partial(read_pubtator, id_separators=",", unlinked="-")
+_write_biored = partial(write_pubtator, id_separators=",", unlinked="-")
 
 FORMATS: Mapping[str, Format] = {
     "pubtator": Format(read_pubtator, write_pubtator, partial(write_pubtator, lossy=True)),
@@ -52,7 +52,7 @@ FORMATS: Mapping[str, Format] = {
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
     "pubtator": partial(format_pubtator, lossy=True),
-    "biored": partial(format_pubtator, id_separator=",", unlinked="-", lossy=True),
+    "biored": partial(format_pubtator, id_separators=",", unlinked="-", lossy=True),
 }
 """Converters of documents to PubTator, by format."""
 _BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}

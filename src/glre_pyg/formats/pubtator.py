@@ -7,8 +7,13 @@ A block for each document, followed by a blank line::
     1<Tab>0<Tab>5<Tab>Title<Tab>Disease<Tab>D1|D2<Tab>first part|second part
     1<Tab>CID<Tab>C1<Tab>D1
 
-The text is title and abstract, joined by a space; offsets count its characters, end exclusive. The seventh
-column, the names of the parts of a composite mention, is optional. Relations may have further columns.
+The text is title and abstract, joined by a space; offsets count its characters, end exclusive. The sixth
+column, the identifiers, is optional: without it, as with ``-1`` or ``-``, a mention belongs to no entity. The
+seventh is optional, too: the names of the parts of a mention with several identifiers. With a single
+identifier it is the name in the text, or none at all (a score, say) and not kept. Relations may have further
+columns.
+
+Identifiers of variants are one each, whatever they hold: ``p|SUB|K|12|Q``.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from glre_pyg.data.document import Document, Fact, Mention
@@ -31,6 +36,8 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError, shown
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _UNLINKED = ("", "-", "-1")
+_VARIANT = re.compile("mutation|variant|allele|snp", re.IGNORECASE)
+"""Types of mentions whose identifiers hold the characters that separate those of others."""
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -38,7 +45,7 @@ def read_pubtator(
     path: str | os.PathLike[str],
     *,
     segmenter: Segmenter = segment,
-    id_separator: str = "|",
+    id_separators: str = "|;",
     unlinked: str = "-1",
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
@@ -47,7 +54,8 @@ def read_pubtator(
     Args:
         path: A file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
         segmenter: Cuts the text into words and sentences.
-        id_separator: Separator of the identifiers of a composite mention: ``"|"`` in CDR, ``","`` in BioRED.
+        id_separators: Characters that separate the identifiers of a mention: ``"|"`` in CDR, ``";"`` in
+            PubTator3, ``","`` in BioRED.
         unlinked: Placeholder of a missing identifier: ``"-1"`` in CDR, ``"-"`` in BioRED and PubTator
             Central. These two and the empty string are always recognised. In a composite mention it stands
             for a part without identifier; such parts come last in ``names``.
@@ -62,7 +70,7 @@ def read_pubtator(
             Place(
                 block[0].place,
                 re.split(rb"[|\t]", block[0].raw.rstrip(b"\r\n"), maxsplit=1)[0].decode("utf-8", "replace"),
-                partial(_document, block, segmenter, id_separator, unlinked),
+                partial(_document, block, segmenter, id_separators, unlinked),
             )
             for block in _blocks(lines_of(file, name))
         )
@@ -80,8 +88,8 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
             block = []
 
 
-def _document(block: list[Line], segmenter: Segmenter, id_separator: str, unlinked: str) -> Document:
-    texts = [line.text() for line in block]
+def _document(block: list[Line], segmenter: Segmenter, id_separators: str, unlinked: str) -> Document:
+    texts = [_text(line) for line in block]
     document_id, title, abstract = _title_and_abstract(block, texts)
     text, sections = titled(title, abstract)
     mentions, relations = [], []
@@ -90,7 +98,7 @@ def _document(block: list[Line], segmenter: Segmenter, id_separator: str, unlink
         if columns[0] != document_id:
             raise line.error(f"a line of document '{shown(columns[0])}'; is a blank line missing before it?")
         if len(columns) > 1 and _INTEGER.fullmatch(columns[1]):
-            mentions.append(read_mention(line, columns, text, id_separator, {unlinked, *_UNLINKED}))
+            mentions.append(read_mention(line, columns, text, id_separators, {unlinked, *_UNLINKED}))
         else:
             relations.append((line, columns))
     known = {identifier for mention in mentions for identifier in mention.ids}
@@ -99,10 +107,19 @@ def _document(block: list[Line], segmenter: Segmenter, id_separator: str, unlink
     return Document(document_id, text, words, sentences, tuple(mentions), facts, sections=sections)
 
 
+def _text(line: Line) -> str:
+    text = line.text()
+    if "\r" in text:
+        raise line.error("a carriage return is no line end here: save the file with Unix line ends")
+    return text
+
+
 def _title_and_abstract(block: list[Line], texts: list[str]) -> tuple[str, str, str | None]:
     title = _TEXT.fullmatch(texts[0])
     if title is None or title[2] != "t":
         raise block[0].error("the first line is not a title, 'identifier|t|text'")
+    if f"{title[1]}|a|" in title[3]:
+        raise block[0].error(f"the title holds '{title[1]}|a|': is there no line end before it?")
     abstract = _TEXT.fullmatch(texts[1]) if len(texts) > 1 else None
     if abstract is None:
         return title[1], title[3], None
@@ -115,7 +132,7 @@ def read_mention(
     line: Line,
     columns: Sequence[str],
     text: str,
-    id_separator: str,
+    id_separators: str,
     unlinked: Collection[str],
     *,
     ignore_case: bool = False,
@@ -126,16 +143,16 @@ def read_mention(
         line: The line.
         columns: Its columns.
         text: Text of the document.
-        id_separator: Separator of identifiers.
+        id_separators: Characters that separate identifiers.
         unlinked: Placeholders of missing identifiers.
         ignore_case: Whether the name may differ from the text in case.
 
     Raises:
         PlacedError: If it is not a mention of this text.
     """
-    if len(columns) not in (6, 7):
-        raise line.error(f"a mention has 6 or 7 columns, this line {len(columns)}")
-    name, type_, identifiers = columns[3:6]
+    if len(columns) not in (5, 6, 7):
+        raise line.error(f"a mention has 5 to 7 columns, this line {len(columns)}")
+    name, type_, identifiers = [*columns, ""][3:6]
     start, end = _offset(line, columns, 1, "start"), _offset(line, columns, 2, "end")
     if not 0 <= start < end:
         raise line.error(f"mention '{name}' at {start} to {end} is empty or begins before the text")
@@ -146,13 +163,27 @@ def read_mention(
         raise line.error(f"mention '{name}' is not at {start} to {end}, there is '{shown(found)}'")
     if not name.strip():
         raise line.error(f"mention '{name}' at {start} to {end} is white space")
-    parts = identifiers.split(id_separator)
-    names = columns[6].split("|") if len(columns) == 7 else [""] * len(parts)
-    if len(names) != len(parts):
+    parts = _split(identifiers, type_, id_separators)
+    names = columns[6].split("|") if len(columns) == 7 else []
+    if len(parts) == 1 and not _are_kept(columns[6:], name):
+        names = []
+    if names and len(names) != len(parts):
         raise line.error(f"mention '{name}' has {len(parts)} identifiers and {len(names)} names of parts")
-    pairs = sorted(zip(parts, names, strict=True), key=lambda pair: pair[0] in unlinked)
+    pairs = sorted(zip_longest(parts, names), key=lambda pair: pair[0] in unlinked)
     ids = tuple(part for part, _ in pairs if part not in unlinked)
-    return Mention(start, end, type_, ids, tuple(each for _, each in pairs) if len(columns) == 7 else ())
+    return Mention(start, end, type_, ids, tuple(each for _, each in pairs) if names else ())
+
+
+def _are_kept(names: Sequence[str], text: str) -> bool:
+    """Whether the name of a mention with a single identifier is one, and not another value in its column."""
+    return all(not name or name.casefold() == text.casefold() for name in names)
+
+
+def _split(identifiers: str, type_: str, separators: str) -> list[str]:
+    """Split the identifiers of a mention; those of a variant are one if ``|`` would separate them."""
+    if "|" in separators and _VARIANT.search(type_):
+        return [identifiers]
+    return re.split(f"[{re.escape(separators)}]", identifiers)
 
 
 def _offset(line: Line, columns: Sequence[str], column: int, field: str) -> int:
@@ -177,18 +208,18 @@ def write_pubtator(
     documents: Iterable[Document],
     path: str | os.PathLike[str],
     *,
-    id_separator: str = "|",
+    id_separators: str = "|;",
     unlinked: str = "-1",
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents as :func:`format_pubtator` does; see :func:`~glre_pyg.formats.writing.write_each`."""
-    block = partial(format_pubtator, id_separator=id_separator, unlinked=unlinked, lossy=lossy)
+    block = partial(format_pubtator, id_separators=id_separators, unlinked=unlinked, lossy=lossy)
     write_each(documents, path, block, on_error)
 
 
 def format_pubtator(
-    document: Document, *, id_separator: str = "|", unlinked: str = "-1", lossy: bool = False
+    document: Document, *, id_separators: str = "|;", unlinked: str = "-1", lossy: bool = False
 ) -> str:
     """Return the lines of a document and the blank line after it.
 
@@ -196,7 +227,7 @@ def format_pubtator(
 
     Args:
         document: The document.
-        id_separator, unlinked: See :func:`read_pubtator`.
+        id_separators, unlinked: See :func:`read_pubtator`; the first of the separators is written.
         lossy: Whether to replace line breaks and Tabs of the text by spaces, and to leave out facts of an
             entity that stands for mentions without identifier (BRAN's ``"-1"``), which the format has no
             place for.
@@ -212,23 +243,27 @@ def format_pubtator(
     for mention in document.mentions:
         name = document.text[mention.start : mention.end]
         missing = [unlinked] * max(1 - len(mention.ids), len(mention.names) - len(mention.ids))
-        identifiers = id_separator.join([*mention.ids, *missing])
-        parts = len(mention.ids) + len(missing)
-        if len(identifiers.split(id_separator)) != parts:
-            raise InputError(f"{document.id}: an identifier of mention '{name}' holds '{id_separator}'")
-        if mention.names and len("|".join(mention.names).split("|")) != parts:
+        parts = [*mention.ids, *missing]
+        identifiers = id_separators[0].join(parts)
+        if _split(identifiers, mention.type, id_separators) != parts:
+            raise InputError(
+                f"{document.id}: mention '{name}' has an identifier that holds one of '{id_separators}', or "
+                "is a variant with several"
+            )
+        names = mention.names if len(parts) > 1 or _are_kept(mention.names, name) else ()
+        if names and len("|".join(names).split("|")) != len(parts):
             raise InputError(f"{document.id}: mention '{name}' has not one name a part, or a name with '|'")
         columns = [document.id, str(mention.start), str(mention.end), name, mention.type, identifiers]
-        lines.append([*columns, "|".join(mention.names)] if mention.names else columns)
+        lines.append([*columns, "|".join(names)] if names else columns)
     for fact in document.facts:
         if _INTEGER.fullmatch(fact.relation):
             raise InputError(f"{document.id}: PubTator cannot hold relation '{fact.relation}', an integer")
         lines.append([document.id, fact.relation, fact.head, fact.tail, *fact.extra])
     for column in chain.from_iterable(lines):
-        if re.search(r"[\t\n]|\r$", column):
+        if re.search(r"[\t\r\n]", column):
             raise InputError(f"{document.id}: PubTator cannot hold the line break or Tab in {column[:80]!r}")
     text = "".join("\t".join(line) + "\n" for line in lines) + "\n"
-    _check_read(document, text, id_separator, unlinked, lossy)
+    _check_read(document, text, id_separators, unlinked, lossy)
     return text
 
 
@@ -242,13 +277,13 @@ def _text_lines(document: Document) -> list[list[str]]:
     return [[f"{document.id}|t|{document.text}"]]
 
 
-def _check_read(document: Document, text: str, id_separator: str, unlinked: str, lossy: bool) -> None:
+def _check_read(document: Document, text: str, id_separators: str, unlinked: str, lossy: bool) -> None:
     """Check that lines are read as the document that they were written for, as far as they hold it."""
     blocks = list(_blocks(lines_of(BytesIO(text.encode("utf-8")), "")))
     if len(blocks) != 1:
         raise InputError(f"{document.id}: PubTator cannot hold it, lines of it would be blank")
     try:
-        held = _document(blocks[0], lambda *_: (document.words, document.sentences), id_separator, unlinked)
+        held = _document(blocks[0], lambda *_: (document.words, document.sentences), id_separators, unlinked)
     except InputError as error:
         reason = reason_of(error, document.id)
         raise InputError(f"{document.id}: PubTator cannot hold it: {reason}") from None

@@ -163,7 +163,9 @@ def _document(
 
 
 def _mention(row: _Row, text: str) -> Mention:
-    columns = row.columns[:6] if len(row.columns) == 7 else row.columns
+    if len(row.columns) not in (6, 7):
+        raise row.line.error(f"a mention has 6 or 7 columns, this line {len(row.columns)}")
+    columns = row.columns[:6]
     columns = [column.strip() if index == 5 else column for index, column in enumerate(columns)]
     mention = read_mention(row.line, columns, text, "|", _UNLINKED, ignore_case=True)
     name = columns[3]
