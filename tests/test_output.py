@@ -11,8 +11,9 @@ from documents import apart, document, odd_documents, random_documents, two_sent
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import sentences_for
-from glre_pyg.formats.csv_facts import COLUMNS, write_csv
-from glre_pyg.formats.rdf import write_ntriples
+from glre_pyg.formats.csv_facts import COLUMNS, HEADER, format_csv
+from glre_pyg.formats.rdf import NTriples
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.table import Table
 
@@ -58,6 +59,14 @@ def odd(*ids: str, relation: str = "causes") -> Document:
         [(number, number + 1, "Chemical", name) for number, name in enumerate(ids)],
         [(head, relation, tail) for head, tail in pairwise(ids)],
     )
+
+
+def write_csv(documents, path, on_error=None):
+    write_each(documents, path, format_csv, on_error, header=HEADER)
+
+
+def write_ntriples(documents, path, on_error=None, **options):
+    write_each(documents, path, NTriples(**options), on_error)
 
 
 def rows(documents, folder, **options):
@@ -193,7 +202,7 @@ def test_documents_are_written_one_at_a_time_and_the_file_appears_last(write, tm
             assert not (tmp_path / "out").exists()
             yield replace(predicted(two_sentences(), 0.7), id=str(number))
             if number == 150:
-                [part] = tmp_path.glob("out.*.part")
+                [part] = tmp_path.glob(".*.part/*")
                 assert part.stat().st_size > 0
 
     write(stream(), tmp_path / "out")

@@ -21,17 +21,18 @@ from glre_pyg.datasets.hypernyms import MeshTree
 from glre_pyg.evaluation.known_facts import NamedFacts, read_named_facts, write_named_facts
 from glre_pyg.evaluation.predictions import read_predictions
 from glre_pyg.formats.conversion import convert
-from glre_pyg.formats.csv_facts import COLUMNS, write_csv
+from glre_pyg.formats.csv_facts import COLUMNS, HEADER, format_csv
 from glre_pyg.formats.detection import FORMATS, read_documents, write_documents
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
-from glre_pyg.formats.rdf import write_ntriples
+from glre_pyg.formats.rdf import NTriples
 from glre_pyg.formats.renet import read_gda
 from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.formats.submission import submission_rows, write_submission
 from glre_pyg.formats.text import read_text
+from glre_pyg.formats.writing import write_each
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.reporting.error_analysis import read_types
@@ -362,7 +363,7 @@ def test_converting_loses_nothing_or_refuses(tmp_path_factory, source, target, w
 @given(MANY)
 def test_csv_has_a_row_for_each_fact(tmp_path_factory, written):
     path = fresh(tmp_path_factory) / "a.csv"
-    if not made(write_csv, written, path):
+    if not made(partial(write_each, convert=format_csv, on_error=None, header=HEADER), written, path):
         return
     rows = list(csv.reader(StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
     facts = [(document, fact) for document in written for fact in document.facts]
@@ -384,7 +385,7 @@ def test_csv_has_a_row_for_each_fact(tmp_path_factory, written):
 def test_rdf_says_every_fact(tmp_path_factory, written):
     rdflib = pytest.importorskip("rdflib")
     path = fresh(tmp_path_factory) / "a.nt"
-    if not made(write_ntriples, written, path):
+    if not made(partial(write_each, convert=NTriples(), on_error=None), written, path):
         return
     graph = rdflib.Graph().parse(path, format="nt")
     names = {str(each) for each in graph.objects(None, rdflib.DCTERMS.identifier)}

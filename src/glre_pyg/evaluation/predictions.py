@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.exceptions import InputError
@@ -26,7 +26,7 @@ FLOOR = 1e-3
 """Lower probabilities are not written, unless they exceed the threshold."""
 
 
-class _Row(Struct, forbid_unknown_fields=True):
+class _Row(Struct, forbid_unknown_fields=True, omit_defaults=True):
     document: str
     head: str
     tail: str
@@ -121,21 +121,19 @@ def _lines(pairs: ScoredPairs, threshold: Threshold) -> Iterator[str]:
     probabilities = pairs.probability.astype(np.float32)
     for index, document in enumerate(pairs.documents):
         columns = is_written[index].nonzero()[0]
-        row = {
-            "document": document,
-            "head": pairs.heads[index],
-            "tail": pairs.tails[index],
-            "probability": {
+        row = _Row(
+            document=document,
+            head=pairs.heads[index],
+            tail=pairs.tails[index],
+            probability={
                 names[column]: float(f"{value:.9g}")  # as many digits as float32 can tell apart
                 for column, value in zip(columns, probabilities[index, columns].tolist(), strict=True)
             },
-            "distance": int(pairs.distance[index]),
-            "mentions": float(pairs.mentions[index]),
-        }
-        optional = {
-            "facts": [names[column] for column in pairs.is_fact[index].nonzero()[0]],
-            "known": [names[column] for column in pairs.known[index].nonzero()[0]],
-            "other_facts": int(pairs.other_facts[index]),
-            "ignored": bool(pairs.ignored[index]),
-        }
-        yield json.dumps(row | {name: value for name, value in optional.items() if value}) + "\n"
+            distance=int(pairs.distance[index]),
+            mentions=float(pairs.mentions[index]),
+            facts=[names[column] for column in pairs.is_fact[index].nonzero()[0]],
+            known=[names[column] for column in pairs.known[index].nonzero()[0]],
+            other_facts=int(pairs.other_facts[index]),
+            ignored=bool(pairs.ignored[index]),
+        )
+        yield json.dumps(to_builtins(row)) + "\n"

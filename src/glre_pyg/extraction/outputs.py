@@ -14,7 +14,7 @@ from glre_pyg.formats.csv_facts import HEADER, format_csv
 from glre_pyg.formats.detection import PUBTATOR, write_documents
 from glre_pyg.formats.eog_data import format_eog
 from glre_pyg.formats.jsonl import format_jsonl
-from glre_pyg.formats.rdf import ntriples
+from glre_pyg.formats.rdf import NTriples
 from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import check_output
@@ -70,14 +70,14 @@ class Output:
         Args:
             labels: Labels of the run.
             pubtator: Name of the variant of PubTator; see :mod:`glre_pyg.formats.detection`.
-            base, namespaces, local_ids: See :func:`~glre_pyg.formats.rdf.write_ntriples`.
+            base, namespaces, local_ids: See :class:`~glre_pyg.formats.rdf.NTriples`.
         """
         pair_types = labels.pair_types or [(head, tail) for head, tail in product(labels.types, repeat=2)]
         formats: Mapping[str, Callable[[], TextFormat]] = {
             ".csv": lambda: TextFormat(HEADER, format_csv),
             ".data": lambda: TextFormat("", partial(format_eog, pair_types=pair_types)),
             ".jsonl": lambda: TextFormat("", format_jsonl),
-            ".nt": lambda: TextFormat("", ntriples(base=base, namespaces=namespaces, local_ids=local_ids)),
+            ".nt": lambda: TextFormat("", NTriples(base=base, namespaces=namespaces, local_ids=local_ids)),
             ".pubtator": lambda: TextFormat("", PUBTATOR[pubtator]),
         }
         return formats[self.extension]()

@@ -11,16 +11,13 @@ be run as a formula is quoted (:mod:`glre_pyg.utils.cells`). Spreadsheets may st
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, name_of, sentence_text, sentences_for
-from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.exceptions import ErrorHandler
 from glre_pyg.utils.table import Table
 
 COLUMNS = (
@@ -39,13 +36,6 @@ COLUMNS = (
 )
 HEADER = "\ufeff" + ",".join(COLUMNS) + "\r\n"
 """First line of the file."""
-
-
-def write_csv(
-    documents: Iterable[Document], path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None
-) -> None:
-    """Write a row for each fact of documents; see :func:`~glre_pyg.formats.writing.write_each`."""
-    write_each(documents, path, format_csv, on_error, header=HEADER)
 
 
 def format_csv(document: Document) -> str:

@@ -22,11 +22,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, convert, to_builtins
 
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Span
 from glre_pyg.data.explanation import PredictedFact
@@ -36,7 +36,6 @@ from glre_pyg.formats.reading import (
     check_references,
     check_span,
     documents_at,
-    failing,
     opened,
     record_place,
 )
@@ -45,7 +44,7 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.json_fields import Probability, parse
 
 
-class _MentionRecord(Struct, forbid_unknown_fields=True):
+class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     start: int
     end: int
     type: str
@@ -53,7 +52,7 @@ class _MentionRecord(Struct, forbid_unknown_fields=True):
     names: tuple[str, ...] = ()
 
 
-class _FactRecord(Struct, forbid_unknown_fields=True):
+class _FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     head: str
     relation: str
     tail: str
@@ -65,7 +64,7 @@ class _FactRecord(Struct, forbid_unknown_fields=True):
     sentence_ablation: object = None
 
 
-class _Record(Struct, forbid_unknown_fields=True):
+class _Record(Struct, forbid_unknown_fields=True, omit_defaults=True):
     id: str
     text: str
     mentions: tuple[_MentionRecord, ...] = ()
@@ -103,7 +102,7 @@ def _place(place: str, raw: bytes, segmenter: Segmenter) -> Place:
     try:
         value = parse(raw)
     except InputError as error:
-        return Place(place, None, failing(error))
+        return Place(place, None, error)
     return record_place(place, value, "id", _Record, partial(_document, segmenter=segmenter))
 
 
@@ -164,37 +163,18 @@ def format_jsonl(document: Document) -> str:
         InputError: If it could not be read again, as with a fact of an entity without mention.
     """
     check_references(document)
-    return json.dumps(_record(document), ensure_ascii=False) + "\n"
-
-
-def _record(document: Document) -> dict[str, object]:
-    return {
-        "id": document.id,
-        "text": document.text,
-        "mentions": [
-            {"start": mention.start, "end": mention.end, "type": mention.type, "ids": mention.ids}
-            | ({"names": mention.names} if mention.names else {})
-            for mention in document.mentions
-        ],
-        "facts": [
-            {"head": fact.head, "relation": fact.relation, "tail": fact.tail}
-            | ({"extra": fact.extra} if fact.extra else {})
-            | ({"evidence": fact.evidence} if fact.evidence else {})
-            | (_prediction(fact) if isinstance(fact, PredictedFact) else {})
-            for fact in document.facts
-        ],
-        **({"ignored": document.ignored} if document.ignored else {}),
-        **({"sections": document.sections} if document.sections else {}),
-        "words": document.words,
-        "sentences": [(sentence.start, sentence.end) for sentence in document.sentences],
-    }
-
-
-def _prediction(fact: PredictedFact) -> dict[str, object]:
-    record: dict[str, object] = {"probability": fact.probability, "threshold": fact.threshold}
-    if fact.reasons is not None:
-        reasons = asdict(fact.reasons)
-        record["reasons"] = {name: value for name, value in reasons.items() if name not in ("head", "tail")}
-    if fact.sentence_ablation is not None:
-        record["sentence_ablation"] = [asdict(ablation) for ablation in fact.sentence_ablation]
-    return record
+    record = _Record(
+        document.id,
+        document.text,
+        mentions=convert(document.mentions, tuple[_MentionRecord, ...], from_attributes=True),
+        facts=convert(document.facts, tuple[_FactRecord, ...], from_attributes=True),
+        ignored=document.ignored,
+        sections=document.sections,
+        words=document.words,
+        sentences=tuple((sentence.start, sentence.end) for sentence in document.sentences),
+    )
+    fields = {"id": "", "text": "", "mentions": (), "facts": (), **to_builtins(record)}
+    for fact in fields["facts"]:
+        if "reasons" in fact:
+            del fact["reasons"]["head"], fact["reasons"]["tail"]
+    return json.dumps(fields, ensure_ascii=False) + "\n"

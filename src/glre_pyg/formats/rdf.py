@@ -22,77 +22,62 @@ For instance, with ``namespaces={"(Chemical|Disease)/[CD][0-9]+": "http://id.nlm
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from urllib.parse import quote
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, names_of
-from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import InputError
 
 _IRI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`]+")
 
 
-def write_ntriples(
-    documents: Iterable[Document],
-    path: str | os.PathLike[str],
-    *,
-    base: str = "https://example.org/glre/",
-    namespaces: Mapping[str, str] | None = None,
-    local_ids: bool = False,
-    on_error: ErrorHandler | None = None,
-) -> None:
-    """Write the facts of documents as N-Triples; see :func:`~glre_pyg.formats.writing.write_each`.
+class NTriples:
+    """Format of a document for :func:`~glre_pyg.formats.writing.write_each`: lines of N-Triples.
+
+    Triples about an entity are repeated for each of its documents.
 
     Args:
-        documents: The documents. Triples about an entity are repeated for each of its documents.
-        path: The file.
         base: Prefix of generated IRIs, up to the last ``/`` or ``#``.
         namespaces: Other prefixes for IRIs of entities, by regular expressions that match all of
             ``type/identifier``; the first match counts.
         local_ids: Whether identifiers are unique within a document only, as in DocRED; IRIs of entities then
             contain the identifier of the document.
-        on_error: Callback for documents that cannot be written, which are skipped; None raises.
 
     Raises:
-        InputError: If rdflib is not installed, ``base`` or a namespace does not begin an IRI, or a fact names
-            an entity that its document does not mention.
+        InputError: If rdflib is not installed, or ``base`` or a namespace does not begin an IRI.
     """
-    lines = ntriples(base=base, namespaces=namespaces, local_ids=local_ids)
-    write_each(documents, path, lines, on_error)
 
-
-def ntriples(
-    *, base: str, namespaces: Mapping[str, str] | None, local_ids: bool
-) -> Callable[[Document], str]:
-    """Return a function that formats the triples of a document; see :func:`write_ntriples`."""
-    return _Triples(_rdflib(), base, namespaces or {}, local_ids)
-
-
-def _rdflib() -> ModuleType:
-    try:
-        import rdflib
-    except ImportError:
-        raise InputError("RDF needs rdflib, which is not installed: pip install 'glre_pyg[rdf]'") from None
-    return rdflib
-
-
-class _Triples:
-    """Formats the triples of a document."""
-
-    def __init__(self, rdflib: ModuleType, base: str, namespaces: Mapping[str, str], are_local: bool) -> None:
+    def __init__(
+        self,
+        *,
+        base: str = "https://example.org/glre/",
+        namespaces: Mapping[str, str] | None = None,
+        local_ids: bool = False,
+    ) -> None:
+        try:
+            import rdflib
+        except ImportError:
+            raise InputError(
+                "RDF needs rdflib, which is not installed: pip install 'glre_pyg[rdf]'"
+            ) from None
+        namespaces = namespaces or {}
         for iri in (base, *namespaces.values()):
             if not _IRI.fullmatch(iri):
                 raise InputError(f"RDF: '{iri}' does not begin an IRI, as 'https://example.org/' does")
-        self._rdflib, self._are_local = rdflib, are_local
-        self._base = base
+        self._rdflib: ModuleType = rdflib
+        self._base, self._local_ids = base, local_ids
         self._namespaces = {_pattern(pattern): start for pattern, start in namespaces.items()}
 
     def __call__(self, document: Document) -> str:
+        """Return the lines of a document.
+
+        Raises:
+            InputError: If a fact names an entity that the document does not mention.
+        """
         graph = self._rdflib.Graph()
         for triple in self._triples(document):
             graph.add(triple)
@@ -140,7 +125,7 @@ class _Triples:
         start = next(starts, None)
         if start is not None:
             return self._rdflib.URIRef(start + quote(identifier, safe=""))
-        return self._iri("entity", *([document.id] if self._are_local else []), identifier)
+        return self._iri("entity", *([document.id] if self._local_ids else []), identifier)
 
     def _iri(self, *parts: str) -> object:
         return self._rdflib.URIRef(self._base + "/".join(quote(part, safe="") for part in parts))

@@ -98,12 +98,12 @@ class Place(NamedTuple):
     Args:
         name: File and place for errors: ``"train.txt:12"``, or ``"train.json: document 3"``.
         id: Identifier of the document; None if it could not be read.
-        parse: Parses the document; its errors name neither.
+        parse: Parses the document, with errors that name neither; or what is known to be wrong with it.
     """
 
     name: str
     id: str | None
-    parse: Callable[[], Document]
+    parse: Callable[[], Document] | InputError
 
 
 def documents_at(
@@ -125,6 +125,8 @@ def documents_at(
         try:
             if unique and place.id is not None and place.id in seen:
                 raise InputError("a document of this identifier was in the file before")
+            if isinstance(place.parse, InputError):
+                raise place.parse
             document = place.parse()
         except (InputError, MemoryError) as error:
             where = error.place if isinstance(error, PlacedError) else place.name
@@ -144,15 +146,6 @@ def reason_of(error: InputError | MemoryError, document_id: str | None) -> str:
     if isinstance(error, PlacedError):
         return error.reason
     return str(error).removeprefix(printable(f"{document_id}: "))
-
-
-def failing(error: InputError) -> Callable[[], Document]:
-    """Return a parser that raises an error, for a place that is known to be wrong."""
-
-    def parse() -> Document:
-        raise error
-
-    return parse
 
 
 def record_place(

@@ -40,7 +40,7 @@ from msgspec import Struct
 
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.document import Span as Characters
-from glre_pyg.formats.reading import Place, check_references, documents_at, failing, opened
+from glre_pyg.formats.reading import Place, check_references, documents_at, opened
 from glre_pyg.formats.spacy_relations import KEY, add_extension, relations_of
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
@@ -153,7 +153,7 @@ def _place(
     try:
         doc = _doc(bin_, number, vocab)
     except Exception as error:  # whatever spaCy finds wrong with it
-        return Place(name, identifier, failing(InputError(f"not a Doc of spaCy: {_reason(error)}")))
+        return Place(name, identifier, InputError(f"not a Doc of spaCy: {_reason(error)}"))
     identifier = id_of(doc) or identifier
     return Place(name, identifier, partial(_parsed, parse, doc, identifier))
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from glre_pyg.data.document import Document, Entity, Fact, Mention
+from glre_pyg.data.document import Document, Entity, Fact, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
 from glre_pyg.utils.exceptions import InputError
@@ -66,8 +66,7 @@ def relations_of(doc: Doc, document: Document) -> list[dict[str, Any]]:
     Raises:
         InputError: If a fact names an entity that the document does not mention.
     """
-    places = _Places(doc, document)
-    return [_relation(places, fact) for fact in document.facts]
+    return [_relation(doc, document, fact) for fact in document.facts]
 
 
 def add_extension() -> None:
@@ -78,26 +77,14 @@ def add_extension() -> None:
         Doc.set_extension("relations", default=[])
 
 
-class _Places:
-    """Tokens ``[start, end)`` of mentions and sentences of a document."""
-
-    def __init__(self, doc: Doc, document: Document) -> None:
-        self.doc, self.document = doc, document
-
-    def mention(self, mention: Mention) -> list[int]:
-        return self._tokens(*mention.span)
-
-    def sentence(self, number: int) -> list[int]:
-        return self._tokens(*self.document.sentence_span(number))
-
-    def _tokens(self, start: int, end: int) -> list[int]:
-        span = self.doc.char_span(start, end, alignment_mode="expand")
-        assert span is not None  # of characters that are in the text
-        return [span.start, span.end]
+def _tokens(doc: Doc, characters: Span) -> list[int]:
+    """Return the tokens ``[start, end)`` of characters of the text."""
+    span = doc.char_span(*characters, alignment_mode="expand")
+    assert span is not None
+    return [span.start, span.end]
 
 
-def _relation(places: _Places, fact: Fact) -> dict[str, Any]:
-    document = places.document
+def _relation(doc: Doc, document: Document, fact: Fact) -> dict[str, Any]:
     head, tail = entity_of(document, fact.head), entity_of(document, fact.tail)
     predicted = fact if isinstance(fact, PredictedFact) else None
     relation: dict[str, Any] = {
@@ -108,35 +95,38 @@ def _relation(places: _Places, fact: Fact) -> dict[str, Any]:
         "tail_name": name_of(document, tail, tail.mentions[0]),
         "probability": predicted and predicted.probability,
         "threshold": predicted and predicted.threshold,
-        "head_mentions": [places.mention(mention) for mention in head.mentions],
-        "tail_mentions": [places.mention(mention) for mention in tail.mentions],
-        "sentences": [places.sentence(number) for number in sentences_for(document, fact.head, fact.tail)],
+        "head_mentions": [_tokens(doc, mention.span) for mention in head.mentions],
+        "tail_mentions": [_tokens(doc, mention.span) for mention in tail.mentions],
+        "sentences": [
+            _tokens(doc, document.sentence_span(number))
+            for number in sentences_for(document, fact.head, fact.tail)
+        ],
     }
     if fact.extra and predicted is None:
         relation["extra"] = list(fact.extra)
     if fact.evidence:
         relation["evidence"] = list(fact.evidence)
     if predicted is not None and predicted.reasons is not None:
-        relation["reasons"] = _reasons(places, predicted.reasons, predicted.sentence_ablation)
+        relation["reasons"] = _reasons(doc, document, predicted.reasons, predicted.sentence_ablation)
     return relation
 
 
 def _reasons(
-    places: _Places, reasons: Reasons, ablations: Sequence[SentenceAblation] | None
+    doc: Doc, document: Document, reasons: Reasons, ablations: Sequence[SentenceAblation] | None
 ) -> dict[str, Any]:
     def weights(mentions: Sequence[MentionWeight] | None) -> list[dict[str, Any]] | None:
         if mentions is None:
             return None
-        return [{"tokens": places.mention(each.mention), "weight": each.weight} for each in mentions]
+        return [{"tokens": _tokens(doc, each.mention.span), "weight": each.weight} for each in mentions]
 
-    entities = places.document.entities
+    entities = document.entities
     return {
         "head_mentions": weights(reasons.head_mentions),
         "tail_mentions": weights(reasons.tail_mentions),
         "context": None if reasons.context is None else [asdict(each) for each in reasons.context],
         "context_itself": reasons.context_itself,
         "path": [
-            {"kind": step.kind, "tokens": places.sentence(step.number)}
+            {"kind": step.kind, "tokens": _tokens(doc, document.sentence_span(step.number))}
             if step.kind == "sentence"
             else {"kind": step.kind, "id": entities[step.number].id, "name": step.name}
             for step in reasons.path
@@ -144,7 +134,11 @@ def _reasons(
         "sentence_ablation": None
         if ablations is None
         else [
-            {"tokens": places.sentence(each.sentence), "probability": each.probability, "change": each.change}
+            {
+                "tokens": _tokens(doc, document.sentence_span(each.sentence)),
+                "probability": each.probability,
+                "change": each.change,
+            }
             for each in ablations
         ],
     }

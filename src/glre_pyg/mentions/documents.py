@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
 from glre_pyg.data.document import Document, Span
-from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.data.segmentation import segment
 from glre_pyg.mentions.finder import Finder, FoundMention, check_spans
 from glre_pyg.mentions.grouping import group_mentions
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
@@ -16,7 +16,6 @@ def with_mentions(
     documents: Iterable[Document],
     finder: Finder,
     *,
-    segmenter: Segmenter = segment,
     abbreviations: bool = True,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
@@ -28,7 +27,6 @@ def with_mentions(
     Args:
         documents: Documents, read no further ahead than the finder does.
         finder: Mention finder.
-        segmenter: Splits the text into words and sentences.
         abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
         on_error: Callback for documents in which mentions leave the text or cross, which are skipped; None
             raises the error.
@@ -56,7 +54,6 @@ def with_mentions(
                 document.text,
                 mentions,
                 sections=document.sections,
-                segmenter=segmenter,
                 abbreviations=abbreviations,
             )
         except InputError as error:
@@ -91,7 +88,6 @@ def document_of(
     mentions: Iterable[FoundMention],
     *,
     sections: Iterable[Span] = (),
-    segmenter: Segmenter = segment,
     abbreviations: bool = True,
 ) -> Document:
     """Create a document from a text and its mentions, which are grouped into entities.
@@ -101,7 +97,6 @@ def document_of(
         text: Its text.
         mentions: Mentions; they may be nested, and duplicates count once.
         sections: Characters ``[start, end)`` of the sections of the text.
-        segmenter: Splits the text into words and sentences.
         abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
 
     Raises:
@@ -120,5 +115,5 @@ def document_of(
     mentions, sections = list(mentions), tuple(sections)
     check_spans(id, text, ((mention.start, mention.end) for mention in mentions))
     grouped = group_mentions(text, mentions, abbreviations=abbreviations)
-    words, sentences = segmenter(text, [mention.span for mention in grouped], sections)
+    words, sentences = segment(text, [mention.span for mention in grouped], sections)
     return Document(id, text, words, sentences, grouped, sections=sections)

@@ -101,5 +101,5 @@ def check_text(text: str, path: str) -> None:
     if not text.isascii():
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise InputError(f"{path}: character {error.start} is half of a surrogate pair") from None
+        except UnicodeEncodeError:  # half of a pair, "\ud83d"
+            raise InputError(f"{path}: half of a surrogate pair is in it") from None
