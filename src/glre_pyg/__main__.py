@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 
+from glre_pyg.utils.console import echo, echo_error
+
 COMMANDS = (
     "train",
     "evaluate",
@@ -28,15 +30,15 @@ def main() -> None:
         del sys.argv[1]
         import_module(f"glre_pyg.{name}").main()
     elif name == "--version":
-        print(f"glre_pyg {version('glre_pyg')}")
+        echo(f"glre_pyg {version('glre_pyg')}")
     elif name in ("--help", "-h"):
-        print("glre COMMAND [SETTING=VALUE ...], with --help for the settings of a command:\n")
+        echo("glre COMMAND [SETTING=VALUE ...], with --help for the settings of a command:", "")
         for command in COMMANDS:
-            print(f"  {command:12s}{import_module(f'glre_pyg.{command}').main.__doc__.splitlines()[0]}")
+            echo(f"  {command:12s}{import_module(f'glre_pyg.{command}').main.__doc__.splitlines()[0]}")
     else:
         near = get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        print(f"error: '{name}' is not one of {', '.join(COMMANDS)}{hint}", file=sys.stderr)
+        echo_error(f"error: '{name}' is not one of {', '.join(COMMANDS)}{hint}")
         sys.exit(2)
 
 

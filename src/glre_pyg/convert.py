@@ -7,6 +7,7 @@ from typing import TypedDict
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
+from glre_pyg.utils.console import echo
 
 
 class Settings(TypedDict):
@@ -39,7 +40,7 @@ def main(config: DictConfig) -> None:
     )
     counts = f"{written.documents} documents, {written.mentions} mentions, {written.facts} facts"
     skipped = f"; {on_error.count} documents with an error are left out" if on_error.count else ""
-    print(f"{config.output}: {counts}{skipped}")
+    echo(f"{config.output}: {counts}{skipped}")
 
 
 if __name__ == "__main__":

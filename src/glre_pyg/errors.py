@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from glre_pyg.extraction.run_settings import ScoredSettings
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.console import echo
+from glre_pyg.utils.exceptions import InputError
 
 
 class Settings(ScoredSettings):
@@ -47,7 +48,7 @@ def errors(config: DictConfig) -> None:
             "errors: give run=RUN and output=FILE to list errors, or labels=FILE to count labels"
         )
     if config.labels is not None:
-        print(format_shares(read_types(Path(config.labels))))
+        echo(*format_shares(read_types(Path(config.labels))).split("\n"))
         return
     if config.output is None:
         raise InputError("output: give output=FILE for the table")
@@ -59,7 +60,7 @@ def errors(config: DictConfig) -> None:
     missed = sum(row.kind == "missed" for row in rows)
     kind = "inter-sentence errors" if config.inter_only else "errors"
     counts = f"{len(rows)} {kind}, {missed} missed and {len(rows) - missed} wrong"
-    print(printable(f"{output}: {corpus.name} {config.split}: {counts}"))
+    echo(f"{output}: {corpus.name} {config.split}: {counts}")
 
 
 if __name__ == "__main__":

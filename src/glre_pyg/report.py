@@ -8,6 +8,7 @@ from typing import Literal, TypedDict
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
+from glre_pyg.utils.console import echo
 
 
 class Settings(TypedDict):
@@ -29,7 +30,8 @@ def main(config: DictConfig) -> None:
     layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
     output = output_path(config, file="report.md", make_folder=True).parent if config.output else None
     report = Report.of(config.runs, layout, config.split)
-    print(report.write(output) if output else report.markdown())
+    text = report.write(output) if output else report.markdown()
+    echo(*text.split("\n"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from typing import TypedDict
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.console import echo
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import CacheFolder
 
 
@@ -64,13 +65,13 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     if not rows:
         raise InputError(unread[SPLITS[0]])
     lines = [
-        printable(f"{corpus.name}, protocol {corpus.protocol}"),
-        format_table(rows),
+        f"{corpus.name}, protocol {corpus.protocol}",
+        *format_table(rows).split("\n"),
         *(f"{split}: not read: {reason}" for split, reason in unread.items()),
         *differences(rows, corpus.published, corpus.source),
         *order,
     ]
-    print("\n".join(lines))
+    echo(*lines)
     if output:
         write_json(rows, output)
     return rows

@@ -18,6 +18,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents
 from glre_pyg.utils.cache import Cache, contents_of, key_of
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 from glre_pyg.utils.ranges import NonNegativeInt
 
@@ -96,7 +97,7 @@ def read_all(corpus: Corpus | FileCorpus, path: Path, *, name: str) -> tuple[lis
     on_error = SkippedDocuments(corpus.strict)
     documents = list(corpus.prepare(corpus.read(path, on_error=on_error)))
     if on_error.count:
-        print(f"{name}: {on_error.count} documents with an error are left out, {len(documents)} are read")
+        echo(f"{name}: {on_error.count} documents with an error are left out, {len(documents)} are read")
     return documents, on_error.count
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.significance import f1_interval
-from glre_pyg.utils.exceptions import printable
+from glre_pyg.utils.console import echo
 
 EVERY_PAIR = "every candidate pair"
 DISTANCES = ("0", "1", "2", ">=3")
@@ -105,5 +105,5 @@ def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: 
     low, high = numbers["interval"]
     lines.append(f"{name:12s} 95 % interval of F1: {low:.4f} to {high:.4f} (bootstrap over documents)")
     for line in lines:
-        print(printable(line), flush=True)
+        echo(line)
     return numbers

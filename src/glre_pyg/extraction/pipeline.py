@@ -25,7 +25,8 @@ from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.exceptions import InputError, SkippedDocuments, printable
+from glre_pyg.utils.console import echo, printable
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
@@ -110,7 +111,7 @@ class _Extraction:
                     self._append(chunk, writer, text_format)
         except (InputError, KeyboardInterrupt):
             if (counts := writer.last_checkpoint()) is not None:
-                print(f"{writer.part}: {counts['documents']} documents; the same command resumes after them")
+                echo(f"{writer.part}: {counts['documents']} documents; the same command resumes after them")
             elif is_main:
                 writer.discard()
             raise
@@ -129,9 +130,8 @@ class _Extraction:
         self.errors.count = counts["failed"]
         self.num_documents, self.num_facts = counts["documents"], counts["facts"]
         self.started, self.num_resumed = perf_counter(), self.num_documents
-        print(
+        echo(
             f"{writer.part}: resuming after {self.num_documents} documents; resume=false starts again",
-            flush=True,
         )
 
     def _append(self, chunk: Iterable[Prediction], writer: ResumableWriter, text_format: TextFormat) -> None:
@@ -248,7 +248,7 @@ class _Extraction:
     def print_summary(self) -> None:
         """Print how much was written, and which mentions were left out."""
         if not self.num_documents:
-            print(f"{self.output.path}: not written, as there are no documents")
+            echo(f"{self.output.path}: not written, as there are no documents")
         else:
             threshold = self._threshold
             above = (
@@ -256,7 +256,7 @@ class _Extraction:
             )
             errors = f"; {self.num_errors} error{'s' * (self.num_errors > 1)}" if self.num_errors else ""
             speed = (self.num_documents - self.num_resumed) / (perf_counter() - self.started)
-            print(
+            echo(
                 f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, {above}; "
                 f"{speed:.1f} documents per second{errors}"
             )
@@ -265,7 +265,7 @@ class _Extraction:
             types = ", ".join(self.run.labels.types)
             line = f"mentions of types unknown to the run ({types}) were left out: {counts}"
             if self.num_mentions:
-                print(line)
+                echo(line)
             else:
                 self.errors(InputError(line))
 

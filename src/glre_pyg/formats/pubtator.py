@@ -32,7 +32,8 @@ from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import Line, Place, documents_at, lines_of, opened, reason_of, titled
 from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, shown
+from glre_pyg.utils.console import shown
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _UNLINKED = ("", "-", "-1")

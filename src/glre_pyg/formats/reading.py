@@ -10,7 +10,8 @@ from itertools import accumulate, chain, pairwise
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from glre_pyg.data.document import Document, Sentence, Span
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, printable
+from glre_pyg.utils.console import printable
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 from glre_pyg.utils.files import open_regular
 from glre_pyg.utils.json_fields import convert
 

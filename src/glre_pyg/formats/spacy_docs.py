@@ -43,7 +43,8 @@ from glre_pyg.data.document import Span as Characters
 from glre_pyg.formats.reading import Place, check_references, documents_at, opened
 from glre_pyg.formats.spacy_relations import KEY, add_extension, relations_of
 from glre_pyg.formats.writing import converted
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, printable
+from glre_pyg.utils.console import printable
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_path
 from glre_pyg.utils.json_fields import convert
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from glre_pyg.data.document import Span
 from glre_pyg.data.paths import one_line
-from glre_pyg.utils.exceptions import InputError, shown
+from glre_pyg.utils.console import shown
+from glre_pyg.utils.exceptions import InputError
 
 
 @dataclass(frozen=True, slots=True)

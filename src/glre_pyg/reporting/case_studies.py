@@ -16,6 +16,7 @@ from glre_pyg.data.paths import entity_of, names_of, one_line, passages, sentenc
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.runs.run import Run
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.files import write_text
 from glre_pyg.utils.markdown import escape
 from glre_pyg.utils.table import Table
@@ -123,7 +124,7 @@ def write_case_study(
     reasons = [explain(run, case.document, [(case.head, case.tail)])[0] for case in cases]
     write_cases(cases, reasons, path, title=f"{title}: the hardest facts", top_k=top_k)
     correct = sum(case.is_correct for case in cases)
-    print(f"{path}: {len(cases)} inter-sentence facts, {correct} answered correctly")
+    echo(f"{path}: {len(cases)} inter-sentence facts, {correct} answered correctly")
 
 
 def write_cases(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
 from glre_pyg.reporting.tables import Row, Section
-from glre_pyg.utils.exceptions import printable
+from glre_pyg.utils.console import printable
 from glre_pyg.utils.files import atomic_path
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.reporting.run_records import SCORES, Record, common_protocol, find_runs, read_record
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.console import echo
+from glre_pyg.utils.exceptions import InputError
 
 
 def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: bool = True) -> PairedTest:
@@ -35,15 +36,15 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
     ]
     test = compare(pairs[0], thresholds[0], pairs[1], thresholds[1], filtered=filtered)
     kind = "" if filtered else ", every candidate pair counts"
-    print(printable(f"protocol: {protocol}"))
-    print(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
+    echo(f"protocol: {protocol}")
+    echo(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
     width = max(len(str(folder)) for folder in folders)
     for folder, scored, threshold in zip(folders, pairs, thresholds, strict=True):
         low, high = f1_interval(scored.counts_by_document(threshold, filtered=filtered)[1])
         f1 = scored.score(threshold, filtered=filtered).f1
-        print(f"{folder!s:{width}s}  {100 * f1:.2f}  [{100 * low:.2f}, {100 * high:.2f}]")
+        echo(f"{folder!s:{width}s}  {100 * f1:.2f}  [{100 * low:.2f}, {100 * high:.2f}]")
     low, high = test.interval
-    print(
+    echo(
         f"{'difference':{width}s}  {100 * test.difference:+.2f}  [{100 * low:+.2f}, {100 * high:+.2f}]"
         f"  p = {test.p_value:.4f} (paired permutation test)"
     )

@@ -10,6 +10,7 @@ from glre_pyg.reporting.plots import draw_plots
 from glre_pyg.reporting.run_records import read_records
 from glre_pyg.reporting.table_layout import Layout
 from glre_pyg.reporting.tables import RULE, Row, Section, sections
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import write_text
 from glre_pyg.utils.markdown import escape
@@ -108,7 +109,7 @@ class Report:
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "matplotlib":
                 raise
-            print("plots need matplotlib, which is not installed: pip install matplotlib")
+            echo("plots need matplotlib, which is not installed: pip install matplotlib")
             plots = []
         text = self.markdown(plots)
         write_text(text, folder / "report.md")

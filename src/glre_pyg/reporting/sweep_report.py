@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from glre_pyg.reporting.run_report import Report
 from glre_pyg.reporting.table_layout import Layout
 from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -40,7 +41,7 @@ class SweepReport(Callback):
                 report = Report.of(str(folder), layout, "test")
             except InputError:
                 report = Report.of(str(folder), layout, "dev")  # the labels of test may be hidden
-            print(report.write(folder))
-            print(f"report: {folder / 'report.md'}")
+            echo(*report.write(folder).split("\n"))
+            echo(f"report: {folder / 'report.md'}")
         except (InputError, OSError) as error:
-            print(f"no report: {str(error).splitlines()[0]}")
+            echo(f"no report: {str(error).splitlines()[0]}")

@@ -42,6 +42,7 @@ from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.trust import SIGNATURE
 from glre_pyg.runs.weights import save_weights
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import WriteError, atomic_path, exclusive, hidden_folder, write_json, write_text
 
@@ -134,7 +135,7 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
                 with as_input_errors(folder / CARD):
                     write_text(str(model_card(run, **card)), new / CARD)
             else:
-                print(f"{folder / CARD}: is kept as it is; without it, one is written")
+                echo(f"{folder / CARD}: is kept as it is; without it, one is written")
             replace_files(new, folder)
             if run.known is None:
                 (folder / KNOWN).unlink(missing_ok=True)

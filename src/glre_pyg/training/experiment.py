@@ -25,6 +25,7 @@ from glre_pyg.training.fixed_epoch import fixed_epoch
 from glre_pyg.training.preparation import TRAIN, Experiment, prepare
 from glre_pyg.training.resuming import begin_or_resume
 from glre_pyg.utils import distributed
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import exclusive, sha256_of, write_json
 
@@ -50,7 +51,7 @@ def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Ru
     """
     config, folder, is_finished = begin_or_resume(config, folder, overrides)
     if is_finished:
-        print(f"{folder}: is finished, and left as it is")
+        echo(f"{folder}: is finished, and left as it is")
         return load(folder, device=distributed.state().device)
     with exclusive(folder) if distributed.is_main_process() else nullcontext():
         experiment = prepare(config, folder)
@@ -111,9 +112,9 @@ def _finish(
 ) -> Run:
     """Print the scores of a run and complete its directory."""
     folder, config = experiment.folder, experiment.config
-    print(f"epoch {epoch}, chosen on {source}")
+    echo(f"epoch {epoch}, chosen on {source}")
     if "test" not in pairs:
-        print(f"test is not labelled: python -m glre_pyg.submit run={folder} output=result.zip")
+        echo(f"test is not labelled: python -m glre_pyg.submit run={folder} output=result.zip")
     if not distributed.is_main_process():
         return run
     _write_scores(experiment, run, epoch, pairs, _protocol(experiment, source))
@@ -128,7 +129,7 @@ def _finish(
             top_k=5,
         )
     run = finish(run, folder)
-    print(f"run directory: {folder}")
+    echo(f"run directory: {folder}")
     return run
 
 
@@ -143,7 +144,7 @@ def _write_scores(
     }
     if experiment.known:
         write_named_facts(experiment.known, folder / KNOWN)
-    print(f"protocol: {protocol}")
+    echo(f"protocol: {protocol}")
     for split, scored in pairs.items():
         scores[split] = print_scores(scored, run.threshold, f"{corpus.name} {split}", corpus.protocol)
         write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)

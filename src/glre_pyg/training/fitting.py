@@ -34,6 +34,7 @@ from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.training.loop import TrainingSettings, fit, parameter_groups
 from glre_pyg.training.preparation import Experiment, HeldOut
 from glre_pyg.utils import distributed
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 
 SaveProbabilities = Callable[[int, list[np.ndarray]], None]
@@ -100,7 +101,7 @@ def fit_model(
     encode_once(model, [*graphs, *held_out], batch_size=batch_size, device=device, store=experiment.store)
     if distributed.is_main_process():
         total = allocated_bytes(device) + needed
-        print(_summary(experiment, model, graphs, held_out, settings, accelerator, total), flush=True)
+        echo(_summary(experiment, model, graphs, held_out, settings, accelerator, total))
     else:
         torch.manual_seed(config.seed + distributed.rank())  # different dropout in each process
 

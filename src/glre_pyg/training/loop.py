@@ -36,6 +36,7 @@ from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint, Stateful
 from glre_pyg.training.epochs import EpochTrainer, TrainingError
 from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate, Seed, Share
@@ -325,7 +326,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     if "threshold" in entry:
         line += f"  threshold {entry['threshold']:.3f}"
     speed = entry["documents_per_second"]
-    print(f"{line}  {entry['seconds']:.0f} s, {speed:.3g} documents/s in training", flush=True)
+    echo(f"{line}  {entry['seconds']:.0f} s, {speed:.3g} documents/s in training")
 
 
 def _save_weights(model: nn.Module, folder: Path) -> None:

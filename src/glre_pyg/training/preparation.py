@@ -24,6 +24,7 @@ from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.loop import TrainingSettings
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import sha256_of
 
@@ -86,7 +87,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         InputError: If settings contradict each other, a file cannot be read, or a split is not usable.
     """
     _check_settings(config)
-    print(f"run directory: {folder}")
+    echo(f"run directory: {folder}")
     cache = Cache.from_setting(config.get("cache"))
     corpus: Corpus = instantiate(config.dataset)
     corpus.cache, corpus.strict = cache, config.get("strict", True)
@@ -102,7 +103,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         write_setup(folder, tokenizer, corpus.labels, files)
     distributed.barrier()
     if not torch_geometric.typing.WITH_TORCH_SCATTER:
-        print("torch-scatter is not installed: torch's own kernels are used, with the same results")
+        echo("torch-scatter is not installed: torch's own kernels are used, with the same results")
     return Experiment(
         config=config,
         folder=folder,

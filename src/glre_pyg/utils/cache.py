@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
+from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_replace, hidden_folder, sha256_of
 
@@ -76,12 +77,12 @@ class Cache:
         try:
             if path.stem.endswith(sha256_of(path)):
                 return True
-            print(f"cache: {path}: is not what was written there; it is removed and made again", flush=True)
+            echo(f"cache: {path}: is not what was written there; it is removed and made again")
             path.unlink()
         except FileNotFoundError:  # another process has removed it
             pass
         except OSError as error:
-            print(f"cache: {path}: {error.strerror}; it is made again", flush=True)
+            echo(f"cache: {path}: {error.strerror}; it is made again")
         return False
 
     def lock(self, place: str, key: str) -> AbstractContextManager[None]:
@@ -136,7 +137,7 @@ class Cache:
                 return path
         except (OSError, WriteError, SafetensorError) as error:
             reason = " ".join(str(error).split())
-            print(f"cache: {folder}: nothing can be kept there: {reason}", flush=True)
+            echo(f"cache: {folder}: nothing can be kept there: {reason}")
             return None
 
 
@@ -149,7 +150,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print(f"cache: waiting for another process, which writes to {path.parent}", flush=True)
+            echo(f"cache: waiting for another process, which writes to {path.parent}")
             lock.acquire()
     except (OSError, NotImplementedError):
         pass

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.utils.command_line import hydra_errors, literal_values, with_comments
-from glre_pyg.utils.exceptions import InputError, printable
+from glre_pyg.utils.console import echo, echo_error
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, check_output
 from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
 from glre_pyg.utils.settings import check_settings
@@ -69,7 +70,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
         @functools.wraps(main)
         def run() -> None:
             if sys.argv[1:] == ["--version"]:
-                print(f"glre_pyg {version('glre_pyg')}")
+                echo(f"glre_pyg {version('glre_pyg')}")
                 return
             limit_kernel_cache()
             with _process(shared) as is_active, _interruptible(), _one_line_errors(name):
@@ -189,7 +190,8 @@ def _help_with_comments(name: str) -> Iterator[None]:
     with redirect_stdout(StringIO()) as printed, suppress(SystemExit):
         yield
     overrides = [argument for argument in arguments if not argument.startswith("-")]
-    print(with_comments(printed.getvalue(), overrides, config_folder=config_dir(), config_name=name))
+    text = with_comments(printed.getvalue(), overrides, config_folder=config_dir(), config_name=name)
+    echo(*text.split("\n"))
 
 
 @contextmanager
@@ -199,7 +201,7 @@ def _interruptible() -> Iterator[None]:
         with raise_interrupts():
             yield
     except Interrupted as error:
-        print(error.line(), file=sys.stderr)
+        echo_error(error.line())
         sys.exit(128 + error.signal)
 
 
@@ -216,7 +218,7 @@ def _one_line_errors(name: str) -> Iterator[None]:
         reason = _reason(error)
         if reason is None:
             raise
-        print(f"error: {printable(reason)}", file=sys.stderr)
+        echo_error(f"error: {reason}")
         sys.exit(2)
 
 

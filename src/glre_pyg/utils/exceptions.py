@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 
-from tqdm import tqdm
+from glre_pyg.utils.console import echo_error, printable
 
 
 class InputError(ValueError):
@@ -23,24 +22,6 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
-
-
-def printable(text: str, *, longest: int = 1000) -> str:
-    """Return a text on one line: unprintable characters are escaped, the middle of a long text is cut out."""
-    if len(text) > longest:
-        text = f"{text[: longest // 2]}…{text[-(longest // 2) :]}"
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def shown(text: str) -> str:
-    """Shorten a text so that it can be quoted in an error message.
-
-    >>> shown("aspirin"), len(shown("aspirin " * 100))
-    ('aspirin', 61)
-    """
-    return printable(text, longest=60)
 
 
 @contextmanager
@@ -87,4 +68,4 @@ class SkippedDocuments:
             raise error
         self.count += 1
         if not self.is_silent:
-            tqdm.write(f"error: {error}", file=sys.stderr)
+            echo_error(f"error: {error}")

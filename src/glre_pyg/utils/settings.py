@@ -19,7 +19,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from msgspec import ValidationError, convert
 from omegaconf import DictConfig, OmegaConf
 
-from glre_pyg.utils.exceptions import InputError, shown
+from glre_pyg.utils.console import shown
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Rule
 from glre_pyg.utils.signatures import locate
 

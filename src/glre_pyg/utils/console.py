@@ -1,0 +1,42 @@
+"""Text for the terminal: whatever files contain, lines stay lines, harmless and in the right encoding."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from tqdm import tqdm
+
+
+def printable(text: str, *, longest: int = 1000) -> str:
+    """Return a text on one line: unprintable characters are escaped, the middle of a long text is cut out."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-(longest // 2) :]}"
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown(text: str) -> str:
+    """Shorten a text so that it can be quoted in an error message.
+
+    >>> shown("aspirin"), len(shown("aspirin " * 100))
+    ('aspirin', 61)
+    """
+    return printable(text, longest=60)
+
+
+def echo(*lines: str) -> None:
+    """Print lines to standard output, as :func:`printable`."""
+    print("\n".join(_encodable(line, sys.stdout) for line in lines), flush=True)
+
+
+def echo_error(line: str) -> None:
+    """Print a line to standard error, above a progress bar if there is one."""
+    tqdm.write(_encodable(line, sys.stderr), file=sys.stderr)
+
+
+def _encodable(line: str, stream: TextIO) -> str:
+    """Return a printable line that the encoding of a stream has; other characters are escaped."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return printable(line, longest=sys.maxsize).encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,58 @@
+"""What commands print: lines that stay lines, in any encoding, printed by two functions alone."""
+
+import ast
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+import glre_pyg
+from commands import run_process
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import write_documents
+from glre_pyg.utils.console import echo, echo_error
+from test_strict import SIZES
+
+SOURCE = Path(glre_pyg.__file__).parent
+ODD = ["a\nerror: forged", "\x1b[2J", "\ud800", "ü 中", "‮"]
+
+
+def test_nothing_else_prints():
+    """Other modules call ``echo`` and ``echo_error``; examples in docstrings may print."""
+    others = []
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if text in ("print", "tqdm.write", "pprint", "sys.stdout.write", "sys.stderr.write"):
+                others.append(path.relative_to(SOURCE).as_posix())
+    assert set(others) == {"utils/console.py"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252", "ascii"])
+@pytest.mark.parametrize("text", ODD)
+def test_a_line_is_one_line_in_any_encoding(encoding, text, monkeypatch):
+    stream = TextIOWrapper(BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    echo(text, "second")
+    echo_error(text)
+    stream.flush()
+    first, second, third = stream.buffer.getvalue().decode(encoding).splitlines()
+    assert second == "second"
+    assert all(char.isprintable() for char in first + third)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_commands_work_with_odd_names_in_a_narrow_encoding(tmp_path, encoding):
+    for split, size in SIZES.items():
+        write_documents(SyntheticCorpus().generate(split, size), tmp_path / f"{split}.jsonl")
+    options = [f"dataset.{split}={split}.jsonl" for split in SIZES]
+    out, _ = run_process(
+        *("stats", "dataset=jsonl", "dataset.name=中\x1b[2J", "dataset.relations=[CID]", *options),
+        *("output=ü中.json", "cache=false"),
+        cwd=tmp_path,
+        PYTHONIOENCODING=encoding,
+    )
+    assert out.startswith("\\u4e2d\\x1b[2J, protocol ")
+    assert (tmp_path / "ü中.json").exists()
