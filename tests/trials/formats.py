@@ -13,6 +13,8 @@ from typing import Any
 
 import miniatures
 import mutations as damage
+import new_miniatures
+import new_oracles
 import oracles
 from miniatures import Files
 from mutations import Mutation
@@ -24,6 +26,8 @@ from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.datasets.hypernyms import MeshTree
 from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.formats.bioc import read_bioc_json
+from glre_pyg.formats.bioc_xml import read_bioc_xml
 from glre_pyg.formats.docred_json import read_docred
 from glre_pyg.formats.eog_data import read_eog
 from glre_pyg.formats.jsonl import read_jsonl
@@ -121,6 +125,32 @@ def _json_id(line: bytes) -> object:
 
 def _column_id(line: bytes) -> object:
     return line.removeprefix(b"\xef\xbb\xbf").split(b"\t", 1)[0].strip()
+
+
+def _same_bioc(good: Files, files: Files) -> list[int]:
+    """Documents of BioC's JSON with an identifier that none before them has."""
+
+    def records(of: Files) -> list[Any]:
+        raw = oracles.only(of).decode("utf-8-sig")
+        try:
+            value = json.loads(raw, object_pairs_hook=_twice)
+        except ValueError:
+            return [json.loads(line, object_pairs_hook=_twice) for line in raw.split("\n") if line.strip()]
+        return list(next((value[key] for key in ("PubTator3", "documents") if key in value), [value]))
+
+    try:
+        return _first_of(
+            [json.dumps(each) for each in records(good)],
+            [json.dumps(each) for each in records(files)],
+            lambda each: json.loads(each).get("id"),
+        )
+    except Exception:
+        return []
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, with a mark if it has a field twice."""
+    return {**dict(pairs), **({"twice": True} if len(dict(pairs)) < len(pairs) else {})}
 
 
 def _same_records(good: Files, files: Files) -> list[int]:
@@ -251,6 +281,7 @@ _PACKED = (
 )
 
 _RECORD = r"mini\.json: (document \d+: .+: .+|not JSON: .+|byte \d+ is not UTF-8|not a JSON list .+)"
+_RECORD_OR_LINE = rf"(?:{_RECORD}|mini\.json{_LINE})"
 _BIORED = partial(read_pubtator, id_separators=",", unlinked="-")
 _DWIE = partial(read_docred, resplit=True)
 
@@ -292,6 +323,23 @@ FORMATS: Mapping[str, Format] = {
             _JSON,
             _RECORD,
             _same_records,
+        ),
+        Format(
+            "bioc_json",
+            new_miniatures.BIOC_JSON,
+            _documents(read_bioc_json, "mini.json"),
+            new_oracles.bioc(new_oracles.bioc_json_records),
+            _JSON,
+            _RECORD_OR_LINE,
+            _same_bioc,
+        ),
+        Format(
+            "bioc_xml",
+            new_miniatures.BIOC_XML,
+            _documents(read_bioc_xml, "mini.xml"),
+            new_oracles.bioc(new_oracles.bioc_xml_records),
+            (*damage.BYTES, *damage.LINES, *damage.LINES, damage.move_offset, damage.huge_number),
+            r"mini\.xml" + _LINE,
         ),
         Format(
             "jsonl",

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
-from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents, unpacked_name
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder, check_spans
 from glre_pyg.mentions.spacy_documents import read_spacy
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.console import printable
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
 
 STANDARD_INPUT = "-"
-_EXTENSIONS = {".txt", ".pubtator", ".json", ".jsonl", ".data", ".spacy"}
 _NO_MENTIONS = (
     "plain text has no marked mentions: mentions=dictionary mentions.file=FILE finds them, for instance; for "
     "another format, set format="
@@ -37,6 +38,7 @@ class Inputs:
             plain text, which has none.
         max_words: Maximum number of words of a document, separated by white space.
         on_error: Callback for files and documents with an error.
+        recursive: Whether to read the folders in a folder, too.
     """
 
     def __init__(
@@ -47,16 +49,18 @@ class Inputs:
         finder: Finder | None,
         max_words: int,
         on_error: ErrorHandler,
+        recursive: bool = False,
     ) -> None:
+        self.recursive = recursive
         self.read_corpus, self.format, self.finder = read_corpus, format, finder
         self.max_words, self.on_error = max_words, on_error
 
     def documents(self, name: str) -> Iterator[Document]:
         """Read a file, the files of a folder in the order of their names, or standard input.
 
-        In a folder, files with the extensions .txt, .pubtator, .json, .jsonl, .data and .spacy are read. Of
-        documents with the same identifier in several files, the first is used (but the titles of DocRED are
-        not identifiers). A corpus that is itself a folder is read with the format ``corpus``.
+        In a folder, files whose names end in one of :data:`~glre_pyg.formats.detection.EXTENSIONS` are read.
+        Of documents with the same identifier in several files, the first is used (but the titles of DocRED
+        are not identifiers). A corpus that is itself a folder is read with the format ``corpus``.
         """
         path = Path(name)
         if name == STANDARD_INPUT:
@@ -75,23 +79,38 @@ class Inputs:
         return with_mentions(documents, self.finder, on_error=self.on_error) if self.finder else documents
 
     def _folder(self, folder: Path) -> Iterator[Document]:
-        files = sorted(
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in _EXTENSIONS and not file.is_dir() and not file.name.startswith(".")
-        )
+        files = self._files(folder)
         if not files:
             self.on_error(InputError(f"{folder}: no file in this folder can be read"))
-        first_file: dict[str, str] = {}
+        first_file: dict[str, Path] = {}
         for file in files:
             for document in self._file(file):
-                first = first_file.setdefault(document.id, file.name)
-                if first == file.name or file.suffix.lower() == ".json":
+                first = first_file.setdefault(document.id, file)
+                if first == file or unpacked_name(file).endswith(".json"):
                     yield document
                 else:
                     self.on_error(
-                        InputError(f"{file.name}: {document.id}: {first} has a document with this identifier")
+                        InputError(
+                            f"{file.name}: {document.id}: {first.name} has a document with this identifier"
+                        )
                     )
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the files of a folder that are read, and print how many are not."""
+        found = [
+            path
+            for path in sorted(folder.rglob("*") if self.recursive else folder.iterdir())
+            if not any(name.startswith(".") for name in path.relative_to(folder).parts)
+        ]
+        folders = {path for path in found if path.is_dir()}
+        files = [path for path in found if path not in folders and unpacked_name(path).endswith(EXTENSIONS)]
+        others = Counter(path.suffix or path.name for path in found if path not in {*folders, *files})
+        if others:
+            counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
+            note(f"{folder}: {others.total()} files with other endings are left out: {counts}")
+        if folders and not self.recursive:
+            note(f"{folder}: {len(folders)} folders in it are left out; recursive=true reads them, too")
+        return files
 
     def _standard_input(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.formats.csv_facts import HEADER, format_csv
-from glre_pyg.formats.detection import PUBTATOR, write_documents
+from glre_pyg.formats.detection import PUBTATOR, unpacked_name, write_documents
 from glre_pyg.formats.eog_data import format_eog
 from glre_pyg.formats.jsonl import format_jsonl
 from glre_pyg.formats.rdf import NTriples
@@ -19,7 +19,7 @@ from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import check_output
 
-EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator")
+EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator", ".xml")
 
 
 class TextFormat(NamedTuple):
@@ -41,7 +41,7 @@ class Output:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.extension = path, path.suffix.lower()
+        self.path, self.extension = path, Path(unpacked_name(path)).suffix
         if self.extension not in EXTENSIONS:
             raise InputError(f"{path}: ends in none of {' '.join(EXTENSIONS)}")
         check_output(path)

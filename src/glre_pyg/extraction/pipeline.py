@@ -239,6 +239,7 @@ class _Extraction:
             format=config.format,
             finder=instantiate(config.mentions) if config.mentions else None,
             max_words=config.max_words,
+            recursive=config.recursive,
             on_error=self.read_errors,
         )
         if config.text is not None:

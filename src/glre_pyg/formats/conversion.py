@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glre_pyg.data.document import Document
-from glre_pyg.formats.detection import detect_format, read_documents, write_documents
+from glre_pyg.formats.detection import format_of_name, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 from glre_pyg.utils.files import atomic_path, check_output
@@ -48,7 +48,7 @@ def convert(
     Raises:
         InputError: If a document cannot be read, or held by the format; then nothing is written.
     """
-    format = detect_format(target, target_format)
+    format = format_of_name(target, target_format)
     check_output(target)
     sizes: list[tuple[int, int] | None] = []  # mentions and facts; None for documents that are not written
 

@@ -1,34 +1,39 @@
-"""File formats, detected by the suffix of a file's name or given by name.
+"""File formats, detected by content and by the suffix of a file's name, or given by name.
 
-=========== ============ ======================================================================
-Format      Suffix       Description
-=========== ============ ======================================================================
-pubtator    any other    PubTator as in CDR
-biored      give it      PubTator as in BioRED: identifiers joined by a comma, "-" for none
-docred_json ``.json``    DocRED's JSON list
-jsonl       ``.jsonl``   JSON lines, the only format that holds a whole document
-eog         ``.data``    the lines of EoG and ATLOP
-text        ``.txt``     plain text, one document without mentions, read only (but a file that
-                         begins like PubTator, ``1|t|``, is PubTator)
-=========== ============ ======================================================================
+============ ====================== ==================================================================
+Format       Suffix                 Description
+============ ====================== ==================================================================
+pubtator     any other              PubTator as in CDR
+biored       give it                PubTator as in BioRED: identifiers joined by a comma, "-" for none
+docred_json  ``.json``              DocRED's JSON list, or a record a line
+jsonl        ``.jsonl``             JSON lines, the only format that holds a whole document
+eog          ``.data``              the lines of EoG and ATLOP
+bioc_xml     ``.xml``               BioC as XML
+bioc_json    ``.bioc.json``         BioC as JSON, PubTator3's exports
+text         ``.txt``               plain text, one document without mentions, read only
+============ ====================== ==================================================================
+
+Behind any of these, ``.gz`` stands for a gzip file. Kinds of JSON and XML are told apart by their content
+when they are read, and a ``.txt`` file that begins like PubTator, ``1|t|``, is PubTator.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.data.document import Document
+from glre_pyg.formats.bioc import read_bioc_json, write_bioc_json
+from glre_pyg.formats.bioc_xml import read_bioc_xml, write_bioc_xml
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
+from glre_pyg.formats.recognition import recognized
 from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import open_regular
 
 
 class Format(NamedTuple):
@@ -48,6 +53,8 @@ FORMATS: Mapping[str, Format] = {
     "docred_json": Format(read_docred, write_docred, partial(write_docred, lossy=True)),
     "jsonl": Format(read_jsonl, write_jsonl),
     "eog": Format(read_eog, write_eog),
+    "bioc_xml": Format(read_bioc_xml, write_bioc_xml, partial(write_bioc_xml, lossy=True)),
+    "bioc_json": Format(read_bioc_json, write_bioc_json, partial(write_bioc_json, lossy=True)),
     "text": Format(read_text, None),
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
@@ -55,34 +62,57 @@ PUBTATOR: Mapping[str, Callable[[Document], str]] = {
     "biored": partial(format_pubtator, id_separators=",", unlinked="-", lossy=True),
 }
 """Converters of documents to PubTator, by format."""
-_BY_SUFFIX = {".json": "docred_json", ".jsonl": "jsonl", ".data": "eog"}
-_TITLE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*[^|\t\r\n]+\|t\|")
+_SUFFIXES = {
+    ".bioc.json": "bioc_json",
+    ".json": "docred_json",
+    ".jsonl": "jsonl",
+    ".data": "eog",
+    ".xml": "bioc_xml",
+    ".pubtator.txt": "pubtator",
+    ".txt": "text",
+}
+"""Formats by the end of a file's name, longest first."""
+EXTENSIONS = (".spacy", ".pubtator", *_SUFFIXES)
+"""Ends of names of the files that are read of a folder; ``.gz`` may follow."""
 
 
-def detect_format(path: Path, format: str | None = None) -> str:
-    """Return the name of the format of a file.
+def unpacked_name(path: Path) -> str:
+    """Return the name of a file in lower case, without ``.gz``."""
+    return path.name.lower().removesuffix(".gz")
+
+
+def format_of_name(path: Path, format: str | None = None) -> str:
+    """Return the name of the format of a file to write.
 
     Args:
         path: The file.
-        format: Its format; None detects it.
+        format: Its format; None detects it by the file's name.
 
     Raises:
         InputError: If there is no such format.
     """
-    name = format or _BY_SUFFIX.get(path.suffix.lower()) or ("text" if _is_text(path) else "pubtator")
+    by_name = (known for suffix, known in _SUFFIXES.items() if unpacked_name(path).endswith(suffix))
+    name = format or next(by_name, "pubtator")
     if name not in FORMATS:
         raise InputError(f"{path.name}: format '{name}' is not one of {', '.join(FORMATS)}")
     return name
 
 
-def _is_text(path: Path) -> bool:
-    """Return whether a ``.txt`` file is plain text, and not PubTator, which begins with a title line."""
-    if path.suffix.lower() != ".txt" or path.name.lower().endswith(".pubtator.txt"):
-        return False
-    if not path.is_file():
-        return True
-    with open_regular(path) as file:
-        return _TITLE.match(file.read(4096)) is None
+def detect_format(path: Path, format: str | None = None) -> str:
+    """Return the name of the format of a file to read.
+
+    Args:
+        path: The file.
+        format: Its format; None detects it, by its content where that tells, otherwise by its name.
+
+    Raises:
+        InputError: If there is no such format, or the file is in one that is known, but not read.
+    """
+    by_name = format_of_name(path, format)
+    if format or not path.exists() or by_name == "eog":
+        return by_name
+    found = recognized(path, is_text=by_name == "text")
+    return by_name if found is None or (found == "pubtator" and by_name != "text") else found
 
 
 def read_documents(
@@ -126,7 +156,7 @@ def write_documents(
     Raises:
         InputError: If the format cannot hold a document, or there is no such format.
     """
-    name = detect_format(path, format)
+    name = format_of_name(path, format)
     write = (lossy and FORMATS[name].write_lossy) or FORMATS[name].write
     if write is None:
         raise InputError(f"{path.name}: format '{name}' can be read only")

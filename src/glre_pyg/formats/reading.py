@@ -3,38 +3,64 @@
 from __future__ import annotations
 
 import os
+import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import BufferedReader, RawIOBase
 from itertools import accumulate, chain, pairwise
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from glre_pyg.data.document import Document, Sentence, Span
-from glre_pyg.utils.console import printable
+from glre_pyg.utils.console import printable, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
 from glre_pyg.utils.files import open_regular
-from glre_pyg.utils.json_fields import convert
+from glre_pyg.utils.json_fields import convert, parse
 
 _LONGEST = 100  # characters of an identifier in an error
+_UNPACKED, _RATIO = 256 << 20, 100  # bytes that any gzip file may unpack to, and more for each of its own
 _T = TypeVar("_T")
 
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a regular file for reading.
+    """Open a regular file for reading, and unpack it if it is a gzip file.
 
     Raises:
         InputError: If it cannot be read.
     """
     try:
         with open_regular(path) as file:
-            yield file
-    except (OSError, MemoryError) as error:
+            is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
+            yield BufferedReader(_Unpacked(file)) if is_gzip else file
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {_explained(error)}") from None
 
 
-def _explained(error: OSError | MemoryError) -> str:
-    return "there is not enough memory" if isinstance(error, MemoryError) else error.strerror or str(error)
+def _explained(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    return getattr(error, "strerror", None) or str(error)
+
+
+class _Unpacked(RawIOBase):
+    """Contents of a gzip file, up to a limit: text does not unpack to more."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = GzipFile(fileobj=file)
+        self.left = _UNPACKED + _RATIO * os.fstat(file.fileno()).st_size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self.file.read(len(buffer))
+        self.left -= len(data)
+        if self.left < 0:
+            raise OSError("the gzip file unpacks to far more than its size")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class PlacedError(InputError):
@@ -164,6 +190,71 @@ def record_place(
     identifier = value.get(key) if isinstance(value, dict) else None
     known = identifier if isinstance(identifier, str) else None
     return Place(name, known, lambda: build(convert(value, type)))
+
+
+def json_records(
+    raw: bytes, name: str, form: str, wrappers: Sequence[str] = ()
+) -> Iterator[tuple[str, object]]:
+    """Yield the place and value of each record of a file: a JSON list of them, one record, or one a line.
+
+    Args:
+        raw: Contents of the file.
+        name: Its name.
+        form: Name of the format for errors.
+        wrappers: Fields of an object that may hold the list.
+
+    Raises:
+        InputError: If it is none of these. For a line that is not JSON, the value is the error.
+    """
+    try:
+        value = parse(raw)
+    except InputError as error:
+        lines = [(number, line) for number, line in enumerate(raw.split(b"\n"), start=1) if line.strip()]
+        if len(lines) < 2 or not any(isinstance(_parsed(lines[index][1]), dict) for index in (0, -1)):
+            raise InputError(f"{name}: {error}") from None
+        yield from ((f"{name}:{number}", _parsed(line)) for number, line in lines)
+        return
+    if isinstance(value, dict):
+        value = next((value[key] for key in wrappers if key in value), [value])
+    if not isinstance(value, list) or not value:
+        raise InputError(f"{name}: not a JSON list of {form} documents, or an empty one")
+    yield from ((f"{name}: document {number}", record) for number, record in enumerate(value))
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return parse(line)
+    except InputError as error:
+        return error
+
+
+IN_PIECES = "mentions in several pieces, which are read from the first to the last"
+
+
+def placed(name: str, spans: Sequence[Span], text: str, path: str) -> Span:
+    """Return the characters of a mention, from its first piece to its last, without white space around it.
+
+    Args:
+        name: Text of the mention as the file gives it; of several pieces, joined by spaces.
+        spans: Characters of its pieces, in order and inside the text.
+        text: Text of the document.
+        path: Path of the mention in errors.
+
+    Raises:
+        InputError: If the text is another one there, or white space.
+    """
+    start, end = spans[0][0], spans[-1][1]
+    found = text[start:end]
+    given, *wanted = (
+        " ".join(each.split()) for each in (name, found, " ".join(text[slice(*span)] for span in spans))
+    )
+    if not found.strip():
+        raise InputError(f"{path}: mention '{shown(name)}' at {start} to {end} is white space")
+    if given not in wanted:
+        raise InputError(
+            f"{path}: mention '{shown(name)}' is not at {start} to {end}, there is '{shown(found)}'"
+        )
+    return start + len(found) - len(found.lstrip()), start + len(found.rstrip())
 
 
 def titled(title: str, abstract: str | None = None) -> tuple[str, tuple[Span, ...]]:

@@ -10,6 +10,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.reading import Place, documents_at, opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.files import is_gzip
 
 
 def read_text(
@@ -27,7 +28,8 @@ def read_text(
     """
     with opened(path) as file:
         raw = file.read()
-    name, stem = (os.fsencode(part).decode("utf-8", "replace") for part in (Path(path).name, Path(path).stem))
+    base = Path(path).with_suffix("") if is_gzip(Path(path)) else Path(path)
+    name, stem = (os.fsencode(part).decode("utf-8", "replace") for part in (Path(path).name, base.stem))
 
     def parse() -> Document:
         return text_document(stem, decoded(raw), segmenter=segmenter)

@@ -179,6 +179,6 @@ def contents_of(*paths: Path) -> str:
     files = (
         file
         for path in paths
-        for file in (sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path])
+        for file in (sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path])
     )
     return key_of(*([file.name, sha256_of(file)] for file in files))

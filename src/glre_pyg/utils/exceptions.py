@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from textwrap import shorten
 
 from glre_pyg.utils.console import echo_error, printable
@@ -35,6 +36,12 @@ def as_input_errors(place: object) -> Iterator[None]:
         raise InputError(f"{error.filename or place}: {error.strerror or error}") from error
     except Exception as error:
         raise InputError(f"{place}: {shorten(f'{type(error).__name__}: {error}', 300)}") from error
+
+
+@cache
+def note(line: str) -> None:
+    """Print a line about what was read on standard error, once, though a file may be read twice."""
+    echo_error(f"note: {line}")
 
 
 ErrorHandler = Callable[[InputError], None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from gzip import GzipFile
 from io import BufferedReader
 from pathlib import Path
 from tempfile import mkdtemp
@@ -290,9 +292,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_open(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """Like :func:`atomic_path`, as an open text file without translation of line ends."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding=encoding, newline="") as file:
-        yield file
+    """Like :func:`atomic_path`, as an open text file without translation of line ends.
+
+    A file whose name ends in ``.gz`` is a gzip file.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as raw:
+        packed = GzipFile("", "wb", fileobj=raw, mtime=0) if is_gzip(temporary) else raw
+        with io.TextIOWrapper(packed, encoding=encoding, newline="") as file:
+            yield file
+
+
+def is_gzip(path: Path) -> bool:
+    """Return whether a file is one of gzip by its name."""
+    return path.suffix.lower() == ".gz"
 
 
 def write_text(text: str, path: str | os.PathLike[str], *, encoding: str = "utf-8") -> None:

@@ -7,6 +7,7 @@ The part is renamed to ``FILE`` when all is written. One process at a time may w
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from glre_pyg.utils.files import (
     PROGRESS,
     WriteError,
     atomic_replace,
+    is_gzip,
     read_json,
     regular_opener,
     write_json,
@@ -60,7 +62,7 @@ class ResumableWriter:
             WriteError: If it cannot be written.
         """
         with self._naming():
-            self._open().write(text.encode("utf-8"))
+            self._open().write(self._encoded(text))
 
     def checkpoint(self, counts: Mapping[str, int]) -> None:
         """Bring everything written so far to the disk, with counts that say how far the work is.
@@ -101,6 +103,11 @@ class ResumableWriter:
             self._close()
             raise WriteError.from_error(self.path, error) from error
 
+    def _encoded(self, text: str) -> bytes:
+        """Encode a text, for a gzip file as one of its members."""
+        data = text.encode("utf-8")
+        return gzip.compress(data, mtime=0) if data and is_gzip(self.target) else data
+
     def _close(self) -> None:
         """Close the file without what is not written yet: on a full disk, that would fail again."""
         if self._file is not None:
@@ -116,5 +123,5 @@ class ResumableWriter:
             else:
                 self.progress.unlink(missing_ok=True)
                 self._file = open(self.part, "wb", opener=regular_opener)  # noqa: SIM115
-                self._file.write(self.header.encode("utf-8"))
+                self._file.write(self._encoded(self.header))
         return self._file

@@ -1,0 +1,118 @@
+"""Files that are not read are named by their content, with what to do; gzip files are read and written."""
+
+import gzip
+import json
+
+import pytest
+
+from glre_pyg.extraction.inputs import Inputs
+from glre_pyg.formats import reading
+from glre_pyg.formats.conversion import convert
+from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.utils.exceptions import InputError, note
+from glre_pyg.utils.resumable_writer import ResumableWriter
+
+PUBTATOR = "1|t|Velorin and rash.\n1\t0\t7\tVelorin\tChemical\tC1\n\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"%PDF-1.7 ...", "this is a PDF: extract its text first, for instance with pdftotext"),
+        (b"PK\x03\x04...", "this is a Word or OpenDocument file, or another zip file: "),
+        (b"{\\rtf1 text}", "this is RTF: save it as plain text first"),
+        ("Text.".encode("utf-16"), "this is UTF-16: save it as UTF-8 first"),
+        (b"\xfd7zXZ\0", "this is an xz file: unpack it first"),
+        (b"<!doctype html>\n<html><p>Text.", "BioC is the XML that is read, this is HTML: extract its text first"),
+        (b"Velorin NN O\neased VB O\nrash NN B-Disease\n", "this is CoNLL's form, which has no relations "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["a", "a.txt", "a.json", "a.xml", "a.pubtator"])
+def test_what_is_no_text_is_named(name, raw, what, tmp_path):
+    (tmp_path / name).write_bytes(raw)
+    with pytest.raises(InputError) as caught:
+        list(read_documents(tmp_path / name))
+    assert str(caught.value).startswith(f"{name}: {what}")
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        ('<?xml version="1.0"?><!-- a --><!DOCTYPE article [<!ENTITY a "b">]><article a="b"/>', "JATS"),
+        ("<PubmedArticleSet>\n</PubmedArticleSet>", "PubMed's XML"),
+        ("<corpus><document/></corpus>", "XML of another kind, 'corpus'"),
+        (json.dumps({"id": 1, "text": "T.", "label": [[0, 1, "A"]]}), "doccano's form"),
+        (json.dumps({"doc_key": "1", "sentences": [], "ner": [], "relations": []}), "the form of SciERC and DyGIE++"),
+        (json.dumps([{"id": 1, "text": "T.", "annotator": 1, "annotation_id": 2}]), "Label Studio's JSON-MIN"),
+    ],
+)  # fmt: skip
+def test_other_forms_of_xml_and_json_are_named_and_a_text_may_be_about_them(raw, what, tmp_path):
+    (tmp_path / "a.json").write_text(raw, encoding="utf-8")
+    with pytest.raises(InputError, match=f"this is {what}".replace("+", r"\+")):
+        list(read_documents(tmp_path / "a.json"))
+    (tmp_path / "a.txt").write_text(raw, encoding="utf-8")
+    assert detect_format(tmp_path / "a.txt") == "text"
+
+
+@pytest.mark.parametrize(
+    "name", ["a.pubtator.gz", "a.jsonl.gz", "a.bioc.json.gz", "a.xml.gz", "a.data.gz", "a.json.gz"]
+)
+def test_gzip_files_are_read_and_written(name, tmp_path):
+    (tmp_path / "a.pubtator").write_text(PUBTATOR)
+    (before,) = read_documents(tmp_path / "a.pubtator")
+    convert(tmp_path / "a.pubtator", tmp_path / name, lossy=True)
+    assert (tmp_path / name).read_bytes()[:2] == b"\x1f\x8b"
+    (after,) = read_documents(tmp_path / name)
+    assert before.text.split() == after.text.replace(" .", ".").split()
+
+
+def test_a_gzip_file_of_text_has_the_name_of_the_text(tmp_path):
+    (tmp_path / "a.b.txt.gz").write_bytes(gzip.compress(b"Velorin."))
+    assert [document.id for document in read_documents(tmp_path / "a.b.txt.gz")] == ["a.b"]
+
+
+def test_broken_gzip_files_and_bombs(tmp_path, monkeypatch):
+    whole = gzip.compress(PUBTATOR.encode() * 100)
+    (tmp_path / "a.pubtator.gz").write_bytes(whole[:-20])
+    with pytest.raises(InputError, match=r"a\.pubtator\.gz: cannot be read: Compressed file ended before "):
+        list(read_documents(tmp_path / "a.pubtator.gz", on_error=lambda error: None))
+    monkeypatch.setattr(reading, "_UNPACKED", 1_000_000)
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b" " * 4_000_000))
+    with pytest.raises(InputError, match="cannot be read: the gzip file unpacks to far more than its size"):
+        list(read_documents(tmp_path / "a.txt.gz"))
+
+
+def test_an_output_that_grows_may_be_a_gzip_file(tmp_path):
+    writer = ResumableWriter(tmp_path / "a.jsonl.gz", key="k", header="head\n")
+    writer.write("one\n")
+    writer.checkpoint({"documents": 1})
+    writer.write("lost\n")
+    again = ResumableWriter(tmp_path / "a.jsonl.gz", key="k", header="head\n")
+    assert again.last_checkpoint() == {"documents": 1}
+    again.write("two\n")
+    again.finish()
+    assert gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes()) == b"head\none\ntwo\n"
+
+
+def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
+    note.cache_clear()
+    for name in ("a.pubtator", "b.pdf", "c.pdf", "d.md", ".hidden", "sub/e.pubtator"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(
+            PUBTATOR.replace("1", str(ord(name[-10]))) if "pubtator" in name else "x"
+        )
+
+    def ids(recursive):
+        errors: list[InputError] = []
+        inputs = Inputs(
+            lambda path, on_error: read_documents(path, on_error=on_error),
+            format=None, finder=None, max_words=100, on_error=errors.append, recursive=recursive,
+        )  # fmt: skip
+        return len(list(inputs.documents(str(tmp_path)))), list(map(str, errors))
+
+    assert ids(recursive=False) == (1, [])
+    assert capsys.readouterr().err.splitlines() == [
+        f"note: {tmp_path}: 3 files with other endings are left out: 2 .pdf, 1 .md",
+        f"note: {tmp_path}: 1 folders in it are left out; recursive=true reads them, too",
+    ]
+    assert ids(recursive=True)[0] == 2

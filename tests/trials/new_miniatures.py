@@ -1,0 +1,149 @@
+"""Invented files in the forms of other tools: BioC, brat, Label Studio."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from miniatures import Files
+
+TITLE, ABSTRACT = "Velmorine-induced tremor 😀 in mice.", "c.5del and GENA & GENB < é; Chill came. "
+
+
+def _annotation(identifier: str, name: str, at: int, infons: Mapping[str, Any]) -> dict[str, Any]:
+    locations = [{"offset": at, "length": len(name)}]
+    return {"id": identifier, "infons": dict(infons), "text": name, "locations": locations}
+
+
+def _find(name: str, kind: str, identifiers: str | None, number: int, text: str, at: int) -> dict[str, Any]:
+    """An annotation of the first place of a name in a passage that begins at a character."""
+    infons = {"identifier": identifiers, "type": kind, "valid": identifiers is not None}
+    return _annotation(str(number), name, text.index(name) + at, infons)
+
+
+def _pubtator3() -> dict[str, Any]:
+    """Like PubTator3's export: a title, an abstract, a paragraph after a gap; relations with roles."""
+    first, second = 0, len(TITLE) + 1
+    third = second + len(ABSTRACT) + 3
+    paragraph = "Head or neck tremor was seen."
+    pieces = _find("Head or neck tremor", "Disease", "MESH:D01;MESH:D02", 7, paragraph, third)
+    pieces |= {
+        "text": "Head tremor",
+        "locations": [{"offset": third, "length": 4}, {"offset": third + 13, "length": 6}],
+    }
+    roles = [("MESH:C01", "Chemical"), ("MESH:D01", "Disease"), ("11", "Gene"), ("RS#:7", "Variant")]
+    role1, role2, gene, variant = ({"identifier": name, "type": kind, "valid": True} for name, kind in roles)
+    return {
+        "_id": "101|None",
+        "id": "101",
+        "infons": {},
+        "passages": [
+            {
+                "infons": {"type": "title", "year": "2021"}, "offset": first, "text": TITLE, "sentences": [],
+                "annotations": [
+                    _find("Velmorine", "Chemical", "MESH:C01", 1, TITLE, first),
+                    _find("tremor", "Disease", "MESH:D01", 2, TITLE, first),
+                ],
+                "relations": [],
+            },
+            {
+                "infons": {"type": "abstract"}, "offset": second, "text": ABSTRACT, "sentences": [],
+                "annotations": [
+                    _find("c.5del", "Variant", "tmVar:c|DEL|5|;HGVS:c.5del;RS#:7", 3, ABSTRACT, second),
+                    _find("GENA & GENB", "Gene", "11;12", 4, ABSTRACT, second),
+                    _find("Chill", "Disease", None, 5, ABSTRACT, second),
+                    {"id": "6", "infons": {"type": "Index"}, "text": "chills", "locations": []},
+                ],
+                "relations": [],
+            },
+            {
+                "infons": {"type": "paragraph"}, "offset": third, "text": paragraph, "sentences": [],
+                "annotations": [pieces],
+                "relations": [],
+            },
+        ],
+        "relations": [
+            {
+                "id": "R1", "infons": {"score": "0.9993", "role1": role1, "role2": role2, "type": "cause"},
+                "nodes": [{"refid": "0", "role": "0,1"}],
+            },
+            {"id": "R2", "infons": {"role1": gene, "role2": variant, "type": "Association"}, "nodes": []},
+        ],
+        "pmid": 101, "relations_display": [{"name": "cause|@CHEMICAL_Velmorine|@DISEASE_Tremor"}],
+    }  # fmt: skip
+
+
+def _standard() -> dict[str, Any]:
+    """Sentences that have the text, relations between annotations, one of three; an annotation without identifier."""
+    one, two = "Ostamide eased rash.", "Rash é returned."
+    nodes = [("T2", "theme"), ("T1", "cause"), ("T3", "theme")]
+    return {
+        "id": "7",
+        "infons": {},
+        "passages": [
+            {
+                "infons": {}, "offset": 0, "annotations": [],
+                "sentences": [
+                    {
+                        "offset": 0, "text": one, "infons": {},
+                        "annotations": [
+                            _annotation("T1", "Ostamide", 0, {"type": "Chemical"}),
+                            _annotation("T2", "rash", 15, {"type": "Disease", "MESH": "D05|D06"}),
+                        ],
+                    },
+                    {
+                        "offset": 21, "text": two, "infons": {},
+                        "annotations": [_annotation("T3", "Rash é", 21, {"type": "Disease", "MESH": "-1"})],
+                    },
+                ],
+                "relations": [
+                    {"id": "R1", "infons": {"type": "eases"}, "nodes": [{"refid": name, "role": role} for name, role in nodes[1::-1]]},
+                    {"id": "R2", "infons": {"type": "all"}, "nodes": [{"refid": name, "role": role} for name, role in nodes]},
+                ],
+            }
+        ],
+        "relations": [{"id": "R3", "infons": {"relation": "CID", "Chemical": "T1", "Disease": "D05"}}],
+    }  # fmt: skip
+
+
+def xml_of(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Documents in BioC's JSON as XML."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n<collection>\n'
+    return f"{head}<source>x</source>\n{''.join(_xml('document', each) for each in documents)}</collection>\n"
+
+
+def _xml(tag: str, value: Mapping[str, Any]) -> str:
+    out = [f"<{tag}>" if "locations" not in value else f"<{tag} id={quoteattr(value['id'])}>"]
+    out += [
+        f"<{key}>{escape(str(value[key]))}</{key}>"
+        for key in ("id", "offset")
+        if key in value and tag != "annotation"
+    ]
+    for key, infon in value.get("infons", {}).items():
+        text = f"{infon['type']}|{infon['identifier']}" if isinstance(infon, dict) else infon
+        if text is not None:
+            out.append(f"<infon key={quoteattr(key)}>{escape(str(text))}</infon>")
+    out += [
+        f'<location offset="{each["offset"]}" length="{each["length"]}"/>'
+        for each in value.get("locations", [])
+    ]
+    if "text" in value:
+        out.append(f"<text>{escape(value['text'])}</text>")
+    for key in ("passages", "sentences", "annotations", "relations"):
+        out += [_xml(key[:-1], each) for each in value.get(key, [])]
+    out += [f'<node refid="{each["refid"]}" role="{each["role"]}"/>' for each in value.get("nodes", [])]
+    return "\n".join([*out, f"</{tag}>", ""])
+
+
+_BIOC = [_pubtator3(), _standard()]
+BIOC_JSON: Sequence[Files] = [
+    {"mini.json": raw.encode()}
+    for raw in (
+        json.dumps({"PubTator3": _BIOC}, indent=1),
+        json.dumps(
+            {"source": "x", "date": "", "key": "", "infons": {}, "documents": _BIOC}, ensure_ascii=False
+        ),
+        "".join(json.dumps(each) + "\n" for each in _BIOC),
+    )
+]
+BIOC_XML: Sequence[Files] = [{"mini.xml": xml_of(_BIOC).encode()}]

@@ -1,0 +1,126 @@
+"""What files in the forms of other tools say, read once more in the plainest way; see :mod:`oracles`."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from miniatures import Files
+from oracles import Oracle, all_words, only, same
+
+from glre_pyg.data.document import Document
+
+Records = Callable[[bytes], list[Any]]
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+# BioC
+
+
+def bioc_json_records(raw: bytes) -> list[Any]:
+    text = raw.decode("utf-8").removeprefix("\ufeff")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    if isinstance(value, dict):
+        value = value.get("PubTator3", value.get("documents", [value]))
+    return list(value)
+
+
+def bioc_xml_records(raw: bytes) -> list[Any]:
+    root = ElementTree.fromstring(raw)
+    return [_record(each) for each in ([root] if root.tag == "document" else root.findall("document"))]
+
+
+def _record(element: Any) -> dict[str, Any]:
+    texts = [(tag, element.find(tag)) for tag in ("id", "offset", "text")]
+    record = {tag: "".join(child.itertext()) for tag, child in texts if child is not None} | element.attrib
+    record["infons"] = {each.get("key", ""): each.text or "" for each in element.findall("infon")}
+    assert len(record["infons"]) == len(element.findall("infon")), "an infon is given twice"
+    for tag in ("passage", "sentence", "annotation", "relation", "node", "location"):
+        record[f"{tag}s"] = [_record(child) for child in element.findall(tag)]
+    return record
+
+
+def bioc(records: Records) -> Oracle:
+    def check(files: Files, read: Sequence[Document]) -> None:
+        said = records(only(files))
+        same(len(said), len(read), "documents")
+        for record, document in zip(said, read, strict=True):
+            same(str(record["id"]), document.id, "id")
+            _bioc_document(record, document)
+            all_words(document)
+
+    return check
+
+
+def _bioc_document(record: Mapping[str, Any], document: Document) -> None:
+    units: list[tuple[int, int, str]] = []
+    mentions, relations = list(document.mentions), list(record.get("relations") or [])
+    at, wanted = 0, []
+    for passage in record["passages"]:
+        holders = [passage, *(passage.get("sentences") or [])]
+        for unit in holders[:1] if passage.get("text") is not None else holders[1:]:
+            if unit.get("text") is not None:
+                start = document.text.index(unit["text"], at)
+                assert not document.text[at:start].strip(), "text that no passage has"
+                units.append((start, int(unit["offset"]), unit["text"]))
+                at = start + len(unit["text"])
+        wanted += [(each, passage) for holder in holders for each in holder.get("annotations") or []]
+        relations += [each for holder in holders for each in holder.get("relations") or []]
+    same(at, len(document.text), "length of the text")
+    wanted += [(each, None) for each in record.get("annotations") or []]
+    for annotation, _ in wanted:
+        if annotation.get("locations"):
+            _bioc_mention(annotation, document, mentions.pop(0), units)
+    same([], mentions, "mentions")
+    kinds = [each["infons"].get("type", each["infons"].get("relation")) for each in relations]
+    for fact in document.facts:
+        assert fact.relation in kinds, "a relation that the file does not have"
+    for relation, kind in zip(relations, kinds, strict=True):
+        infons = relation["infons"]
+        if "role1" in infons and "role2" in infons:
+            ends = [_bioc_end(infons[key]) for key in ("role1", "role2")]
+            held = [(fact.head, fact.tail) for fact in document.facts if fact.relation == kind]
+            assert any(all(map(_names, ends, fact)) for fact in held), "a relation is lost"
+
+
+def _bioc_end(value: Any) -> str:
+    return str(value["identifier"] if isinstance(value, dict) else value)
+
+
+def _names(end: str, identifier: str) -> bool:
+    known = {identifier, *identifier.split(";"), *(part.partition(":")[2] for part in identifier.split(";"))}
+    return bool(known & {end, end.partition("|")[2]})
+
+
+def _bioc_mention(annotation: Any, document: Document, mention: Any, units: Any) -> None:
+    infons = annotation["infons"]
+    same(infons["type"], mention.type, "type")
+    ends = sorted((int(each["offset"]), int(each["length"])) for each in annotation["locations"])
+    first, last = ends[0][0], max(offset + length for offset, length in ends)
+    found = document.text[mention.start : mention.end]
+    if len(ends) == 1:
+        same(words(annotation["text"]), words(found), "text of a mention")
+        stripped = annotation["text"].strip()
+        assert any(
+            unit + first - offset <= mention.start and mention.end <= unit + last - offset
+            for unit, offset, text in units
+            if stripped and offset <= first < offset + len(text)
+        ), "place of a mention"
+    identifiers = next(
+        (infons[key] for key in ("identifier", "MESH", "OMIM") if infons.get(key) is not None), ""
+    )
+    parts = [part.strip() for part in re.split("[;,|]", str(identifiers))]
+    if not mention.ids:
+        assert {*parts} <= {"", "-", "-1", "None"} or not isinstance(identifiers, str | int), "identifiers"
+    elif not {*parts} <= {"", "-", "-1", "None"}:
+        known = {part.strip() for each in mention.ids for part in re.split("[;,|]", each)}
+        same({*parts} - {"", "-", "-1", "None"}, known - {"", "-", "-1", "None"}, "identifiers")
+    else:
+        same((str(annotation["id"]),), mention.ids, "identifier of an annotation")
