@@ -33,7 +33,6 @@ from glre_pyg.evaluation.breakdown import print_scores
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.runs.checksums import verify
-from glre_pyg.runs.departures import departures
 from glre_pyg.runs.directory import CHECKSUMS, without_local_paths
 from glre_pyg.runs.hub import resolve_folder
 from glre_pyg.runs.legacy import upgrade
@@ -1248,7 +1247,9 @@ def test_fields_of_the_head_are_the_users(loaded):
 def test_departures_are_those_of_the_config(loaded):
     def of(**changes):
         dotlist = OmegaConf.from_dotlist([f"{name}={value}" for name, value in changes.items()])
-        return departures(without_local_paths(OmegaConf.merge(loaded.config, dotlist)))
+        text = made(replace(loaded, config=OmegaConf.merge(loaded.config, dotlist)))[1]
+        section = text.split("## Departures from the paper\n")[1].split("\n## ")[0]
+        return [line.removeprefix("- ") for line in section.splitlines() if line.startswith("- ")]
 
     assert "The optimizer is torch.optim.AdamW, not Adam." in of()
     assert not [

@@ -67,11 +67,9 @@ def load(
     verify(folder)
     config = read_config(folder)
     plain: Any = OmegaConf.to_container(config)
-    try:
+    with as_input_errors(folder / CONFIG):
         check_call(plain["model"], RelationModel, "model", is_partial=True)
         check_call(plain["dataset"], object, "dataset", is_partial=False)
-    except InputError as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from None
     for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.models.glre import GLRE
-from glre_pyg.runs.departures import departures
 from glre_pyg.runs.directory import lookup, without_local_paths
 from glre_pyg.runs.run import Run
+from glre_pyg.utils.json_fields import walk
 from glre_pyg.utils.markdown import code, escape
 from glre_pyg.utils.table import Table
 
@@ -81,7 +81,8 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
         num_parameters=f"{sum(parameter.numel() for parameter in run.model.parameters()):,}",
         settings=_settings(config, run.environment),
         is_glre=is_glre,
-        departures=departures(config),
+        config={place: value for place, _, value in walk(OmegaConf.to_container(config))},
+        escape=lambda value: escape(str(value)),
     )
 
 
