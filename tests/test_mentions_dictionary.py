@@ -6,7 +6,7 @@ import pytest
 
 from glre_pyg.mentions.dictionary import Dictionary
 from glre_pyg.mentions.finder import FoundMention
-from glre_pyg.mentions.names import acronym, spelled, stem
+from glre_pyg.mentions.names import acronym, name_key, spelled, stem
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -213,6 +213,26 @@ def test_files(tmp_path, bom, end, order, ending):
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("names.csv", "term,mesh_id,label\naspirin,C1,Chemical\nskin rash,D1,Disease\n"),
+        ("names.csv", "Type;Synonym;Concept ID\nChemical;aspirin;C1\nDisease;skin rash;D1\n"),
+        ("names.csv", "aspirin;C1;Chemical\nskin rash;D1;Disease\n2,4,6-trial;C2;Chemical\n"),
+        ("names.csv", "aspirin\tC1\tChemical\nskin rash\tD1\tDisease\n"),
+        ("names.csv", "aspirin,C1,Chemical,,\nskin rash,D1,Disease,\n"),
+        ("names.tsv", '"aspirin"\t"C1"\t"Chemical"\n"skin rash"\tD1\tDisease\n'),
+        ("names.tsv", "# names\naspirin\tC1\tChemical\t\t\n\n#rest\nskin rash\tD1\tDisease\n"),
+        ("names.tsv", "ASA tablet|aspirin | acetyl\tC1\tChemical\nskin rash\tD1\tDisease\n"),
+        ("names.tsv", "as\u00adpirin\tC1\tChemical\n\u200eskin\u00a0rash\tD1\tDisease\n"),
+    ],
+)
+def test_files_as_people_have_them(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    found = Dictionary.read(tmp_path / name).find("Aspirin caused skin rash")
+    assert found == [FoundMention(0, 7, "Chemical", "C1"), FoundMention(15, 24, "Disease", "D1")]
+
+
+@pytest.mark.parametrize(
     ("name", "raw", "message"),
     [
         ("names.tsv", b"", "names.tsv: there are no names in this file"),
@@ -251,3 +271,39 @@ def test_bad_files(tmp_path, name, raw, message):
     with pytest.raises(InputError) as caught:
         Dictionary.read(tmp_path / name)
     assert str(caught.value).removeprefix(f"{tmp_path}/") == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "velo\u00adrin",
+        "velo\u200brin",
+        "\ufeffvelorin",
+        "velo\u2060rin",
+        "\u200evelorin\u200f",
+        "\U0001f600velorin\U0001f600",
+        "\uff36elorin",
+    ],
+)
+def test_invisible_characters_and_emoji_do_not_hide_names(text):
+    (mention,) = Dictionary([("velorin", "C1", "Chemical")]).find(f"of {text} daily")
+    assert name_key(text[mention.start - 3 : mention.end - 3]) == "velorin"
+
+
+@pytest.mark.parametrize("hyphen", "-\u2010\u2011\u2013\u2212\ufe63\uff0d")
+def test_hyphens_of_any_kind(hyphen):
+    assert Dictionary([("beta-blocker", "C1", "Chemical")]).find(f"a beta{hyphen}blocker")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("患者服用甲药后出现皮疹。", ["甲药", "皮疹"]),
+        ("アスピリンは発疹を起こす", ["アスピリン", "発疹"]),
+        ("아스피린은 발진을 일으킨다", ["아스피린", "발진"]),
+        ("แอสไพรินทำให้เกิดผื่น", ["แอสไพริน", "ผื่น"]),
+        ("用Velorin后皮疹", ["Velorin", "皮疹"]),
+    ],
+)
+def test_scripts_without_spaces_between_words(text, names):
+    assert found(names, text) == [(name, name) for name in names]

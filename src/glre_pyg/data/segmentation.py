@@ -24,16 +24,29 @@ Segmenter = Callable[[str, Iterable[Span], Iterable[Span]], Segments]
 """From a text, spans of mentions and spans of sections to words and sentences, as :func:`segment`."""
 
 # Punctuation and symbols: ASCII and Latin-1, general punctuation, currency, arrows to miscellaneous symbols
-# and arrows, CJK and full-width forms. All other characters except white space (letters, digits, "_",
-# combining marks, joiners, sub- and superscripts, emoji) are part of words.
+# and arrows, CJK and full-width forms, emoji. All other characters except white space (letters, digits, "_",
+# combining marks, joiners, sub- and superscripts) are part of words.
 _MARK = (
     r"!-/:-@\[-^`{-~¡-©«-±´¶-¸»¿×÷"
     r"\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u2bff\u3001-\u3003\u3008-\u3020"
-    r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff3e\uff40\uff5b-\uff65"
+    r"\ufe50-\ufe6f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff3e\uff40\uff5b-\uff65\U0001f000-\U0001faff"
 )
-_BODY = rf"[^\s{_MARK}]"
+# Scripts without spaces between words, or with particles after them, have a word for each character, as in
+# Unicode's rules of word breaks (UAX #29) for all but Hangul. So names are found wherever they stand.
+# Thai and Lao, Myanmar, Khmer; Hangul; Chinese and Japanese; and the marks that follow their letters.
+_SCRIPTS = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"
+    r"\u2e80-\u2fdf\u3005-\u3007\u3021-\u302f\u3031-\u312f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uf900-\ufaff\uff66-\uffdc\U00020000-\U0003ffff"
+)
+_MARKS_OF_SCRIPTS = (
+    r"\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece\u102b-\u103e"
+    r"\u1056-\u1059\u17b4-\u17d3\u302a-\u302f\u3099\u309a\ufe00-\ufe0f\uff9e\uff9f"
+)
+_BODY = rf"[^\s{_MARK}{_SCRIPTS}]"
 _WORD = re.compile(
-    rf"(?<!{_BODY})[^\W\d_](?:\.[^\W\d_])+\.?(?!{_BODY})"  # dotted abbreviations: i.v., e.g., U.S.A.
+    rf"[{_SCRIPTS}][{_MARKS_OF_SCRIPTS}]*"
+    rf"|(?<!{_BODY})[^\W\d_](?:\.[^\W\d_])+\.?(?!{_BODY})"  # dotted abbreviations: i.v., e.g., U.S.A.
     rf"|(?<![\w.,])\.\d+(?!{_BODY})"  # .05
     rf"|{_BODY}+(?:(?<=\d)[.,](?=\d){_BODY}+)*"  # letters and digits; a point or comma between digits: 0.5
     rf"|([.*=~-])\1+|[{_MARK}]"  # a mark; a run of dots or lines

@@ -11,7 +11,7 @@ from glre_pyg.data.document import Mention, Span
 from glre_pyg.data.segmentation import words_of
 from glre_pyg.mentions.abbreviations import abbreviations_in
 from glre_pyg.mentions.finder import FoundMention
-from glre_pyg.mentions.names import acronym, name_key
+from glre_pyg.mentions.names import acronym, name_key, visible
 
 _Name = tuple[str, str]  # a normalized name, and a type
 _Definition = tuple[int, list[FoundMention]]  # where a short form is defined, and the mentions it stands for
@@ -144,7 +144,9 @@ class _Entities:
 
 def _identifiers(forms: dict[_Name, list[str]], used: set[str]) -> dict[_Name, str]:
     """Create an identifier for each name; if two types share a name, both identifiers include the type."""
-    longest = {name: re.sub(r"[\s|]+", " ", max(names, key=len)).casefold() for name, names in forms.items()}
+    longest = {
+        name: re.sub(r"[\s|]+", " ", visible(max(names, key=len))).casefold() for name, names in forms.items()
+    }
     count = Counter(longest.values())
     identifiers: dict[_Name, str] = {}
     for name, identifier in longest.items():

@@ -1,10 +1,13 @@
-"""Dictionary files with a name, an identifier and a type per line, tab- (.tsv) or comma-separated (.csv)."""
+"""Dictionary files with a name, an identifier and a type per line, in columns separated by tabs or commas."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +15,16 @@ from glre_pyg.formats.reading import decoded_lines, opened
 from glre_pyg.utils.exceptions import InputError
 
 COLUMNS = ("name", "id", "type")
-_DIALECTS: dict[str, dict[str, Any]] = {
-    ".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE},
-    ".csv": {"strict": True},
+_HEADERS = {
+    "name": re.compile("(preferred_)?(names?|terms?|labels?)|synonyms?|mentions?|text|string"),
+    "id": re.compile(".*(id|ids|identifier|identifiers|code|curie)|mesh|cui|accession"),
+    "type": re.compile("(semantic_|entity_)?types?|labels?|class|category|kind|group"),
 }
+"""Words by which a header names the columns, in lower case."""
 
 
 class NameRow(NamedTuple):
-    """A row of a dictionary file. Lines are numbered from 1; the identifier may be empty."""
+    """A name of a dictionary file. Lines are numbered from 1; the identifier may be empty."""
 
     line: int
     name: str
@@ -30,39 +35,86 @@ class NameRow(NamedTuple):
 def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
     """Read a dictionary file in UTF-8, with or without a byte order mark, with Unix or Windows line ends.
 
-    Columns are name, identifier and type; a header of the words ``name``, ``id`` and ``type`` may give
-    another order. Empty lines are skipped.
+    Columns are name, identifier and type; a header may give another order, as ``term,mesh_id,label`` does. A
+    name may be several synonyms, separated by ``|``. Columns of a .csv file may be separated by semicolons,
+    as spreadsheets write them in many countries. Cells may be in double quotes. Empty columns at the end of a
+    line are ignored, as are empty lines and those that begin with ``#``.
 
     Args:
-        file: The file. Fields of a .csv file may be in double quotes; in a .tsv file quotes have no meaning.
+        file: The file.
 
     Raises:
         InputError: ``names.tsv:3: message``; also if there are no names, or the extension is another.
     """
     path = Path(file)
     name = path.name
-    if path.suffix.lower() not in _DIALECTS:
-        raise InputError(f"{name}: a file of names ends in {' or '.join(_DIALECTS)}")
-    order: tuple[str, ...] = COLUMNS
+    if path.suffix.lower() not in (".tsv", ".csv"):
+        raise InputError(f"{name}: a file of names ends in .tsv or .csv")
+    order: Sequence[str] | None = None
     is_empty = True
-    try:
-        with opened(path) as raw:
-            reader = csv.reader(decoded_lines(raw, name), **_DIALECTS[path.suffix.lower()])
-            for fields in reader:
-                columns = [field.strip() for field in fields]
-                if not any(columns):
+    with opened(path) as raw:
+        for line, columns in _rows(decoded_lines(raw, name), name, path.suffix.lower() == ".tsv"):
+            if order is None:
+                header = _header(columns)
+                order = header or COLUMNS
+                if header:
                     continue
-                if is_empty and sorted(column.lower() for column in columns) == sorted(COLUMNS):
-                    order = tuple(column.lower() for column in columns)
-                    continue
-                if len(columns) != len(COLUMNS):
-                    raise InputError(
-                        f"{name}:{reader.line_num}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
-                        f"this one {len(columns)}"
-                    )
-                is_empty = False
-                yield NameRow(reader.line_num, **dict(zip(order, columns, strict=True)))
-    except csv.Error as error:
-        raise InputError(f"{name}:{reader.line_num}: {error}") from None
+            if len(columns) != len(COLUMNS):
+                raise InputError(
+                    f"{name}:{line}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
+                    f"this one {len(columns)}"
+                )
+            cells = dict(zip(order, columns, strict=True))
+            for synonym in cells.pop("name").split("|"):
+                yield NameRow(line, synonym.strip(), **cells)
+            is_empty = False
     if is_empty:
         raise InputError(f"{name}: there are no names in this file")
+
+
+def _rows(lines: Iterator[str], name: str, is_tsv: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yield number and cells of the lines with names, and of a header."""
+    dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    if not is_tsv:
+        first = list(islice(lines, 20))
+        dialect = {"delimiter": max(",;\t", key=partial(_num_fitting, first)), "strict": True}
+        lines = chain(first, lines)
+    reader = csv.reader(lines, **dialect)
+    try:
+        for row in reader:
+            columns = _cells(row, is_tsv)
+            if any(columns) and not columns[0].startswith("#"):
+                yield reader.line_num, columns
+    except csv.Error as error:
+        raise InputError(f"{name}:{reader.line_num}: {error}") from None
+
+
+def _num_fitting(lines: Sequence[str], delimiter: str) -> int:
+    """Return how many lines have the right number of columns if these are separated by a character."""
+    return sum(len(_cells(row, False)) == len(COLUMNS) for row in csv.reader(lines, delimiter=delimiter))
+
+
+def _cells(row: Iterable[str], is_tsv: bool) -> list[str]:
+    """Return the cells of a row without white space and quotes around them, and empty ones at the end."""
+    columns = [_unquoted(cell.strip()) if is_tsv else cell.strip() for cell in row]
+    while len(columns) > len(COLUMNS) and not columns[-1]:
+        columns.pop()
+    return columns
+
+
+def _unquoted(cell: str) -> str:
+    is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+    return cell[1:-1].replace('""', '"').strip() if is_quoted else cell
+
+
+def _header(columns: Iterable[str]) -> tuple[str, ...] | None:
+    """Return what each column holds if a line is a header.
+
+    >>> _header(["Term", "MeSH ID", "label"]), _header(["aspirin", "D001241", "Chemical"])
+    (('name', 'id', 'type'), None)
+    """
+    words = [re.sub(r"\W+", "_", column.lower()) for column in columns]
+    for order in permutations(COLUMNS, len(words)) if len(words) == len(COLUMNS) else ():
+        if all(_HEADERS[name].fullmatch(word) for name, word in zip(order, words, strict=True)):
+            return order
+    return None

@@ -1,6 +1,7 @@
 """Normalization of names, so that different spellings compare equal.
 
-White space between words, hyphens within them, typographic variants and the English plural are normalized.
+White space between words, hyphens within them, typographic variants and the English plural are normalized,
+and invisible characters are ignored.
 Words are those of :mod:`glre_pyg.data.segmentation`.
 """
 
@@ -8,10 +9,14 @@ from __future__ import annotations
 
 import unicodedata
 
+import regex
+
 from glre_pyg.data.document import Span
 from glre_pyg.data.segmentation import words_of
 
-_HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2212")
+_INVISIBLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
+"""Soft hyphens, zero-width spaces and joiners, byte order marks, direction marks, variation selectors."""
+_HYPHENS = frozenset("-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032", "'"))
 _MIN_PLURAL = 4  # letters: "gas", "was" and "his" are not plurals
 
@@ -24,6 +29,10 @@ def spelled(text: str) -> tuple[list[Span], list[str]]:
     Returns:
         Characters ``[start, end)`` and spelling of each word.
     """
+    if _INVISIBLE.search(text):
+        places = [place for place, character in enumerate(text) if not _INVISIBLE.match(character)]
+        spans, words = spelled("".join(text[place] for place in places))
+        return [(places[start], places[end - 1] + 1) for start, end in spans], words
     spans, words = [], []
     for start, end in words_of(text):
         word = text[start:end]
@@ -32,6 +41,11 @@ def spelled(text: str) -> tuple[list[Span], list[str]]:
         spans.append((start, end))
         words.append(word if word.isascii() else _compatible(word))
     return spans, words
+
+
+def visible(text: str) -> str:
+    """Return a text without its invisible characters."""
+    return _INVISIBLE.sub("", text)
 
 
 def _compatible(word: str) -> str:
@@ -82,7 +96,7 @@ def name_key(name: str) -> str:
         >>> name_key("Beta-Blockers") == name_key("beta  blocker"), name_key("CAs") == name_key("CA")
         (True, True)
     """
-    _, words = spelled(acronym(name))
+    _, words = spelled(acronym(visible(name)))
     folded = [word.casefold() for word in words]
     if folded and not words[-1][-1].isupper():  # a final capital is not a plural: AIDS
         folded[-1] = stem(folded[-1])
