@@ -1,13 +1,28 @@
 """Commands as tests run them: in the test's own process, which spares the imports, or in a process of theirs."""
 
 import os
+import resource
+import signal
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Files may have so many bytes; what would be longer is an error, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[0][1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
+        signal.signal(signal.SIGXFSZ, before[1])
 
 
 def start(command: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:

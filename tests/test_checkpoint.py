@@ -1,14 +1,13 @@
 """Checkpoints: whole or not there, of this run alone, and no more than tensors and plain values."""
 
 import os
-import resource
-import signal
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from commands import small_files
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
 from glre_pyg.utils.exceptions import InputError
@@ -189,25 +188,16 @@ def test_a_state_that_is_no_state_is_one_line(saved, content):
         restored(folder)
 
 
-@pytest.fixture
-def small_files():
-    """Files may have 20 kB; what would be longer is an error, as on a disk that is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[0][1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
-    signal.signal(signal.SIGXFSZ, before[1])
-
-
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / CHECKPOINT)
     with pytest.raises(InputError, match="not a regular file"):
         restored(tmp_path)
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(saved, small_files):
+def test_a_full_disk_leaves_the_last_checkpoint(saved):
     folder, losses = saved
-    with pytest.raises(WriteError, match=rf"^{folder / CHECKPOINT}: cannot be written: File too large"):
+    line = rf"^{folder / CHECKPOINT}: cannot be written: File too large"
+    with small_files(20_000), pytest.raises(WriteError, match=line):
         Checkpoint(folder, nn.Linear(100, 100), {}, RUN).save()
     assert {path.name for path in folder.iterdir()} == {CHECKPOINT, WEIGHTS}
     _, model, parts = restored(folder)

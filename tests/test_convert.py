@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import run
+from commands import run, small_files
 from documents import random_document, random_documents
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.segmentation import segment
@@ -18,6 +18,7 @@ from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.lossless import difference
 from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import WriteError
 
 BIORED = """\
 5|t|Velmorine and ostamide.
@@ -203,6 +204,15 @@ def test_files_that_are_not_there(tmp_path):
     for target in (tmp_path / "nowhere" / "b.json", tmp_path):
         with pytest.raises(InputError, match="cannot be written"):
             convert(tmp_path / "a.jsonl", target, target_format="jsonl")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "pubtator"])
+def test_a_full_disk_is_one_line_that_names_the_target(ending, tmp_path):
+    write_jsonl(random_documents(5), tmp_path / "a.jsonl")
+    target = tmp_path / f"b.{ending}"
+    with small_files(100), pytest.raises(WriteError, match=f"^{target}: cannot be written: File too large$"):
+        convert(tmp_path / "a.jsonl", target, lossy=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ import io
 import json
 import os
 import re
-import resource
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from commands import small_files
 from documents import LABELS, glre, random_documents, subwords
 from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
@@ -377,22 +376,14 @@ def test_of_two_commands_with_one_output_the_second_is_refused(run, here, monkey
 @pytest.mark.parametrize("room", [0, 100, 3000])
 def test_a_full_disk_is_one_line_that_names_the_output(run, here, ending, room, capsys):
     write_documents(documents(), here / "in.jsonl")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[0][1]))
-    try:
-        with pytest.raises(WriteError, match=rf"^out.{ending}: cannot be written: File too large$"):
-            extracted(
-                run,
-                "input=in.jsonl",
-                f"output=out.{ending}",
-                "chunk=2",
-                "threshold=1" if ending == "data" else "threshold=0",
-            )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
-        signal.signal(signal.SIGXFSZ, before[1])
+    options = ["input=in.jsonl", f"output=out.{ending}", "chunk=2"]
+    with (
+        small_files(room),
+        pytest.raises(WriteError, match=rf"^out.{ending}: cannot be written: File too large$"),
+    ):
+        extracted(run, *options, "threshold=1" if ending == "data" else "threshold=0")
     assert not (here / f"out.{ending}").exists()
-    extracted(run, "input=in.jsonl", f"output=out.{ending}", "chunk=2", "threshold=1")
+    extracted(run, *options, "threshold=1")
     assert not [path for path in here.iterdir() if path.suffix in (".part", ".progress")]
 
 

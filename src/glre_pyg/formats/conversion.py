@@ -10,7 +10,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.formats.detection import format_of_name, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
-from glre_pyg.utils.files import atomic_path, check_output
+from glre_pyg.utils.files import WriteError, atomic_path, check_output
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ def convert(
                 kept = (document for document, size in zip(again, sizes, strict=True) if size is not None)
                 for document, held in zip(kept, read_documents(written, format), strict=True):
                     _check(document, held, format)
+        except WriteError:  # which names the target when it leaves this block
+            raise
         except InputError as error:
             if str(error).startswith((f"{source.name}:", f"{source}:")):
                 raise
