@@ -62,6 +62,15 @@ def test_hostile_models():
 
 
 @pytest.mark.trial
+@pytest.mark.parametrize(("trial", "count"), [("writers", 9), ("disks", 24), ("files", 40)])
+def test_hostile_places(trial, count):
+    if trial == "disks" and (os.geteuid() != 0 or not shutil.which("mount")):
+        pytest.skip("a small disk can be mounted by root alone")
+    done = run("hostile", trial, "--count", f"{count}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.trial
 def test_kills():
     done = run("kills", "--kills", "20")
     assert done.returncode == 0, done.stdout + done.stderr

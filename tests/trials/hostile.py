@@ -6,7 +6,8 @@
 ``models`` changes the files of a saved model, one or two values at a time: types, signs, huge numbers, other
 classes, names of files and repositories; and the header of the weights. Each is loaded, used and saved in a
 process with little memory and time, which may not connect, start programs, or open files elsewhere. Either
-it is refused in one line that names the folder, or its predictions are probabilities.
+it is refused in one line that names the folder, or its predictions are probabilities. ``writers``, ``disks`` and
+``files`` are in ``places.py``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
+import places
 import psutil
 import yaml
 from hydra import compose, initialize_config_dir
@@ -266,7 +268,7 @@ def models(options: argparse.Namespace) -> int:
     return int(any(counts[kind] for kind in FAILURES))
 
 
-TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {"models": models}
+TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {"models": models, **places.TRIALS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
