@@ -100,7 +100,7 @@ def test_facts_of_the_input_are_not_looked_at(extractor):
 
 
 def test_a_document_that_cannot_be_worked_on_is_told_of(run):
-    sizes = [document_bytes(run.model, graph, training=False) for graph in run.graphs(DOCUMENTS)]
+    sizes = document_bytes(run.model, run.graphs(DOCUMENTS), training=False)
     large = DOCUMENTS[sizes.index(max(sizes))]
     extractor = RelationExtractor(replace(run, memory=max(sizes) - 1))
     with pytest.raises(InputError, match=f"{large.id}: .* need about"):

@@ -70,7 +70,7 @@ def training_bytes(model, graphs, *, batch_size=1, available=GIB):
 
 def test_training_needs_its_largest_batch_and_the_optimizer(tokenizer):
     model, graphs = glre(tokenizer), graphs_of(DOCUMENTS, tokenizer)
-    largest = sorted(document_bytes(model, graph, training=True) for graph in graphs)[-4:]
+    largest = sorted(document_bytes(model, [graph], training=True)[0] for graph in graphs)[-4:]
     assert training_bytes(model, graphs, batch_size=4) == optimizer_bytes(model) + sum(largest)
 
 
@@ -89,7 +89,7 @@ def test_a_document_that_is_too_large_is_named_before_anything_is_computed(token
 def test_a_batch_that_is_too_large_is_said(tokenizer):
     model = glre(tokenizer)
     graphs = graphs_of([large_document(400, 8, 2, name=f"d{number}") for number in range(8)], tokenizer)
-    available = optimizer_bytes(model) + 3 * document_bytes(model, graphs[0], training=True)
+    available = optimizer_bytes(model) + 3 * document_bytes(model, [graphs[0]], training=True)[0]
     with pytest.raises(
         InputError, match=r"^a batch of 8 documents like d0 needs .*smaller training.batch_size"
     ):
@@ -158,9 +158,9 @@ def test_documents_without_pairs_or_words_fit(tokenizer):
 
 def test_features_that_are_there_need_no_encoder(tokenizer):
     model, [graph] = glre(tokenizer), graphs_of([large_document(400, 2, 2)], tokenizer)
-    before = document_bytes(model, graph, training=True)
+    before = document_bytes(model, [graph], training=True)[0]
     graph.features = torch.zeros(400, 16)
-    assert document_bytes(model, graph, training=True) < before / 2
+    assert document_bytes(model, [graph], training=True)[0] < before / 2
 
 
 def test_checkpointed_gradients_need_less():
@@ -170,7 +170,7 @@ def test_checkpointed_gradients_need_less():
     needs = []
     for checkpointing in (False, True):
         model = glre(tokenizer, encoder=partial(transformer(), gradient_checkpointing=checkpointing))
-        needs.append(document_bytes(model, graph, training=True))
+        needs.append(document_bytes(model, [graph], training=True)[0])
     assert needs[1] < needs[0]
 
 
@@ -239,7 +239,7 @@ def estimate_and_run(training):
     tokenizer = subwords([document], hidden_size=128, intermediate_size=512)
     model = glre(tokenizer).train(training)
     batch = batch_of([document], tokenizer)
-    needed = document_bytes(model, batch[0], training=training)
+    needed = document_bytes(model, [batch[0]], training=training)[0]
 
     def run():
         with torch.set_grad_enabled(training):

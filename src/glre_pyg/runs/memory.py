@@ -29,21 +29,16 @@ FLOAT = 4
 """Bytes of an fp32 number."""
 
 
-def document_bytes(model: RelationModel, graph: DocumentGraph, *, training: bool) -> int:
-    """Estimate the number of bytes that a document needs in addition to the model.
+def document_bytes(model: RelationModel, graphs: Sequence[DocumentGraph], *, training: bool) -> list[int]:
+    """Estimate the number of bytes that each of some documents needs in addition to the model.
 
     Without gradients, the activations of only one layer are in memory; training stores those of all layers.
 
     Args:
         model: The model.
-        graph: Tokenized graph of the document.
+        graphs: Tokenized graphs of the documents.
         training: Whether to estimate for training rather than for prediction.
     """
-    return _estimator(model, training=training)(graph)
-
-
-def _estimator(model: RelationModel, *, training: bool) -> Callable[[DocumentGraph], int]:
-    """Return the function :func:`document_bytes` of one model, whose modules are looked through once."""
     modules = list(model.modules())
     width = max((m.out_channels for m in modules if isinstance(m, _ENCODERS)), default=0)
     lstm = sum(17 * m.hidden_size * m.num_layers for m in modules if isinstance(m, nn.LSTM))
@@ -60,7 +55,7 @@ def _estimator(model: RelationModel, *, training: bool) -> Callable[[DocumentGra
             numbers += _encoder_numbers(encoder, tokens, longest, training=training and encoder.trainable)
         return FLOAT * numbers
 
-    return estimate
+    return [*map(estimate, graphs)]
 
 
 _ENCODERS = (TransformerEncoder, WordEmbedding, BiLSTM)
@@ -108,7 +103,7 @@ def check_memory(
         InputError: If a document, or a batch of the largest documents, needs more than is available.
     """
     fixed = optimizer_bytes(model) if training else 0
-    needed = [*map(_estimator(model, training=training), graphs)]
+    needed = document_bytes(model, graphs, training=training)
     order = sorted(range(len(graphs)), key=lambda index: -needed[index])
     if order and needed[order[0]] + fixed > available:
         graph = graphs[order[0]]
