@@ -219,11 +219,8 @@ class _Extraction:
             predictions = distributed.all_gather(list(shard))
             for error in chain.from_iterable(distributed.all_gather([shard_errors])):
                 self.errors(error)
-            yield [
-                (document, facts)
-                for document, facts in zip(chunk, predictions, strict=True)
-                if facts is not None
-            ]
+            pairs = zip(chunk, predictions, strict=True)
+            yield [(document, facts) for document, facts in pairs if facts is not None]
 
     def _documents(self) -> Iterator[Document]:
         documents = self.extractor.prepare(self._read())
@@ -252,13 +249,11 @@ class _Extraction:
             echo(f"{self.output.path}: not written, as there are no documents")
         else:
             threshold = self._threshold
-            above = (
-                f"p > {threshold:.3f}" if isinstance(threshold, float) else "p > threshold of the relation"
-            )
+            above = f"{threshold:.3f}" if isinstance(threshold, float) else "threshold of the relation"
             errors = f"; {self.num_errors} error{'s' * (self.num_errors > 1)}" if self.num_errors else ""
             speed = (self.num_documents - self.num_resumed) / (perf_counter() - self.started)
             echo(
-                f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, {above}; "
+                f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, p > {above}; "
                 f"{speed:.1f} documents per second{errors}"
             )
         if left_out := self.extractor.left_out:
