@@ -69,8 +69,7 @@ def reasons(
         model: Any model; its :class:`~glre_pyg.nn.local.LocalAttention` and
             :class:`~glre_pyg.nn.context.ContextAttention` layers are found by their type. The weights of
             several are averaged.
-        graph: Graph of the document, tokenized.
-        document: The document.
+        graph, document: The document, and its tokenized graph.
         pairs: (head, tail) identifiers.
         directed: Whether (a, b) and (b, a) are two pairs; otherwise both orders are accepted.
         top_k: See :func:`explain`.
