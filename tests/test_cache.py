@@ -1,8 +1,10 @@
 """What is kept on disk is what would be made, is found when it is the same, and is never believed when it is not."""
 
 import os
+import socket
 import subprocess
 import sys
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +17,7 @@ from filelock import FileLock
 from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from checkpoints import checkpoint
 from documents import (
@@ -291,6 +293,49 @@ def test_a_file_with_an_error_is_not_kept(tmp_path, cache):
             cdr(tmp_path, cache).documents("train")
 
 
+def into_pipe(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def into_socket(path):
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as server, chdir(path.parent):  # long paths are refused
+        server.bind(path.name)
+
+
+def into_folder(path):
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+def into_loop(path):
+    path.unlink(missing_ok=True)
+    path.symlink_to(path)
+
+
+NOT_REGULAR = [into_pipe, into_socket, into_folder, into_loop]
+
+
+@pytest.mark.parametrize("change", NOT_REGULAR)
+def test_documents_are_read_again_in_place_of_what_is_not_a_file(cache, capsys, change):
+    some = [random_document(1)]
+    cached_documents(cache, "key", lambda: some)
+    [path] = files(cache, ".jsonl")
+    change(path)
+    change(path.with_name("key.lock"))
+    assert cached_documents(cache, "key", lambda: some) == some
+    assert 1 <= capsys.readouterr().out.count("\n") <= 3
+
+
+def test_documents_of_another_program_are_read_again(cache, capsys):
+    some = [random_document(1)]
+    cache.save("documents", "key", ".jsonl", written('{"id": 1}\n'))
+    assert cached_documents(cache, "key", lambda: some) == some
+    assert "is not what was written there" in capsys.readouterr().out
+    assert cached_documents(cache, "key", lambda: pytest.fail("read again")) == some
+
+
 # Word vectors of a frozen encoder
 
 
@@ -464,6 +509,32 @@ def test_broken_vectors_are_named_and_built_again(cache, encoder, tokenizer, cap
     assert capsys.readouterr().out.count(f"cache: {path}: is not what was written there") == 1
     assert all(torch.equal(graph.features, one) for graph, one in zip(again, expected, strict=True))
     assert attach(cache, encoder, graphs_of(tokenizer)) == 0
+
+
+@pytest.mark.parametrize("change", NOT_REGULAR)
+def test_vectors_are_built_again_in_place_of_what_is_not_a_file(cache, encoder, tokenizer, change):
+    attach(cache, encoder, graphs_of(tokenizer))
+    [path] = files(cache, ".safetensors")
+    change(path)
+    change(path.with_name("features.lock"))
+    graphs = graphs_of(tokenizer)
+    assert attach(cache, encoder, graphs) >= len(DOCUMENTS)  # nothing can be kept in place of a folder
+    assert all(len(graph.features) == len(graph.words) for graph in graphs)
+
+
+@pytest.mark.parametrize("alter", [lambda x: x[:-1], lambda x: x[:, :-1].clone(), lambda x: x.double()])
+def test_vectors_of_another_shape_or_type_are_built_again(cache, encoder, tokenizer, alter):
+    graphs = graphs_of(tokenizer)
+    attach(cache, encoder, graphs)
+    expected = [graph.features.clone() for graph in graphs]
+    [path] = files(cache, ".safetensors")
+    altered = {name: alter(features) for name, features in load_file(path).items()}
+    path.unlink()
+    place = str(path.parent.relative_to(cache.folder))
+    cache.save(place, "features", ".safetensors", lambda path: save_file(altered, path))
+    again = graphs_of(tokenizer)
+    assert attach(cache, encoder, again) == len(DOCUMENTS)
+    assert all(torch.equal(graph.features, one) for graph, one in zip(again, expected, strict=True))
 
 
 def test_half_a_file_is_ignored(cache, encoder, tokenizer):

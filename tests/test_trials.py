@@ -71,6 +71,12 @@ def test_hostile_places(trial, count):
 
 
 @pytest.mark.trial
+def test_hostile_caches():
+    done = run("hostile", "caches", "--count", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.trial
 def test_kills():
     done = run("kills", "--kills", "20")
     assert done.returncode == 0, done.stdout + done.stderr

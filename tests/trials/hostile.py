@@ -6,8 +6,13 @@
 ``models`` changes the files of a saved model, one or two values at a time: types, signs, huge numbers, other
 classes, names of files and repositories; and the header of the weights. Each is loaded, used and saved in a
 process with little memory and time, which may not connect, start programs, or open files elsewhere. Either
-it is refused in one line that names the folder, or its predictions are probabilities. ``writers``, ``disks`` and
-``files`` are in ``places.py``.
+it is refused in one line that names the folder, or its predictions are probabilities.
+
+``caches`` damages the files of a cache of documents and word vectors: bytes are changed, cut off or added, and
+pipes, sockets, folders and loops of links put in their place and in that of their locks. What is read must be
+what was written or is made again, without a wait and in lines, not tracebacks.
+
+``writers``, ``disks`` and ``files`` are in ``places.py``.
 """
 
 from __future__ import annotations
@@ -26,6 +31,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -41,10 +48,13 @@ from hydra import compose, initialize_config_dir
 
 from glre_pyg import RelationExtractor, from_pretrained, save_pretrained
 from glre_pyg.data.document import Document
+from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.runs.directory import CHECKSUMS
+from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.experiment import train
+from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
@@ -268,7 +278,84 @@ def models(options: argparse.Namespace) -> int:
     return int(any(counts[kind] for kind in FAILURES))
 
 
-TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {"models": models, **places.TRIALS}
+def damage(path: Path, random: Random) -> str:
+    """Damage a file of a cache, or put something else in its place; return what was done."""
+    content = path.read_bytes() if path.is_file() else b""
+    place, name = random.randrange(len(content) + 1), path.name
+    key, _, checksum = path.stem.rpartition("-")
+    ways: dict[str, Callable[[], object]] = {
+        "a bit changed": lambda: path.write_bytes(
+            content[:place]
+            + bytes([content[min(place, len(content) - 1)] ^ 1 << random.randrange(8)])
+            + content[place + 1 :]
+        ),
+        "cut": lambda: path.write_bytes(content[:place]),
+        "emptied": lambda: path.write_bytes(b""),
+        "longer": lambda: path.write_bytes(content + random.randbytes(100)),
+        "other bytes": lambda: path.write_bytes(random.randbytes(place)),
+        "other name": lambda: path.rename(path.with_name(f"{key}-{checksum[::-1]}{path.suffix}")),
+        "pipe": lambda: (path.unlink(), os.mkfifo(path)),
+        "folder": lambda: (path.unlink(), path.mkdir()),
+        "loop": lambda: (path.unlink(), path.symlink_to(path)),
+        "dangling link": lambda: (path.unlink(), path.symlink_to(path.with_name("nothing"))),
+        "device": lambda: (path.unlink(), path.symlink_to("/dev/zero")),
+        "unreadable": lambda: path.chmod(0),
+    }
+    if not content:
+        ways = {way: ways[way] for way in ("pipe", "folder", "loop", "dangling link", "device")}
+    way = random.choice(sorted(ways))
+    ways[way]()
+    return f"{name}: {way}"
+
+
+def caches(options: argparse.Namespace) -> int:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from documents import LABELS, random_documents, subwords, transformer
+
+    documents = random_documents(5)
+    tokenizer = subwords(documents)
+    encoder = transformer(trainable=False)(tokenizer)
+
+    def read_all(cache: Cache) -> tuple[list[Document], list[np.ndarray]]:
+        graphs = [tokenizer(LABELS.blind_graph(document)) for document in documents]
+        FeatureStore(cache).attach(encoder, graphs, batch_size=5, device="cpu")
+        found = cached_documents(cache, "key", lambda: documents)
+        return found, [graph.features.numpy() for graph in graphs]
+
+    failures = 0
+    with tempfile.TemporaryDirectory() as name:
+        whole = Cache(Path(name, "whole"))
+        _, vectors = read_all(whole)
+        signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("it waits")))
+        for number in [options.only] if options.only is not None else range(options.count):
+            random = Random(f"{options.seed} caches {number}")
+            cache = Cache(Path(name, str(number)))
+            shutil.copytree(whole.folder, cache.folder)
+            files = sorted(path for path in cache.folder.rglob("*") if path.is_file())
+            how = [damage(path, random) for path in random.sample(files, random.randint(1, len(files)))]
+            problem = ""
+            signal.alarm(SECONDS)
+            try:
+                with redirect_stdout(StringIO()):
+                    found, others = read_all(cache)
+                if found != documents or not all(map(np.array_equal, vectors, others)):
+                    problem = "wrong"
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+            signal.alarm(0)
+            shutil.rmtree(cache.folder)
+            failures += bool(problem)
+            if problem or options.only is not None:
+                print(f"caches: --seed {options.seed} --only {number}: {'; '.join(how)}: {problem or 'well'}")
+    print(f"{failures} of {options.count} damaged caches read wrongly")
+    return int(failures > 0)
+
+
+TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "models": models,
+    "caches": caches,
+    **places.TRIALS,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

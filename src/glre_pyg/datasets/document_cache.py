@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -11,6 +10,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.files import open_regular
 
+_PLACE, _SUFFIX = "documents", ".jsonl"
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(Document)
 
 
@@ -22,14 +22,24 @@ def cached_documents(cache: Cache, key: str, read: Callable[[], list[Document]])
         key: Hash of everything that the documents depend on.
         read: Reads them from their source.
     """
-    return cache.get("documents", key, ".jsonl", make=read, write=_write, read=_read)
+    documents = _cached(cache, key)
+    if documents is None:
+        with cache.lock(_PLACE, key):
+            documents = _cached(cache, key)  # another process may have been faster
+            if documents is None:
+                documents = read()
+                lines = b"".join(_ENCODER.encode(document) + b"\n" for document in documents)
+                cache.save(_PLACE, key, _SUFFIX, lambda path: path.write_bytes(lines))
+    return documents
 
 
-def _write(documents: list[Document], path: Path) -> None:
-    with path.open("wb") as file:
-        file.writelines(_ENCODER.encode(document) + b"\n" for document in documents)
-
-
-def _read(path: Path) -> list[Document]:
-    with open_regular(path) as file:
-        return [_DECODER.decode(line) for line in file]
+def _cached(cache: Cache, key: str) -> list[Document] | None:
+    path = cache.find(_PLACE, key)
+    if path is None:
+        return None
+    try:
+        with open_regular(path) as file:
+            return [_DECODER.decode(line) for line in file]
+    except (OSError, ValueError):  # it was replaced after it was verified, or written by another program
+        cache.remove(path)
+        return None

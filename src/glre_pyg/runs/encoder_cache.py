@@ -88,18 +88,21 @@ class FeatureStore:
         """
         encode = partial(encoded, encoder, batch_size=batch_size, device=device)
         place = f"{_NAME}/{self._key(encoder)}"
-        missing = self._attach_cached(place, graphs)
+        attach = partial(self._attach_cached, place, channels=encoder.out_channels)
+        missing = attach(graphs)
         if missing and add:
             with self.cache.lock(place, _NAME):
-                missing = self._attach_cached(place, missing)  # another process may have added them
+                missing = attach(missing)  # another process may have added them
                 unique = {document_key(graph): graph for graph in missing}
                 keys = [*unique]
                 self._save(place, ((keys[index], features) for index, features in encode([*unique.values()])))
-                missing = self._attach_cached(place, missing)
+                missing = attach(missing)
         for index, features in encode(missing):
             missing[index].features = features
 
-    def _attach_cached(self, place: str, graphs: Sequence[DocumentGraph]) -> list[DocumentGraph]:
+    def _attach_cached(
+        self, place: str, graphs: Sequence[DocumentGraph], channels: int
+    ) -> list[DocumentGraph]:
         """Set the features that are in the cache, and return the graphs of the other documents."""
         missing: dict[str, list[DocumentGraph]] = defaultdict(list)
         for graph in graphs:
@@ -110,6 +113,10 @@ class FeatureStore:
                 with safe_open(path, framework="pt") as file:
                     for key in keys:
                         features = file.get_tensor(key)
+                        words = len(missing[key][0].words)
+                        if features.shape != (words, channels) or features.dtype != torch.float32:
+                            self.cache.remove(path)  # another program has written it
+                            break
                         for graph in missing.pop(key):
                             graph.features = features
         return [graph for graphs in missing.values() for graph in graphs]

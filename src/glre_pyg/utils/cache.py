@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
@@ -25,7 +25,6 @@ from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_replace, hidden_folder, sha256_of
 
 FORMAT = 3  # raise it when the contents of cached files change, and the version of glre_pyg does not
-T = TypeVar("T")
 
 
 def cache_folder() -> Path:
@@ -38,21 +37,13 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of files that can be made again.
-
-    Args:
-        folder: The folder; created when it is needed.
-    """
+    """A folder of files that can be made again; it is created when it is needed."""
 
     folder: Path
 
     @classmethod
     def from_setting(cls, setting: str | bool | None) -> Self | None:
-        """Make the cache from the setting ``cache`` of a command.
-
-        Args:
-            setting: A folder; None for the folder of downloads; False for no cache.
-        """
+        """Make the cache from the setting ``cache``: a folder, None for the usual one, or False for none."""
         if setting is False:
             return None
         if not isinstance(setting, str | bool | None):
@@ -60,12 +51,7 @@ class Cache:
         return cls(Path(setting) if isinstance(setting, str) else cache_folder())
 
     def files(self, place: str, key: str) -> list[Path]:
-        """Return the paths of the files of a key, unverified, sorted by name.
-
-        Args:
-            place: Folder below :attr:`folder`.
-            key: The key.
-        """
+        """Return the paths of the files of a key, unverified, in a folder ``place`` of the cache."""
         return sorted(self.folder.joinpath(place).glob(f"{key}-{'[0-9a-f]' * 64}.*"))
 
     def find(self, place: str, key: str) -> Path | None:
@@ -73,59 +59,29 @@ class Cache:
         return next(filter(self.verify, self.files(place, key)), None)
 
     def verify(self, path: Path) -> bool:
-        """Return whether a file has its checksum; if not, print a line and remove it."""
+        """Return whether a file has its checksum; if not, remove it, see :meth:`remove`."""
         try:
             if path.stem.endswith(sha256_of(path)):
                 return True
-            echo(f"cache: {path}: is not what was written there; it is removed and made again")
-            path.unlink()
+            self.remove(path)
         except FileNotFoundError:  # another process has removed it
             pass
         except OSError as error:
             echo(f"cache: {path}: {error.strerror}; it is made again")
         return False
 
+    def remove(self, path: Path) -> None:
+        """Print a line about a damaged file, and remove it."""
+        echo(f"cache: {path}: is not what was written there; it is removed and made again")
+        with suppress(OSError):  # a folder, or another process has removed it
+            path.unlink()
+
     def lock(self, place: str, key: str) -> AbstractContextManager[None]:
         """Keep other processes from writing files of a key; see :func:`locked`."""
         return locked(self.folder / place / f"{key}.lock")
 
-    def get(
-        self,
-        place: str,
-        key: str,
-        suffix: str,
-        *,
-        make: Callable[[], T],
-        write: Callable[[T, Path], None],
-        read: Callable[[Path], T],
-    ) -> T:
-        """Return a cached value, or make and cache it; of several processes, one makes it.
-
-        Args:
-            place, key, suffix: See :meth:`save`.
-            make: Makes the value.
-            write: Writes the value to a path.
-            read: Reads the value from a path.
-        """
-        path = self.find(place, key)
-        if path is None:
-            with self.lock(place, key):
-                path = self.find(place, key)  # another process may have been faster
-                if path is None:
-                    value = make()
-                    self.save(place, key, suffix, lambda path: write(value, path))
-                    return value
-        return read(path)
-
-    def save(self, place: str, key: str, suffix: str, write: Callable[[Path], None]) -> Path | None:
-        """Write a file and return its path; if it cannot be written, print a line and return None.
-
-        Args:
-            place: Folder below :attr:`folder`.
-            key: Hash of everything that the contents depend on.
-            suffix: Suffix of the file, with the dot.
-            write: Writes the file to a path.
-        """
+    def save(self, place: str, key: str, suffix: str, write: Callable[[Path], object]) -> Path | None:
+        """Write a file with ``write`` and return its path; if that fails, print a line and return None."""
         folder = self.folder / place
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -161,17 +117,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def key_of(*parts: object) -> str:
-    """Hash strings, numbers, and lists and mappings of these, together with the version of this package."""
+    """Hash strings, numbers, sequences and mappings, together with the version of this package."""
     made_by = [FORMAT, version("glre_pyg")]
     return hashlib.sha256(json.dumps([made_by, parts], sort_keys=True, default=_to_json).encode()).hexdigest()
 
 
-def _to_json(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Iterable):
-        return list(value)
-    raise TypeError(f"a key cannot be made from {type(value).__name__}")
+def _to_json(value: Any) -> object:
+    return dict(value) if isinstance(value, Mapping) else list(value)
 
 
 def contents_of(*paths: Path) -> str:
