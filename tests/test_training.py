@@ -1,6 +1,7 @@
 """The training loop: what one step does, when it stops, and that a resumed run is an uninterrupted one."""
 
 import json
+import math
 from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
@@ -18,10 +19,12 @@ import glre_pyg.training.loop
 import glre_pyg.utils.files
 from documents import LABELS, document, glre, random_documents, subwords, transformer
 from glre_pyg.evaluation.scores import Scores
+from glre_pyg.training import epochs
 from glre_pyg.training.checkpoint import Checkpoint
 from glre_pyg.training.epochs import TrainingError
 from glre_pyg.training.loop import CHECKPOINT, LOG, WEIGHTS, TrainingSettings, fit, parameter_groups
 from glre_pyg.training.sampler import LengthSampler, shard_batch
+from glre_pyg.utils.interrupts import Interrupted
 
 DOCUMENTS = random_documents(7)
 SETTINGS = {
@@ -630,3 +633,49 @@ def test_resumed_run_keeps_its_average(tmp_path):
     resumed, graphs = model_and_graphs(seed=1)
     train(tmp_path / "cut", resumed, graphs, Dev([0.3, 0.4]), ema=0.8, resume=str(tmp_path / "cut"))
     assert same(whole.state_dict(), resumed.state_dict())
+
+
+# Signals
+
+
+@pytest.mark.parametrize("step", [1, 4, 5, 7])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_run_that_a_signal_ends_within_an_epoch_goes_on_exactly(tmp_path, monkeypatch, step, accumulation):
+    """Also at the last step of an epoch; seven documents are four batches of two."""
+    whole, graphs = model_and_graphs()
+    train(tmp_path / "whole", whole, graphs, Dev([0.1, 0.2, 0.3, 0.4]), accumulation=accumulation)
+
+    steps = iter(range(1, 1000))
+    monkeypatch.setattr(epochs, "is_interrupted", lambda: next(steps) == step)
+    model, graphs = model_and_graphs()
+    options = {"accumulation": accumulation}
+    with pytest.raises(Interrupted) as caught:
+        train(tmp_path / "ended", model, graphs, Dev([0.1, 0.2, 0.3, 0.4]), **options)
+    done = (step - 1) // count(graphs, accumulation)
+    place = tmp_path / "ended" / CHECKPOINT
+    assert caught.value.__notes__ == [f"{place} is that after epoch {done}, step {step}"]
+    monkeypatch.undo()
+    model, graphs = model_and_graphs(seed=1)
+    dev = Dev([0.1, 0.2, 0.3, 0.4][done:])
+    train(tmp_path / "ended", model, graphs, dev, resume=str(tmp_path / "ended"), **options)
+    assert same(whole.state_dict(), model.state_dict())
+    logs = [log_of(tmp_path / name) for name in ("whole", "ended")]
+    for log in logs:
+        for row in log:
+            row.pop("threshold")  # counts the calls
+    assert logs[0] == logs[1]
+
+
+def count(graphs, accumulation):
+    """Number of steps of an epoch."""
+    return math.ceil(math.ceil(len(graphs) / SETTINGS["batch_size"]) / accumulation)
+
+
+def test_checkpoints_within_an_epoch_change_nothing(tmp_path):
+    """Every step has one."""
+    results = []
+    for minutes in (None, 1e-9):
+        model, graphs = model_and_graphs()
+        train(tmp_path / str(minutes), model, graphs, Dev([0.1, 0.2, 0.3, 0.4]), checkpoint_minutes=minutes)
+        results.append(model.state_dict())
+    assert same(*results)

@@ -27,6 +27,7 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
 from glre_pyg.utils.console import echo, printable
 from glre_pyg.utils.exceptions import InputError, SkippedDocuments
+from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
@@ -109,9 +110,13 @@ class _Extraction:
             for chunk in self._predict(documents):
                 if is_main:
                     self._append(chunk, writer, text_format)
-        except (InputError, KeyboardInterrupt):
+        except BaseException as error:
             if (counts := writer.last_checkpoint()) is not None:
-                echo(f"{writer.part}: {counts['documents']} documents; the same command resumes after them")
+                line = f"{writer.part}: {counts['documents']} documents; the same command resumes after them"
+                if isinstance(error, Interrupted):
+                    error.add_note(line)
+                else:
+                    echo(line)
             elif is_main:
                 writer.discard()
             raise

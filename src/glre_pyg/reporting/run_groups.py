@@ -17,7 +17,7 @@ SEEDS_AND_PLACES = (
     *("name", "report", "cases", "cache", "memory", "strict", "seed", "training.seed", "training.resume"),
     *("dataset.root", "dataset.train", "dataset.dev", "dataset.test", "dataset.ignore"),
 )
-COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile")
+COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile", "checkpoint_minutes")
 """Last parts of keys that change the cost of a computation, not its result."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -24,16 +25,18 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.training.sampler import BatchShard, LengthSampler, shard_batch
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.interrupts import interruption, is_interrupted
 
 CHECK_EVERY = 10
 """Number of steps between checks of the losses, which synchronize with the device."""
 
 
 class StepCounter(Protocol):
-    """Protocol of objects with the number of completed epochs and steps."""
+    """Protocol of objects with the number of completed epochs and steps, and the losses of this epoch."""
 
     epoch: int
     step: int
+    losses: list[float]
 
 
 class TrainingError(InputError):
@@ -54,24 +57,35 @@ class EpochTrainer:
     accumulation: int
     max_norm: float | None
     progress: StepCounter
+    save: Callable[[], None] = lambda: None
+    minutes: float | None = None
+    saved_at: float = field(default_factory=time.monotonic)
 
     def train(self) -> float:
-        """Train for one epoch and return the mean loss of its steps."""
+        """Train for one epoch, or the rest of one, and return the mean loss of its steps.
+
+        Raises:
+            TrainingError: If a loss or a weight is not finite.
+            Interrupted: If a process has received a signal; a checkpoint has been saved.
+        """
         self.model.train()
         self.sampler.epoch = self.progress.epoch
-        losses: list[torch.Tensor] = []
+        is_main, done = distributed.is_main_process(), len(self.progress.losses)
+        losses = [torch.tensor(loss if is_main else 0.0) for loss in self.progress.losses]
+        losses = [loss.to(self.accelerator.device) for loss in losses]
         monitor = _LossMonitor(self.progress)
         shards = [shard_batch(batch, distributed.rank(), distributed.world_size()) for batch in self.sampler]
+        shards = shards[done * self.accumulation :]
         samples: Any = list(self.graphs)  # a list is a dataset, but not for type checkers
         loader = DataLoader(samples, batch_sampler=[shard.documents for shard in shards], collate_fn=collate)
-        batches = zip(loader, shards, strict=True)
-        hidden = None if distributed.is_main_process() else True
+        with torch.random.fork_rng([]) if done else nullcontext():  # a loader draws a number when it begins
+            batches = zip(loader, shards, strict=True)
         with tqdm(
             total=len(self.graphs),
             unit=" documents",
             desc=f"epoch {self.progress.epoch + 1}",
             leave=False,
-            disable=hidden,
+            disable=None if is_main else True,
         ) as bar:
             while step := [*islice(batches, self.accumulation)]:
                 losses.append(self._step(step))
@@ -80,9 +94,26 @@ class EpochTrainer:
                 bar.update(sum(batch.num_graphs for batch, _ in step) * distributed.world_size())
                 if len(losses) % CHECK_EVERY == 0:
                     bar.set_postfix(loss=f"{monitor.check():.4f}")
+                self._save_if_due(losses, monitor)
         monitor.check()
         monitor.check_weights(self.model)
+        self.progress.losses = []
         return float(distributed.all_reduce(torch.stack(losses)).mean())
+
+    def _save_if_due(self, losses: Sequence[torch.Tensor], monitor: _LossMonitor) -> None:
+        """Save a checkpoint after a signal, or if the last one is too old; several processes agree on it."""
+        if distributed.world_size() > 1 and len(losses) % CHECK_EVERY:
+            return
+        is_old = self.minutes is not None and time.monotonic() - self.saved_at >= 60 * self.minutes
+        is_ended, is_due = distributed.any_process(is_interrupted(), is_old)
+        if not (is_ended or is_due):
+            return
+        monitor.check()
+        self.progress.losses = distributed.all_reduce(torch.stack([*losses])).tolist()
+        self.save()
+        self.saved_at = time.monotonic()
+        if is_ended:
+            raise interruption()
 
     def _step(self, step: Sequence[tuple[DocumentGraph, BatchShard]]) -> torch.Tensor:
         """Make an optimizer step and return this process's contribution to its loss.

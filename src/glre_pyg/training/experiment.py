@@ -28,6 +28,7 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import exclusive, sha256_of, write_json
+from glre_pyg.utils.interrupts import Interrupted
 
 
 def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
@@ -53,9 +54,13 @@ def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Ru
     if is_finished:
         echo(f"{folder}: is finished, and left as it is")
         return load(folder, device=distributed.state().device)
-    with exclusive(folder) if distributed.is_main_process() else nullcontext():
-        experiment = prepare(config, folder)
-        return _train(experiment) if config.setting == TRAIN else _train_on_dev_too(experiment)
+    try:
+        with exclusive(folder) if distributed.is_main_process() else nullcontext():
+            experiment = prepare(config, folder)
+            return _train(experiment) if config.setting == TRAIN else _train_on_dev_too(experiment)
+    except Interrupted as error:
+        error.add_note(f"training.resume={folder} goes on")
+        raise
 
 
 def _train(experiment: Experiment) -> Run:

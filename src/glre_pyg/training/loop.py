@@ -16,7 +16,8 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -39,6 +40,7 @@ from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path
+from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, interruption, is_interrupted
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate, Seed, Share
 
 LOG = "log.jsonl"
@@ -63,6 +65,7 @@ class TrainingSettings:
         ema: Decay per step of the moving average of the weights, which is evaluated and saved; None evaluates
             and saves the weights themselves.
         precision: Mixed precision of Accelerate, ``"no"``, ``"bf16"`` or ``"fp16"``.
+        checkpoint_minutes: Minutes between checkpoints within an epoch; None for none.
         seed: Seed of the order of the documents.
         resume: Run directory to resume, not ``auto``; None starts a new run.
     """
@@ -79,12 +82,7 @@ class TrainingSettings:
     precision: Literal["no", "bf16", "fp16"]
     seed: Seed
     resume: str | None
-
-    def __post_init__(self) -> None:
-        if self.first_evaluation > self.epochs:
-            raise InputError(
-                f"training.first_evaluation: {self.first_evaluation} is after the last epoch, {self.epochs}"
-            )
+    checkpoint_minutes: PositiveFloat | None = None
 
 
 @dataclass(kw_only=True)
@@ -97,7 +95,9 @@ class Progress:
         best_f1: Highest F1 on dev.
         best_epoch: Epoch of the highest F1, from 1; 0 if there is none.
         log_bytes: Length of the log at the last checkpoint.
-        saved: Epoch of the last checkpoint.
+        losses: Losses of the steps of an epoch that is not complete.
+        batch: Number of documents in a step, in all processes.
+        saved: Epoch of the last checkpoint, and step within an epoch; empty if there is none.
     """
 
     epoch: int = 0
@@ -105,15 +105,25 @@ class Progress:
     best_f1: float = -1.0
     best_epoch: int = 0
     log_bytes: int = 0
-    saved: int = 0
+    losses: list[float] = field(default_factory=list)
+    batch: int = 0
+    saved: str = ""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fields."""
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set the fields."""
-        vars(self).update(state, saved=state["epoch"])
+        """Set the fields; with another number of documents in a step, an epoch begins again."""
+        batch = self.batch
+        vars(self).update(state, batch=batch)
+        if state.get("batch", batch) != batch:
+            self.losses = []
+        self.mark_saved()
+
+    def mark_saved(self) -> None:
+        """Note that there is a checkpoint of this state."""
+        self.saved = f"epoch {self.epoch}" + (f", step {self.step}" if self.losses else "")
 
 
 def parameter_groups(
@@ -181,7 +191,7 @@ def fit(
     if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     evaluated = model if average is None else cast(RelationModel, average.module)
-    progress = Progress()
+    progress = Progress(batch=settings.batch_size * settings.accumulation * distributed.world_size())
     trainer = _trainer(model, average, graphs, settings, optimizer, accelerator, progress)
     checkpoint = _checkpoint(model, trainer, settings, folder)
     if settings.resume:
@@ -190,13 +200,15 @@ def fit(
         checkpoint.remove()
     _truncate(folder / LOG, progress.log_bytes)
     end = settings.epochs if last_epoch is None else last_epoch
-    with _naming_the_checkpoint(folder, progress):
+    trainer.save = partial(_save_checkpoint, checkpoint, progress)
+    with _naming_the_checkpoint(folder, progress), deferred_interrupts():
         accelerator.init_trackers("tensorboard")
         while progress.epoch < end and not _is_over(progress, settings):
             entry = _epoch(trainer, progress, evaluated, evaluate, settings, folder)
             _report(accelerator, entry, folder, progress)
-            checkpoint.save()
-            progress.saved = progress.epoch
+            trainer.save()
+            if any(distributed.any_process(is_interrupted())):
+                raise interruption()
         for tracker in accelerator.trackers:  # end_training() would also end the process group
             tracker.finish()
     accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the model computes in fp32 again
@@ -229,6 +241,7 @@ def _trainer(
         accumulation=settings.accumulation,
         max_norm=settings.max_norm,
         progress=progress,
+        minutes=settings.checkpoint_minutes,
     )
 
 
@@ -295,12 +308,21 @@ def _naming_the_checkpoint(folder: Path, progress: Progress) -> Iterator[None]:
     """Add the last checkpoint to the message of an error that ends training."""
     try:
         yield
-    except (TrainingError, WriteError, OSError) as error:
+    except (TrainingError, WriteError, OSError, Interrupted) as error:
+        left = "there is no checkpoint"
+        if progress.saved:
+            left = f"{folder / CHECKPOINT} is that after {progress.saved}"
+        if isinstance(error, Interrupted):
+            error.add_note(left)
+            raise
         line = f"{folder}: cannot be written: {error.strerror}" if isinstance(error, OSError) else str(error)
-        place = folder / CHECKPOINT
-        left = f"{place} is that after epoch {progress.saved}" if progress.saved else "there is no checkpoint"
         kind = TrainingError if isinstance(error, TrainingError) else WriteError
         raise kind(f"{line}; {left}") from error
+
+
+def _save_checkpoint(checkpoint: Checkpoint, progress: Progress) -> None:
+    checkpoint.save()
+    progress.mark_saved()
 
 
 def _identity(settings: TrainingSettings, graphs: Sequence[DocumentGraph]) -> dict[str, object]:

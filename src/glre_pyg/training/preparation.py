@@ -124,6 +124,9 @@ def _check_settings(config: DictConfig) -> None:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
     if config.start and isinstance(config.fixed_by, int):
         raise InputError("start: the run to begin with may have been trained on the held-out folds")
+    first, last = config.training.first_evaluation, config.training.epochs
+    if first > last:
+        raise InputError(f"training.first_evaluation: {first} is after the last epoch, {last}")
 
 
 def _checksums(corpus: Corpus, config: DictConfig) -> dict[str, str]:
@@ -140,6 +143,8 @@ def _check_documents(
     """Check before training that a model can be trained and selected on the splits."""
     if not trained_on:
         raise InputError(f"{corpus.name}: there is no document to train on")
+    if not any(_has_candidate_fact(corpus.labels, document) for document in trained_on):
+        raise InputError(f"{corpus.name}: the documents to train on have no facts of candidate pairs")
     for split in ("dev", "test"):
         [(name, times)] = Counter(document.id for document in documents[split]).most_common(1) or [("", 0)]
         if times > 1:

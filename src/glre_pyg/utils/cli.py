@@ -201,7 +201,8 @@ def _interruptible() -> Iterator[None]:
         with raise_interrupts():
             yield
     except Interrupted as error:
-        echo_error(error.line())
+        if os.environ.get("RANK", "0") == "0":
+            echo_error(error.line())
         sys.exit(128 + error.signal)
 
 

@@ -77,6 +77,14 @@ def _in_turn(shards: Sequence[Sequence[_T]]) -> list[_T]:
     return [result for turn in turns for result in turn if result is not missing]  # type: ignore[misc]
 
 
+def any_process(*flags: bool) -> list[bool]:
+    """For each flag, whether it is true in any of the processes; collective."""
+    if world_size() == 1:
+        return list(flags)
+    counts = all_reduce(torch.tensor(flags, dtype=torch.float32, device=state().device))
+    return [count > 0 for count in counts.tolist()]
+
+
 def all_reduce(values: torch.Tensor) -> torch.Tensor:
     """The sum of the tensors of all processes; collective."""
     if world_size() > 1:

@@ -60,7 +60,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """Defer signals; the block ends itself when :func:`is_interrupted`, and the signal is raised after it."""
+    """Defer signals to the end of the block, which may ask :func:`is_interrupted`."""
     _State.deferred = True
     try:
         yield
@@ -73,3 +73,8 @@ def deferred_interrupts() -> Iterator[None]:
 def is_interrupted() -> bool:
     """Whether a signal has been deferred."""
     return _State.pending is not None
+
+
+def interruption() -> Interrupted:
+    """Return the deferred signal; if another process has received it, SIGTERM."""
+    return _State.pending or Interrupted(signal.SIGTERM)

@@ -1,0 +1,62 @@
+"""SIGINT, SIGTERM and SIGHUP end a command with one line and 128 plus their number; a run goes on exactly."""
+
+import os
+import signal
+import time
+
+import pytest
+
+import glre_pyg.stats
+from commands import run, run_process, start
+from glre_pyg.training.checkpoint import CHECKPOINT
+from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, is_interrupted, raise_interrupts
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+TINY = [
+    *("encoder=tiny", "dataset.sizes={train: 60, dev: 8, test: 8}", "model.nodes.hidden_channels=16"),
+    *("training.epochs=4", "training.batch_size=2", "cache=false"),
+]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_ends_with_one_line(number, tmp_path, monkeypatch):
+    monkeypatch.setattr(glre_pyg.stats, "stats", lambda config: os.kill(os.getpid(), number))
+    before = signal.getsignal(number)
+    _, err = run("stats", cwd=tmp_path, code=SIGNALS[number])
+    assert err == f"interrupted by {number.name}: run the same command again\n"
+    assert signal.getsignal(number) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_signals_are_deferred_and_the_second_is_ignored():
+    def work():
+        with deferred_interrupts():
+            assert not is_interrupted()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert is_interrupted()
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with raise_interrupts(), pytest.raises(Interrupted) as caught:
+        work()
+    assert caught.value.signal is signal.SIGTERM
+
+
+@pytest.mark.slow
+def test_a_scheduler_may_end_training(tmp_path):
+    """The line names the checkpoint and the setting that goes on; the weights are those of a whole run."""
+    process = start("train", *TINY, "hydra.run.dir=run", cwd=tmp_path)
+    while not (tmp_path / "run" / CHECKPOINT).exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143, err
+    [line] = [line for line in err.splitlines() if line.startswith("interrupted")]
+    folder = tmp_path / "run"
+    assert line.startswith(f"interrupted by SIGTERM: {folder / CHECKPOINT} is that after epoch ")
+    assert line.endswith(f"; training.resume={folder} goes on")
+    assert "Traceback" not in err
+    run_process("train", "training.resume=run", cwd=tmp_path)
+    run_process("train", *TINY, "hydra.run.dir=whole", cwd=tmp_path)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
+    assert weights[0] == weights[1]
