@@ -1,4 +1,5 @@
 import gzip
+import os
 import socket
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -94,6 +95,20 @@ def test_any_partial_file(server, remote, cache, part, ranges, known):
     assert names(cache) == ["data.bin"]
     if part == CONTENT and known:
         assert server.asked == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["checksum", "no checksum"])
+@pytest.mark.parametrize("name", ["data.bin", "data.bin.part"])
+def test_a_pipe_is_not_waited_for(remote, cache, name, known):
+    cache.mkdir()
+    os.mkfifo(cache / name)
+    remote = remote if known else replace(remote, sha256=None, bytes=None)
+    if name == "data.bin":
+        assert fetch(remote).read_bytes() == CONTENT
+        return
+    with pytest.raises(DownloadError) as caught:
+        fetch(remote)
+    assert is_one_line(caught)
 
 
 def test_of_many_at_once_one_downloads(server, remote, cache):

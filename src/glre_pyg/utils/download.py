@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from glre_pyg.utils.cache import locked
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import PART, atomic_path, atomic_replace, sha256_of
+from glre_pyg.utils.files import PART, atomic_path, atomic_replace, open_regular, regular_opener, sha256_of
 
 _CHUNK = 1 << 16  # bytes
 _MAX_BYTES = 1 << 30  # of a file of unknown size; the official files have less than a hundredth
@@ -66,7 +66,7 @@ class RemoteFile:
             return False
         if self.sha256 is not None:
             return sha256_of(path) == self.sha256
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return (
                 not file.read(64).lstrip().lower().startswith((b"<!doctype html", b"<html"))
             )  # an error page
@@ -100,14 +100,14 @@ def fetch(remote: RemoteFile, folder: Path, *, timeout: float = 30.0) -> Path:
         DownloadError: If the file cannot be downloaded, or has another checksum or size.
     """
     target = folder / remote.name
-    if target.exists() and remote.matches(target):
+    if target.is_file() and remote.matches(target):
         return target
     reasons: list[str] = []
     for url in (remote.url, *remote.mirrors):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(target.with_name(f".{target.name}.lock")):
-                if not (target.exists() and remote.matches(target)):  # else another process was faster
+                if not (target.is_file() and remote.matches(target)):  # else another process was faster
                     _download(url, remote, target, timeout)
             return target
         except (DownloadError, urllib.error.URLError, HTTPException, OSError, ValueError) as error:
@@ -146,7 +146,7 @@ def _append(url: str, remote: RemoteFile, part: Path, timeout: float) -> None:
                 f"the server has a different file, of {total} bytes instead of at most {max_bytes}"
             )
         bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=remote.name, leave=False)
-        with bar, part.open("ab" if start else "wb") as file:
+        with bar, open(part, "ab" if start else "wb", opener=regular_opener) as file:
             while file.tell() <= max_bytes and (chunk := response.read(_CHUNK)):
                 file.write(chunk)
                 bar.update(len(chunk))
