@@ -28,6 +28,7 @@ from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.predictions import read_predictions
 from glre_pyg.formats.bioc import read_bioc_json
 from glre_pyg.formats.bioc_xml import read_bioc_xml
+from glre_pyg.formats.brat import read_brat
 from glre_pyg.formats.docred_json import read_docred
 from glre_pyg.formats.eog_data import read_eog
 from glre_pyg.formats.jsonl import read_jsonl
@@ -340,6 +341,14 @@ FORMATS: Mapping[str, Format] = {
             new_oracles.bioc(new_oracles.bioc_xml_records),
             (*damage.BYTES, *damage.LINES, *damage.LINES, damage.move_offset, damage.huge_number),
             r"mini\.xml" + _LINE,
+        ),
+        Format(
+            "brat",
+            new_miniatures.BRAT,
+            _documents(read_brat, "mini.ann"),
+            new_oracles.brat,
+            _TABLE,
+            r"mini\.ann(:\d+)?: mini: .+",
         ),
         Format(
             "jsonl",

@@ -147,3 +147,23 @@ BIOC_JSON: Sequence[Files] = [
     )
 ]
 BIOC_XML: Sequence[Files] = [{"mini.xml": xml_of(_BIOC).encode()}]
+
+
+_BRAT_TEXT = "Velorin 😀 raised\nhead or neck rash. Velorin helped, é.\n"
+_BRAT_LINES = [
+    "T1\tChemical 0 7\tVelorin",
+    "T2\tDisease 17 21;30 34\thead rash",
+    "T3\tChemical 36 43\tVelorin",
+    "T4\tTrigger 10 16\traised",
+    "T5\tDisease 30 34\trash",
+    "E1\tTrigger:T4 Cause:T1",
+    "*\tEquiv T1 T3",
+    "N1\tReference T2 MESH:D1\trash",
+    "N2\tReference T2 id:D2\trash",
+    "A1\tUnlinked T5",
+    "R1\tCID Arg1:T3 Arg2:T2",
+    "#1\tAnnotatorNotes R1\t0.9",
+]
+BRAT: Sequence[Files] = [
+    {"mini.txt": _BRAT_TEXT.encode(), "mini.ann": "".join(f"{line}\n" for line in _BRAT_LINES).encode()}
+]

@@ -124,3 +124,55 @@ def _bioc_mention(annotation: Any, document: Document, mention: Any, units: Any)
         same({*parts} - {"", "-", "-1", "None"}, known - {"", "-", "-1", "None"}, "identifiers")
     else:
         same((str(annotation["id"]),), mention.ids, "identifier of an annotation")
+
+
+# brat
+
+
+def brat(files: Files, read: Sequence[Document]) -> None:
+    (document,) = read
+    text = files["mini.txt"].decode("utf-8").removeprefix("\ufeff")
+    if text != document.text:
+        same(text.replace("\r\n", "\n"), document.text, "text")
+    lines = files["mini.ann"].removeprefix(b"\xef\xbb\xbf").decode("utf-8").split("\n")
+    rows = [line.removesuffix("\r").split("\t") for line in lines if line.strip()]
+    triggers = {row[1].split(" ")[0].split(":")[1] for row in rows if row[0][0] == "E"}
+    wanted = [row for row in rows if row[0][0] == "T" and row[0] not in triggers]
+    same(len(wanted), len(document.mentions), "mentions")
+    ids: dict[str, tuple[str, ...]] = {}
+    for row, mention in zip(wanted, document.mentions, strict=True):
+        kind, offsets = row[1].split(" ", 1)
+        same(kind, mention.type, "type")
+        spans = sorted(tuple(map(int, piece.split(" "))) for piece in offsets.split(";"))
+        start, end = spans[0][0], spans[-1][1]
+        found = document.text[start:end]
+        same(found.strip(), document.text[mention.start : mention.end], "place of a mention")
+        assert start <= mention.start < mention.end <= end, "place of a mention"
+        name = "\t".join(row[2:])
+        pieces = " ".join(document.text[first:last] for first, last in spans)
+        assert words(name) in (words(found), words(pieces)), "text of a mention"
+        ids[row[0]] = mention.ids
+    for name, held in ids.items():
+        given = [
+            row[1].split(" ")[2].removeprefix("id:")
+            for row in rows
+            if row[0][0] == "N" and row[1].split(" ")[1] == name
+        ]
+        equal = [
+            row[1].split(" ")[1:]
+            for row in rows
+            if row[0] == "*" and row[1].startswith("Equiv ") and name in row[1].split(" ")
+        ]
+        unlinked = any(row[0][0] == "A" and row[1].split(" ")[:2] == ["Unlinked", name] for row in rows)
+        if not equal:
+            same(() if unlinked else tuple(dict.fromkeys(given)) or (name,), held, "identifiers")
+    for group in (row[1].split(" ")[1:] for row in rows if row[0] == "*" and row[1].startswith("Equiv ")):
+        assert len({ids[name] for name in group if name}) == 1, "equivalent mentions"
+    facts = set()
+    for row in rows:
+        if row[0][0] == "R":
+            relation, *ends = row[1].split()
+            first, second = (end.partition(":")[2] for end in ends)
+            facts |= {(head, relation, tail) for head in ids.get(first, ()) for tail in ids.get(second, ())}
+    same(facts, {(fact.head, fact.relation, fact.tail) for fact in document.facts}, "relations")
+    all_words(document)

@@ -16,7 +16,7 @@ from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
-from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.formats.detection import detect_format, read_documents, sources_of
 from glre_pyg.utils.cache import Cache, contents_of, key_of
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
@@ -180,7 +180,7 @@ class FileCorpus:
 
     def sources(self, path: Path) -> list[Path]:
         """Return all files that the prepared documents of a file or folder depend on."""
-        return [path]
+        return sources_of(path)
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a file, without preparing them."""

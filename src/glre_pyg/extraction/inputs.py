@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
+from glre_pyg.formats.brat import pair_of
 from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents, unpacked_name
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
@@ -104,13 +105,14 @@ class Inputs:
         ]
         folders = {path for path in found if path.is_dir()}
         files = [path for path in found if path not in folders and unpacked_name(path).endswith(EXTENSIONS)]
+        texts = {text for text, annotations in map(pair_of, files) if annotations.exists()}  # brat's
         others = Counter(path.suffix or path.name for path in found if path not in {*folders, *files})
         if others:
             counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
             note(f"{folder}: {others.total()} files with other endings are left out: {counts}")
         if folders and not self.recursive:
             note(f"{folder}: {len(folders)} folders in it are left out; recursive=true reads them, too")
-        return files
+        return [path for path in files if path not in texts]
 
     def _standard_input(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()

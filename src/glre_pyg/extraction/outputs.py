@@ -19,7 +19,7 @@ from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import check_output
 
-EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator", ".xml")
+EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator", ".xml", ".brat")
 
 
 class TextFormat(NamedTuple):

@@ -20,6 +20,7 @@ from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
+from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
@@ -287,7 +288,7 @@ def resume_key(run: Run, config: DictConfig) -> str | None:
         saved_threshold(run.threshold, run.labels.relations),
         asdict(run.labels),
         {str(name): value for name, value in settings.items() if name not in _NO_EFFECT},
-        contents_of(source),
+        contents_of(*sources_of(source)),
         contents_of(Path(names)) if names and Path(names).is_file() else None,
         version("glre_pyg"),
     )

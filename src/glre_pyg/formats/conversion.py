@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from glre_pyg.data.document import Document
@@ -62,8 +63,12 @@ def convert(
             write_documents(documents, written, format, lossy=True, on_error=skip if on_error else None)
             if not lossy:
                 again = read_documents(source, source_format, on_error=_ignore if on_error else None)
+                kept: Iterable[Document]
                 kept = (document for document, size in zip(again, sizes, strict=True) if size is not None)
-                for document, held in zip(kept, read_documents(written, format), strict=True):
+                back: Iterable[Document] = read_documents(written, format)
+                if format == "brat":  # has the order of the names of files
+                    kept, back = (sorted(documents, key=attrgetter("id")) for documents in (kept, back))
+                for document, held in zip(kept, back, strict=True):
                     _check(document, held, format)
         except WriteError:  # which names the target when it leaves this block
             raise

@@ -10,6 +10,7 @@ jsonl        ``.jsonl``             JSON lines, the only format that holds a who
 eog          ``.data``              the lines of EoG and ATLOP
 bioc_xml     ``.xml``               BioC as XML
 bioc_json    ``.bioc.json``         BioC as JSON, PubTator3's exports
+brat         ``.ann``, ``.brat``    brat's standoff form: ``.ann`` beside ``.txt``, or a folder of them
 text         ``.txt``               plain text, one document without mentions, read only
 ============ ====================== ==================================================================
 
@@ -27,6 +28,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document
 from glre_pyg.formats.bioc import read_bioc_json, write_bioc_json
 from glre_pyg.formats.bioc_xml import read_bioc_xml, write_bioc_xml
+from glre_pyg.formats.brat import pair_of, read_brat, write_brat
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
@@ -55,6 +57,7 @@ FORMATS: Mapping[str, Format] = {
     "eog": Format(read_eog, write_eog),
     "bioc_xml": Format(read_bioc_xml, write_bioc_xml, partial(write_bioc_xml, lossy=True)),
     "bioc_json": Format(read_bioc_json, write_bioc_json, partial(write_bioc_json, lossy=True)),
+    "brat": Format(read_brat, write_brat, partial(write_brat, lossy=True)),
     "text": Format(read_text, None),
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
@@ -68,6 +71,8 @@ _SUFFIXES = {
     ".jsonl": "jsonl",
     ".data": "eog",
     ".xml": "bioc_xml",
+    ".ann": "brat",
+    ".brat": "brat",
     ".pubtator.txt": "pubtator",
     ".txt": "text",
 }
@@ -113,6 +118,12 @@ def detect_format(path: Path, format: str | None = None) -> str:
         return by_name
     found = recognized(path, is_text=by_name == "text")
     return by_name if found is None or (found == "pubtator" and by_name != "text") else found
+
+
+def sources_of(path: Path) -> list[Path]:
+    """Return the files or folders that are read for a path: brat's annotations have a text beside them."""
+    files = [file for file in pair_of(path) if file.exists()]
+    return files if path in files and len(files) == 2 else [path]
 
 
 def read_documents(

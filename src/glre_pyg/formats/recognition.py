@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from glre_pyg.formats.brat import is_annotations, pair_of
 from glre_pyg.formats.reading import opened
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import InputError
@@ -72,7 +73,9 @@ def recognized(path: Path, *, is_text: bool) -> str | None:
         InputError: If it is in a format that is known, but not read: ``file: what it is, and what to do``.
     """
     if path.is_dir():
-        return "brat" if any(file.suffix == ".ann" for file in path.iterdir()) else None
+        return "brat" if any(map(is_annotations, path.iterdir())) else None
+    if path in pair_of(path) and pair_of(path)[1].exists():
+        return "brat"
     with opened(path) as file:
         head = file.read(_HEAD)
     for beginning, what in _BINARY.items():

@@ -284,7 +284,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.touch()
             mode = temporary.stat().st_mode  # some libraries write files that only their owner can read
             yield temporary
-            temporary.chmod(stat.S_IMODE(mode))
+            if temporary.is_file():
+                temporary.chmod(stat.S_IMODE(mode))
             atomic_replace(temporary, target)
     except (OSError, WriteError) as error:
         raise WriteError.from_error(path, error) from error
@@ -360,6 +361,8 @@ def atomic_replace(source: Path, target: Path) -> None:
     if target.is_file():
         with suppress(PermissionError):  # file systems without modes
             source.chmod(stat.S_IMODE(target.stat().st_mode))
+    if source.is_dir() and target.is_file():
+        target.unlink()
     os.replace(source, target)
     sync(target.parent)
 
