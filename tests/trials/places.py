@@ -43,6 +43,7 @@ class Commands:
         code, said = finished(folder, options_of(folder / "run", folder / "cache"))
         if code:
             sys.exit(said)
+        shutil.copytree(folder / "run", folder / "run2")
         save_pretrained(from_pretrained(folder / "run"), folder / "model")
         (folder / "names.tsv").write_text("name\tid\ttype\nvelorin\tC1\tChemical\n")
 
@@ -199,7 +200,7 @@ def files(commands: Commands, numbers: Iterable[int], seed: int) -> None:
         "x.labels.csv": ("errors", ["labels=x.labels.csv"]),
         "y.pubtator": ("convert", ["input=y.pubtator", "output=o.jsonl"]),
         "y.jsonl": ("convert", ["input=test.pubtator", "output=y.jsonl"]),
-        "run/predictions_test.jsonl": ("compare", ["runs=[run,run]"]),
+        "run/predictions_test.jsonl": ("compare", ["runs=[run,run2]"]),
         f"run/{CHECKPOINT}": ("train", options_of(commands.folder / "run", commands.folder / "cache")),
     }
     del cases["x.test.pubtator"]  # a split that cannot be read is named among the counts

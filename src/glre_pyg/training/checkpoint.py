@@ -136,7 +136,9 @@ class Checkpoint:
                 file.seek(0)
                 state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # files can be wrong in any way
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = getattr(error, "strerror", None) or next(
+                iter(str(error).splitlines()), type(error).__name__
+            )
             raise InputError(f"{self.path}: is damaged, or not a checkpoint: {reason}") from error
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise InputError(f"{self.path}: not a checkpoint of this version: start a new run")

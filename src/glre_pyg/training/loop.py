@@ -39,7 +39,7 @@ from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import WriteError, atomic_path
+from glre_pyg.utils.files import WriteError, atomic_path, regular_opener
 from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, interruption, is_interrupted
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate, Seed, Share
 
@@ -337,7 +337,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     accelerator.log(numbers, step=entry["epoch"])
     if not distributed.is_main_process():
         return
-    with (folder / LOG).open("a") as file:
+    with open(folder / LOG, "a", opener=regular_opener) as file:
         file.write(json.dumps(entry) + "\n")
         file.flush()
         os.fsync(file.fileno())
