@@ -227,6 +227,14 @@ def test_a_folder_can_be_put_and_is_on_the_disk_before_it_has_its_name(tmp_path,
     assert contents(tmp_path / "folder") == filled("new")
 
 
+def test_a_new_folder_can_be_entered(tmp_path):
+    with atomic_path(tmp_path / "folder") as part:
+        part.unlink()
+        part.mkdir()
+        (part / "a").write_text("new")
+    assert (tmp_path / "folder").stat().st_mode & 0o700 == 0o700
+
+
 def test_what_is_not_there_cannot_be_synced(tmp_path):
     with pytest.raises(FileNotFoundError):
         sync(tmp_path / "gone")
