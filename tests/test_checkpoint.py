@@ -182,7 +182,7 @@ def test_nothing_is_called_while_a_checkpoint_is_read(saved, tmp_path):
 def test_a_state_that_is_no_state_is_one_line(saved, content):
     folder, _ = saved
     if content == {"format": 2, "run": RUN}:
-        content["run"] = {"processes": 1, **RUN}
+        content["run"] = dict(RUN)
     torch.save(content, folder / CHECKPOINT)
     with pytest.raises(InputError, match=rf"^{folder / CHECKPOINT}: (not a checkpoint|is not of this run)"):
         restored(folder)

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
+from commands import run
 from glre_pyg.utils import distributed
 
 UNEVEN = """
@@ -56,3 +58,53 @@ def test_one_process_has_everything():
     assert list(distributed.shard(range(3))) == [0, 1, 2]
     assert distributed.broadcast("x") == "x"
     assert distributed.is_main_process()
+
+
+FAULTY = """
+import os
+from glre_pyg.train import main
+from glre_pyg.training.epochs import EpochTrainer
+
+step = EpochTrainer._step
+
+def faulty(self, batches):
+    if os.environ["RANK"] == "1" and self.progress.step == 7:
+        print("now", flush=True)
+        raise MemoryError
+    return step(self, batches)
+
+EpochTrainer._step = faulty
+main()
+"""
+TINY = [
+    *("encoder=tiny", "dataset.sizes={train: 10, dev: 4, test: 4}", "model.nodes.hidden_channels=16"),
+    *("training.epochs=2", "training.batch_size=1", "cache=false", "hydra.run.dir=run"),
+]
+
+
+@pytest.mark.slow
+def test_a_process_without_memory_ends_the_others_and_the_run_goes_on_in_one(tmp_path):
+    """The fault is in the second epoch; each process has its own line."""
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "faulty.py", *TINY],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode
+    assert time.monotonic() - started < 120, "the other process ends at once, and both have to begin"
+    assert "error: not enough memory" in done.stderr.splitlines()
+    others = [line for line in done.stderr.splitlines() if line.startswith("error: another process of this")]
+    assert len(others) <= 1  # torchrun may be faster
+    assert "[rank0]: Traceback" not in done.stderr
+    assert not (tmp_path / "run/scores.json").exists()
+
+    run("train", "training.resume=run", cwd=tmp_path)
+    assert [json.loads(line)["epoch"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+    ]
+    assert (tmp_path / "run/scores.json").exists()

@@ -2,7 +2,9 @@
 
 ``checkpoint.pt`` contains the current and the best weights, optimizer, schedule, moving average, progress and
 the random states of all processes. It is read with ``weights_only``, which restores tensors and plain values
-only. A checkpoint that is damaged or belongs to another run is refused.
+only. A checkpoint that is damaged or belongs to another run is refused. With another number of processes, a
+run continues with other random numbers, and from the beginning of the epoch if a step then has another number
+of documents.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class Checkpoint:
     ) -> None:
         self.path, self.best = folder / CHECKPOINT, folder / WEIGHTS
         self.parts: dict[str, Stateful] = {"model": model, **parts}
-        self.run: dict[str, object] = json.loads(json.dumps({"processes": distributed.world_size(), **run}))
+        self.run: dict[str, object] = json.loads(json.dumps(run))
 
     def save(self) -> None:
         """Replace the last checkpoint; has to be called in all processes.
@@ -115,7 +117,8 @@ class Checkpoint:
             self._check(state["run"])
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
-            _set_random_state(state["random"][distributed.rank()])
+            if len(state["random"]) == distributed.world_size():
+                _set_random_state(state["random"][distributed.rank()])
         except (RuntimeError, LookupError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise

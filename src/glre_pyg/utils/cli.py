@@ -236,6 +236,8 @@ def _reason(error: BaseException | None) -> str | None:
             return reason if error.filename is None else f"{error.filename}: {reason}"
         if isinstance(error, MemoryError) or _is_out_of_memory(error):
             return f"not enough memory{': ' + text.splitlines()[0] if text else ''}"
+        if _is_disconnected(error):
+            return "another process of this command has ended; its own line says why"
         error = error.__cause__
     return None
 
@@ -243,3 +245,9 @@ def _reason(error: BaseException | None) -> str | None:
 def _is_out_of_memory(error: BaseException) -> bool:
     """Whether torch could not allocate memory, on a GPU or a CPU."""
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
+def _is_disconnected(error: BaseException) -> bool:
+    """Whether gloo or NCCL has lost the connection to another process."""
+    is_gloo = isinstance(error, RuntimeError) and ("gloo" in str(error) or "by peer" in str(error))
+    return is_gloo or type(error).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError")
