@@ -19,11 +19,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, repeat
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import sentences_of
@@ -40,7 +40,7 @@ from glre_pyg.formats.reading import (
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_open
-from glre_pyg.utils.json_fields import convert, parse
+from glre_pyg.utils.json_fields import parse
 
 
 class _MentionRecord(Struct):
@@ -55,14 +55,14 @@ class _Label(Struct):
     t: int
     r: str
     evidence: tuple[int, ...] = ()
-    extra: tuple[str, ...] = ()
+    extra: tuple[str, ...] | UnsetType = UNSET
 
 
-class _Record(Struct):
+class _Record(Struct, kw_only=True):
     title: str
-    sents: list[list[Annotated[str, Meta(min_length=1)]]]
     vertexSet: list[Annotated[list[_MentionRecord], Meta(min_length=1)]]
     labels: list[_Label] = []
+    sents: list[list[Annotated[str, Meta(min_length=1)]]]
 
 
 def read_docred(
@@ -143,7 +143,7 @@ def _fact(label: _Label, path: str, entities: int, sentences: Sequence[int | Non
         if sentence is None:
             raise InputError(f"{path}.evidence[{index}]: {number} is not a sentence with words")
         evidence.append(sentence)
-    return Fact(str(label.h), label.r, str(label.t), label.extra, tuple(evidence))
+    return Fact(str(label.h), label.r, str(label.t), label.extra or (), tuple(evidence))
 
 
 def write_docred(
@@ -188,42 +188,35 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
     places = list(map(str, range(len(known))))
     place = {name: index for index, name in enumerate(places if set(places) == set(known) else known)}
     words = document.word_texts()
-    record: dict[str, object] = {
-        "title": document.id,
-        "vertexSet": _vertices(document, place),
-        "labels": [
-            {
-                "h": place[fact.head],
-                "t": place[fact.tail],
-                "r": fact.relation,
-                "evidence": list(fact.evidence),
-            }
-            | ({"extra": list(fact.extra)} if fact.extra else {})
-            for fact in document.facts
-        ],
-        "sents": [words[sentence.start : sentence.end] for sentence in document.sentences],
-    }
+    labels = [
+        _Label(place[fact.head], place[fact.tail], fact.relation, fact.evidence, fact.extra or UNSET)
+        for fact in document.facts
+    ]
+    record = _Record(
+        title=document.id,
+        vertexSet=_vertices(document, place),
+        labels=labels,
+        sents=[words[sentence.start : sentence.end] for sentence in document.sentences],
+    )
     try:
-        held = _document(convert(record, _Record), resplit=False)
+        held = _document(record, resplit=False)
     except InputError as error:
         raise InputError(f"{document.id}: {reason_of(error, document.id)}") from None
     if not lossy:
         check_held(document, held, "DocRED's format")
-    return record
+    fields: dict[str, object] = to_builtins(record)
+    return fields
 
 
-def _vertices(document: Document, place: Mapping[str, int]) -> list[list[dict[str, object]]]:
+def _vertices(document: Document, place: Mapping[str, int]) -> list[list[_MentionRecord]]:
     """Return the mentions of each entity."""
-    vertices: list[list[dict[str, object]]] = [[] for _ in place]
+    vertices: list[list[_MentionRecord]] = [[] for _ in place]
     for mention in document.mentions:
         sentence = document.sentence_of(mention)
         offset = document.sentences[sentence].start
         start, end = document.word_span(mention)
         text = document.text[mention.start : mention.end]
-        for number, identifier in enumerate(mention.ids):
-            name = mention.names[number] if number < len(mention.names) else text
-            pos = [start - offset, end - offset]
-            vertices[place[identifier]].append(
-                {"name": name, "pos": pos, "sent_id": sentence, "type": mention.type}
-            )
+        pos = start - offset, end - offset
+        for identifier, name in zip(mention.ids, mention.names or repeat(text), strict=False):
+            vertices[place[identifier]].append(_MentionRecord(name, pos, sentence, mention.type))
     return vertices
