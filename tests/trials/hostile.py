@@ -43,6 +43,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import places
 import psutil
+import times
 import yaml
 from hydra import compose, initialize_config_dir
 
@@ -355,6 +356,7 @@ TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {
     "models": models,
     "caches": caches,
     **places.TRIALS,
+    "times": lambda options: times.main(["--seed", str(options.seed)]),
 }
 
 

@@ -1,10 +1,10 @@
 """Time against size: no reader, writer or mention finder takes more than about linear time.
 
-    python tests/trials/times.py --seed 0
+    python tests/trials/hostile.py times --seed 0
     python tests/trials/times.py --cases jsonl.keys
 
 Each case makes an input of a size, of 2, 4 and 8 times the size, and measures the processor's time for each. The
-exponent is the slope of the logarithm of time over that of size, without the constant part of the time.
+exponent is the slope of the logarithm of time over that of size.
 """
 
 import argparse
@@ -465,7 +465,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the inputs (%(default)s)")
-    parser.add_argument("--cases", nargs="+", default=[""], metavar="NAME", help="cases with this in their name; all")
+    parser.add_argument(
+        "--cases", nargs="+", default=[""], metavar="NAME", help="cases with this in their name; all"
+    )
     options = parser.parse_args(arguments)
     failed = count = 0
     for name, size, prepare in cases():
