@@ -32,6 +32,7 @@ from glre_pyg.formats.brat import read_brat
 from glre_pyg.formats.docred_json import read_docred
 from glre_pyg.formats.eog_data import read_eog
 from glre_pyg.formats.jsonl import read_jsonl
+from glre_pyg.formats.label_studio import read_label_studio
 from glre_pyg.formats.pubtator import read_pubtator
 from glre_pyg.formats.renet import read_gda
 from glre_pyg.formats.spacy_docs import write_spacy
@@ -349,6 +350,14 @@ FORMATS: Mapping[str, Format] = {
             new_oracles.brat,
             _TABLE,
             r"mini\.ann(:\d+)?: mini: .+",
+        ),
+        Format(
+            "label_studio",
+            new_miniatures.LABEL_STUDIO,
+            _documents(read_label_studio, "mini.json"),
+            new_oracles.label_studio,
+            _JSON,
+            _RECORD_OR_LINE,
         ),
         Format(
             "jsonl",

@@ -164,6 +164,72 @@ _BRAT_LINES = [
     "R1\tCID Arg1:T3 Arg2:T2",
     "#1\tAnnotatorNotes R1\t0.9",
 ]
+
+
+def _region(name: str, start: int, end: int, text: str, label: str, *ids: str) -> dict[str, Any]:
+    """A region of Label Studio's text."""
+    meta = {"meta": {"text": list(ids)}} if ids else {}
+    value = {"start": start, "end": end, "text": text, "labels": [label]}
+    return {
+        "id": name,
+        "type": "labels",
+        "from_name": "label",
+        "to_name": "text",
+        "origin": "manual",
+        "value": value,
+        **meta,
+    }
+
+
+def _link(first: str, second: str, *labels: str, direction: str = "right", **more: Any) -> dict[str, Any]:
+    return {
+        "type": "relation",
+        "from_id": first,
+        "to_id": second,
+        "direction": direction,
+        "labels": list(labels),
+        **more,
+    }
+
+
+def _tasks() -> list[dict[str, Any]]:
+    """A task that two persons annotated, one of an old version with UTF-16 offsets, one that is to be annotated."""
+    text = "Velorin 😀 raised\nrash. Velorin é helped, \u00e9."
+    result = [
+        _region("a", 0, 7, "Velorin", "Chemical", "C1"),
+        _region("b", 17, 22, "rash.", "Disease", "D1", "D2"),
+        _region("c", 23, 31, "Velorin ", "Chemical", "C1"),
+        _region("d", 31, 32, "é", "Disease", "-"),
+        _region("e", 33, 39, "helped", "Other"),
+        {"id": "f", "type": "choices", "from_name": "c", "to_name": "text", "value": {"choices": ["x"]}},
+        _link("c", "b", "CID"), _link("a", "b", "CID"), _link("b", "a", "of", "by", direction="left"),
+        _link("a", "e"), _link("e", "a", "with", direction="bi"),
+    ]  # fmt: skip
+    old = [_region("a", 3, 7, "rash", "Disease"), _region("b", 8, 15, "Velorin", "Chemical", "C1")]
+    new = [
+        _region("m0", 0, 7, "Ostamid", "Chemical", "C2"), _region("m1", 8, 13, "eases", "Disease", "D3"),
+        _link("m0", "m1", "CID", score=0.987654),
+    ]  # fmt: skip
+    return [
+        {
+            "id": 5, "data": {"text": text, "url": "x", "sections": [[0, 16], [17, 42]]},
+            "annotations": [
+                {"id": 1, "result": [], "was_cancelled": True, "ground_truth": False},
+                {"id": 2, "result": [], "was_cancelled": False, "ground_truth": False},
+                {"id": 3, "result": result, "was_cancelled": False, "ground_truth": True},
+            ],
+            "predictions": [{"id": 4, "model_version": "x", "result": new}],
+        },
+        {"id": 6, "data": {"id": "old", "body": "😀 rash Velorin"}, "annotations": [{"result": old}]},
+        {"id": 7, "data": {"text": "Cancelled."}, "annotations": [{"result": [], "was_cancelled": True}]},
+        {"data": {"text": "Ostamid eases."}, "predictions": [{"model_version": "glre_pyg", "result": new}]},
+    ]  # fmt: skip
+
+
+LABEL_STUDIO: Sequence[Files] = [
+    {"mini.json": json.dumps(_tasks(), indent=2).encode()},
+    {"mini.json": "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in _tasks()).encode()},
+]
 BRAT: Sequence[Files] = [
     {"mini.txt": _BRAT_TEXT.encode(), "mini.ann": "".join(f"{line}\n" for line in _BRAT_LINES).encode()}
 ]

@@ -176,3 +176,69 @@ def brat(files: Files, read: Sequence[Document]) -> None:
             facts |= {(head, relation, tail) for head in ids.get(first, ()) for tail in ids.get(second, ())}
     same(facts, {(fact.head, fact.relation, fact.tail) for fact in document.facts}, "relations")
     all_words(document)
+
+
+# Label Studio
+
+
+def label_studio_records(raw: bytes) -> list[tuple[str, Any]]:
+    """Tasks that were not cancelled, and the identifiers of their documents."""
+    text = raw.decode("utf-8").removeprefix("\ufeff")
+    try:
+        value = json.loads(text)
+        tasks = value if isinstance(value, list) else [value]
+    except ValueError:
+        tasks = [json.loads(line) for line in text.split("\n") if line.strip()]
+    return [
+        (str(task["data"].get("id", task.get("id", number))), task)
+        for number, task in enumerate(tasks)
+        if not task.get("annotations") or not all(each.get("was_cancelled") for each in task["annotations"])
+    ]
+
+
+def label_studio(files: Files, read: Sequence[Document]) -> None:
+    said = label_studio_records(only(files))
+    same([name for name, _ in said], [document.id for document in read], "documents")
+    for (_, task), document in zip(said, read, strict=True):
+        data = task["data"]
+        assert document.text in data.values(), "text"
+        same([tuple(each) for each in data.get("sections", [])], list(document.sections), "sections")
+        made = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
+        truth = [each for each in made if each.get("ground_truth")]
+        chosen = [*truth, *made, *(task.get("predictions") or ())][:1]
+        items = chosen[0].get("result") or [] if chosen else []
+        _tasks_items(items, document)
+        all_words(document)
+
+
+def _tasks_items(items: Sequence[Any], document: Document) -> None:
+    regions = [item for item in items if item["type"].endswith("labels") and item.get("value") is not None]
+    same(len(regions), len(document.mentions), "mentions")
+    ids: dict[str, tuple[str, ...]] = {}
+    units = document.text.encode("utf-16-le")
+    for number, (region, mention) in enumerate(zip(regions, document.mentions, strict=True)):
+        value = region["value"]
+        name = document.text[mention.start : mention.end]
+        same(words(value["text"]), words(name), "text of a region")
+        same(value["labels"], [mention.type], "label")
+        start, end = value["start"], value["end"]
+        old = units[2 * start : 2 * end].decode("utf-16-le", "replace")
+        assert document.text[start:end].strip() == name or old.strip() == name, "place of a region"
+        given = (region.get("meta") or {}).get("text") or []
+        given = [each.strip() for each in ([given] if isinstance(given, str) else given) if each.strip()]
+        if given:
+            same(() if set(given) == {"-"} else tuple(dict.fromkeys(given)), mention.ids, "identifiers")
+        elif region.get("id"):
+            same((region["id"],), mention.ids, "identifier of a region")
+        ids[region.get("id") or str(number)] = mention.ids
+    facts = set()
+    for item in items:
+        if item["type"] == "relation":
+            first, second = ids[item["from_id"]], ids[item["to_id"]]
+            for label in item.get("labels") or ():
+                direction = item.get("direction") or "right"
+                if direction in ("right", "bi"):
+                    facts |= {(head, label, tail) for head in first for tail in second}
+                if direction in ("left", "bi"):
+                    facts |= {(tail, label, head) for head in first for tail in second}
+    same(facts, {(fact.head, fact.relation, fact.tail) for fact in document.facts}, "relations")

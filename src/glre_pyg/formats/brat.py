@@ -47,7 +47,7 @@ from glre_pyg.formats.reading import (
     placed,
     reason_of,
 )
-from glre_pyg.formats.writing import converted
+from glre_pyg.formats.writing import converted, first_mentions, without_doubles
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
 from glre_pyg.utils.files import atomic_path, is_gzip
 
@@ -285,13 +285,7 @@ def _files(document: Document, *, names: Collection[str], lossy: bool) -> tuple[
     """Return the name of a document's files, and their contents."""
     name = document.id
     if lossy:
-        known = document.entity_numbers
-        facts = (fact for fact in document.facts if fact.head in known and fact.tail in known)
-        unique = {(fact.head, fact.relation, fact.tail): fact for fact in facts}
-        mentions = (replace(mention, names=()) for mention in document.mentions)
-        document = replace(
-            document, mentions=tuple(mentions), facts=tuple(unique.values()), sections=(), ignored=()
-        )
+        document = replace(without_doubles(document), sections=())
         name = quote(name, safe=" !#$&'()+,;=@[]{}^~").replace(".", "%2E", name.startswith("."))[:150]
     if not _FILE_NAME.fullmatch(name):
         raise InputError(
@@ -309,7 +303,7 @@ def _lines(document: Document) -> Iterator[str]:
     for label in (*(each.type for each in document.mentions), *(each.relation for each in document.facts)):
         if not _LABEL.fullmatch(label):
             raise InputError(f"{document.id}: brat cannot hold type or relation '{label}'")
-    first: dict[str, str] = {}
+    first = first_mentions(document)
     number = unlinked = 0
     for index, mention in enumerate(document.mentions, start=1):
         text = re.sub(r"\s", " ", document.text[mention.start : mention.end])
@@ -318,16 +312,12 @@ def _lines(document: Document) -> Iterator[str]:
             number += 1
             has_resource = re.match(r"[^\s:]+:\S", identifier) and not identifier.startswith(_OWN)
             yield f"N{number}\tReference T{index} {'' if has_resource else _OWN}{identifier}\t{text}\n"
-            if len(mention.ids) == 1:
-                first.setdefault(identifier, f"T{index}")
         if not mention.ids:
             unlinked += 1
             yield f"A{unlinked}\tUnlinked T{index}\n"
-    for index, mention in enumerate(document.mentions, start=1):
-        for identifier in mention.ids:
-            first.setdefault(identifier, f"T{index}")
     for index, fact in enumerate(document.facts, start=1):
-        yield f"R{index}\t{fact.relation} Arg1:{first[fact.head]} Arg2:{first[fact.tail]}\n"
+        head, tail = first[fact.head] + 1, first[fact.tail] + 1
+        yield f"R{index}\t{fact.relation} Arg1:T{head} Arg2:T{tail}\n"
         if fact.extra:
             yield "\t".join([f"#{index}", f"AnnotatorNotes R{index}", *fact.extra]) + "\n"
 

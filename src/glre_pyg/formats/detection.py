@@ -10,6 +10,7 @@ jsonl        ``.jsonl``             JSON lines, the only format that holds a who
 eog          ``.data``              the lines of EoG and ATLOP
 bioc_xml     ``.xml``               BioC as XML
 bioc_json    ``.bioc.json``         BioC as JSON, PubTator3's exports
+label_studio ``.label_studio.json`` Label Studio's tasks
 brat         ``.ann``, ``.brat``    brat's standoff form: ``.ann`` beside ``.txt``, or a folder of them
 text         ``.txt``               plain text, one document without mentions, read only
 ============ ====================== ==================================================================
@@ -32,6 +33,7 @@ from glre_pyg.formats.brat import pair_of, read_brat, write_brat
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.formats.label_studio import read_label_studio, write_label_studio
 from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
 from glre_pyg.formats.recognition import recognized
 from glre_pyg.formats.text import read_text
@@ -57,6 +59,7 @@ FORMATS: Mapping[str, Format] = {
     "eog": Format(read_eog, write_eog),
     "bioc_xml": Format(read_bioc_xml, write_bioc_xml, partial(write_bioc_xml, lossy=True)),
     "bioc_json": Format(read_bioc_json, write_bioc_json, partial(write_bioc_json, lossy=True)),
+    "label_studio": Format(read_label_studio, write_label_studio, partial(write_label_studio, lossy=True)),
     "brat": Format(read_brat, write_brat, partial(write_brat, lossy=True)),
     "text": Format(read_text, None),
 }
@@ -67,6 +70,7 @@ PUBTATOR: Mapping[str, Callable[[Document], str]] = {
 """Converters of documents to PubTator, by format."""
 _SUFFIXES = {
     ".bioc.json": "bioc_json",
+    ".label_studio.json": "label_studio",
     ".json": "docred_json",
     ".jsonl": "jsonl",
     ".data": "eog",

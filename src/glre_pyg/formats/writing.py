@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from glre_pyg.data.document import Document
@@ -52,3 +53,25 @@ def write_each(
     with atomic_open(path) as file:
         file.write(header)
         file.writelines(converted(documents, convert, on_error))
+
+
+def first_mentions(document: Document) -> dict[str, int]:
+    """Return the number of a mention of each entity: the first of it alone, otherwise the first."""
+    mentions = list(enumerate(document.mentions))
+    first: dict[str, int] = {}
+    for number, mention in sorted(mentions, key=lambda pair: len(pair[1].ids) != 1):
+        for identifier in mention.ids:
+            first.setdefault(identifier, number)
+    return first
+
+
+def without_doubles(document: Document) -> Document:
+    """Return a document without names, ignored pairs, and facts that are double or of no mention."""
+    known = document.entity_numbers
+    facts = {
+        (fact.head, fact.relation, fact.tail): fact
+        for fact in reversed(document.facts)
+        if fact.head in known and fact.tail in known
+    }
+    mentions = tuple(replace(mention, names=()) for mention in document.mentions)
+    return replace(document, mentions=mentions, facts=tuple(reversed(facts.values())), ignored=())
