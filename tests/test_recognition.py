@@ -116,3 +116,20 @@ def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
         f"note: {tmp_path}: 1 folders in it are left out; recursive=true reads them, too",
     ]
     assert ids(recursive=True)[0] == 2
+
+
+def test_records_of_docred_a_line_each(tmp_path):
+    pos = {"name": "Velorin", "pos": [0, 1], "sent_id": 0, "type": "Chemical"}
+    record = {"title": "A", "sents": [["Velorin", "."]], "vertexSet": [[pos]], "labels": []}
+    lines = f"{json.dumps(record)}\n\n{json.dumps({**record, 'title': 'B'})}\n"
+    for name in ("a.json", "a.jsonl"):
+        (tmp_path / name).write_text(lines, encoding="utf-8")
+        assert [document.id for document in read_documents(tmp_path / name)] == ["A", "B"]
+    (tmp_path / "one.json").write_text(json.dumps(record), encoding="utf-8")
+    assert [document.id for document in read_documents(tmp_path / "one.json")] == ["A"]
+    convert(tmp_path / "a.json", tmp_path / "b.jsonl.gz", target_format="docred_json")
+    assert gzip.decompress((tmp_path / "b.jsonl.gz").read_bytes()).count(b"\n") == 2
+    (tmp_path / "a.jsonl").write_text(lines.replace('"sent_id": 0', '"sent_id": 7', 1), encoding="utf-8")
+    errors: list[InputError] = []
+    assert [document.id for document in read_documents(tmp_path / "a.jsonl", on_error=errors.append)] == ["B"]
+    assert str(errors[0]) == "a.jsonl:1: A: vertexSet[0][0].sent_id: 7 is not one of 1 sentences"

@@ -318,6 +318,14 @@ FORMATS: Mapping[str, Format] = {
             _same_records,
         ),
         Format(
+            "docred_lines",
+            new_miniatures.DOCRED_LINES,
+            _whole_documents(read_docred, "mini.json"),
+            new_oracles.docred_lines,
+            _JSON_LINES,
+            _RECORD_OR_LINE,
+        ),
+        Format(
             "dwie",
             miniatures.DWIE,
             _whole_documents(_DWIE, "mini.json"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from miniatures import Files
+from miniatures import DOCRED, Files
 
 TITLE, ABSTRACT = "Velmorine-induced tremor 😀 in mice.", "c.5del and GENA & GENB < é; Chill came. "
 
@@ -233,3 +233,8 @@ LABEL_STUDIO: Sequence[Files] = [
 BRAT: Sequence[Files] = [
     {"mini.txt": _BRAT_TEXT.encode(), "mini.ann": "".join(f"{line}\n" for line in _BRAT_LINES).encode()}
 ]
+DOCRED_LINES: Sequence[Files] = [
+    {"mini.json": "".join(f"{json.dumps(record)}\n" for record in json.loads(files["mini.json"])).encode()}
+    for files in DOCRED
+]
+"""Records of DocRED, a line each."""

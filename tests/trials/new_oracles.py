@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from miniatures import Files
-from oracles import Oracle, all_words, only, same
+from oracles import Oracle, all_words, docred, only, same
 
 from glre_pyg.data.document import Document
 
@@ -242,3 +242,16 @@ def _tasks_items(items: Sequence[Any], document: Document) -> None:
                 if direction in ("left", "bi"):
                     facts |= {(tail, label, head) for head in first for tail in second}
     same(facts, {(fact.head, fact.relation, fact.tail) for fact in document.facts}, "relations")
+
+
+# DocRED
+
+
+def docred_lines(files: Files, read: Sequence[Document]) -> None:
+    text = only(files).decode("utf-8").removeprefix("\ufeff")
+    try:
+        value = json.loads(text)
+        records = value if isinstance(value, list) else [value]
+    except ValueError:
+        records = [json.loads(line) for line in text.split("\n") if line.strip()]
+    docred({"mini.json": json.dumps(records).encode()}, read)

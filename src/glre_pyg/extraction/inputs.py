@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.formats.brat import pair_of
-from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents, unpacked_name
+from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder, check_spans
 from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.utils.console import printable
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.files import unpacked_name
 
 STANDARD_INPUT = "-"
 _NO_MENTIONS = (

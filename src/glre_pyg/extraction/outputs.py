@@ -11,13 +11,13 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.formats.csv_facts import HEADER, format_csv
-from glre_pyg.formats.detection import PUBTATOR, unpacked_name, write_documents
+from glre_pyg.formats.detection import PUBTATOR, write_documents
 from glre_pyg.formats.eog_data import format_eog
 from glre_pyg.formats.jsonl import format_jsonl
 from glre_pyg.formats.rdf import NTriples
 from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import check_output
+from glre_pyg.utils.files import check_output, unpacked_name
 
 EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator", ".xml", ".brat")
 

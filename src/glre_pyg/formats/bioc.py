@@ -129,7 +129,7 @@ def read_bioc_json(
         Place(place, None, value)
         if isinstance(value, InputError)
         else record_place(place, value, "id", Record, build)
-        for place, value in json_records(raw, name, "BioC", ("PubTator3", "documents"))
+        for place, value in json_records(raw, name, "passages", ("PubTator3", "documents"))
     )
     yield from documents_at(name, places, on_error)
     tell(name, left_out)

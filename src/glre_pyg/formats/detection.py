@@ -38,6 +38,7 @@ from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubt
 from glre_pyg.formats.recognition import recognized
 from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.files import unpacked_name
 
 
 class Format(NamedTuple):
@@ -83,11 +84,6 @@ _SUFFIXES = {
 """Formats by the end of a file's name, longest first."""
 EXTENSIONS = (".spacy", ".pubtator", *_SUFFIXES)
 """Ends of names of the files that are read of a folder; ``.gz`` may follow."""
-
-
-def unpacked_name(path: Path) -> str:
-    """Return the name of a file in lower case, without ``.gz``."""
-    return path.name.lower().removesuffix(".gz")
 
 
 def format_of_name(path: Path, format: str | None = None) -> str:

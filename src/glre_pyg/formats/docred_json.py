@@ -1,4 +1,4 @@
-"""DocRED's format, a JSON list of documents (Yao et al., ACL 2019; section 4.1).
+"""DocRED's format, a JSON list of documents, or a document a line (Yao et al., ACL 2019; section 4.1).
 
 A document has ``title``, ``sents`` (lists of words), ``vertexSet`` (a list of mentions for each entity, a
 mention with ``name``, ``pos`` ``[start, end)`` in its sentence, ``sent_id`` and ``type``) and, if they are
@@ -30,17 +30,18 @@ from glre_pyg.data.segmentation import sentences_of
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
     Layout,
+    Place,
     check_references,
     check_span,
     documents_at,
+    json_records,
     opened,
     reason_of,
     record_place,
 )
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import atomic_open
-from glre_pyg.utils.json_fields import parse
+from glre_pyg.utils.files import atomic_open, unpacked_name
 
 
 class _MentionRecord(Struct):
@@ -71,28 +72,24 @@ def read_docred(
     """Read documents one at a time. Two may have the same title.
 
     Args:
-        path: A JSON file in UTF-8.
+        path: A JSON file in UTF-8: a list, or a document a line, as HacRED has them.
         resplit: Whether to split the text into sentences, for corpora that have each document as one (DWIE).
             Evidence, which counts the sentences of the file, is then left out.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
-        InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0; also if there
-            is no document at all.
+        InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0, or
+            ``file:line: ...``; also if there is no document at all.
     """
     name = Path(path).name
     with opened(path) as file:
         raw = file.read()
-    try:
-        records = parse(raw)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
-    if not isinstance(records, list) or not records:
-        raise InputError(f"{name}: not a JSON list of documents, or an empty one")
     build = partial(_document, resplit=resplit)
     places = (
-        record_place(f"{name}: document {number}", record, "title", _Record, build)
-        for number, record in enumerate(records)
+        Place(place, None, record)
+        if isinstance(record, InputError)
+        else record_place(place, record, "title", _Record, build)
+        for place, record in json_records(raw, name, "sents")
     )
     yield from documents_at(name, places, on_error, unique=False)
 
@@ -157,7 +154,7 @@ def write_docred(
 
     Args:
         documents: The documents.
-        path: The file.
+        path: The file; if its name ends in ``.jsonl``, it has a document a line.
         lossy: See :func:`format_docred`.
         on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
     """
@@ -166,7 +163,10 @@ def write_docred(
         for record in records:
             del record["labels"]
     with atomic_open(path) as file:
-        json.dump(records, file, ensure_ascii=False)
+        if unpacked_name(path).endswith(".jsonl"):
+            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        else:
+            json.dump(records, file, ensure_ascii=False)
 
 
 def format_docred(document: Document, *, lossy: bool = False) -> dict[str, object]:

@@ -118,7 +118,7 @@ def read_label_studio(
         Place(place, None, value)
         if isinstance(value, InputError)
         else Place(place, _id_of(value, number), partial(_read, value, number, segmenter, left_out))
-        for number, (place, value) in enumerate(json_records(raw, name, "Label Studio"))
+        for number, (place, value) in enumerate(json_records(raw, name, "data"))
         if not _is_cancelled(value, left_out)
     )
     yield from documents_at(name, places, on_error)

@@ -193,14 +193,14 @@ def record_place(
 
 
 def json_records(
-    raw: bytes, name: str, form: str, wrappers: Sequence[str] = ()
+    raw: bytes, name: str, key: str, wrappers: Sequence[str] = ()
 ) -> Iterator[tuple[str, object]]:
     """Yield the place and value of each record of a file: a JSON list of them, one record, or one a line.
 
     Args:
         raw: Contents of the file.
         name: Its name.
-        form: Name of the format for errors.
+        key: A field that a record has.
         wrappers: Fields of an object that may hold the list.
 
     Raises:
@@ -215,9 +215,10 @@ def json_records(
         yield from ((f"{name}:{number}", _parsed(line)) for number, line in lines)
         return
     if isinstance(value, dict):
-        value = next((value[key] for key in wrappers if key in value), [value])
+        found = (value[wrapper] for wrapper in wrappers if wrapper in value)
+        value = next(found, [value] if key in value else [])
     if not isinstance(value, list) or not value:
-        raise InputError(f"{name}: not a JSON list of {form} documents, or an empty one")
+        raise InputError(f"{name}: not a JSON list of documents, or an empty one")
     yield from ((f"{name}: document {number}", record) for number, record in enumerate(value))
 
 

@@ -303,6 +303,11 @@ def atomic_open(path: str | os.PathLike[str], *, encoding: str = "utf-8") -> Ite
             yield file
 
 
+def unpacked_name(path: str | os.PathLike[str]) -> str:
+    """Return the name of a file in lower case, without ``.gz``."""
+    return Path(path).name.lower().removesuffix(".gz")
+
+
 def is_gzip(path: Path) -> bool:
     """Return whether a file is one of gzip by its name."""
     return path.suffix.lower() == ".gz"
