@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,9 +20,12 @@ from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
+from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
+
+Unlinked = Literal["drop", "name"]
 
 
 class RelationExtractor:
@@ -33,6 +36,7 @@ class RelationExtractor:
 
     Attributes:
         left_out: Number of mentions that :meth:`prepare` has left out so far, by entity type.
+        num_unlinked: Number of mentions without identifier so far, which belong to no entity.
 
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
@@ -46,6 +50,7 @@ class RelationExtractor:
         self.run = run
         self.corpus = make_corpus(run.config.dataset)
         self.left_out: Counter[str] = Counter()
+        self.num_unlinked = 0
 
     @classmethod
     def from_pretrained(
@@ -75,6 +80,8 @@ class RelationExtractor:
         *,
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = True,
+        types: Mapping[str, str] | None = None,
+        unlinked: Unlinked = "drop",
     ) -> list[Document]:
         """Predict the facts of documents.
 
@@ -85,6 +92,7 @@ class RelationExtractor:
                 [R]; None for the threshold that the run has chosen on dev.
             reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
                 prediction for each sentence of a document with facts.
+            types, unlinked: See :meth:`prepare`.
 
         Returns:
             The documents as :meth:`prepare` returns them, with ``facts`` of
@@ -94,7 +102,9 @@ class RelationExtractor:
         Raises:
             InputError: If a document has an error or needs too much memory, or an item is not a document.
         """
-        return list(self.stream(documents, threshold=threshold, reasons=reasons))
+        return list(
+            self.stream(documents, threshold=threshold, reasons=reasons, types=types, unlinked=unlinked)
+        )
 
     def stream(
         self,
@@ -102,13 +112,15 @@ class RelationExtractor:
         *,
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = False,
+        types: Mapping[str, str] | None = None,
+        unlinked: Unlinked = "drop",
         chunk: int = 256,
         on_error: ErrorHandler | None = None,
     ) -> Iterator[Document]:
         """Predict the facts of documents one chunk at a time.
 
         Args:
-            documents, threshold, reasons: See :meth:`__call__`.
+            documents, threshold, reasons, types, unlinked: See :meth:`__call__`.
             chunk: Number of documents in memory at a time.
             on_error: See :meth:`predict`. Documents without predictions are skipped.
 
@@ -117,20 +129,36 @@ class RelationExtractor:
         """
         if chunk < 1:
             raise InputError(f"chunk: {chunk} is not a number of documents")
-        remaining = self.prepare(self._checked(documents))
+        remaining = self.prepare(self._checked(documents), types=types, unlinked=unlinked)
         while batch := list(islice(remaining, chunk)):
             predictions = self.predict(batch, threshold=threshold, reasons=reasons, on_error=on_error)
             for document, facts in zip(batch, predictions, strict=True):
                 if facts is not None:
                     yield replace(document, facts=facts)
 
-    def prepare(self, documents: Iterable[Document]) -> Iterator[Document]:
+    def prepare(
+        self,
+        documents: Iterable[Document],
+        *,
+        types: Mapping[str, str] | None = None,
+        unlinked: Unlinked = "drop",
+    ) -> Iterator[Document]:
         """Prepare documents as the corpus of the run does, which does not see their facts.
 
         Mentions of entity types that the run does not know are left out, with the facts that need them.
+
+        Args:
+            documents: The documents.
+            types: Entity type of the run for types of the documents.
+            unlinked: Whether mentions without identifier belong to no entity (``"drop"``), or to the one with
+                their name or its abbreviation (``"name"``).
         """
         known = self.run.labels.types
         for document in documents:
+            if types:
+                document = with_types(document, types)
+            if unlinked == "name":
+                document = link_by_name(document)
             mentions = tuple(mention for mention in document.mentions if mention.type in known)
             if len(mentions) < len(document.mentions):
                 self.left_out.update(
@@ -139,6 +167,7 @@ class RelationExtractor:
                 ids = {identifier for mention in mentions for identifier in mention.ids}
                 facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
                 document = replace(document, mentions=mentions, facts=facts)
+            self.num_unlinked += sum(not mention.ids for mention in document.mentions)
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
             yield replace(prepared, facts=document.facts)
 
@@ -270,3 +299,11 @@ class RelationExtractor:
                     stacklevel=2,
                 )
             yield document
+
+
+def with_types(document: Document, types: Mapping[str, str]) -> Document:
+    """Return a document whose mentions have other types, as far as these are given."""
+    mentions = tuple(
+        replace(mention, type=types.get(mention.type, mention.type)) for mention in document.mentions
+    )
+    return replace(document, mentions=mentions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -34,6 +35,14 @@ from glre_pyg.utils.resumable_writer import ResumableWriter
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
 """A document with its own facts, and its predicted facts."""
 
+_WITHOUT_FACTS = {
+    "no mentions": "in which no mention was found",
+    "unknown types": "with mentions of types unknown to the run alone",
+    "no identifiers": "whose mentions have no identifier",
+    "no pairs": "without a candidate pair",
+    "threshold": "with no probability above the threshold",
+}
+"""Kinds of documents in which no fact is predicted."""
 _NO_EFFECT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
 """Settings that the contents of the output do not depend on."""
 
@@ -77,6 +86,8 @@ class _Extraction:
     Attributes:
         read_errors: Errors in reading; when a command is resumed, they are found again.
         errors: Errors in predicting and writing; when a command is resumed, their number is restored.
+        without_facts: Number of documents without facts for each reason of :data:`_WITHOUT_FACTS`.
+        unknown_types: Identifiers of documents all of whose mentions are of types that the run does not know.
     """
 
     def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
@@ -86,6 +97,7 @@ class _Extraction:
         self.read_errors = SkippedDocuments(config.strict)
         self.errors = SkippedDocuments(config.strict, is_silent=not distributed.is_main_process())
         self.num_read, self.num_mentions, self.num_documents, self.num_facts = 0, 0, 0, 0
+        self.without_facts, self.unknown_types = Counter[str](), set[str]()
         self.started, self.num_resumed = perf_counter(), 0
 
     @property
@@ -99,7 +111,7 @@ class _Extraction:
             pubtator=self.corpus.pubtator,
             base=self.config.rdf.base,
             namespaces=self.config.rdf.namespaces,
-            local_ids=self.corpus.local_ids and not self.config.mentions,
+            local_ids=self.corpus.local_ids and "_target_" not in self.config.mentions,
         )
         is_main = distributed.is_main_process()
         key = resume_key(self.run, self.config) if is_main else None
@@ -135,6 +147,7 @@ class _Extraction:
         self.read_errors.is_silent = False
         self.errors.count = counts["failed"]
         self.num_documents, self.num_facts = counts["documents"], counts["facts"]
+        self.without_facts.update({reason: counts.get(reason, 0) for reason in _WITHOUT_FACTS})
         self.started, self.num_resumed = perf_counter(), self.num_documents
         echo(
             f"{writer.part}: resuming after {self.num_documents} documents; resume=false starts again",
@@ -149,10 +162,10 @@ class _Extraction:
                 self.errors(error)
             else:
                 writer.write(text)
-                self._count(facts)
+                self._count(document, facts)
         if self.num_documents:
             counts = {"documents": self.num_documents, "facts": self.num_facts, "failed": self.errors.count}
-            writer.checkpoint({"read": self.num_read, **counts})
+            writer.checkpoint({"read": self.num_read, **counts, **self.without_facts})
 
     def write_at_once(self) -> None:
         """Write all documents together."""
@@ -170,11 +183,24 @@ class _Extraction:
             before = self.errors.count
             yield replace(document, facts=facts)
             if self.errors.count == before:
-                self._count(facts)
+                self._count(document, facts)
 
-    def _count(self, facts: Sequence[PredictedFact]) -> None:
+    def _count(self, document: Document, facts: Sequence[PredictedFact]) -> None:
         self.num_documents += 1
-        self.num_facts += sum(fact.is_predicted for fact in facts)
+        num_facts = sum(fact.is_predicted for fact in facts)
+        self.num_facts += num_facts
+        if not num_facts:
+            self.without_facts[self._why_no_facts(document)] += 1
+
+    def _why_no_facts(self, document: Document) -> str:
+        """Return which of :data:`_WITHOUT_FACTS` a document is."""
+        if not document.mentions:
+            return "unknown types" if document.id in self.unknown_types else "no mentions"
+        if not document.entities:
+            return "no identifiers"
+        if not document.pairs(self.run.labels.pair_types, directed=self.run.labels.directed):
+            return "no pairs"
+        return "threshold"
 
     def _write_page(self, predictions: Sequence[Prediction]) -> None:
         gold = [
@@ -188,7 +214,7 @@ class _Extraction:
                 [prepared] = self.corpus.prepare([document])
                 document = replace(document, ignored=prepared.ignored)
             documents.append((replace(document, facts=facts), true_facts if is_gold else None))
-            self._count(facts)
+            self._count(document, facts)
         source = "a text" if self.config.text is not None else str(self.config.input)
         write_page(
             documents,
@@ -229,8 +255,12 @@ class _Extraction:
             yield [(document, facts) for document, facts in pairs if facts is not None]
 
     def _documents(self) -> Iterator[Document]:
-        documents = self.extractor.prepare(self._read())
-        for document in tqdm(documents, unit=" documents", disable=not distributed.is_main_process() or None):
+        given = self.config.mentions if "_target_" not in self.config.mentions else {}
+        disable = not distributed.is_main_process() or None
+        for original in tqdm(self._read(), unit=" documents", disable=disable):
+            [document] = self.extractor.prepare([original], **given)
+            if original.mentions and not document.mentions:
+                self.unknown_types.add(document.id)
             self.num_read += 1
             self.num_mentions += len(document.mentions)
             yield document
@@ -240,7 +270,7 @@ class _Extraction:
         inputs = Inputs(
             lambda path, on_error: self.corpus.read(path, on_error=on_error),
             format=config.format,
-            finder=instantiate(config.mentions) if config.mentions else None,
+            finder=instantiate(config.mentions) if "_target_" in config.mentions else None,
             max_words=config.max_words,
             recursive=config.recursive,
             on_error=self.read_errors,
@@ -262,14 +292,30 @@ class _Extraction:
                 f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, p > {above}; "
                 f"{speed:.1f} documents per second{errors}"
             )
+        self._print_why_no_facts()
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)
-            line = f"mentions of types unknown to the run ({types}) were left out: {counts}"
+            line = (
+                f"mentions of types unknown to the run ({types}) were left out: {counts}; "
+                "mentions.types={THEIRS: OURS} maps types"
+            )
             if self.num_mentions:
                 echo(line)
             else:
                 self.errors(InputError(line))
+
+    def _print_why_no_facts(self) -> None:
+        if counts := [
+            f"{count} {_WITHOUT_FACTS[reason]}" for reason, count in self.without_facts.items() if count
+        ]:
+            total = self.without_facts.total()
+            echo(f"no facts in {total} of {self.num_documents} documents: {', '.join(counts)}")
+        if number := self.extractor.num_unlinked:
+            echo(
+                f"{number} mentions have no identifier and belong to no entity; mentions.unlinked=name gives "
+                "them that of their name"
+            )
 
 
 def resume_key(run: Run, config: DictConfig) -> str | None:
@@ -282,7 +328,7 @@ def resume_key(run: Run, config: DictConfig) -> str | None:
         return None
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
-    names = (config.mentions or {}).get("file")
+    names = config.mentions.get("file")
     return key_of(
         weights_key(run.model),
         saved_threshold(run.threshold, run.labels.relations),

@@ -6,8 +6,9 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from glre_pyg.data.document import Mention, Span
+from glre_pyg.data.document import Document, Mention, Span
 from glre_pyg.data.segmentation import words_of
 from glre_pyg.mentions.abbreviations import abbreviations_in
 from glre_pyg.mentions.finder import FoundMention
@@ -57,6 +58,26 @@ def group_mentions(
     return tuple(
         sorted(dict.fromkeys(mentions), key=lambda mention: (mention.span, mention.type, mention.ids))
     )
+
+
+def link_by_name(document: Document) -> Document:
+    """Give mentions without identifier that of the entity with their name, as :func:`group_mentions` does.
+
+    Mentions with an identifier stay as they are, and no mentions are added.
+    """
+    if all(mention.ids for mention in document.mentions):
+        return document
+    found = [
+        FoundMention(mention.start, mention.end, mention.type, identifier)
+        for mention in document.mentions
+        for identifier in mention.ids or (None,)
+    ]
+    ids = {(mention.span, mention.type): mention.ids for mention in group_mentions(document.text, found)}
+    mentions = tuple(
+        mention if mention.ids else replace(mention, ids=ids[mention.span, mention.type], names=())
+        for mention in document.mentions
+    )
+    return replace(document, mentions=mentions)
 
 
 def _definitions(text: str, found: Iterable[FoundMention]) -> dict[str, list[_Definition]]:
