@@ -155,8 +155,11 @@ def test_a_folder_is_read_file_by_file(run, here, capsys):
     found = list(read_documents(here / "out.jsonl"))
     assert [each.id for each in found] == ["a", *(each.id for each in documents(2))]
     printed = capsys.readouterr()
-    assert printed.err.splitlines() == ["error: c.txt: c: line 1: byte 4 is not UTF-8"]
-    assert printed.out.strip().endswith("; 1 error")
+    assert printed.err.splitlines() == [
+        "note: folder: 1 files with other endings are left out: 1 .md",
+        "error: c.txt: c: line 1: byte 4 is not UTF-8",
+    ]
+    assert "; 1 error\n" in printed.out
 
 
 def test_a_dictionary_replaces_the_mentions_that_are_there(run, here):
@@ -174,6 +177,73 @@ def test_mentions_of_other_types_are_left_out_and_counted(run, here, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == (
         "mentions of types unknown to the run (Chemical, Disease, Gene) were left out: 1 People"
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "overrides", "reason"),
+    [
+        ("", [], "1 in which no mention was found"),
+        ("1\t0\t7\tvelorin\tPlant\tC\n1\t11\t15\tmice\tGene\tG\n", ["mentions.types={Gene: Fish}"], None),
+        ("1\t0\t7\tvelorin\tChemical\n", [], "1 whose mentions have no identifier"),
+        ("1\t0\t7\tvelorin\tChemical\tC\n", [], "1 without a candidate pair"),
+        (
+            "1\t0\t7\tvelorin\tChemical\tC\n1\t21\t25\trash\tDisease\tD\n",
+            ["threshold=1"],
+            "1 with no probability above the threshold",
+        ),
+    ],
+)
+def test_nothing_found_is_explained(run, here, capsys, lines, overrides, reason):
+    (here / "in.pubtator").write_text(f"1|t|velorin in mice with rash\n{lines}")
+    code = extracted(run, "input=in.pubtator", "output=out.jsonl", *overrides)
+    out, err = capsys.readouterr()
+    if reason is None:
+        assert code == 1
+        assert "were left out: 1 Plant, 1 Fish" in err
+        reason = "1 with mentions of types unknown to the run alone"
+    assert f"no facts in 1 of 1 documents: {reason}\n" in out
+
+
+def test_mentions_without_identifier_are_joined_by_name(run, here, capsys):
+    text = "velorin (VLN) in mice with rash. Rashes after VLN"
+    spans = [
+        (0, 7, "Chemical"),
+        (9, 12, "Chemical"),
+        (27, 31, "Disease"),
+        (33, 39, "Disease"),
+        (46, 49, "Chemical"),
+    ]
+    lines = "".join(f"1\t{start}\t{end}\t{text[start:end]}\t{kind}\n" for start, end, kind in spans)
+    (here / "in.pubtator").write_text(f"1|t|{text}\n{lines}")
+    assert extracted(run, "input=in.pubtator", "output=out.jsonl", "threshold=0") == 0
+    assert (
+        "5 mentions have no identifier and belong to no entity; mentions.unlinked=name"
+        in capsys.readouterr().out
+    )
+    extracted(run, "input=in.pubtator", "output=out.jsonl", "threshold=0", "mentions.unlinked=name")
+    [found] = read_documents(here / "out.jsonl")
+    assert [mention.ids for mention in found.mentions] == [
+        *([("velorin",)] * 2),
+        *([("rashes",)] * 2),
+        ("velorin",),
+    ]
+    assert found.facts
+    assert "no identifier" not in capsys.readouterr().out
+
+
+def test_types_of_marked_mentions_are_mapped(run, here):
+    (here / "in.pubtator").write_text(
+        "1|t|velorin in mice with rash\n1\t0\t7\tvelorin\tDrug\tC\n1\t21\t25\trash\tDisease\tD\n"
+    )
+    assert (
+        extracted(
+            run, "input=in.pubtator", "output=out.jsonl", "threshold=0", "mentions.types={Drug: Chemical}"
+        )
+        == 0
+    )
+    [found] = read_documents(here / "out.jsonl")
+    assert [mention.type for mention in found.mentions] == ["Chemical", "Disease"]
+    assert found.facts
 
 
 def test_a_text_file_that_begins_as_pubtator_does_is_pubtator(run, here):
@@ -337,7 +407,13 @@ def test_mentions_of_other_types_that_are_marked_are_left_out_too(run, here, cap
     assert extracted(run, "input=in.pubtator", "output=out.jsonl") == 0
     [found] = read_documents(here / "out.jsonl")
     assert [entity.id for entity in found.entities] == ["C", "D"]
-    assert capsys.readouterr().out.strip().endswith("(Chemical, Disease, Gene) were left out: 1 Species")
+    assert (
+        capsys.readouterr()
+        .out.strip()
+        .endswith(
+            "(Chemical, Disease, Gene) were left out: 1 Species; mentions.types={THEIRS: OURS} maps types"
+        )
+    )
 
 
 def test_nothing_but_unknown_types_is_an_error(run, here, capsys):

@@ -296,10 +296,8 @@ class _Extraction:
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)
-            line = (
-                f"mentions of types unknown to the run ({types}) were left out: {counts}; "
-                "mentions.types={THEIRS: OURS} maps types"
-            )
+            hint = "" if "_target_" in self.config.mentions else "; mentions.types={THEIRS: OURS} maps types"
+            line = f"mentions of types unknown to the run ({types}) were left out: {counts}{hint}"
             if self.num_mentions:
                 echo(line)
             else:
