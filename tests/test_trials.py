@@ -71,6 +71,13 @@ def test_hostile_places(trial, count):
 
 
 @pytest.mark.trial
+@pytest.mark.parametrize(("trial", "count"), [("settings", 40), ("signals", 5), ("ranks", 4)])
+def test_hostile_everyday(trial, count):
+    done = run("hostile", trial, "--count", f"{count}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.trial
 def test_hostile_caches():
     done = run("hostile", "caches", "--count", "300")
     assert done.returncode == 0, done.stdout + done.stderr

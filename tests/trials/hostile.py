@@ -12,7 +12,8 @@ it is refused in one line that names the folder, or its predictions are probabil
 pipes, sockets, folders and loops of links put in their place and in that of their locks. What is read must be
 what was written or is made again, without a wait and in lines, not tracebacks.
 
-``writers``, ``disks`` and ``files`` are in ``places.py``.
+``writers``, ``disks`` and ``files`` are in ``places.py``; ``settings``, ``signals`` and ``ranks`` in
+``everyday.py``.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import everyday
 import numpy as np
 import places
 import psutil
@@ -357,6 +359,7 @@ TRIALS: dict[str, Callable[[argparse.Namespace], int]] = {
     "caches": caches,
     **places.TRIALS,
     "times": lambda options: times.main(["--seed", str(options.seed)]),
+    **everyday.TRIALS,
 }
 
 

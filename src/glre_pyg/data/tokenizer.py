@@ -264,7 +264,9 @@ class SubwordTokenizer:
         tokenizer = BertTokenizer(
             vocab={token: number for number, token in enumerate([*tokens][:vocab_size])}
         )
-        model = AutoConfig.for_model(**config, vocab_size=len(tokenizer), max_position_embeddings=max_length)
+        sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": max_length}
+        with as_input_errors("encoder.tokenizer.config"):
+            model = AutoConfig.for_model(**config, **sizes)
         return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=None)
 
     @classmethod

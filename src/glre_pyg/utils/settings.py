@@ -48,7 +48,8 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
         text = _as_text(value, written.get(name))
         if text is None or not _fits(text, hint) or _fits(False, hint):
             raise InputError(f"{name}: '{shown(_yaml(value))}' is not {_description(hint)}")
-        OmegaConf.update(config, name, text)
+        if not _is_interpolated(name, raw):
+            OmegaConf.update(config, name, text)
 
 
 def _settings(
