@@ -27,6 +27,7 @@ class Settings(RunSettings):
     max_sentences: NonNegativeInt
     top_k: NonNegativeInt
     gold: bool | None
+    recursive: bool
     max_words: PositiveInt
     chunk: PositiveInt
     resume: bool

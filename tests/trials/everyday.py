@@ -77,7 +77,17 @@ FAULTS = [
 def leaves(node: object, place: str = "") -> Iterator[str]:
     """Yield the names of all settings, except of where files are."""
     for key, value in node.items() if isinstance(node, dict) else ():
-        if key not in ("_target_", "_partial_", "root", "cache", "resume", "start", "package", "folder"):
+        if key not in (
+            "_target_",
+            "_partial_",
+            "groups",
+            "root",
+            "cache",
+            "resume",
+            "start",
+            "package",
+            "folder",
+        ):
             if not isinstance(value, dict):
                 yield f"{place}{key}"
             yield from leaves(value, f"{place}{key}.")
