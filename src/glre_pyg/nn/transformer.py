@@ -13,7 +13,7 @@ from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from glre_pyg.data.tokenizer import SubwordTokenizer
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 
 
 def build_transformer(
@@ -33,7 +33,10 @@ def build_transformer(
     settings |= _settings(tokenizer.config, _ATTENTION_DROPOUTS, attention_dropout)
     if tokenizer.source is None:
         tokenizer.config.update(settings)
-        transformer = AutoModel.from_config(tokenizer.config, dtype=torch.float32, trust_remote_code=False)
+        with as_input_errors("encoder.tokenizer.config"):
+            transformer = AutoModel.from_config(
+                tokenizer.config, dtype=torch.float32, trust_remote_code=False
+            )
     else:
         transformer = _load(tokenizer.source, tokenizer.config, settings)
     for name in _UNUSED & set(dir(transformer)):
