@@ -113,6 +113,36 @@ def test_a_document_that_cannot_be_worked_on_is_told_of(run):
     assert [str(error).split(":")[0] for error in told] == [large.id, large.id]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8")],
+)
+def test_memory_that_is_not_enough_costs_a_document(run, monkeypatch, error):
+    forward = type(run.model).forward
+
+    def limited(model, batch):
+        if DOCUMENTS[1].id in batch.id:
+            raise error
+        return forward(model, batch)
+
+    monkeypatch.setattr(type(run.model), "forward", limited)
+    told: list[InputError] = []
+    found = list(RelationExtractor(run).stream(DOCUMENTS[:3], on_error=told.append))
+    assert [each.id for each in found] == [DOCUMENTS[0].id, DOCUMENTS[2].id]
+    assert [str(each) for each in told] == [
+        f"{DOCUMENTS[1].id}: there is not enough memory to predict this document"
+    ]
+
+
+def test_errors_of_the_program_are_not_those_of_a_document(run, monkeypatch):
+    def broken(model, batch):
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(type(run.model), "forward", broken)
+    with pytest.raises(TypeError, match="a bug"):
+        list(RelationExtractor(run).stream(DOCUMENTS[:3], on_error=lambda _: None))
+
+
 def test_mentions_of_unknown_types_are_left_out(run):
     spans = [(0, 1, "Planet", "P"), (1, 2, "Chemical", "V"), (3, 4, "Disease", "R")]
     given = document(["mars velorin caused rash ."], spans, [("P", "causes", "R"), ("V", "causes", "R")])

@@ -23,7 +23,7 @@ from glre_pyg.extraction.sentence_ablation import ablate_sentences
 from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, is_out_of_memory
 
 Unlinked = Literal["drop", "name"]
 
@@ -207,8 +207,9 @@ class RelationExtractor:
             if reasons and facts:
                 try:
                     facts = self._with_reasons(document, facts, top_k, max_sentences)
-                except InputError as error:
-                    handle_error(InputError(f"{document.id}: no reasons: {error}"), on_error)
+                except Exception as error:
+                    reason = _reason(error)
+                    handle_error(InputError(f"{document.id}: no reasons: {reason}"), on_error)
             yield facts
 
     def _thresholds(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
@@ -229,10 +230,13 @@ class RelationExtractor:
         try:
             graphs = self.run.graphs(documents)
             return list(zip(graphs, self.run.predict(graphs), strict=True))
-        except InputError as error:
+        except Exception as error:
+            reason = _reason(error)
             if len(documents) > 1:
                 return [self._probabilities([document], on_error)[0] for document in documents]
-            handle_error(error, on_error)
+            [document] = documents
+            name = "" if isinstance(error, InputError) else f"{document.id}: "
+            handle_error(InputError(f"{name}{reason}"), on_error)
             return [None]
 
     def _facts(
@@ -299,6 +303,15 @@ class RelationExtractor:
                     stacklevel=2,
                 )
             yield document
+
+
+def _reason(error: Exception) -> str:
+    """Return the line for an error of a document or of memory; errors of the program are raised again."""
+    if isinstance(error, InputError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "there is not enough memory to predict this document"
+    raise error
 
 
 def with_types(document: Document, types: Mapping[str, str]) -> Document:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from glre_pyg.utils.command_line import hydra_errors, literal_values, with_comments
 from glre_pyg.utils.console import echo, echo_error
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, is_out_of_memory
 from glre_pyg.utils.files import WriteError, check_output
 from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
 from glre_pyg.utils.settings import check_settings
@@ -234,17 +234,12 @@ def _reason(error: BaseException | None) -> str | None:
         if isinstance(error, OSError):
             reason = error.strerror or text
             return reason if error.filename is None else f"{error.filename}: {reason}"
-        if isinstance(error, MemoryError) or _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return f"not enough memory{': ' + text.splitlines()[0] if text else ''}"
         if _is_disconnected(error):
             return "another process of this command has ended; its own line says why"
         error = error.__cause__
     return None
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch could not allocate memory, on a GPU or a CPU."""
-    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def _is_disconnected(error: BaseException) -> bool:

@@ -55,6 +55,12 @@ def handle_error(error: InputError, on_error: ErrorHandler | None) -> None:
     on_error(error)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy or torch could not allocate memory, on a GPU or a CPU."""
+    is_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or is_torch
+
+
 @dataclass
 class SkippedDocuments:
     """Error handler that skips documents with an error and counts them.
