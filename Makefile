@@ -50,6 +50,7 @@ lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy src
+	$(PY) -m mypy --strict --follow-imports=silent --cache-dir=.mypy_cache/strict tests/typed_client.py
 
 docs: $(STAMP) ## the documentation, in docs/_build
 	$(PY) -m sphinx -W -q -b html docs docs/_build

@@ -49,7 +49,29 @@ def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("GLRE_CACHE")
     assert cache_module.cache_folder() == Path("/xdg/glre_pyg")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_module.cache_folder() == Path.home() / ".cache" / "glre_pyg"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_module.cache_folder() == tmp_path / ".cache/glre_pyg"
+
+
+@pytest.mark.parametrize(
+    ("folder", "variable", "earlier"),
+    [
+        (cache_module.cache_folder, "XDG_CACHE_HOME", ".cache/glre_pyg"),
+        (cache_module.state_folder, "XDG_STATE_HOME", ".local/state/glre_pyg"),
+    ],
+)
+def test_folders_of_the_user(monkeypatch, tmp_path, folder, variable, earlier):
+    """The one that is named, that of earlier versions, or that of the system."""
+    monkeypatch.delenv("GLRE_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(variable, raising=False)
+    for name in ("user_cache_path", "user_state_path"):
+        monkeypatch.setattr(cache_module, name, lambda name, appauthor: tmp_path / "Library" / name)
+    assert folder() == tmp_path / "Library/glre_pyg"
+    (tmp_path / earlier).mkdir(parents=True)
+    assert folder() == tmp_path / earlier
+    monkeypatch.setenv(variable, "~/named")
+    assert folder() == tmp_path / "named/glre_pyg"
 
 
 def test_name_of_a_file():

@@ -1,5 +1,6 @@
 """Files are whole or not there, whatever goes wrong: errors, full disks, and processes that are killed at any step."""
 
+import ast
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -388,3 +390,25 @@ def no_links(*_):
 def test_a_new_file_that_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(WriteError, match=r"missing/file: cannot be written: No such file or directory$"):
         write_new("one", tmp_path / "missing" / "file")
+
+
+def test_sources_name_the_encoding_of_text_files():
+    """That of the system is another one on Windows."""
+    without = [
+        f"{file.name}:{call.lineno}: {ast.unparse(call)}"
+        for file in Path(files.__file__).parents[1].rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and opens_text(ast.unparse(call.func), call)
+        if all(keyword.arg != "encoding" for keyword in call.keywords)
+    ]
+    assert without == []
+
+
+def opens_text(function: str, call: ast.Call) -> bool:
+    parts = (part for argument in call.args for part in ast.walk(argument))
+    modes = [part.value for part in parts if isinstance(part, ast.Constant)]
+    if "b" in "".join(map(str, modes)) or function == "os.open":
+        return False
+    if function.endswith(".open"):  # that of a path has a mode or no argument
+        return bool(modes or not call.args)
+    return function == "open" or function.endswith((".read_text", ".write_text", ".fdopen", ".TextIOWrapper"))

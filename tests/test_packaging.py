@@ -135,6 +135,7 @@ def test_wheel_and_sdist_hold_every_module_and_config(dist):
     package = ROOT / "src/glre_pyg"
     shipped = [
         *package.rglob("*.py"),
+        package / "py.typed",
         package / "runs/model_card.md",
         *(file for file in (package / "formats/page_assets").iterdir() if file.is_file()),
     ]

@@ -26,6 +26,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
 
+from commands import run as command
 from documents import LABELS, random_documents
 from glre_pyg import GLRE, from_pretrained, push_to_hub, save_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
@@ -164,6 +165,18 @@ def changed(folder, name, change):
 
 
 # What is saved
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "foo", "", "hpu", "meta", 0, torch.device("cuda")])
+def test_a_device_that_is_not_there_is_one_line(device, tmp_path):
+    line = refusal(from_pretrained, "somebody/model", device=device)
+    assert line.startswith(f"device: '{device}' is not a device that can be used here: ")
+    if isinstance(device, str):
+        _, err = command(
+            "predict", "run=x", "input=y", "output=z.csv", f"device={device}", cwd=tmp_path, code=2
+        )
+        assert err == f"error: {line}\n"
 
 
 def test_a_saved_model_is_the_run(run, original):

@@ -281,7 +281,7 @@ class SubwordTokenizer:
         self.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
         windows = {"max_length": self.max_length, "overlap": self.overlap}
-        (folder / "pieces.json").write_text(json.dumps(windows))
+        (folder / "pieces.json").write_text(json.dumps(windows), encoding="utf-8")
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
         """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""

@@ -80,7 +80,7 @@ class WordTokenizer:
     def save(self, folder: Path) -> None:
         """Write the vocabulary; its vectors are in the weights of the model."""
         state = {"words": self.words, "lowercase": self.lowercase, "width": self.width}
-        (folder / "vocabulary.json").write_text(json.dumps(state))
+        (folder / "vocabulary.json").write_text(json.dumps(state), encoding="utf-8")
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
         """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,7 +24,7 @@ from glre_pyg.utils.signatures import check_call
 
 def load_run(config: DictConfig) -> Run:
     """Load a run as the settings of ``conf/run.yaml`` say."""
-    device = _device(config.device)  # before anything is read or downloaded
+    device = distributed.usable_device(config.device)  # before anything is read or downloaded
     return load(
         resolve_folder(config.run),
         device=device,
@@ -33,17 +32,6 @@ def load_run(config: DictConfig) -> Run:
         memory=config.memory,
         compile=config.compile,
     )
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return distributed.state().device
-    try:
-        torch.zeros(1, device=name).tolist()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device: '{name}' is not a device that can be used here: {reason}") from None
-    return torch.device(name)
 
 
 def make_corpus(dataset: DictConfig) -> Corpus:

@@ -112,6 +112,6 @@ def _load(name: str | os.PathLike[str], device: str) -> Gliner:
         raise InputError("mentions: GLiNER is not installed: pip install 'glre_pyg[gliner]'") from None
     try:
         return GLiNER.from_pretrained(os.fspath(name), map_location=device)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, AssertionError) as error:  # the last two for a missing device
         reason = " ".join(str(error).split())
         raise InputError(f"mentions: GLiNER cannot load the model '{name}': {reason}") from None

@@ -26,7 +26,10 @@ class SweepReport(Callback):
         """Write the report of a sweep."""
         folder = Path(config.hydra.sweep.dir)
         # Hydra passes the config without the overrides of the sweep; the jobs' configs have them.
-        tables = {yaml.safe_load(path.read_text()).get("report") for path in folder.glob("*/config.yaml")}
+        tables = {
+            yaml.safe_load(path.read_text(encoding="utf-8")).get("report")
+            for path in folder.glob("*/config.yaml")
+        }
         self._report(folder, tables.pop() or "plain" if len(tables) == 1 else "plain")
 
     def on_run_end(self, config: DictConfig, **kwargs: object) -> None:
@@ -36,7 +39,9 @@ class SweepReport(Callback):
 
     def _report(self, folder: Path, table: str) -> None:
         try:
-            layout = Layout.of(yaml.safe_load(Path(config_dir(), f"table/{table}.yaml").read_text()))
+            layout = Layout.of(
+                yaml.safe_load(Path(config_dir(), f"table/{table}.yaml").read_text(encoding="utf-8"))
+            )
             try:
                 report = Report.of(str(folder), layout, "test")
             except InputError:

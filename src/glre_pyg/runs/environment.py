@@ -53,15 +53,19 @@ def git_commit(place: Path) -> str | None:
     try:
         git = root / ".git"
         if git.is_file():  # a worktree
-            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
-        head = (git / "HEAD").read_text().strip()
+            git = (root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref:"):
             return head
         name = head.removeprefix("ref:").strip()
-        common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
+        common = (
+            git / (git / "commondir").read_text(encoding="utf-8").strip()
+            if (git / "commondir").exists()
+            else git
+        )
         if (common / name).exists():
-            return (common / name).read_text().strip()
-        rows = (line.split() for line in (common / "packed-refs").read_text().splitlines())
+            return (common / name).read_text(encoding="utf-8").strip()
+        rows = (line.split() for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines())
         return next((row[0] for row in rows if row[1:] == [name]), None)
     except (OSError, UnicodeDecodeError):
         return None
@@ -77,7 +81,7 @@ def _version(package: str) -> str | None:
 def _cpu() -> str | None:
     """Return the name of the processor, if the system knows it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or None
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)

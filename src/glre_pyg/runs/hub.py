@@ -43,6 +43,7 @@ from glre_pyg.runs.run import Run
 from glre_pyg.runs.trust import SIGNATURE
 from glre_pyg.runs.weights import save_weights
 from glre_pyg.utils.console import echo
+from glre_pyg.utils.distributed import usable_device
 from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import WriteError, atomic_path, exclusive, hidden_folder, write_json, write_text
 
@@ -98,13 +99,14 @@ def from_pretrained(
         The run: ``.model`` is the model; :class:`~glre_pyg.RelationExtractor` takes the whole.
 
     Raises:
-        InputError: If the model cannot be found or loaded.
+        InputError: If the model cannot be found or loaded, or the device cannot be used.
 
     Example:
         >>> from glre_pyg import from_pretrained, save_pretrained               # doctest: +SKIP
         >>> run = from_pretrained("runs/cdr")                                   # doctest: +SKIP
         >>> save_pretrained(run, "model", license="mit")                        # doctest: +SKIP
     """
+    device = usable_device(device)  # before anything is downloaded
     return load(resolve_folder(name, **options), device=device, memory=memory)
 
 

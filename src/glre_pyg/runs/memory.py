@@ -154,8 +154,12 @@ def _free_in_container() -> float:
     """Return the free bytes in the control group of a container, including its page cache."""
     folder = Path("/sys/fs/cgroup")
     try:
-        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        limit, used = (
+            int((folder / name).read_text(encoding="utf-8")) for name in ("memory.max", "memory.current")
+        )
+        stat = dict(
+            line.split() for line in (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+        )
     except (OSError, ValueError):  # no control group, or no limit ("max")
         return math.inf
     return limit - used + int(stat.get("active_file", 0)) + int(stat.get("inactive_file", 0))

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from glre_pyg.utils.cache import state_folder
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_bytes
 from glre_pyg.utils.json_fields import walk
@@ -63,7 +64,7 @@ def is_signed(config: Path) -> bool:
 
 def _key_path() -> Path:
     """Path of the key: outside of the cache, which may be shared or come from somebody else."""
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "glre_pyg" / "key"
+    return state_folder() / "key"
 
 
 def _make_key(path: Path) -> None:

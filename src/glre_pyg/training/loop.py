@@ -337,7 +337,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
     accelerator.log(numbers, step=entry["epoch"])
     if not distributed.is_main_process():
         return
-    with open(folder / LOG, "a", opener=regular_opener) as file:
+    with open(folder / LOG, "a", encoding="utf-8", opener=regular_opener) as file:
         file.write(json.dumps(entry) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path, user_state_path
 from safetensors import SafetensorError
 
 from glre_pyg.utils.console import echo
@@ -28,11 +29,22 @@ FORMAT = 3  # raise it when the contents of cached files change, and the version
 
 
 def cache_folder() -> Path:
-    """Return ``$GLRE_CACHE``, else ``$XDG_CACHE_HOME/glre_pyg``, else ``~/.cache/glre_pyg``."""
-    if os.environ.get("GLRE_CACHE"):
-        return Path(os.environ["GLRE_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "glre_pyg"
+    """Return ``$GLRE_CACHE``, else the user's cache folder (on Linux ``~/.cache/glre_pyg``)."""
+    chosen = os.environ.get("GLRE_CACHE")
+    return Path(chosen) if chosen else _user_folder("XDG_CACHE_HOME", ".cache", user_cache_path)
+
+
+def state_folder() -> Path:
+    """Return the user's folder for state that is no cache (on Linux ``~/.local/state/glre_pyg``)."""
+    return _user_folder("XDG_STATE_HOME", ".local/state", user_state_path)
+
+
+def _user_folder(variable: str, earlier: str, of_system: Callable[..., Path]) -> Path:
+    """Return the folder that a variable names, that of earlier versions if it exists, or the system's."""
+    if base := os.environ.get(variable):
+        return Path(base).expanduser() / "glre_pyg"
+    folder = Path.home() / earlier / "glre_pyg"
+    return folder if os.path.isdir(folder) else of_system("glre_pyg", appauthor=False)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,11 @@ def _destroy_process_group() -> None:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Suppress output, and give Hydra a temporary output directory."""
-    with TemporaryDirectory() as folder, open(os.devnull, "w") as null, redirect_stdout(null):
+    with (
+        TemporaryDirectory() as folder,
+        open(os.devnull, "w", encoding="utf-8") as null,
+        redirect_stdout(null),
+    ):
         sys.argv += [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
         yield
 

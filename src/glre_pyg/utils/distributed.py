@@ -15,6 +15,8 @@ import torch
 from accelerate.state import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
+from glre_pyg.utils.exceptions import InputError
+
 _T = TypeVar("_T")
 
 
@@ -22,6 +24,22 @@ def state() -> PartialState:
     """Accelerate's state of the processes; the first call joins them."""
     several = int(os.environ.get("WORLD_SIZE", 1)) > 1
     return PartialState(cpu=several and not torch.accelerator.is_available())
+
+
+def usable_device(name: str | torch.device | None) -> torch.device:
+    """Return a device that tensors can be on; None for the best one of this process.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    if name is None:
+        return state().device
+    try:
+        torch.zeros(1, device=name).tolist()
+        return torch.device(name)
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device: '{name}' is not a device that can be used here: {reason}") from None
 
 
 def world_size() -> int:
