@@ -211,7 +211,10 @@ def test_errors_in_lines(tmp_path, lines, number, message):
         (b"5|t|x\n5|t|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
         (b"5|t|x\n6|a|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),
         (b"5|t|x\n5|a|ab\xff\n", "test.pubtator:2: 5: byte 7 of the line is not UTF-8"),
-        (b"5|t|x\n\n5|t|y\n", "test.pubtator:3: 5: a document of this identifier was in the file before"),
+        (
+            b"5|t|x\n\n5|t|y\n",
+            "test.pubtator:3: 5: a document of this identifier was in the file before; passages=join or passages=number reads blocks that are passages of one document",
+        ),
     ],
 )
 def test_errors_in_files(tmp_path, content, line):
@@ -305,3 +308,96 @@ def test_facts_of_the_pooled_entity_are_left_out_where_loss_is_allowed():
         "1\tCID\tD1\tD1",
         "",
     ]
+
+
+def read_text(folder, text, name="a.pubtator", **options):
+    (folder / name).write_text(text, encoding="utf-8")
+    return list(read_pubtator(folder / name, **options))
+
+
+CUT = "1|t|Velorin and rash.\n\n1\t0\t7\tVelorin\tChemical\tC1\n\n2|t|Rash.\n"
+
+
+def test_a_blank_line_within_a_block_costs_its_document(tmp_path):
+    with pytest.raises(InputError) as caught:
+        read_text(tmp_path, CUT)
+    line = "a.pubtator:3: 1: there is no title, 'identifier|t|text': is there a blank line above?"
+    assert str(caught.value) == line
+    errors = []
+    assert [found.id for found in read_text(tmp_path, CUT, on_error=errors.append)] == ["2"]
+    assert list(map(str, errors)) == [line]
+    for passages in ("join", "number"):
+        with pytest.raises(InputError, match="is there a blank line above"):
+            read_text(tmp_path, CUT, passages=passages)
+
+
+PASSAGES = """\
+1|t|Velorin and rash.
+1|a|Velorin raised rash.
+1\t0\t7\tVelorin\tChemical\tC1
+1\t12\t16\trash\tDisease\tD1
+
+1|t|Methods.
+1|a|Velorin was given.
+1\t9\t16\tVelorin\tChemical\tC1
+1\tCID\tC1\tD1
+
+2|t|Rash.
+"""
+
+
+def test_blocks_that_are_passages(tmp_path):
+    with pytest.raises(
+        InputError, match=r"^a\.pubtator:6: 1: a document .* before; passages=join or passages=number "
+    ):
+        read_text(tmp_path, PASSAGES)
+    whole, other = read_text(tmp_path, PASSAGES, passages="join")
+    assert (whole.id, other.id) == ("1", "2")
+    assert whole.text == "Velorin and rash. Velorin raised rash. Methods. Velorin was given."
+    assert [whole.text[start:end] for start, end in whole.sections] == [
+        "Velorin and rash.", "Velorin raised rash.", "Methods.", "Velorin was given.",
+    ]  # fmt: skip
+    assert [whole.text[mention.start : mention.end] for mention in whole.mentions] == [
+        "Velorin",
+        "rash",
+        "Velorin",
+    ]
+    assert [(fact.head, fact.tail) for fact in whole.facts] == [("C1", "D1")]
+    errors = []
+    numbered = read_text(
+        tmp_path, PASSAGES.replace("1\tCID\tC1\tD1\n", ""), passages="number", on_error=errors.append
+    )
+    assert ([found.id for found in numbered], errors) == (["1-1", "1-2", "2"], [])
+    with pytest.raises(InputError, match=r"^passages: 'x' is neither join nor number$"):
+        read_text(tmp_path, PASSAGES, passages="x")
+
+
+def test_white_space_at_the_end_of_a_title(tmp_path):
+    lines = "1|t|Velorin and rash. \n1|a|Velorin raised rash.\n"
+    (found,) = read_text(tmp_path, lines + "1\t18\t25\tVelorin\tChemical\tC1\n1\t33\t37\trash\tDisease\tD1\n")
+    assert found.text == "Velorin and rash. Velorin raised rash."
+    (found,) = read_text(tmp_path, lines + "1\t19\t26\tVelorin\tChemical\tC1\n")
+    assert found.text == "Velorin and rash.  Velorin raised rash."
+    with pytest.raises(InputError) as caught:
+        read_text(tmp_path, lines + "1\t18\t25\tVelorin\tChemical\tC1\n1\t34\t38\trash\tDisease\tD1\n")
+    assert str(caught.value) == (
+        "a.pubtator:3: 1: mention 'Velorin' is not at 18 to 25, there is ' Velori' "
+        "(nor without the white space at the end of the title)"
+    )
+
+
+def test_relations_in_a_table_beside_the_file(tmp_path, capsys):
+    text = "1|t|Velorin and rash.\n1\t0\t7\tVelorin\tChemical\tC1\n1\t12\t16\trash\tDisease\tD1\n"
+    table = "id\ttype\tone\ttwo\n1\tCID\tChemical|C1\tDisease|D1\n1\ttreats\tC1\tD1\tx\n"
+    (tmp_path / "a.relations.tsv").write_text(table)
+    (found,) = read_text(tmp_path, text)
+    assert [(fact.head, fact.relation, fact.tail, fact.extra) for fact in found.facts] == [
+        ("C1", "CID", "D1", ()),
+        ("C1", "treats", "D1", ("x",)),
+    ]
+    assert capsys.readouterr().err.endswith("relations in the table beside it of other documents: 1\n")
+    (tmp_path / "a.relations.tsv").write_text("1\tCID\tC1\tX\n")
+    with pytest.raises(
+        InputError, match=r"^a\.relations\.tsv:1: 1: no mention has tail 'X' of relation 'CID'$"
+    ):
+        read_text(tmp_path, text)

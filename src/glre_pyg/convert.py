@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
         output_path(config),
         source_format=config.input_format,
         target_format=config.output_format,
+        passages=config.passages,
         lossy=config.lossy,
         on_error=None if on_error.strict else on_error,
     )

@@ -95,11 +95,17 @@ def plain(text: str, spans: Any = (), sections: Any = ()) -> Any:
 
 def _same_blocks(good: Files, files: Files) -> list[int]:
     """Blocks of PubTator that come first with their identifier."""
-    return _first_of(
-        [tuple(block) for block in oracles.blocks_of(oracles.only(good))],
-        [tuple(block) for block in oracles.blocks_of(oracles.only(files))],
-        lambda block: re.split(rb"[|\t]", block[0], maxsplit=1)[0],
-    )
+
+    def name(block: Sequence[bytes]) -> bytes:
+        return re.split(rb"[|\t]", block[0], maxsplit=1)[0]
+
+    changed: list[tuple[bytes, ...]] = []
+    for block in map(tuple, oracles.blocks_of(oracles.only(files))):
+        if changed and name(block) == name(changed[-1]) and not re.match(rb"[^|\t]+\|t\|", block[0]):
+            changed[-1] += (b"", *block)  # lines that are cut off
+        else:
+            changed.append(block)
+    return _first_of([tuple(block) for block in oracles.blocks_of(oracles.only(good))], changed, name)
 
 
 def _same_lines(identifier: Callable[[bytes], object], good: Files, files: Files) -> list[int]:
@@ -298,6 +304,14 @@ FORMATS: Mapping[str, Format] = {
             _TABLE,
             r"mini\.pubtator" + _LINE,
             _same_blocks,
+        ),
+        Format(
+            "pubtator_passages",
+            new_miniatures.PASSAGES,
+            _documents(partial(read_pubtator, passages="join"), "mini.pubtator"),
+            new_oracles.passages,
+            _TABLE,
+            r"mini\.pubtator" + _LINE,
         ),
         Format(
             "biored",

@@ -238,3 +238,13 @@ DOCRED_LINES: Sequence[Files] = [
     for files in DOCRED
 ]
 """Records of DocRED, a line each."""
+PASSAGES: Sequence[Files] = [
+    {
+        "mini.pubtator": (
+            "1|t|Velorin and 😀 rash. \n1|a|Velorin raised rash.\n1\t0\t7\tVelorin\tChemical\tC1\n"
+            "1\t35\t39\trash\tDisease\tD1\n\n1|t|Methods é\n1\t0\t7\tMethods\tOther\t-1\n\n"
+            "1|t|Velorin.\n1|a|\n1\t0\t7\tVelorin\tChemical\tC1\n1\tCID\tC1\tD1\n\n2|t|Rash.\n\n"
+        ).encode()
+    }
+]
+"""Blocks that are passages, the first with white space at the end of its title that offsets do not count."""

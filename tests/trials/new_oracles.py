@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from miniatures import Files
-from oracles import Oracle, all_words, docred, only, same
+from oracles import Oracle, all_words, blocks_of, docred, only, pubtator, same
 
 from glre_pyg.data.document import Document
 
@@ -255,3 +255,41 @@ def docred_lines(files: Files, read: Sequence[Document]) -> None:
     except ValueError:
         records = [json.loads(line) for line in text.split("\n") if line.strip()]
     docred({"mini.json": json.dumps(records).encode()}, read)
+
+
+# PubTator
+
+
+def passages(files: Files, read: Sequence[Document]) -> None:
+    """Blocks of the same identifier, as one block whose title is all their text."""
+    rendered: list[list[str]] = []
+    names: list[str] = []
+    for block in blocks_of(only(files)):
+        lines = [line.decode("utf-8") for line in block]
+        name, title = lines[0].split("|t|", 1)
+        rows = [line.split("\t") for line in lines[1:]]
+        abstract = (
+            lines[1].removeprefix(f"{name}|a|") if lines[1:] and lines[1].startswith(f"{name}|a|") else None
+        )
+        rows = rows[abstract is not None :]
+        spans = [(int(row[1]), int(row[2]), row[3]) for row in rows if re.fullmatch("-?[0-9]+", row[1])]
+        text = title if abstract is None else f"{title} {abstract}"
+        if any(text[start:end] != found for start, end, found in spans):
+            text = title.rstrip() if abstract is None else f"{title.rstrip()} {abstract}"
+        if names[-1:] != [name]:
+            names.append(name)
+            rendered.append([text])
+            start = 0
+        else:
+            start = len(rendered[-1][0]) + 1
+            rendered[-1][0] += f" {text}"
+        for row in rows:
+            if re.fullmatch("-?[0-9]+", row[1]):
+                row[1:3] = [str(int(offset) + start) for offset in row[1:3]]
+            rendered[-1].append("\t".join(row))
+    blocks = []
+    for name, (text, *rows) in zip(names, rendered, strict=True):
+        relations = [row for row in rows if not re.fullmatch("-?[0-9]+", row.split("\t")[1])]
+        mentions = [row for row in rows if row not in relations]
+        blocks.append("\n".join([f"{name}|t|{text}", *mentions, *relations, "", ""]))
+    pubtator("|;", "-1")({"mini.pubtator": "".join(blocks).encode()}, read)

@@ -10,7 +10,8 @@ from pathlib import Path
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import FileCorpus
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.formats.detection import read_documents
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
 def collect_labels(documents: Iterable[Document]) -> Labels:
@@ -33,6 +34,7 @@ class Files(FileCorpus):
         types: Entity types of the documents; None for those of the training file.
         pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
         directed: Whether (a, b) and (b, a) are different pairs.
+        passages: See :func:`~glre_pyg.formats.detection.read_documents`.
     """
 
     name: str  # type: ignore[misc]
@@ -40,6 +42,11 @@ class Files(FileCorpus):
     types: Sequence[str] | None
     pair_types: Sequence[Sequence[str]] | None
     directed: bool
+    passages: str | None = None
+
+    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
+        """Read the documents of a file, without preparing them."""
+        return read_documents(path, passages=self.passages, on_error=on_error)
 
     @property
     def protocol(self) -> str:

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.formats.brat import pair_of
 from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents
+from glre_pyg.formats.pubtator import relations_of
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder, check_spans
@@ -41,6 +42,7 @@ class Inputs:
         max_words: Maximum number of words of a document, separated by white space.
         on_error: Callback for files and documents with an error.
         recursive: Whether to read the folders in a folder, too.
+        passages: See :func:`~glre_pyg.formats.detection.read_documents`.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Inputs:
         max_words: int,
         on_error: ErrorHandler,
         recursive: bool = False,
+        passages: str | None = None,
     ) -> None:
-        self.recursive = recursive
+        self.recursive, self.passages = recursive, passages
         self.read_corpus, self.format, self.finder = read_corpus, format, finder
         self.max_words, self.on_error = max_words, on_error
 
@@ -107,7 +110,10 @@ class Inputs:
         folders = {path for path in found if path.is_dir()}
         files = [path for path in found if path not in folders and unpacked_name(path).endswith(EXTENSIONS)]
         texts = {text for text, annotations in map(pair_of, files) if annotations.exists()}  # brat's
-        others = Counter(path.suffix or path.name for path in found if path not in {*folders, *files})
+        tables = {relations_of(path) for path in files}
+        others = Counter(
+            path.suffix or path.name for path in found if path not in {*folders, *files, *tables}
+        )
         if others:
             counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
             note(f"{folder}: {others.total()} files with other endings are left out: {counts}")
@@ -136,7 +142,7 @@ class Inputs:
         ):
             return iter(self.read_corpus(path, self.on_error))
         if detect_format(path, self.format) != "text":
-            return read_documents(path, self.format, on_error=self.on_error)
+            return read_documents(path, self.format, passages=self.passages, on_error=self.on_error)
         if self.finder is None:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         if not path.exists():

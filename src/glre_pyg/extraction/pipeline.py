@@ -21,14 +21,14 @@ from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
-from glre_pyg.formats.detection import sources_of
+from glre_pyg.formats.detection import detect_format, read_documents, sources_of
 from glre_pyg.formats.page import write_page
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
 from glre_pyg.utils.console import echo, printable
-from glre_pyg.utils.exceptions import InputError, SkippedDocuments
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
@@ -268,8 +268,9 @@ class _Extraction:
     def _read(self) -> Iterator[Document]:
         config = self.config
         inputs = Inputs(
-            lambda path, on_error: self.corpus.read(path, on_error=on_error),
+            self._read_corpus,
             format=config.format,
+            passages=config.passages,
             finder=instantiate(config.mentions) if "_target_" in config.mentions else None,
             max_words=config.max_words,
             recursive=config.recursive,
@@ -278,6 +279,13 @@ class _Extraction:
         if config.text is not None:
             return inputs.text("text", str(config.text))
         return inputs.documents(str(config.input))
+
+    def _read_corpus(self, path: Path, on_error: ErrorHandler) -> Iterable[Document]:
+        """Read a file in the format of the run's corpus."""
+        if self.config.passages is None or detect_format(path) != "pubtator":
+            return self.corpus.read(path, on_error=on_error)
+        variant = self.corpus.pubtator
+        return read_documents(path, variant, passages=self.config.passages, on_error=on_error)
 
     def print_summary(self) -> None:
         """Print how much was written, and which mentions were left out."""

@@ -29,6 +29,7 @@ def convert(
     *,
     source_format: str | None = None,
     target_format: str | None = None,
+    passages: str | None = None,
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> Converted:
@@ -42,6 +43,7 @@ def convert(
         source: File to read.
         target: File to write; may be the same.
         source_format, target_format: Formats of the files; None detects them by name.
+        passages: See :func:`~glre_pyg.formats.detection.read_documents`.
         lossy: Whether to leave out what the format of `target` cannot hold.
         on_error: Callback for documents that cannot be read or not be held at all, which are skipped; None
             raises.
@@ -59,10 +61,14 @@ def convert(
 
     with atomic_path(target) as written:
         try:
-            documents = _measured(read_documents(source, source_format, on_error=on_error), sizes)
+            documents = _measured(
+                read_documents(source, source_format, passages=passages, on_error=on_error), sizes
+            )
             write_documents(documents, written, format, lossy=True, on_error=skip if on_error else None)
             if not lossy:
-                again = read_documents(source, source_format, on_error=_ignore if on_error else None)
+                again = read_documents(
+                    source, source_format, passages=passages, on_error=_ignore if on_error else None
+                )
                 kept: Iterable[Document]
                 kept = (document for document, size in zip(again, sizes, strict=True) if size is not None)
                 back: Iterable[Document] = read_documents(written, format)

@@ -34,7 +34,7 @@ from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.label_studio import read_label_studio, write_label_studio
-from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
+from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, relations_of, write_pubtator
 from glre_pyg.formats.recognition import recognized
 from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
@@ -121,19 +121,25 @@ def detect_format(path: Path, format: str | None = None) -> str:
 
 
 def sources_of(path: Path) -> list[Path]:
-    """Return the files or folders that are read for a path: brat's annotations have a text beside them."""
+    """Return the files or folders that are read for a path, which are more for brat and for PubTator."""
     files = [file for file in pair_of(path) if file.exists()]
-    return files if path in files and len(files) == 2 else [path]
+    table = relations_of(path)
+    return files if path in files and len(files) == 2 else [path, *([table] if table else [])]
 
 
 def read_documents(
-    path: Path, format: str | None = None, *, on_error: ErrorHandler | None = None
+    path: Path,
+    format: str | None = None,
+    *,
+    passages: str | None = None,
+    on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Read documents one at a time.
 
     Args:
         path: The file.
         format: Its format; None detects it.
+        passages: For PubTator; see :func:`~glre_pyg.formats.pubtator.read_pubtator`.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
@@ -141,7 +147,9 @@ def read_documents(
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    return FORMATS[detect_format(path, format)].read(path, on_error=on_error)
+    name = detect_format(path, format)
+    options = {"passages": passages} if name in PUBTATOR else {}
+    return FORMATS[name].read(path, on_error=on_error, **options)
 
 
 def write_documents(

@@ -14,32 +14,52 @@ identifier it is the name in the text, or none at all (a score, say) and not kep
 columns.
 
 Identifiers of variants are one each, whatever they hold: ``p|SUB|K|12|Q``.
+
+Where offsets do not count white space at the end of a title, it is no part of the text. Full text may have a
+block for each passage, whose offsets begin anew; ``passages`` joins or numbers them. Relations may also be in
+a table beside the file, ``NAME.relations.tsv``, with the columns of their lines.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
-from itertools import chain, zip_longest
+from itertools import chain, compress, groupby, zip_longest
 from pathlib import Path
 
-from glre_pyg.data.document import Document, Fact, Mention
+from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import Line, Place, documents_at, lines_of, opened, reason_of, titled
+from glre_pyg.formats.reading import (
+    Line,
+    Place,
+    PlacedError,
+    documents_at,
+    lines_of,
+    opened,
+    reason_of,
+    titled,
+)
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.console import shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.files import is_gzip
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
+_TITLE = re.compile(rb"[^|\t]+\|t\|")
 _UNLINKED = ("", "-", "-1")
 _VARIANT = re.compile("mutation|variant|allele|snp", re.IGNORECASE)
 """Types of mentions whose identifiers hold the characters that separate those of others."""
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_AGAIN = (
+    "a document of this identifier was in the file before; passages=join or passages=number reads blocks "
+    "that are passages of one document"
+)
+_Row = tuple[Line, list[str]]
 
 
 def read_pubtator(
@@ -48,6 +68,7 @@ def read_pubtator(
     segmenter: Segmenter = segment,
     id_separators: str = "|;",
     unlinked: str = "-1",
+    passages: str | None = None,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Read documents one at a time.
@@ -60,22 +81,85 @@ def read_pubtator(
         unlinked: Placeholder of a missing identifier: ``"-1"`` in CDR, ``"-"`` in BioRED and PubTator
             Central. These two and the empty string are always recognised. In a composite mention it stands
             for a part without identifier; such parts come last in ``names``.
+        passages: What blocks of the same identifier, one after the other, are: ``"join"`` for passages of one
+            document, ``"number"`` for a document each, ``1-1``, ``1-2`` and so on; None for an error.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
         InputError: ``file:line: document: what is wrong``; also if the file has no document at all.
     """
+    if passages not in (None, "join", "number"):
+        raise InputError(f"passages: '{passages}' is neither join nor number")
     name = Path(path).name
+    table = _table(relations_of(Path(path)))
+    parse = partial(
+        _document, segmenter=segmenter, id_separators=id_separators, unlinked=unlinked, table=table
+    )
     with opened(path) as file:
         places = (
-            Place(
-                block[0].place,
-                re.split(rb"[|\t]", block[0].raw.rstrip(b"\r\n"), maxsplit=1)[0].decode("utf-8", "replace"),
-                partial(_document, block, segmenter, id_separators, unlinked),
-            )
-            for block in _blocks(lines_of(file, name))
+            place
+            for known, blocks in groupby(_blocks(lines_of(file, name)), _identifier)
+            for place in _places(known, list(blocks), passages, parse)
         )
         yield from documents_at(name, places, on_error)
+    if table:
+        note(f"{name}: relations in the table beside it of other documents: {sum(map(len, table.values()))}")
+
+
+def relations_of(path: Path) -> Path | None:
+    """Return the table of relations beside a file; None if there is none."""
+    base = path.with_suffix("") if is_gzip(path) else path
+    tables = (base.with_suffix(f".relations.tsv{packed}") for packed in ("", ".gz"))
+    return next((table for table in tables if table.exists()), None)
+
+
+def _table(path: Path | None) -> dict[str, list[_Row]]:
+    """Read the relations of each document from a table with the columns of PubTator's lines."""
+    table: dict[str, list[_Row]] = {}
+    if path is not None:
+        with opened(path) as file:
+            for line in lines_of(file, path.name):
+                columns = _text(line).split("\t")
+                if line.raw.strip():
+                    table.setdefault(columns[0], []).append((line, columns))
+    return table
+
+
+def _identifier(block: list[Line]) -> str:
+    raw = block[0].raw.rstrip(b"\r\n")
+    return re.split(rb"[|\t]", raw, maxsplit=1)[0].decode("utf-8", "replace")
+
+
+def _places(
+    known: str, blocks: list[list[Line]], passages: str | None, parse: Callable[..., Document]
+) -> Iterator[Place]:
+    """Yield the documents of blocks with the same identifier.
+
+    Lines that are cut off from their block by a blank line are not read, and neither is that document.
+    """
+    titled_blocks: list[list[Line]] = []
+    cut_off: dict[int, Line] = {}  # by the block before
+    for block in blocks:
+        if titled_blocks and not _TITLE.match(block[0].raw):
+            cut_off.setdefault(len(titled_blocks) - 1, block[0])
+        else:
+            titled_blocks.append(block)
+    if passages == "join" and not cut_off:
+        yield Place(blocks[0][0].place, known, partial(parse, titled_blocks, known))
+        return
+    for number, block in enumerate(titled_blocks):
+        is_numbered = passages == "number" and len(titled_blocks) > 1
+        identifier = f"{known}-{number + 1}" if is_numbered else known
+        error: InputError | None = None
+        if number in cut_off:
+            error = cut_off[number].error(
+                "there is no title, 'identifier|t|text': is there a blank line above?"
+            )
+        elif not _TITLE.match(block[0].raw):
+            error = block[0].error("the first line is not a title, 'identifier|t|text'")
+        elif number and passages is None:
+            error = InputError(_AGAIN)
+        yield Place(block[0].place, identifier, error or partial(parse, [block], identifier))
 
 
 def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -89,23 +173,60 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
             block = []
 
 
-def _document(block: list[Line], segmenter: Segmenter, id_separators: str, unlinked: str) -> Document:
-    texts = [_text(line) for line in block]
-    document_id, title, abstract = _title_and_abstract(block, texts)
-    text, sections = titled(title, abstract)
-    mentions, relations = [], []
-    for line, content in list(zip(block, texts, strict=True))[len(sections) :]:
-        columns = content.split("\t")
-        if columns[0] != document_id:
-            raise line.error(f"a line of document '{shown(columns[0])}'; is a blank line missing before it?")
-        if len(columns) > 1 and _INTEGER.fullmatch(columns[1]):
-            mentions.append(read_mention(line, columns, text, id_separators, {unlinked, *_UNLINKED}))
-        else:
-            relations.append((line, columns))
+def _document(
+    blocks: Sequence[list[Line]],
+    identifier: str,
+    *,
+    segmenter: Segmenter,
+    id_separators: str,
+    unlinked: str,
+    table: dict[str, list[_Row]],
+) -> Document:
+    """Return the document of one or several blocks, each with a part of the text and its mentions."""
+    text, sections, mentions, relations = "", list[Span](), list[Mention](), list[_Row]()
+    for number, block in enumerate(blocks):
+        part, spans, found, rest = _read_block(block, id_separators, {unlinked, *_UNLINKED})
+        start = len(text) + 1 if number else 0
+        text = f"{text} {part}" if number else part
+        sections += ((first + start, last + start) for first, last in spans)
+        mentions += (replace(each, start=each.start + start, end=each.end + start) for each in found)
+        relations += rest
+    relations += table.pop(identifier, [])
     known = {identifier for mention in mentions for identifier in mention.ids}
     facts = tuple(_fact(line, columns, known) for line, columns in relations)
     words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
-    return Document(document_id, text, words, sentences, tuple(mentions), facts, sections=sections)
+    return Document(identifier, text, words, sentences, tuple(mentions), facts, sections=tuple(sections))
+
+
+def _read_block(
+    block: list[Line], id_separators: str, unlinked: Collection[str]
+) -> tuple[str, tuple[Span, ...], list[Mention], list[_Row]]:
+    """Return text, sections and mentions of a block, and its lines of relations."""
+    texts = [_text(line) for line in block]
+    document_id, title, abstract = _title_and_abstract(block, texts)
+    rows: list[_Row] = []
+    for line, content in list(zip(block, texts, strict=True))[1 if abstract is None else 2 :]:
+        columns = content.split("\t")
+        if columns[0] != document_id:
+            raise line.error(f"a line of document '{shown(columns[0])}'; is a blank line missing before it?")
+        rows.append((line, columns))
+    are_mentions = [len(columns) > 1 and bool(_INTEGER.fullmatch(columns[1])) for _, columns in rows]
+    relations = [row for row, is_mention in zip(rows, are_mentions, strict=True) if not is_mention]
+    error: PlacedError | None = None
+    for candidate in dict.fromkeys((title, title.rstrip())):
+        text, sections = titled(candidate, abstract)
+        try:
+            mentions = [
+                read_mention(*row, text, id_separators, unlinked) for row in compress(rows, are_mentions)
+            ]
+        except PlacedError as wrong:
+            error = error or wrong
+        else:
+            return text, sections, mentions, relations
+    assert error is not None
+    if title == title.rstrip():
+        raise error
+    raise PlacedError(error.place, f"{error.reason} (nor without the white space at the end of the title)")
 
 
 def _text(line: Line) -> str:
@@ -197,12 +318,19 @@ def _fact(line: Line, columns: Sequence[str], known: set[str]) -> Fact:
     if len(columns) < 4:
         raise line.error(f"a relation has at least 4 columns, this line {len(columns)}")
     _, relation, head, tail, *extra = columns
+    head, tail = (end if end in known else _without_type(end, known) for end in (head, tail))
     for field, identifier in (("head", head), ("tail", tail)):
         if identifier not in known:
             if len(columns) in (6, 7) and _INTEGER.fullmatch(head):
                 _offset(line, columns, 1, "start")  # rather a mention than a relation with further columns
             raise line.error(f"no mention has {field} '{identifier}' of relation '{relation}'")
     return Fact(head, relation, tail, tuple(extra))
+
+
+def _without_type(end: str, known: Collection[str]) -> str:
+    """Return the identifier of ``Disease|MESH:D1``, PubTator3's way of naming an entity in a table."""
+    identifier = end.partition("|")[2]
+    return identifier if identifier in known else end
 
 
 def write_pubtator(
@@ -284,7 +412,14 @@ def _check_read(document: Document, text: str, id_separators: str, unlinked: str
     if len(blocks) != 1:
         raise InputError(f"{document.id}: PubTator cannot hold it, lines of it would be blank")
     try:
-        held = _document(blocks[0], lambda *_: (document.words, document.sentences), id_separators, unlinked)
+        held = _document(
+            blocks,
+            _identifier(blocks[0]),
+            segmenter=lambda *_: (document.words, document.sentences),
+            id_separators=id_separators,
+            unlinked=unlinked,
+            table={},
+        )
     except InputError as error:
         reason = reason_of(error, document.id)
         raise InputError(f"{document.id}: PubTator cannot hold it: {reason}") from None

@@ -150,10 +150,10 @@ def documents_at(
     seen: set[str | None] = set()
     for place in places:
         try:
-            if unique and place.id is not None and place.id in seen:
-                raise InputError("a document of this identifier was in the file before")
             if isinstance(place.parse, InputError):
                 raise place.parse
+            if unique and place.id is not None and place.id in seen:
+                raise InputError("a document of this identifier was in the file before")
             document = place.parse()
         except (InputError, MemoryError) as error:
             where = error.place if isinstance(error, PlacedError) else place.name
