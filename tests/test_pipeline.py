@@ -15,6 +15,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from spacy.tokens import DocBin
+from spacy.vocab import Vocab
 
 from commands import small_files
 from documents import LABELS, glre, random_documents, subwords
@@ -24,6 +26,8 @@ from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.outputs import Output
 from glre_pyg.extraction.pipeline import extract
 from glre_pyg.formats.detection import read_documents, write_documents
+from glre_pyg.formats.spacy_docs import to_spacy
+from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.predict import Settings, predict
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import config_dir, output_path
@@ -336,24 +340,6 @@ BAD = {
         b"word " * 100_000,
         "bad.txt: bad: the text has 100000 words, and max_words is 50000",
     ),
-    "overlapping spans": (
-        "bad.jsonl",
-        b'{"id": "1", "text": "cardiac arrest today", "mentions": [{"start": 0, "end": 14, "type": "Disease", '
-        b'"ids": ["A"]}, {"start": 8, "end": 20, "type": "Disease", "ids": ["B"]}]}\n',
-        "bad.jsonl: 1: mentions 'cardiac arrest' at 0 to 14 and 'arrest today' at 8 to 20 overlap, and neither "
-        "is inside the other",
-    ),
-    "an id that nobody mentions": (
-        "bad.jsonl",
-        b'{"id": "1", "text": "a b", "mentions": [{"start": 0, "end": 1, "type": "Disease", "ids": ["A"]}], '
-        b'"facts": [{"head": "A", "relation": "treats", "tail": "B"}]}\n',
-        "bad.jsonl:1: 1: facts[0].tail: no mention has 'B'",
-    ),
-    "an id that nobody mentions, in PubTator": (
-        "bad.pubtator",
-        b"1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\tB\n",
-        "bad.pubtator:3: 1: no mention has tail 'B' of relation 'treats'",
-    ),
 }
 
 
@@ -368,6 +354,120 @@ def test_bad_input_is_named_in_one_line_and_the_others_are_written(run, here, ca
     assert extracted(run, "input=folder", "output=out.jsonl", *searched) == 1
     assert capsys.readouterr().err.splitlines() == [f"error: {line}"]
     assert [each.id for each in read_documents(here / "out.jsonl")] == ["good"]
+
+
+def record(**fields):
+    mention = {"start": 0, "end": 1, "type": "Disease", "ids": ["A"]}
+    return json.dumps({"id": "1", "text": "a b", "mentions": [mention], **fields}) + "\n"
+
+
+MENTION = {"infons": {"type": "Disease", "identifier": "A"}, "text": "a"}
+PASSAGE = {
+    "offset": 0,
+    "text": "a b",
+    "annotations": [{**MENTION, "locations": [{"offset": 0, "length": 1}]}],
+}
+LABEL = {"h": 0, "t": 0, "r": "treats"}
+VERTICES = [[{"name": "a", "pos": [0, 1], "sent_id": 0, "type": "Disease"}]]
+PAIR = [
+    "L2R",
+    "NON-CROSS",
+    "0-1",
+    "1-2",
+    "A",
+    "a",
+    "Disease",
+    "0",
+    "1",
+    "0",
+    "B",
+    "b",
+    "Disease",
+    "1",
+    "2",
+    "0",
+]
+FACT = {"head": "A", "relation": "treats", "tail": "A"}
+UNUSABLE = {
+    "in.pubtator": ("1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\tB\n", "facts (1)"),
+    "head.jsonl": (record(facts=[{**FACT, "head": "B"}, FACT]), "facts (1)"),
+    "evidence.jsonl": (record(facts=[{**FACT, "evidence": [0, 7, -1]}]), "sentences of evidence (2)"),
+    "ignored.jsonl": (record(ignored=[["A", "B"], ["A", "A"]]), "ignored pairs (1)"),
+    "in.json": (
+        json.dumps(
+            [
+                {
+                    "title": "1",
+                    "sents": [["a", "b"]],
+                    "vertexSet": VERTICES,
+                    "labels": [{**LABEL, "t": 1}, {**LABEL, "evidence": [3]}],
+                }
+            ]
+        ),
+        "facts (1), sentences of evidence (1)",
+    ),
+    "in.bioc.json": (
+        json.dumps(
+            {"id": "1", "passages": [PASSAGE], "relations": [{"infons": {"role1": "A", "role2": "B"}}]}
+        ),
+        "facts (1)",
+    ),
+    "in.data": (
+        "\t".join(["1", "a b", "1:treats:2", *PAIR, "1:treats:2", *PAIR, "1:NR:2", *PAIR]) + "\n",
+        "facts (2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_facts_that_cannot_be_used_do_not_cost_their_document(run, here, capsys, name):
+    content, counts = UNUSABLE[name]
+    (here / name).write_text(content)
+    assert extracted(run, f"input={name}", "output=out.jsonl", "strict=true") == 0
+    assert len(list(read_documents(here / "out.jsonl"))) == 1
+    printed = capsys.readouterr()
+    assert f"the entities or sentences they name are not there: {counts}\n" in printed.out
+    assert not printed.err
+    with pytest.raises(InputError, match=f"^{name}"):
+        list(read_documents(here / name))
+
+
+def test_facts_that_cannot_be_used_do_not_cost_the_document_in_brat_and_spacy(run, here, capsys):
+    (here / "in.txt").write_text("a b")
+    (here / "in.ann").write_text("T1\tDisease 0 1\ta\nR1\ttreats Arg1:T1 Arg2:T2\n")
+    (here / "in.jsonl").write_text(record(facts=[FACT]))
+    doc = to_spacy(next(read_documents(here / "in.jsonl")), Vocab())
+    doc._.relations[0]["tail"] = "B"
+    DocBin(docs=[doc], store_user_data=True).to_disk(here / "in.spacy")
+    for name in ("in.ann", "in.spacy"):
+        assert extracted(run, f"input={name}", "output=out.jsonl") == 0
+        assert "are not there: facts (1)\n" in capsys.readouterr().out
+
+
+def test_facts_of_unknown_types_are_counted(run, here, capsys):
+    other = {"start": 2, "end": 3, "type": "Cell", "ids": ["B"]}
+    value = json.loads(record(facts=[{**FACT, "tail": "B"}]))
+    (here / "in.jsonl").write_text(json.dumps(value | {"mentions": [*value["mentions"], other]}))
+    assert extracted(run, "input=in.jsonl", "output=out.jsonl") == 0
+    assert "are not there: facts (1)\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "pubtator", "csv", "html", "spacy", "xml"])
+def test_mentions_may_cross(run, here, capsys, ending):
+    mention = {"start": 0, "end": 14, "type": "Disease", "ids": ["A"]}
+    crossing = {"start": 8, "end": 20, "type": "Disease", "ids": ["B"]}
+    value = {"id": "1", "text": "cardiac arrest today", "mentions": [mention, crossing]}
+    (here / "in.jsonl").write_text(json.dumps(value))
+    assert extracted(run, "input=in.jsonl", f"output=out.{ending}", "threshold=0") == 0
+    assert not capsys.readouterr().err
+    if ending in ("jsonl", "pubtator", "spacy"):
+        read = read_spacy if ending == "spacy" else read_documents
+        assert [each.span for each in next(read(here / f"out.{ending}")).mentions] == [(0, 14), (8, 20)]
+
+
+def test_a_file_that_is_not_there_is_named(run, here, capsys):
+    assert extracted(run, "input=nothere.txt", "output=out.jsonl") == 1
+    assert capsys.readouterr().err == "error: nothere.txt: no such file\n"
 
 
 def test_without_a_good_document_nothing_is_written(run, here):

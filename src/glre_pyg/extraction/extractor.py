@@ -37,6 +37,7 @@ class RelationExtractor:
     Attributes:
         left_out: Number of mentions that :meth:`prepare` has left out so far, by entity type.
         num_unlinked: Number of mentions without identifier so far, which belong to no entity.
+        left_out_facts: Number of facts that it has left out with them.
 
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
@@ -51,6 +52,7 @@ class RelationExtractor:
         self.corpus = make_corpus(run.config.dataset)
         self.left_out: Counter[str] = Counter()
         self.num_unlinked = 0
+        self.left_out_facts = 0
 
     @classmethod
     def from_pretrained(
@@ -166,6 +168,7 @@ class RelationExtractor:
                 )
                 ids = {identifier for mention in mentions for identifier in mention.ids}
                 facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
+                self.left_out_facts += len(document.facts) - len(facts)
                 document = replace(document, mentions=mentions, facts=facts)
             self.num_unlinked += sum(not mention.ids for mention in document.mentions)
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])

@@ -15,7 +15,7 @@ from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents
 from glre_pyg.formats.pubtator import relations_of
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
-from glre_pyg.mentions.finder import Finder, check_spans
+from glre_pyg.mentions.finder import Finder
 from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.utils.console import printable
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
@@ -143,10 +143,10 @@ class Inputs:
             return iter(self.read_corpus(path, self.on_error))
         if detect_format(path, self.format) != "text":
             return read_documents(path, self.format, passages=self.passages, on_error=self.on_error)
-        if self.finder is None:
-            raise InputError(f"{path.name}: {_NO_MENTIONS}")
         if not path.exists():
             raise InputError(f"{path}: no such file")
+        if self.finder is None:
+            raise InputError(f"{path.name}: {_NO_MENTIONS}")
         return read_text(path, segmenter=_unsegmented, on_error=self.on_error)
 
     def _text(self, name: str, text: str) -> Document:
@@ -174,8 +174,6 @@ class Inputs:
         words = len(document.text.split())
         if words > self.max_words:
             raise InputError(f"{document.id}: the text has {words} words, and max_words is {self.max_words}")
-        if self.finder is None:
-            check_spans(document.id, document.text, (mention.span for mention in document.mentions))
 
 
 def _unsegmented(

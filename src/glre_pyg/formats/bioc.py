@@ -36,6 +36,7 @@ from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, Segments, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
+    FACTS,
     IN_PIECES,
     Place,
     check_references,
@@ -47,7 +48,7 @@ from glre_pyg.formats.reading import (
     record_place,
 )
 from glre_pyg.formats.writing import converted
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.files import atomic_open
 from glre_pyg.utils.json_fields import convert
 
@@ -124,7 +125,7 @@ def read_bioc_json(
     with opened(path) as file:
         raw = file.read()
     left_out: Counter[str] = Counter()
-    build = partial(document_of, segmenter=segmenter, left_out=left_out)
+    build = partial(document_of, segmenter=segmenter, left_out=left_out, on_error=on_error)
     places = (
         Place(place, None, value)
         if isinstance(value, InputError)
@@ -158,13 +159,20 @@ class _Placed(NamedTuple):
     annotation: _Annotation
 
 
-def document_of(record: Record, *, segmenter: Segmenter, left_out: Counter[str]) -> Document:
+def document_of(
+    record: Record,
+    *,
+    segmenter: Segmenter,
+    left_out: Counter[str],
+    on_error: ErrorHandler | None = None,
+) -> Document:
     """Return the document of a record.
 
     Args:
         record: The record.
         segmenter: Cuts the text into words and sentences.
         left_out: Counts what the document does not hold of the record.
+        on_error: Handler that may count facts that cannot be used.
 
     Raises:
         InputError: ``field: what is wrong``.
@@ -186,7 +194,7 @@ def document_of(record: Record, *, segmenter: Segmenter, left_out: Counter[str])
         if mention is not None:
             mentions.append(mention)
             by_annotation[str(place.annotation.id)] = mention.ids
-    facts = _facts(relations, mentions, by_annotation, left_out)
+    facts = _facts(relations, mentions, by_annotation, left_out, on_error)
     words, sentences = segmenter(text, [mention.span for mention in mentions], [*sections, *breaks])
     return Document(str(record.id), text, words, sentences, tuple(mentions), facts, sections=sections)
 
@@ -284,6 +292,7 @@ def _facts(
     mentions: Iterable[Mention],
     by_annotation: Mapping[str, tuple[str, ...]],
     left_out: Counter[str],
+    on_error: ErrorHandler | None,
 ) -> tuple[Fact, ...]:
     known = {identifier: identifier for mention in mentions for identifier in mention.ids}
     for identifier in list(known):
@@ -293,19 +302,11 @@ def _facts(
     facts: list[Fact] = []
     for path, relation in relations:
         infons = relation.infons
-        kind = infons.get("type", infons.get("relation"))
-        if not isinstance(kind, str) or not kind:
-            raise InputError(f"{path}.infons.type: missing, or not a text")
-        used: tuple[str, ...] = next((keys for keys in _ENDS if all(key in infons for key in keys)), ())
-        ends: list[tuple[str, ...]]
-        if used:
-            ends = [(_resolve(infons[key], known, f"{path}.infons.{key}"),) for key in used]
-        elif relation.nodes:
-            nodes = sorted(relation.nodes, key=lambda node: str(node.role).lower() in _LATER_ROLES)
-            ends = [by_annotation.get(str(node.refid), ()) for node in nodes]
-        else:
-            used = tuple(key for key, value in infons.items() if isinstance(value, str) and value in known)
-            ends = [(known[str(infons[key])],) for key in used]
+        try:
+            kind, used, ends = _ends(path, relation, known, by_annotation)
+        except InputError as error:
+            leave_out(FACTS, error, on_error)
+            continue
         if len(ends) != 2 or not all(ends):
             left_out["relations that are not of two entities, which are left out"] += 1
             continue
@@ -314,6 +315,27 @@ def _facts(
         found = [Fact(head, kind, tail, extra) for head, tail in product(*ends)]
         facts += found if used else (fact for fact in found if fact not in facts)
     return tuple(facts)
+
+
+def _ends(
+    path: str,
+    relation: _Relation,
+    known: Mapping[str, str],
+    by_annotation: Mapping[str, tuple[str, ...]],
+) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the name of a relation, the infons that are its ends, if any, and the identifiers of both."""
+    infons = relation.infons
+    kind = infons.get("type", infons.get("relation"))
+    if not isinstance(kind, str) or not kind:
+        raise InputError(f"{path}.infons.type: missing, or not a text")
+    used: tuple[str, ...] = next((keys for keys in _ENDS if all(key in infons for key in keys)), ())
+    if used:
+        return kind, used, [(_resolve(infons[key], known, f"{path}.infons.{key}"),) for key in used]
+    if relation.nodes:
+        nodes = sorted(relation.nodes, key=lambda node: str(node.role).lower() in _LATER_ROLES)
+        return kind, (), [by_annotation.get(str(node.refid), ()) for node in nodes]
+    used = tuple(key for key, value in infons.items() if isinstance(value, str) and value in known)
+    return kind, used, [(known[str(infons[key])],) for key in used]
 
 
 def _resolve(end: object, known: Mapping[str, str], path: str) -> str:

@@ -45,7 +45,7 @@ def read_bioc_xml(
     """
     name = Path(path).name
     left_out: Counter[str] = Counter()
-    build = partial(document_of, segmenter=segmenter, left_out=left_out)
+    build = partial(document_of, segmenter=segmenter, left_out=left_out, on_error=on_error)
     with opened(path) as file:
         places = (
             Place(place, None, element)

@@ -36,6 +36,7 @@ from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, Segments, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
+    FACTS,
     IN_PIECES,
     Line,
     Place,
@@ -48,7 +49,7 @@ from glre_pyg.formats.reading import (
     reason_of,
 )
 from glre_pyg.formats.writing import converted, first_mentions, without_doubles
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.files import atomic_path, is_gzip
 
 _LINES = {
@@ -84,7 +85,7 @@ def read_brat(
     files = sorted(filter(is_annotations, path.iterdir())) if path.is_dir() else [path]
     left_out: Counter[str] = Counter()
     places = (
-        Place(file.name, stem, partial(_read, *pair_of(file), stem, segmenter, left_out))
+        Place(file.name, stem, partial(_read, *pair_of(file), stem, segmenter, left_out, on_error))
         for file in files
         for stem in [os.fsencode(_bare(file).stem).decode("utf-8", "replace")]
     )
@@ -114,7 +115,12 @@ def _bare(path: Path) -> Path:
 
 
 def _read(
-    text_file: Path, annotations: Path, identifier: str, segmenter: Segmenter, left_out: Counter[str]
+    text_file: Path,
+    annotations: Path,
+    identifier: str,
+    segmenter: Segmenter,
+    left_out: Counter[str],
+    on_error: ErrorHandler | None,
 ) -> Document:
     if not text_file.exists():
         raise InputError(f"its text, {text_file.name}, is not beside it")
@@ -127,11 +133,11 @@ def _read(
     with opened(annotations) as file:
         lines = list(lines_of(file, annotations.name))
     try:
-        return _document(identifier, text, lines, segmenter, left_out)
+        return _document(identifier, text, lines, segmenter, left_out, on_error)
     except PlacedError:
         if "\r\n" not in text:
             raise
-    return _document(identifier, text.replace("\r\n", "\n"), lines, segmenter, left_out)
+    return _document(identifier, text.replace("\r\n", "\n"), lines, segmenter, left_out, on_error)
 
 
 class _Annotations(NamedTuple):
@@ -148,7 +154,12 @@ class _Annotations(NamedTuple):
 
 
 def _document(
-    identifier: str, text: str, lines: Iterable[Line], segmenter: Segmenter, left_out: Counter[str]
+    identifier: str,
+    text: str,
+    lines: Iterable[Line],
+    segmenter: Segmenter,
+    left_out: Counter[str],
+    on_error: ErrorHandler | None = None,
 ) -> Document:
     counts: Counter[str] = Counter()
     said = _parse(lines, counts)
@@ -164,9 +175,9 @@ def _document(
         if {*ends} & (said.triggers | said.events):
             counts["relations of events, which are left out"] += 1
             continue
-        for end in ends:
-            if end not in mentions:
-                raise line.error(f"there is no mention '{end}'")
+        if unknown := [end for end in ends if end not in mentions]:
+            leave_out(FACTS, line.error(f"there is no mention '{unknown[0]}'"), on_error)
+            continue
         for head, tail in product(*(mentions[end].ids for end in ends)):
             facts.setdefault((head, relation, tail), Fact(head, relation, tail, said.notes.get(name, ())))
     spans = [mention.span for mention in mentions.values()]

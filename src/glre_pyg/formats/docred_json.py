@@ -29,6 +29,8 @@ from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import sentences_of
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
+    EVIDENCE,
+    FACTS,
     Layout,
     Place,
     check_references,
@@ -40,7 +42,7 @@ from glre_pyg.formats.reading import (
     record_place,
 )
 from glre_pyg.formats.writing import converted
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.files import atomic_open, unpacked_name
 
 
@@ -84,7 +86,7 @@ def read_docred(
     name = Path(path).name
     with opened(path) as file:
         raw = file.read()
-    build = partial(_document, resplit=resplit)
+    build = partial(_document, resplit=resplit, on_error=on_error)
     places = (
         Place(place, None, record)
         if isinstance(record, InputError)
@@ -94,7 +96,7 @@ def read_docred(
     yield from documents_at(name, places, on_error, unique=False)
 
 
-def _document(record: _Record, *, resplit: bool) -> Document:
+def _document(record: _Record, *, resplit: bool, on_error: ErrorHandler | None = None) -> Document:
     layout = Layout.of(record.sents)
     mentions = tuple(
         _mention(mention, f"vertexSet[{entity}][{number}]", str(entity), layout)
@@ -102,10 +104,11 @@ def _document(record: _Record, *, resplit: bool) -> Document:
         for number, mention in enumerate(vertex)
     )
     numbers = _sentence_numbers(record.sents)
-    facts = tuple(
-        _fact(label, f"labels[{number}]", len(record.vertexSet), numbers)
+    labels = (
+        _fact(label, f"labels[{number}]", len(record.vertexSet), numbers, on_error)
         for number, label in enumerate(record.labels)
     )
+    facts = tuple(filter(None, labels))
     sentences = layout.sentences
     if resplit:
         sentences = sentences_of(layout.text, layout.words, [mention.span for mention in mentions])
@@ -130,16 +133,26 @@ def _mention(record: _MentionRecord, path: str, entity: str, layout: Layout) -> 
     return Mention(*span, record.type, (entity,), () if record.name == text[slice(*span)] else (record.name,))
 
 
-def _fact(label: _Label, path: str, entities: int, sentences: Sequence[int | None]) -> Fact:
+def _fact(
+    label: _Label,
+    path: str,
+    entities: int,
+    sentences: Sequence[int | None],
+    on_error: ErrorHandler | None,
+) -> Fact | None:
     for key, entity in (("h", label.h), ("t", label.t)):
         if not 0 <= entity < entities:
-            raise InputError(f"{path}.{key}: {entity} is not one of {entities} entities")
+            reason = f"{path}.{key}: {entity} is not one of {entities} entities"
+            leave_out(FACTS, InputError(reason), on_error)
+            return None
     evidence = []
     for index, number in enumerate(label.evidence):
         sentence = sentences[number] if 0 <= number < len(sentences) else None
         if sentence is None:
-            raise InputError(f"{path}.evidence[{index}]: {number} is not a sentence with words")
-        evidence.append(sentence)
+            reason = f"{path}.evidence[{index}]: {number} is not a sentence with words"
+            leave_out(EVIDENCE, InputError(reason), on_error)
+        else:
+            evidence.append(sentence)
     return Fact(str(label.h), label.r, str(label.t), label.extra or (), tuple(evidence))
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.data.document import Document, Fact, Mention
-from glre_pyg.formats.reading import Layout, Line, Place, documents_at, lines_of, opened
+from glre_pyg.formats.reading import FACTS, Layout, Line, Place, documents_at, lines_of, opened
 from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
 COLUMNS = (
@@ -58,15 +58,15 @@ def read_eog(path: str | os.PathLike[str], *, on_error: ErrorHandler | None = No
     name = Path(path).name
     with opened(path) as file:
         lines = (line for line in lines_of(file, name) if line.raw.strip())
-        yield from documents_at(name, map(_place, lines), on_error)
+        yield from documents_at(name, (_place(line, on_error) for line in lines), on_error)
 
 
-def _place(line: Line) -> Place:
+def _place(line: Line, on_error: ErrorHandler | None) -> Place:
     document_id = line.raw.split(b"\t", 1)[0].strip().decode("utf-8", "replace")
-    return Place(line.place, document_id, lambda: _document(line.text()))
+    return Place(line.place, document_id, lambda: _document(line.text(), on_error))
 
 
-def _document(line: str) -> Document:
+def _document(line: str, on_error: ErrorHandler | None = None) -> Document:
     columns = line.split("\t")
     if len(columns) < 2 or (len(columns) - 2) % len(COLUMNS):
         raise InputError(
@@ -79,13 +79,15 @@ def _document(line: str) -> Document:
     for number, start in enumerate(range(2, len(columns), len(COLUMNS))):
         row = columns[start : start + len(COLUMNS)]
         path = f"pair[{number}]"
-        label, pair = _label(row, path), (row[_HEAD][0], row[_TAIL][0])
+        pair = row[_HEAD][0], row[_TAIL][0]
+        _check_redundant(row, path)
         for side, part in (("head", _HEAD), ("tail", _TAIL)):
             _add_entity(row[part], f"{path}.{side}", layout, entities)
         before = labels.setdefault(pair, [])
-        if label in before or (before and {label, *before} & {_NONE, _IGNORED}):
-            raise InputError(f"{path}.label: {pair[0]} and {pair[1]} were a pair before, as '{before[-1]}'")
-        before.append(label)
+        try:
+            before.append(_label(row[0], path, pair, before))
+        except InputError as error:
+            leave_out(FACTS, error, on_error)
     labelled = [(pair, label) for pair, pair_labels in labels.items() for label in pair_labels]
     return Document(
         columns[0],
@@ -106,14 +108,21 @@ def _layout(text: str) -> Layout:
     return Layout.of(sentences)
 
 
-def _label(row: list[str], path: str) -> str:
-    label = _LABEL.fullmatch(row[0])
-    if label is None and row[0] != _IGNORED:
-        raise InputError(f"{path}.label: '{row[0]}' is neither '1:relation:2' nor '{_IGNORED}'")
+def _label(column: str, path: str, pair: tuple[str, str], before: list[str]) -> str:
+    """Return the label of a pair that may have had others before."""
+    match = _LABEL.fullmatch(column)
+    if match is None and column != _IGNORED:
+        raise InputError(f"{path}.label: '{column}' is neither '1:relation:2' nor '{_IGNORED}'")
+    label = match[1] if match else _IGNORED
+    if label in before or (before and {label, *before} & {_NONE, _IGNORED}):
+        raise InputError(f"{path}.label: {pair[0]} and {pair[1]} were a pair before, as '{before[-1]}'")
+    return label
+
+
+def _check_redundant(row: list[str], path: str) -> None:
     for column, allowed in ((1, ("L2R", "R2L")), (2, ("CROSS", "NON-CROSS"))):
         if row[column] not in allowed:
             raise InputError(f"{path}.{COLUMNS[column]}: '{row[column]}' is not one of {', '.join(allowed)}")
-    return label[1] if label else _IGNORED
 
 
 def _add_entity(

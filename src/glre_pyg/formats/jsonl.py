@@ -38,6 +38,8 @@ from glre_pyg.formats.reading import (
     documents_at,
     opened,
     record_place,
+    usable_fact,
+    usable_pairs,
 )
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
@@ -91,22 +93,23 @@ def read_jsonl(
     name = Path(path).name
     with opened(path) as file:
         places = (
-            _place(f"{name}:{number}", raw, segmenter)
+            _place(f"{name}:{number}", raw, segmenter, on_error)
             for number, raw in enumerate(file, start=1)
             if raw.strip()
         )
         yield from documents_at(name, places, on_error)
 
 
-def _place(place: str, raw: bytes, segmenter: Segmenter) -> Place:
+def _place(place: str, raw: bytes, segmenter: Segmenter, on_error: ErrorHandler | None) -> Place:
     try:
         value = parse(raw)
     except InputError as error:
         return Place(place, None, error)
-    return record_place(place, value, "id", _Record, partial(_document, segmenter=segmenter))
+    build = partial(_document, segmenter=segmenter, on_error=on_error)
+    return record_place(place, value, "id", _Record, build)
 
 
-def _document(record: _Record, *, segmenter: Segmenter) -> Document:
+def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler | None) -> Document:
     text = record.text
     for number, mention in enumerate(record.mentions):
         check_span((mention.start, mention.end), f"mentions[{number}]", len(text), empty=False)
@@ -122,17 +125,21 @@ def _document(record: _Record, *, segmenter: Segmenter) -> Document:
         raise InputError("words: words and sentences are given together or not at all")
     else:
         sentences = tuple(Sentence(*span) for span in spans)
-    facts = tuple(
+    given = tuple(
         Fact(each.head, each.relation, each.tail, each.extra, each.evidence) for each in record.facts
     )
-    document = Document(record.id, text, words, sentences, mentions, facts, record.ignored, record.sections)
-    check_references(document)
+    document = Document(record.id, text, words, sentences, mentions, given, record.ignored, record.sections)
     entities = {entity.id: entity for entity in document.entities}
-    predicted = tuple(
-        _predicted(f"facts[{number}]", fact, record.facts[number], entities)
-        for number, fact in enumerate(facts)
-    )
-    return document if predicted == facts else replace(document, facts=predicted)
+    usable = []
+    for number, each in enumerate(record.facts):
+        path = f"facts[{number}]"
+        fact = usable_fact(given[number], path, document, on_error)
+        if fact is not None:
+            usable.append(_predicted(path, fact, each, entities))
+    facts, ignored = tuple(usable), usable_pairs(document, on_error)
+    if facts == given and ignored == record.ignored:
+        return document
+    return replace(document, facts=facts, ignored=ignored)
 
 
 def _predicted(path: str, fact: Fact, record: _FactRecord, entities: Mapping[str, Entity]) -> Fact:

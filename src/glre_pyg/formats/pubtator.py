@@ -35,6 +35,7 @@ from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
+    FACTS,
     Line,
     Place,
     PlacedError,
@@ -46,7 +47,7 @@ from glre_pyg.formats.reading import (
 )
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.console import shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.files import is_gzip
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
@@ -93,7 +94,12 @@ def read_pubtator(
     name = Path(path).name
     table = _table(relations_of(Path(path)))
     parse = partial(
-        _document, segmenter=segmenter, id_separators=id_separators, unlinked=unlinked, table=table
+        _document,
+        segmenter=segmenter,
+        id_separators=id_separators,
+        unlinked=unlinked,
+        table=table,
+        on_error=on_error,
     )
     with opened(path) as file:
         places = (
@@ -181,6 +187,7 @@ def _document(
     id_separators: str,
     unlinked: str,
     table: dict[str, list[_Row]],
+    on_error: ErrorHandler | None = None,
 ) -> Document:
     """Return the document of one or several blocks, each with a part of the text and its mentions."""
     text, sections, mentions, relations = "", list[Span](), list[Mention](), list[_Row]()
@@ -193,7 +200,7 @@ def _document(
         relations += rest
     relations += table.pop(identifier, [])
     known = {identifier for mention in mentions for identifier in mention.ids}
-    facts = tuple(_fact(line, columns, known) for line, columns in relations)
+    facts = tuple(filter(None, (_fact(line, columns, known, on_error) for line, columns in relations)))
     words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
     return Document(identifier, text, words, sentences, tuple(mentions), facts, sections=tuple(sections))
 
@@ -314,7 +321,7 @@ def _offset(line: Line, columns: Sequence[str], column: int, field: str) -> int:
     return int(columns[column])
 
 
-def _fact(line: Line, columns: Sequence[str], known: set[str]) -> Fact:
+def _fact(line: Line, columns: Sequence[str], known: set[str], on_error: ErrorHandler | None) -> Fact | None:
     if len(columns) < 4:
         raise line.error(f"a relation has at least 4 columns, this line {len(columns)}")
     _, relation, head, tail, *extra = columns
@@ -323,7 +330,9 @@ def _fact(line: Line, columns: Sequence[str], known: set[str]) -> Fact:
         if identifier not in known:
             if len(columns) in (6, 7) and _INTEGER.fullmatch(head):
                 _offset(line, columns, 1, "start")  # rather a mention than a relation with further columns
-            raise line.error(f"no mention has {field} '{identifier}' of relation '{relation}'")
+            reason = f"no mention has {field} '{identifier}' of relation '{relation}'"
+            leave_out(FACTS, line.error(reason), on_error)
+            return None
     return Fact(head, relation, tail, tuple(extra))
 
 

@@ -7,14 +7,15 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from gzip import GzipFile
 from io import BufferedReader, RawIOBase
 from itertools import accumulate, chain, pairwise
 from typing import BinaryIO, NamedTuple, TypeVar
 
-from glre_pyg.data.document import Document, Sentence, Span
+from glre_pyg.data.document import Document, Fact, Sentence, Span
 from glre_pyg.utils.console import printable, shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out
 from glre_pyg.utils.files import open_regular
 from glre_pyg.utils.json_fields import convert, parse
 
@@ -229,6 +230,8 @@ def _parsed(line: bytes) -> object:
         return error
 
 
+FACTS, EVIDENCE = "facts", "sentences of evidence"
+"""Kinds of what is left out if it cannot be used and is not needed."""
 IN_PIECES = "mentions in several pieces, which are read from the first to the last"
 
 
@@ -304,6 +307,45 @@ def check_span(span: Span, path: str, length: int, *, empty: bool = True) -> Non
         raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
 
 
+def usable_fact(fact: Fact, path: str, document: Document, on_error: ErrorHandler | None) -> Fact | None:
+    """Return a fact with the evidence that its document has; None if it has not the entities.
+
+    Args:
+        fact: The fact.
+        path: Path of the fact in errors.
+        document: The document.
+        on_error: Handler that may count what is left out; see :func:`~glre_pyg.utils.exceptions.leave_out`.
+
+    Raises:
+        InputError: ``path.field: what is wrong``, if the handler does not count it.
+    """
+    for side, identifier in (("head", fact.head), ("tail", fact.tail)):
+        if identifier not in document.entity_numbers:
+            leave_out(FACTS, InputError(f"{path}.{side}: no mention has '{identifier}'"), on_error)
+            return None
+    count, evidence = len(document.sentences), []
+    for index, sentence in enumerate(fact.evidence):
+        if 0 <= sentence < count:
+            evidence.append(sentence)
+        else:
+            reason = f"{path}.evidence[{index}]: {sentence} is not one of {count} sentences"
+            leave_out(EVIDENCE, InputError(reason), on_error)
+    return fact if len(evidence) == len(fact.evidence) else replace(fact, evidence=tuple(evidence))
+
+
+def usable_pairs(document: Document, on_error: ErrorHandler | None) -> tuple[tuple[str, str], ...]:
+    """Return the ignored pairs of a document whose entities it has; see :func:`usable_fact`."""
+    pairs = []
+    for number, pair in enumerate(document.ignored):
+        unknown = [identifier for identifier in pair if identifier not in document.entity_numbers]
+        if unknown:
+            reason = f"ignored[{number}]: no mention has '{unknown[0]}'"
+            leave_out("ignored pairs", InputError(reason), on_error)
+        else:
+            pairs.append(pair)
+    return tuple(pairs)
+
+
 def check_references(document: Document, *, ignored: bool = True) -> None:
     """Check that facts and ignored pairs name entities and sentences that the document has.
 
@@ -314,21 +356,10 @@ def check_references(document: Document, *, ignored: bool = True) -> None:
     Raises:
         InputError: ``document: facts[0].head: what is wrong``.
     """
-    known = {identifier for mention in document.mentions for identifier in mention.ids}
-    count = len(document.sentences)
-    named = [
-        (f"facts[{number}].{side}", identifier)
-        for number, fact in enumerate(document.facts)
-        for side, identifier in (("head", fact.head), ("tail", fact.tail))
-    ]
-    if ignored:
-        pairs = enumerate(document.ignored)
-        named += [(f"ignored[{number}]", identifier) for number, pair in pairs for identifier in pair]
-    for path, identifier in named:
-        if identifier not in known:
-            raise InputError(f"{document.id}: {path}: no mention has '{identifier}'")
-    for number, fact in enumerate(document.facts):
-        for index, sentence in enumerate(fact.evidence):
-            if not 0 <= sentence < count:
-                path = f"facts[{number}].evidence[{index}]"
-                raise InputError(f"{document.id}: {path}: {sentence} is not one of {count} sentences")
+    try:
+        for number, fact in enumerate(document.facts):
+            usable_fact(fact, f"facts[{number}]", document, None)
+        if ignored:
+            usable_pairs(document, None)
+    except InputError as error:
+        raise InputError(f"{document.id}: {error}") from None

@@ -37,8 +37,8 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.pubtator import read_mention
-from glre_pyg.formats.reading import Line, Place, PlacedError, documents_at, lines_of, opened, titled
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
+from glre_pyg.formats.reading import FACTS, Line, Place, PlacedError, documents_at, lines_of, opened, titled
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out
 
 ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.csv")
 """The files of a folder."""
@@ -82,7 +82,7 @@ def read_gda(
             name = head.columns[0]
             seen.add(name)
             rows = annotations.get(name, []), labels.get(name, [])
-            yield Place(head.line.place, name, partial(_document, head, texts, *rows, segmenter))
+            yield Place(head.line.place, name, partial(_document, head, texts, *rows, segmenter, on_error))
 
     yield from documents_at(ABSTRACTS, places(), on_error)
     for name, (row, *_) in chain(annotations.items(), labels.items()):
@@ -146,9 +146,14 @@ def _labels(folder: Path) -> dict[str, list[_Row]]:
 
 
 def _document(
-    head: _Row, texts: list[_Row], annotations: list[_Row], labels: list[_Row], segmenter: Segmenter
+    head: _Row,
+    texts: list[_Row],
+    annotations: list[_Row],
+    labels: list[_Row],
+    segmenter: Segmenter,
+    on_error: ErrorHandler | None,
 ) -> Document:
-    for row in (head, *texts, *annotations, *labels):
+    for row in (head, *texts, *annotations):
         if row.fault:
             raise row.line.error(row.fault)
     if not 1 <= len(texts) <= 2:
@@ -157,9 +162,15 @@ def _document(
     text, sections = titled(title, *rest)
     mentions = tuple(_mention(row, text) for row in annotations)
     known = {(identifier, mention.type) for mention in mentions for identifier in mention.ids}
-    facts = tuple(dict.fromkeys(_fact(row, known) for row in labels))
+    facts = []
+    for row in labels:
+        try:
+            facts.append(_fact(row, known))
+        except InputError as error:
+            leave_out(FACTS, error, on_error)
     words, sentences = segmenter(text, [mention.span for mention in mentions], sections)
-    return Document(head.columns[0], text, words, sentences, mentions, facts, sections=sections)
+    unique = tuple(dict.fromkeys(facts))
+    return Document(head.columns[0], text, words, sentences, mentions, unique, sections=sections)
 
 
 def _mention(row: _Row, text: str) -> Mention:
@@ -176,6 +187,8 @@ def _mention(row: _Row, text: str) -> Mention:
 
 
 def _fact(row: _Row, known: set[tuple[str, str]]) -> Fact:
+    if row.fault:
+        raise row.line.error(row.fault)
     _, gene, disease, _ = row.columns
     for field, identifier, kind in (("geneId", gene, "Gene"), ("diseaseId", disease, "Disease")):
         if (identifier, kind) not in known:

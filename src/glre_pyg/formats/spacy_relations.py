@@ -36,7 +36,8 @@ from msgspec import Struct
 from glre_pyg.data.document import Document, Entity, Fact, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.formats.reading import usable_fact
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.json_fields import Probability, convert
 
 if TYPE_CHECKING:
@@ -144,7 +145,9 @@ def _reasons(
     }
 
 
-def with_facts(document: Document, doc: Doc, *, strict: bool) -> Document:
+def with_facts(
+    document: Document, doc: Doc, *, strict: bool, on_error: ErrorHandler | None = None
+) -> Document:
     """Add the facts of a ``Doc`` to its document.
 
     Args:
@@ -152,40 +155,41 @@ def with_facts(document: Document, doc: Doc, *, strict: bool) -> Document:
         doc: The ``Doc``; tokens and reasons of its relations are ignored.
         strict: Whether a fact of an entity that the document does not mention is an error; otherwise it is
             skipped.
+        on_error: Handler that may count what is left out; see :func:`~glre_pyg.formats.reading.usable_fact`.
 
     Raises:
         InputError: ``document: relations[0].field: what is wrong``.
     """
     entities = {entity.id: entity for entity in document.entities}
-    count, facts = len(document.sentences), []
+    facts = []
     try:
         relations = convert(doc.user_data.get(KEY) or (), list[_Relation], "relations")
         for number, relation in enumerate(relations):
             path = f"relations[{number}]"
-            unknown = [end for end in ("head", "tail") if getattr(relation, end) not in entities]
-            if unknown and strict:
-                raise InputError(f"{path}.{unknown[0]}: no mention has '{getattr(relation, unknown[0])}'")
-            for index, sentence in enumerate(relation.evidence):
-                if not 0 <= sentence < count:
-                    raise InputError(f"{path}.evidence[{index}]: {sentence} is not one of {count} sentences")
-            if not unknown:
-                facts.append(_fact(relation, path, entities))
+            if strict or {relation.head, relation.tail} <= entities.keys():
+                given = Fact(
+                    relation.head, relation.relation, relation.tail, relation.extra, relation.evidence
+                )
+                fact = usable_fact(given, path, document, on_error)
+                if fact is not None:
+                    facts.append(_predicted(fact, relation, path, entities))
     except InputError as error:
         raise InputError(f"{document.id}: {error}") from None
     return replace(document, facts=tuple(facts))
 
 
-def _fact(relation: _Relation, path: str, entities: Mapping[str, Entity]) -> Fact:
+def _predicted(fact: Fact, relation: _Relation, path: str, entities: Mapping[str, Entity]) -> Fact:
+    """Return a fact with its probability and threshold, if it has them."""
     probability, threshold = relation.probability, relation.threshold
     if probability is None:
-        return Fact(relation.head, relation.relation, relation.tail, relation.extra, relation.evidence)
+        return fact
     if threshold is None:
         raise InputError(f"{path}.threshold: missing")
     return PredictedFact.between(
-        entities[relation.head],
-        relation.relation,
-        entities[relation.tail],
+        entities[fact.head],
+        fact.relation,
+        entities[fact.tail],
         probability=probability,
         threshold=threshold,
-        evidence=relation.evidence,
+        evidence=fact.evidence,
     )

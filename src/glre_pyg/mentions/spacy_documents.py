@@ -47,7 +47,12 @@ def read_spacy(
         InputError: ``file: document 3: identifier: what is wrong``; also if spaCy is not installed, or the
             file is not a ``DocBin`` or has no document at all.
     """
-    return read_docs(path, lambda doc, id: from_spacy(doc, types=types, id=id), on_error=on_error)
+
+    def parse(doc: Doc, id: str) -> Document:
+        document = without_facts(doc, types=types, id=id)
+        return with_facts(document, doc, strict=types is None, on_error=on_error)
+
+    return read_docs(path, parse, on_error=on_error)
 
 
 def from_spacy(doc: Doc, *, types: Mapping[str, str] | None = None, id: str | None = None) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,11 +70,13 @@ class SkippedDocuments:
         strict: Whether to raise the first error; otherwise errors are printed to standard error.
         count: Number of documents skipped so far.
         is_silent: Whether to count without printing.
+        left_out: Counts facts, pairs and evidence that cannot be used, by kind; None refuses their document.
     """
 
     strict: bool
     count: int = 0
     is_silent: bool = False
+    left_out: Counter[str] | None = None
 
     def __call__(self, error: InputError) -> None:
         """Handle the error of one document."""
@@ -82,3 +85,17 @@ class SkippedDocuments:
         self.count += 1
         if not self.is_silent:
             echo_error(f"error: {error}")
+
+
+def leave_out(kind: str, error: InputError, on_error: ErrorHandler | None) -> None:
+    """Count what cannot be used of a document's facts, if a handler counts this; otherwise raise its error.
+
+    Args:
+        kind: What it is, in the plural.
+        error: What is wrong with it.
+        on_error: Handler of the documents.
+    """
+    left_out = getattr(on_error, "left_out", None)
+    if left_out is None:
+        raise error
+    left_out[kind] += 1
