@@ -42,6 +42,8 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path, self.extension = path, Path(unpacked_name(path)).suffix
+        if self.extension in (".spacy", ".brat"):  # not text
+            self.extension = path.suffix.lower()
         if self.extension not in EXTENSIONS:
             raise InputError(f"{path}: ends in none of {' '.join(EXTENSIONS)}")
         check_output(path)

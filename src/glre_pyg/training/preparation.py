@@ -19,11 +19,12 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.formats.detection import sources_of
 from glre_pyg.runs.directory import write_setup
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.loop import TrainingSettings
 from glre_pyg.utils import distributed
-from glre_pyg.utils.cache import Cache
+from glre_pyg.utils.cache import Cache, contents_of
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import sha256_of
@@ -130,11 +131,17 @@ def _check_settings(config: DictConfig) -> None:
 
 
 def _checksums(corpus: Corpus, config: DictConfig) -> dict[str, str]:
-    files = {split: sha256_of(path) for split, path in corpus.files().items()}
+    files = {split: _checksum(path) for split, path in corpus.files().items()}
     if files:
         return files
     settings = json.dumps(OmegaConf.to_container(config.dataset, resolve=True), sort_keys=True)
     return {"generator": hashlib.sha256(settings.encode()).hexdigest()}
+
+
+def _checksum(path: Path) -> str:
+    """Return the SHA-256 checksum of a file, or a hash of all files that are read for it, as of brat's."""
+    sources = sources_of(path)
+    return sha256_of(path) if sources == [path] and not path.is_dir() else contents_of(*sources)
 
 
 def _check_documents(
