@@ -1,6 +1,7 @@
 """Files in each form, from the file to relations by one command, and as a corpus to train on."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from commands import run
 from glre_pyg.formats.conversion import convert
 from glre_pyg.formats.detection import read_documents
+from glre_pyg.utils.exceptions import InputError
 
 FORMS = ("a.pubtator.gz", "a.jsonl.gz", "a.xml", "a.bioc.json", "a.label_studio.json", "a.brat", "a.json")
 PUBTATOR = """\
@@ -69,3 +71,20 @@ def test_passages_and_tables_are_reached_by_the_commands(folder, tmp_path):
     assert [fact.relation for fact in found.facts] == ["CID"]
     splits = [f"dataset.{split}={tmp_path}/p.pubtator" for split in ("train", "dev", "test")]
     run("stats", "dataset=files", *splits, "dataset.passages=join", cwd=folder)
+
+
+@pytest.mark.parametrize("suffix", ["spacy", "csv", "html", "nt.gz"])
+def test_what_convert_does_not_write(suffix, folder):
+    _, err = run("convert", "input=a.pubtator", f"output=o.{suffix}", cwd=folder, code=2)
+    assert err.startswith(
+        f"error: o.{suffix}: convert does not write .spacy .html .csv .nt, but predict does"
+    )
+
+
+def test_a_document_without_identifier_is_not_written_for_spacy(folder, tmp_path):
+    pytest.importorskip("spacy")
+    from glre_pyg.formats.spacy_docs import write_spacy
+
+    documents = [replace(document, id="") for document in read_documents(folder / "a.pubtator")]
+    with pytest.raises(InputError, match="a document without identifier would be read back with its number"):
+        write_spacy(documents, tmp_path / "o.spacy")

@@ -11,7 +11,9 @@ from glre_pyg.data.document import Document
 from glre_pyg.formats.detection import format_of_name, read_documents, write_documents
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
-from glre_pyg.utils.files import WriteError, atomic_path, check_output
+from glre_pyg.utils.files import WriteError, atomic_path, check_output, unpacked_name
+
+_OF_PREDICT = (".spacy", ".html", ".csv", ".nt")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def convert(
     Raises:
         InputError: If a document cannot be read, or held by the format; then nothing is written.
     """
+    if target_format is None and unpacked_name(target).endswith(_OF_PREDICT):
+        raise InputError(f"{target.name}: convert does not write {' '.join(_OF_PREDICT)}, but predict does")
     format = format_of_name(target, target_format)
     check_output(target)
     sizes: list[tuple[int, int] | None] = []  # mentions and facts; None for documents that are not written

@@ -95,10 +95,16 @@ def write_spacy(
     """
     spacy = _spacy()
     bin_ = spacy.tokens.DocBin(attrs=_ATTRIBUTES, store_user_data=True)
-    for doc in converted(documents, partial(to_spacy, vocab=spacy.vocab.Vocab()), on_error):
+    for doc in converted(documents, partial(_named_doc, vocab=spacy.vocab.Vocab()), on_error):
         bin_.add(doc)
     with atomic_path(path) as part:
         bin_.to_disk(part)
+
+
+def _named_doc(document: Document, vocab: Vocab) -> Doc:
+    if not document.id:
+        raise InputError(": a document without identifier would be read back with its number as identifier")
+    return to_spacy(document, vocab)
 
 
 def read_docs(
