@@ -76,7 +76,23 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(
-    "name", ["pubtator", "biored", "docred_json", "dwie", "jsonl", "eog", "gda", "spacy"]
+    "name",
+    [
+        "bioc_json",
+        "bioc_xml",
+        "brat",
+        "label_studio",
+        "docred_lines",
+        "pubtator_passages",
+        "pubtator",
+        "biored",
+        "docred_json",
+        "dwie",
+        "jsonl",
+        "eog",
+        "gda",
+        "spacy",
+    ],
 )
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_wrong_reader_is_caught_by_the_oracle(name, mistake, tmp_path):

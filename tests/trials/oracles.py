@@ -114,6 +114,7 @@ def pubtator(separators: str, unlinked: str) -> Oracle:
                 if re.fullmatch("-?[0-9]+", row[1]):
                     _pubtator_mention(row, text, mentions.pop(0), separators, unlinked)
                 else:
+                    assert facts, "a relation is lost"
                     fact = facts.pop(0)
                     same(row[1:], [fact.relation, fact.head, fact.tail, *fact.extra], "relation")
             same([], [*mentions, *facts], "lines")
