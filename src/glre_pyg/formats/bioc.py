@@ -277,7 +277,7 @@ def _located(location: _Location, units: Sequence[_Unit], path: str) -> Span:
 def _ids(kind: str, infons: Mapping[str, object], path: str) -> tuple[str, ...]:
     for key, separator in _IDENTIFIER_SEPARATORS.items():
         value = infons.get(key)
-        if isinstance(value, list | dict):
+        if isinstance(value, list | dict | float | bool):
             raise InputError(f"{path}.infons.{key}: not a text")
         if isinstance(value, str | int):
             if key == "identifier" and _VARIANT.search(kind):
