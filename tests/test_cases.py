@@ -32,7 +32,7 @@ from glre_pyg.reporting.error_analysis import (
 from glre_pyg.runs.prediction import score_pairs
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.markdown import escape
-from test_cells import is_formula
+from test_table import is_formula
 
 
 def scored(documents, *probabilities, labels=LABELS):

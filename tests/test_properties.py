@@ -36,8 +36,8 @@ from glre_pyg.formats.writing import write_each
 from glre_pyg.mentions.name_files import name_rows
 from glre_pyg.mentions.spacy_documents import read_spacy
 from glre_pyg.reporting.error_analysis import read_types
-from glre_pyg.utils.cells import unquoted
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.table import unquoted
 
 settings.register_profile(
     "files", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -28,12 +28,11 @@ from glre_pyg.reporting.run_comparison import compare_runs
 from glre_pyg.reporting.run_records import find_runs
 from glre_pyg.reporting.run_report import FIELDS, Report
 from glre_pyg.reporting.sweep_report import SweepReport
-from glre_pyg.reporting.table_layout import Layout
-from glre_pyg.reporting.tables import RULE, Difference
-from glre_pyg.utils.cells import unquoted
+from glre_pyg.reporting.tables import RULE, Difference, Layout
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
-from test_cells import is_formula
+from glre_pyg.utils.table import unquoted
+from test_table import is_formula
 
 TABLES = sorted(path.stem for path in Path(config_dir(), "table").glob("*.yaml"))
 PROTOCOL = Protocol(

@@ -78,7 +78,7 @@ def test_training_and_evaluation_say_what_they_leave_out(here, capsys):
 
 def test_runs_that_left_out_others_are_of_another_protocol(here):
     from glre_pyg.reporting.run_report import Report
-    from glre_pyg.reporting.table_layout import Layout
+    from glre_pyg.reporting.tables import Layout
 
     experiment.train(settings("train", *OPTIONS, "strict=false"), here / "runs/a")
     lines = (here / "test.jsonl").read_text().splitlines()

@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from glre_pyg.reporting.run_report import Report
-    from glre_pyg.reporting.table_layout import Layout
+    from glre_pyg.reporting.tables import Layout
 
     layout = Layout.of(OmegaConf.to_container(config.table, resolve=True))  # type: ignore[arg-type]
     output = output_path(config, file="report.md", make_folder=True).parent if config.output else None

@@ -5,7 +5,7 @@ between them; ``probability`` and ``threshold``, empty for facts that are not pr
 read, counted from 1; and their ``text``, in which ``[...]`` stands for the sentences between them.
 
 The file is UTF-8 with a byte order mark, without which spreadsheets assume another encoding. Text that would
-be run as a formula is quoted (:mod:`glre_pyg.utils.cells`). Spreadsheets may still convert names to dates
+be run as a formula is quoted (:mod:`glre_pyg.utils.table`). Spreadsheets may still convert names to dates
 (SEPT2); to prevent that, import the columns as text.
 """
 

@@ -17,10 +17,9 @@ import numpy as np
 from glre_pyg.data.document import Document
 from glre_pyg.data.paths import names_of, one_line, passages
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.utils.cells import unquoted
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_bytes, write_text
-from glre_pyg.utils.table import Table
+from glre_pyg.utils.table import Table, unquoted
 
 TYPES: dict[str, float | None] = {
     "logical reasoning": 40.9,
@@ -113,7 +112,7 @@ def check_output(path: Path) -> None:
 
 
 def write_errors(errors: Iterable[Error], path: Path) -> None:
-    """Write the table as CSV; formulas are quoted (:mod:`glre_pyg.utils.cells`), and unquoted when read.
+    """Write the table as CSV; formulas are quoted (:mod:`glre_pyg.utils.table`), and unquoted when read.
 
     Raises:
         InputError: See :func:`check_output`.

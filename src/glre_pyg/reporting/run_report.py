@@ -8,8 +8,7 @@ from pathlib import Path
 
 from glre_pyg.reporting.plots import draw_plots
 from glre_pyg.reporting.run_records import read_records
-from glre_pyg.reporting.table_layout import Layout
-from glre_pyg.reporting.tables import RULE, Row, Section, sections
+from glre_pyg.reporting.tables import RULE, Layout, Row, Section, sections
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import write_text

@@ -9,7 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from glre_pyg.reporting.run_report import Report
-from glre_pyg.reporting.table_layout import Layout
+from glre_pyg.reporting.tables import Layout
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from glre_pyg.reporting.row_names import flatten
+from glre_pyg.reporting.run_groups import flatten
 from glre_pyg.runs.directory import has_run, is_finished, read_config, write_config
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cli import input_paths

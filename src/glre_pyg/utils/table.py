@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from glre_pyg.utils.cells import quoted
-
 MAX_CELL = 32_767
 """Characters that a cell of a spreadsheet can hold."""
+# White space and apostrophes in any order, so that one more apostrophe does not change the rest.
+_FORMULA = r"(?=[\s']*[=+\-@＝＋－＠]|'*[\t\r\n])"
+_BEGINS = re.compile(rf"(^|[;\t]){_FORMULA}")
+_QUOTED = re.compile(rf"(^|[;\t])'{_FORMULA}")
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Table:
     def to_csv(self, *, lineterminator: str = "\r\n") -> str:
         """Return the table as CSV that is safe to open in a spreadsheet.
 
-        Text that a spreadsheet would run as a formula is quoted (:mod:`glre_pyg.utils.cells`), and cut at
-        :data:`MAX_CELL` characters.
+        Text that a spreadsheet would run as a formula is quoted (:func:`quoted`), and cut at :data:`MAX_CELL`
+        characters.
         """
         file = StringIO(newline="")
         writer = csv.writer(file, lineterminator=lineterminator)
@@ -105,3 +108,22 @@ def _csv_cell(value: str | float | None) -> str | float | None:
         return value
     safe = quoted(value)
     return safe if len(safe) <= MAX_CELL else f"{safe[: MAX_CELL - 1]}…"
+
+
+def quoted(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula; :func:`unquoted` is the inverse.
+
+    Formulas begin with ``=``, ``+``, ``-`` or ``@`` or their full-width forms, also after white space, or
+    with a tab or an end of line: at the start of a cell, and after a semicolon or a tab, where spreadsheets
+    in some locales start a new cell.
+
+    Example:
+        >>> quoted("=1+1"), quoted("'=1+1"), quoted("1-butanol"), quoted("aspirin; +codeine")
+        ("'=1+1", "''=1+1", '1-butanol', "aspirin;' +codeine")
+    """
+    return _BEGINS.sub(r"\1'", text)
+
+
+def unquoted(text: str) -> str:
+    """Remove the apostrophes that :func:`quoted` added."""
+    return _QUOTED.sub(r"\1", text)

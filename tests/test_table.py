@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from glre_pyg.utils.cells import quoted, unquoted
+from glre_pyg.utils.table import quoted, unquoted
 
 TEXT = st.text(st.sampled_from("''';;\t\t\r\n =+-@＝＋－＠ax") | st.characters(codec="utf-8"))
 
