@@ -8,18 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from glob import glob
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct
 from omegaconf import OmegaConf
 
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.runs.plain_yaml import load_config
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import convert
-
-_T = TypeVar("_T")
 
 CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
 
@@ -104,15 +102,18 @@ def read_record(folder: Path) -> Record:
     Raises:
         InputError: If a file is missing or malformed, or does not record the protocol.
     """
-    config = OmegaConf.to_container(load_config(folder / CONFIG))
-    _convert(config, _Config, folder / CONFIG)
-    relations = _convert(read_json(folder / LABELS), _Labels, folder / LABELS).relations
-    scores = read_json(folder / SCORES)
+    config: Any = OmegaConf.to_container(load_config(folder / CONFIG))
+    with as_input_errors(folder / CONFIG):
+        convert(config, _Config)
+    labels, scores = read_json(folder / LABELS), read_json(folder / SCORES)
+    with as_input_errors(folder / LABELS):
+        relations = convert(labels, _Labels).relations
     protocol = scores.get("protocol")
-    if isinstance(protocol, dict) and (unknown := set(protocol) - {field.name for field in fields(Protocol)}):
-        raise InputError(f"{folder / SCORES}: protocol.{min(unknown)}: unknown field")
-    protocol = _convert(protocol, Protocol, folder / SCORES, "protocol")
-    return Record(folder, config, protocol, scores, relations)  # type: ignore[arg-type]
+    with as_input_errors(folder / SCORES):
+        if isinstance(protocol, dict):
+            for name in sorted(protocol.keys() - {field.name for field in fields(Protocol)}):
+                raise InputError(f"protocol.{name}: unknown field")
+        return Record(folder, config, convert(protocol, Protocol, "protocol"), scores, relations)
 
 
 def common_protocol(records: Sequence[Record], *, ignore: Sequence[str] = ()) -> Protocol:
@@ -142,13 +143,6 @@ class _Config(Struct):
 
 class _Labels(Struct):
     relations: tuple[str, ...]
-
-
-def _convert(value: object, type_: type[_T], path: Path, field: str = "") -> _T:
-    try:
-        return convert(value, type_, field)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def _runs_below(top: Path) -> Iterator[Path]:

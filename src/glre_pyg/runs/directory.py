@@ -22,7 +22,7 @@ from glre_pyg.runs.environment import describe_environment
 from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.runs.trust import check_config, sign
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import (
     WriteError,
     atomic_replace,
@@ -154,12 +154,8 @@ def read_labels(path: Path) -> Labels:
     Raises:
         InputError: If a field is missing or malformed.
     """
-    try:
+    with as_input_errors(path):
         return convert(parse(read_bytes(path)), Labels)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
 
 
 def lookup(config: Mapping[str, Any], place: str) -> Any:
