@@ -9,11 +9,13 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import ClassVar, Protocol
+from types import MappingProxyType
+from typing import ClassVar
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.document_cache import cached_documents
+from glre_pyg.datasets.official_files import OfficialFile, find
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents, sources_of
@@ -26,64 +28,65 @@ Counts = Mapping[str, Mapping[str, int]]
 """Published counts: split, then column of :data:`glre_pyg.evaluation.corpus_statistics.COLUMNS`."""
 
 
-class Corpus(Protocol):
+class Corpus:
     """Documents in splits, and the protocol by which predictions are scored.
 
     Attributes:
         name: Name of the corpus.
         protocol: Which pairs of entities are candidates.
+        labels: Relations, entity types and candidate pairs.
         published: Published counts by split, as far as there are any.
         source: Where the counts were published.
-        labels: Relations, entity types and candidate pairs.
+        pubtator: The variant of PubTator that is read and written; see :mod:`glre_pyg.formats.detection`.
+        local_ids: Whether identifiers of entities are unique within a document only.
         cache: Cache of the documents; None for no cache.
         strict: Whether to raise the first error in a document; otherwise such documents are skipped.
         skipped: Number of documents skipped in each file.
-        pubtator: The variant of PubTator that is read and written; see :mod:`glre_pyg.formats.detection`.
-        local_ids: Whether identifiers of entities are unique within a document only.
     """
 
     name: str
-    pubtator: str
-    local_ids: bool
     protocol: str
-    published: Counts
-    source: str
-    labels: Labels
-    cache: Cache | None
-    strict: bool
-    skipped: Mapping[Path, int]
+    labels: ClassVar[Labels]
+    published: ClassVar[Counts] = {}
+    source = ""
+    pubtator = "pubtator"
+    local_ids = False
+    cache: Cache | None = None
+    strict = True
+    skipped: Mapping[Path, int] = MappingProxyType({})
 
     def documents(self, split: str) -> list[Document]:
         """Return the prepared documents of ``"train"``, ``"dev"`` or ``"test"``."""
-        ...
+        raise NotImplementedError
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Prepare documents as the protocol requires."""
-        ...
+        """Prepare documents as the protocol requires; here they stay as they are."""
+        return documents
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Read the documents of a file in the format of the corpus, without preparing them.
+        """Read the documents of a file, without preparing them.
 
         Args:
             path: The file.
             on_error: Callback for documents with errors, which are skipped; None raises the error.
         """
-        ...
+        format = self.pubtator if detect_format(path) == "pubtator" else None
+        return read_documents(path, format, on_error=on_error)
 
     def is_labelled(self, split: str) -> bool:
         """Return whether the facts of a split are known."""
-        ...
+        return True
 
     def files(self) -> Mapping[str, Path]:
-        """Return the files of the splits."""
-        ...
+        """Return the files of the labelled splits; none if the documents are generated."""
+        return {}
 
     def known(self) -> NamedFacts | None:
         """Return the facts that Ign F1 ignores, by name; None if the corpus does not use this score."""
-        ...
+        return None
 
 
-def read_all(corpus: Corpus | FileCorpus, path: Path, *, name: str) -> tuple[list[Document], int]:
+def read_all(corpus: Corpus, path: Path, *, name: str) -> tuple[list[Document], int]:
     """Read and prepare all documents of a file, and print how many were skipped, if any.
 
     Args:
@@ -102,7 +105,7 @@ def read_all(corpus: Corpus | FileCorpus, path: Path, *, name: str) -> tuple[lis
 
 
 @dataclass(kw_only=True, eq=False)
-class FileCorpus:
+class FileCorpus(Corpus):
     """A corpus with a file for each split.
 
     Args:
@@ -121,17 +124,11 @@ class FileCorpus:
     dev: str | None
     test: str | None
     dev_from_train: NonNegativeInt
-    cache: Cache | None = field(default=None, init=False, repr=False)
-    strict: bool = field(default=True, init=False, repr=False)
     skipped: dict[Path, int] = field(default_factory=dict, init=False, repr=False)
     _loaded: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
 
-    name: ClassVar[str]
-    published: ClassVar[Counts] = {}
-    source: ClassVar[str] = ""
+    splits: ClassVar[Mapping[str, OfficialFile]]
     unlabelled: ClassVar[frozenset[str]] = frozenset()
-    pubtator: ClassVar[str] = "pubtator"
-    local_ids: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.dev and self.dev_from_train:
@@ -144,7 +141,7 @@ class FileCorpus:
 
     def official(self, split: str) -> Path:
         """Return the path of the official file of a split."""
-        raise NotImplementedError
+        return find(self.splits[split], self.root_folder)
 
     def file(self, split: str) -> Path:
         """Return the path of the file that a split is read from."""
@@ -181,19 +178,6 @@ class FileCorpus:
     def sources(self, path: Path) -> list[Path]:
         """Return all files that the prepared documents of a file or folder depend on."""
         return sources_of(path)
-
-    def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
-        """Read the documents of a file, without preparing them."""
-        format = self.pubtator if detect_format(path) == "pubtator" else None
-        return read_documents(path, format, on_error=on_error)
-
-    def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
-        """Prepare documents as the protocol requires; here they stay as they are."""
-        return documents
-
-    def known(self) -> NamedFacts | None:
-        """Return None: no score ignores facts."""
-        return None
 
     def _read(self, path: Path) -> list[Document]:
         documents, skipped = read_all(self, path, name=path.name)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.datasets.official_files import BIORED, find
+from glre_pyg.datasets.official_files import BIORED
 
 _CHEMICAL, _DISEASE, _GENE, _VARIANT = (
     "ChemicalEntity",
@@ -41,7 +40,7 @@ class BioRED(FileCorpus):
     """
 
     name = "biored"
-    pubtator: ClassVar[str] = "biored"
+    pubtator = "biored"
     protocol = "undirected pairs"
     source = "official files"
     published: ClassVar[Counts] = {
@@ -73,7 +72,4 @@ class BioRED(FileCorpus):
         ),
         directed=False,
     )
-
-    def official(self, split: str) -> Path:
-        """Return the path of the official file of a split."""
-        return find(BIORED[split], self.root_folder)
+    splits = BIORED

@@ -13,7 +13,7 @@ from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.datasets.hypernyms import MeshTree, hypernym_negatives, pool_unlinked
 from glre_pyg.datasets.official_files import CDR as FILES
-from glre_pyg.datasets.official_files import find, mesh_tree
+from glre_pyg.datasets.official_files import mesh_tree
 from glre_pyg.utils.exceptions import InputError
 
 CHEMICAL_DISEASE = Labels(
@@ -47,6 +47,7 @@ class CDR(FileCorpus):
     protocol: str
     name = "cdr"
     labels: ClassVar[Labels] = CHEMICAL_DISEASE
+    splits = FILES
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,10 +64,6 @@ class CDR(FileCorpus):
         """Counts of Table 1 of the paper, or those published for the other protocols."""
         rows = zip(("train", "dev", "test"), (1038, 1012, 1066), _NEGATIVES[self.protocol], strict=True)
         return {split: {"documents": 500, "positive": pos, "negative": neg} for split, pos, neg in rows}
-
-    def official(self, split: str) -> Path:
-        """Return the path of the official file of a split."""
-        return find(FILES[split], self.root_folder)
 
     def files(self) -> Mapping[str, Path]:
         """Return the files of the splits, and the MeSH tree if it is used."""

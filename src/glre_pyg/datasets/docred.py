@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import ClassVar
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
-from glre_pyg.datasets.official_files import DOCRED, REDOCRED, OfficialFile, find
+from glre_pyg.datasets.official_files import DOCRED, REDOCRED
 from glre_pyg.datasets.official_files import DWIE as DWIE_FILES
 from glre_pyg.datasets.user_files import collect_labels
 from glre_pyg.datasets.wikidata import PROPERTIES
@@ -59,12 +59,8 @@ class DocRED(FileCorpus):
     unlabelled = frozenset({"test"})
     labels: ClassVar[Labels] = Labels(tuple(PROPERTIES), ("LOC", "MISC", "NUM", "ORG", "PER", "TIME"), None)
     resplit: ClassVar[bool] = False
-    local_ids: ClassVar[bool] = True
-    splits: ClassVar[Mapping[str, OfficialFile]] = DOCRED
-
-    def official(self, split: str) -> Path:
-        """Return the path of the official file of a split."""
-        return find(self.splits[split], self.root_folder)
+    local_ids = True
+    splits = DOCRED
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a file, in DocRED's format or in the one that its name says."""

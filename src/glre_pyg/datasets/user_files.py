@@ -37,7 +37,7 @@ class Files(FileCorpus):
         passages: See :func:`~glre_pyg.formats.detection.read_documents`.
     """
 
-    name: str  # type: ignore[misc]
+    name: str
     relations: Sequence[str] | None
     types: Sequence[str] | None
     pair_types: Sequence[Sequence[str]] | None
@@ -49,7 +49,7 @@ class Files(FileCorpus):
         return read_documents(path, passages=self.passages, on_error=on_error)
 
     @property
-    def protocol(self) -> str:
+    def protocol(self) -> str:  # type: ignore[override]
         """Description of the candidate pairs."""
         types = [f"{head}-{tail}" for head, tail in self.pair_types or ()]
         return f"every {', '.join(types) or 'candidate'} pair{'' if self.directed else ', undirected'}"
@@ -59,7 +59,7 @@ class Files(FileCorpus):
         raise InputError(f"dataset.{split}: no file is given")
 
     @cached_property
-    def labels(self) -> Labels:
+    def labels(self) -> Labels:  # type: ignore[override]
         """Relations and types as configured, else those of the training file."""
         relations, types = self.relations, self.types
         if relations is None or types is None:
