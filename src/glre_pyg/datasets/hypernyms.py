@@ -70,38 +70,25 @@ class MeshTree:
         )
 
 
-def hypernym_negatives(
-    document: Document,
-    tree: MeshTree,
-    relation: str = "CID",
-    pair_types: tuple[str, str] = ("Chemical", "Disease"),
-    *,
-    heads: bool = False,
-) -> tuple[tuple[str, str], ...]:
-    """Return the negative candidate pairs that are more general than a fact.
+def hypernym_negatives(document: Document, tree: MeshTree) -> tuple[tuple[str, str], ...]:
+    """Return the negative candidate pairs (chemical, disease) that are more general than a fact.
 
-    The pair (c, d) is one if there is a fact (c, d') and d is a hypernym of d'.
+    The pair (c, d) is one if there is a fact (c, d') and d is a hypernym of d'. The usual scripts mean to
+    return (c, d) also if there is a fact (c', d) and c is a hypernym of c', but compare d with c' and never
+    find any; the published counts are those without.
 
     Args:
         document: The document, with its gold facts.
         tree: The MeSH tree.
-        relation: The relation of the facts.
-        pair_types: Entity types of heads and tails.
-        heads: Also return (c, d) if there is a fact (c', d) and c is a hypernym of c'. The usual scripts mean
-            to do this, but compare d with c' and never find any; the published counts are those without.
     """
     ids = [entity.id for entity in document.entities]
-    candidates = [(ids[head], ids[tail]) for head, tail in document.pairs([pair_types])]
-    facts = {(fact.head, fact.tail) for fact in document.facts if fact.relation == relation}
+    candidates = [(ids[head], ids[tail]) for head, tail in document.pairs([("Chemical", "Disease")])]
+    facts = {(fact.head, fact.tail) for fact in document.facts if fact.relation == "CID"}
     return tuple(
         (head, tail)
         for head, tail in candidates
         if (head, tail) not in facts
-        and any(
-            (head == true_head and tree.is_hypernym(tail, true_tail))
-            or (heads and tail == true_tail and tree.is_hypernym(head, true_head))
-            for true_head, true_tail in facts
-        )
+        and any(head == true_head and tree.is_hypernym(tail, true_tail) for true_head, true_tail in facts)
     )
 
 
