@@ -26,7 +26,7 @@ def bioc_json_records(raw: bytes) -> list[Any]:
     try:
         value = json.loads(text)
     except ValueError:
-        return [json.loads(line) for line in text.split("\n") if line.strip()]
+        return [json.loads(line.removeprefix("\ufeff")) for line in text.split("\n") if line.strip()]
     if isinstance(value, dict):
         value = value.get("PubTator3", value.get("documents", [value]))
     return list(value)
@@ -167,7 +167,7 @@ def brat(files: Files, read: Sequence[Document]) -> None:
         if not equal:
             same(() if unlinked else tuple(dict.fromkeys(given)) or (name,), held, "identifiers")
     for group in (row[1].split(" ")[1:] for row in rows if row[0] == "*" and row[1].startswith("Equiv ")):
-        assert len({ids[name] for name in group if name}) == 1, "equivalent mentions"
+        assert len({ids[name] for name in group if name in ids}) < 2, "equivalent mentions"
     facts = set()
     for row in rows:
         if row[0][0] == "R":
@@ -188,7 +188,7 @@ def label_studio_records(raw: bytes) -> list[tuple[str, Any]]:
         value = json.loads(text)
         tasks = value if isinstance(value, list) else [value]
     except ValueError:
-        tasks = [json.loads(line) for line in text.split("\n") if line.strip()]
+        tasks = [json.loads(line.removeprefix("\ufeff")) for line in text.split("\n") if line.strip()]
     return [
         (str(task["data"].get("id", task.get("id", number))), task)
         for number, task in enumerate(tasks)
@@ -253,7 +253,7 @@ def docred_lines(files: Files, read: Sequence[Document]) -> None:
         value = json.loads(text)
         records = value if isinstance(value, list) else [value]
     except ValueError:
-        records = [json.loads(line) for line in text.split("\n") if line.strip()]
+        records = [json.loads(line.removeprefix("\ufeff")) for line in text.split("\n") if line.strip()]
     docred({"mini.json": json.dumps(records).encode()}, read)
 
 

@@ -223,7 +223,7 @@ def _parse(lines: Iterable[Line], counts: Counter[str]) -> _Annotations:
             counts["attributes and relations without arguments, which are left out"] += 1
     known = [name for names in said.equivalent for name in names]
     for name in [*said.identifiers, *known, *said.triggers]:
-        if name not in said.mentions and name not in said.events and name[:1] == "T":
+        if name not in said.mentions and name not in said.events:
             raise InputError(f"there is no mention '{name}', which another line names")
     return said
 
