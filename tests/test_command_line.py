@@ -1,9 +1,12 @@
 """The command line as people type it: file names, texts, misspelt settings, help and versions."""
 
+import argparse
 import re
 import sys
+from contextlib import chdir
 from importlib.metadata import version
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,7 +16,8 @@ from documents import two_sentences
 from glre_pyg.__main__ import COMMANDS
 from glre_pyg.__main__ import main as glre
 from glre_pyg.formats.detection import read_documents, write_documents
-from glre_pyg.utils.cli import config_dir
+from glre_pyg.predict import Settings
+from glre_pyg.utils.cli import command, config_dir
 from glre_pyg.utils.command_line import literal_values
 
 VALUES = [
@@ -69,6 +73,65 @@ def test_what_hydra_reads_as_one_value_is_left_alone(argument):
 def test_sweeps_still_have_several_values(argument, flag):
     assert literal_values([flag, argument]) == [flag, argument]
     assert literal_values([flag, "input=a (1), b"]) == [flag, "input='a (1), b'"]
+
+
+def composed(*arguments, cwd):
+    """The config with which ``predict`` would run."""
+    configs = []
+    with (
+        chdir(cwd),
+        patch.object(sys, "argv", ["predict", *arguments]),
+    ):
+        command("predict", Settings)(configs.append)()
+    return configs[0]
+
+
+TEXTS = [
+    *("1_000", "1e3", "007", "1.50", "inf", "True", "[1].txt", "[1,2]", "{a: 1}", "str(5)", "choice(1,2)"),
+    *("{_target_: os.system}", " a ", "a\\,b", "\\", '"a" b', ""),
+]
+"""What Hydra reads as numbers, lists, functions or escapes, or without white space."""
+
+
+def test_texts_are_what_was_typed(tmp_path):
+    for text in TEXTS:
+        run_, file = (f"{setting}={text}" for setting in ("run", "mentions.file"))
+        config = composed(run_, "output=x", f"text={text}", "mentions=dictionary", file, cwd=tmp_path)
+        assert [config.run, config.text, config.mentions.file] == [text] * 3
+
+
+def test_quotes_and_null_of_hydra_mean_what_they_did(tmp_path):
+    config = composed("run='a b'", 'output="1e3"', "text=null", "input=${run}", cwd=tmp_path)
+    assert (config.run, config.output, config.text, config.input) == ("a b", "1e3", None, "a b")
+    assert composed("run=x", "output=y", "text=1", "text=null", cwd=tmp_path).text is None
+
+
+def test_numbers_with_commas_are_a_text_where_a_text_is_needed(tmp_path):
+    assert composed("run=1,2", "output=3,4", cwd=tmp_path).run == "1,2"
+
+
+@pytest.mark.parametrize(
+    "text", ["costs ${5}", "${x}", "${", "a${b c}", "${text}", "${oc.env:NOPE}", "}${{", "$}"]
+)
+def test_a_dollar_sign_is_one_line_at_most(tmp_path, text):
+    _, err = run("predict", "run=x", "output=y.csv", f"text={text}", cwd=tmp_path, code=2)
+    assert re.fullmatch(r"error: .*\n", err)
+
+
+def test_options_as_argparse_of_python_3_14_checks_them(tmp_path, monkeypatch):
+    """It expands the help of an option when the option is added."""
+    add_argument = argparse.ArgumentParser.add_argument
+
+    def checked(parser, *names, **options):
+        action = add_argument(parser, *names, **options)
+        if action.help and "%" in action.help:  # a TypeError where it is no text
+            parser._get_formatter()._expand_help(action)
+        return action
+
+    monkeypatch.setattr(argparse.ArgumentParser, "add_argument", checked)
+    assert "glre_pyg.predict" in run("predict", "--help", cwd=tmp_path)[0]
+    assert composed("run=x", "output=y", "text=z", cwd=tmp_path).text == "z"
+    assert argparse.ArgumentParser.add_argument is checked
 
 
 @pytest.mark.parametrize("name", ["paper (1), [2].jsonl", "Müller 论文.jsonl", "seed=0#it's.jsonl"])

@@ -15,15 +15,16 @@ from tempfile import TemporaryDirectory
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from glre_pyg.utils.command_line import hydra_errors, literal_values, with_comments
+from glre_pyg.utils.command_line import hydra_errors, literal_values, typed_texts, with_comments
 from glre_pyg.utils.console import echo, echo_error
 from glre_pyg.utils.exceptions import InputError, is_out_of_memory
 from glre_pyg.utils.files import WriteError, check_output
 from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
-from glre_pyg.utils.settings import check_settings
+from glre_pyg.utils.settings import check_settings, set_texts, text_settings
 
 Main = Callable[[DictConfig], None]
 """A command's function of its config."""
@@ -62,20 +63,24 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
 
     def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
-        def checked(config: DictConfig) -> None:
-            with _one_line_errors(name):
-                check_settings(config, schema, HydraConfig.get().overrides.task)
-                main(config)
-
-        @functools.wraps(main)
         def run() -> None:
             if sys.argv[1:] == ["--version"]:
                 echo(f"glre_pyg {version('glre_pyg')}")
                 return
+            typed = typed_texts(sys.argv[1:])
+
+            @functools.wraps(main)
+            def checked(config: DictConfig) -> None:
+                with _one_line_errors(name):
+                    if HydraConfig.get().mode is RunMode.RUN:
+                        set_texts(config, schema, typed)
+                    check_settings(config, schema, HydraConfig.get().overrides.task)
+                    main(config)
+
             limit_kernel_cache()
             with _process(shared) as is_active, _interruptible(), _one_line_errors(name):
                 if is_active:
-                    sys.argv[1:] = literal_values(sys.argv[1:])
+                    sys.argv[1:] = literal_values(sys.argv[1:], text_settings(schema))
                     composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
                     with _help_with_comments(name):
                         composed(checked)()

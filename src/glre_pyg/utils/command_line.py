@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from argparse import Action, ArgumentParser
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString, Sweep
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -30,11 +32,15 @@ from glre_pyg.utils.exceptions import InputError
 _SETTING = re.compile(r"(\+{0,2}|~)([\w./@:-]+)=(.*)", re.DOTALL)
 
 
-def literal_values(arguments: Sequence[str]) -> list[str]:
+def literal_values(arguments: Sequence[str], texts: Collection[str] = ()) -> list[str]:
     """Quote values that Hydra cannot parse, or takes for several texts, so that a value is what was typed.
 
     File names and texts need no second pair of quotes: spaces, commas, brackets and letters of any language
     are part of the value. With ``--multirun``, ``a,b`` and ``glob(...)`` still name several values.
+
+    Args:
+        arguments: The command line.
+        texts: Settings that are texts, so that even numbers separated by commas are one value.
 
     >>> literal_values(["input=paper (1).txt", "text=a, b", "seed=1", "dataset=cdr"])
     ["input='paper (1).txt'", "text='a, b'", 'seed=1', 'dataset=cdr']
@@ -45,20 +51,47 @@ def literal_values(arguments: Sequence[str]) -> list[str]:
     parser = OverridesParser.create()
     return [
         f"{match[1]}{match[2]}={_quoted(match[3])}"
-        if (match := _SETTING.fullmatch(argument)) and not _is_one_value(parser, argument, is_sweep)
+        if (match := _SETTING.fullmatch(argument))
+        and not _is_one_value(parser, argument, is_sweep, match[2] in texts)
         else argument
         for argument in arguments
     ]
 
 
-def _is_one_value(parser: OverridesParser, argument: str, is_sweep: bool) -> bool:
+def _is_one_value(parser: OverridesParser, argument: str, is_sweep: bool, is_text: bool) -> bool:
     try:
         value = parser.parse_override(argument).value()
     except HydraException:
         return False
     if is_sweep or not isinstance(value, Sweep):
         return True
-    return isinstance(value, ChoiceSweep) and all(isinstance(item, int | float) for item in value.list)
+    if is_text or not isinstance(value, ChoiceSweep) or not value.simple_form:
+        return False
+    return all(isinstance(item, int | float) for item in value.list)
+
+
+def typed_texts(arguments: Sequence[str]) -> dict[str, str]:
+    """Return the values of settings as they were typed, before Hydra reads them as numbers, lists or escapes.
+
+    Left out are null, interpolations, and what Hydra's quotes enclose, which mean the same in a text.
+
+    >>> typed_texts(["input=1e3", "text= a\\\\,b ", "run=null", "output='x.csv'", "-m"])
+    {'input': '1e3', 'text': ' a\\\\,b '}
+    """
+    parser = OverridesParser.create()
+    values = {match[2]: match for argument in arguments if (match := _SETTING.fullmatch(argument))}
+    return {
+        name: match[3]
+        for name, match in values.items()
+        if "${" not in match[3] and match[3].lower() != "null" and not _has_quotes(parser, match[0])
+    }
+
+
+def _has_quotes(parser: OverridesParser, argument: str) -> bool:
+    try:
+        return isinstance(parser.parse_override(argument)._value, QuotedString)
+    except HydraException:
+        return False
 
 
 def _quoted(text: str) -> str:
@@ -109,8 +142,9 @@ def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints exceptions itself and exits
     try:
-        _check_arguments(sys.argv[1:])
-        yield
+        with _help_is_text():
+            _check_arguments(sys.argv[1:])
+            yield
     except MissingConfigException as error:
         raise InputError(_missing_option(error)) from error
     except InterpolationResolutionError as error:
@@ -124,6 +158,23 @@ def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _help_is_text() -> Iterator[None]:
+    """Give options a text as help, which argparse checks from Python 3.14 on; Hydra 1.3 has an object."""
+    add_argument = ArgumentParser.add_argument
+
+    def with_text(parser: ArgumentParser, *names: str, **options: Any) -> Action:
+        if not isinstance(options.get("help", ""), str):
+            options["help"] = "Install or uninstall shell completion"
+        return add_argument(parser, *names, **options)
+
+    ArgumentParser.add_argument = with_text  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        ArgumentParser.add_argument = add_argument  # type: ignore[method-assign]
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

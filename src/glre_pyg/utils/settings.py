@@ -13,6 +13,8 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
+from os import PathLike
+from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -154,3 +156,36 @@ def _description(hint: Any) -> str:
         return f"a mapping to {_description(members[1])}"
     names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", NoneType: "null"}
     return names.get(hint, "a config with _target_")
+
+
+def text_settings(schema: type) -> set[str]:
+    """Return the names of the settings of a ``TypedDict`` that are texts or null."""
+    return {name for name, hint in _hints(schema).items() if _is_text(hint)}
+
+
+def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> None:
+    """Set settings that are texts to what was typed, in place of what Hydra has read it as.
+
+    Args:
+        config: The composed config.
+        schema: ``TypedDict`` of the settings.
+        typed: Values by the name of the setting; those of other settings are not used.
+    """
+    values: Any = OmegaConf.to_container(config)
+    for name, text in typed.items():
+        node, hints = values, _hints(schema)
+        *path, last = name.split(".")
+        for key in path:
+            hint, node = hints.get(key), node.get(key) if isinstance(node, dict) else None
+            if isinstance(node, dict) and "_target_" in node:
+                hint = locate(node["_target_"], f"{key}._target_")
+            hints = _hints(hint)
+        if _is_text(hints.get(last)):
+            OmegaConf.update(config, name, text)
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether a type hint is that of a text or the name of a file, or of null as well."""
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    classes = {get_origin(member) or member for member in members} - {NoneType}
+    return bool(classes) and classes <= {str, Path, PathLike}
