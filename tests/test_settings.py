@@ -1,11 +1,15 @@
 """Wrong settings end in one line that names the setting, its value and what is allowed, before anything is read."""
 
+from typing import get_args
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 
 from commands import run
+from glre_pyg import predict
 from glre_pyg.__main__ import COMMANDS
+from glre_pyg.formats.detection import FORMATS
 from glre_pyg.train import Settings
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
@@ -140,6 +144,10 @@ def test_wrong_settings_of_other_commands_end_in_a_line(command, tmp_path):
             assert err.startswith(f"error: {name}: '"), (name, value, err)
             assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_predict_reads_every_format_by_name():
+    assert {*FORMATS, "spacy", "corpus"} == {*get_args(predict.Format)}
 
 
 def test_every_setting_of_a_command_has_a_type():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from omegaconf import DictConfig
 
@@ -17,6 +17,7 @@ class Settings(TypedDict):
     output: str
     input_format: str | None
     output_format: str | None
+    passages: Literal["join", "number"] | None
     lossy: bool
     strict: bool
 

@@ -14,12 +14,29 @@ from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Share
 
 
+Format = Literal[
+    "text",
+    "pubtator",
+    "biored",
+    "docred_json",
+    "jsonl",
+    "eog",
+    "bioc_xml",
+    "bioc_json",
+    "brat",
+    "label_studio",
+    "spacy",
+    "corpus",
+]
+
+
 class Settings(RunSettings):
     """Settings of ``conf/predict.yaml``."""
 
     input: str | None
     text: str | None
-    format: Literal["text", "pubtator", "biored", "docred_json", "jsonl", "eog", "spacy", "corpus"] | None
+    format: Format | None
+    passages: Literal["join", "number"] | None
     output: str
     threshold: Share | None
     min_probability: Share
