@@ -13,7 +13,6 @@ from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Share
 
-
 Format = Literal[
     "text",
     "pubtator",
