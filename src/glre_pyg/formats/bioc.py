@@ -38,6 +38,7 @@ from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
     FACTS,
     IN_PIECES,
+    VARIANT,
     Place,
     check_references,
     documents_at,
@@ -55,7 +56,6 @@ from glre_pyg.utils.json_fields import convert
 _GAP = 100  # spaces between passages; more are not text that is missing here, but other offsets
 _UNLINKED = ("", "-", "-1", "None")
 _IDENTIFIER_SEPARATORS = {"identifier": "[;,]", "MESH": r"\|", "OMIM": r"\|"}
-_VARIANT = re.compile("variant|mutation|allele|snp", re.IGNORECASE)
 _ENDS = (("role1", "role2"), ("entity1", "entity2"))
 _LATER_ROLES = ("tail", "object", "arg2")
 _TYPES = ("title", "abstract")
@@ -280,7 +280,7 @@ def _ids(kind: str, infons: Mapping[str, object], path: str) -> tuple[str, ...]:
         if isinstance(value, list | dict | float | bool):
             raise InputError(f"{path}.infons.{key}: not a text")
         if isinstance(value, str | int):
-            if key == "identifier" and _VARIANT.search(kind):
+            if key == "identifier" and VARIANT.search(kind):
                 separator = ","  # "tmVar:p|SUB|V|600|E;HGVS:p.V600E" is one variant
             parts = (part.strip() for part in re.split(separator, str(value)))
             return tuple(dict.fromkeys(part for part in parts if part not in _UNLINKED))

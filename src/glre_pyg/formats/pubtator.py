@@ -36,6 +36,7 @@ from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
     FACTS,
+    VARIANT,
     Line,
     Place,
     PlacedError,
@@ -53,8 +54,6 @@ from glre_pyg.utils.files import is_gzip
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 _TITLE = re.compile(rb"[^|\t]+\|t\|")
 _UNLINKED = ("", "-", "-1")
-_VARIANT = re.compile("mutation|variant|allele|snp", re.IGNORECASE)
-"""Types of mentions whose identifiers hold the characters that separate those of others."""
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _AGAIN = (
     "a document of this identifier was in the file before; passages=join or passages=number reads blocks "
@@ -310,7 +309,7 @@ def _are_kept(names: Sequence[str], text: str) -> bool:
 
 def _split(identifiers: str, type_: str, separators: str) -> list[str]:
     """Split the identifiers of a mention; those of a variant are one if ``|`` would separate them."""
-    if "|" in separators and _VARIANT.search(type_):
+    if "|" in separators and VARIANT.search(type_):
         return [identifiers]
     return re.split(f"[{re.escape(separators)}]", identifiers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,8 @@ from glre_pyg.utils.json_fields import convert, parse
 
 _LONGEST = 100  # characters of an identifier in an error
 _UNPACKED, _RATIO = 256 << 20, 100  # bytes that any gzip file may unpack to, and more for each of its own
+VARIANT = re.compile("mutation|variant|allele|snp", re.IGNORECASE)
+"""Types of mentions whose identifiers hold the characters that separate those of others."""
 _T = TypeVar("_T")
 
 
