@@ -11,7 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from hypothesis import settings
 
-settings.register_profile("glre_pyg", deadline=None)
+settings.register_profile("glre_pyg", deadline=None, max_examples=50)
 settings.load_profile("glre_pyg")
 
 _CACHE = tempfile.TemporaryDirectory(prefix="glre_pyg-")  # in place of the user's; removed with this process

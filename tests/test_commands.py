@@ -31,7 +31,7 @@ TINY = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
-    out, _ = run_process("train", *TINY, "hydra.run.dir=first", cwd=folder)
+    out, _ = run("train", *TINY, "hydra.run.dir=first", cwd=folder)
     (folder / "train.out").write_text(out)
     return folder
 
@@ -259,20 +259,13 @@ def test_wrong_input_ends_in_one_line(folder, command, arguments, message):
 
 
 def test_the_commands_are_listed_and_run_by_name(tmp_path):
-    out, _ = run_package(cwd=tmp_path)
+    code = [sys.executable, "-m", "glre_pyg"]
+    out = subprocess.run(code, cwd=tmp_path, text=True, capture_output=True, check=True).stdout
     listed = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines()[2:]}
     assert tuple(listed) == COMMANDS
     assert all(line.endswith(".") for line in listed.values())
-    out, _ = run_package("stats", "output=counts.json", cwd=tmp_path)
+    out, _ = run("__main__", "stats", "output=counts.json", cwd=tmp_path)
     assert out.startswith("synthetic, protocol ")
     assert [path.name for path in tmp_path.iterdir()] == ["counts.json"]
-    _, err = run_package("statistics", cwd=tmp_path, code=2)
+    _, err = run("__main__", "statistics", cwd=tmp_path, code=2)
     assert err == f"error: 'statistics' is not one of {', '.join(COMMANDS)}; did you mean stats?\n"
-
-
-def run_package(*arguments: str, cwd: Path, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "glre_pyg", *arguments], cwd=cwd, text=True, capture_output=True
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout, done.stderr
