@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -112,6 +113,60 @@ def test_sentences_without_words_are_left_out_and_evidence_follows(tmp_path):
     record["labels"][0]["evidence"] = [0, 1]
     with pytest.raises(InputError, match=r"labels\[0\]\.evidence\[1\]: 1 is not a sentence with words$"):
         list(read_docred(save(tmp_path, [record])))
+
+
+def placed(count, *wrong):
+    """Documents of 25 names each; those of these numbers are one word off."""
+    words = [f"w{number}" for number in range(26)]
+    mentions = [
+        {
+            "name": f"W {n % 25}",
+            "pos": [n % 25 + (n in wrong), n % 25 + 1 + (n in wrong)],
+            "sent_id": 0,
+            "type": "A",
+        }
+        for n in range(25 * count)
+    ]
+    return [
+        {"title": str(n), "sents": [words], "vertexSet": [[each] for each in mentions[25 * n : 25 * n + 25]]}
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "wrong", "is_read"),
+    [(1, [24], True), (1, range(5), False), (10, range(0, 250, 50), True), (10, range(0, 250, 40), False)],
+)
+def test_names_are_compared_with_the_words_at_their_positions(tmp_path, capsys, count, wrong, is_read):
+    records = placed(count, *wrong)
+    for record in records:  # a name of one entity at a position of several is that of a part
+        record["vertexSet"] += [
+            [{"name": f"{side} part", "pos": [0, 3], "sent_id": 0, "type": "A"}] for side in "ab"
+        ]
+    file = tmp_path / f"{count}-{len(wrong)}.json"
+    file.write_text(json.dumps(records))
+    line = f"{len(wrong)} of {27 * count} names are not at their positions"
+    if is_read:
+        assert len(list(read_docred(file))) == count
+        assert capsys.readouterr().err == f"note: {file.name}: {line}\n"
+    else:
+        first = (
+            f"{file.name}: document 0: 0: vertexSet[0][0].name: 'W 0' is not at 1 to 2, there is 'w1'; {line}"
+        )
+        with pytest.raises(InputError, match=f"^{re.escape(first)}$"):
+            list(read_docred(file))
+        errors = []
+        if count > 1:  # documents without such names stay
+            assert len(list(read_docred(file, on_error=errors.append))) == 3
+            assert [str(each) for each in errors] == [first]
+
+
+def test_the_only_names_of_a_document_are_not_at_their_positions(tmp_path):
+    [record] = placed(1, 0)
+    record["vertexSet"] = record["vertexSet"][:1]
+    (tmp_path / "in.json").write_text(json.dumps([record]))
+    with pytest.raises(InputError, match=r"^in\.json: .*; 1 of 1 names are not at their positions$"):
+        list(read_docred(tmp_path / "in.json", on_error=[].append))
 
 
 def test_one_long_sentence_can_be_cut_anew(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from glre_pyg.data.document import Fact, Mention, Sentence
 from glre_pyg.data.segmentation import segment
-from glre_pyg.formats.jsonl import read_jsonl
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.utils.exceptions import InputError
 
 RECORD = {
@@ -55,6 +55,32 @@ def test_evidence_and_ignored_pairs(tmp_path):
     assert document.ignored == (("C1", "D1"), ("D2", "C1"))
     (plain,) = read_jsonl(save(tmp_path, RECORD))
     assert (plain.ignored, plain.facts[0].evidence) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("mention", "message"),
+    [
+        ({"start": 3, "end": 10}, "'elorin ' at 3 to 10 begins or ends with white space"),
+        ({"start": 2, "end": 9, "text": "velorin"}, "'velorin' is not at 2 to 9, there is 'Velorin'"),
+        ({"start": 2, "end": 9, "text": "Velorin"}, ""),
+        ({"start": 1, "end": 10, "text": " Velorin "}, ""),
+    ],
+)
+def test_the_text_of_a_mention_is_compared(tmp_path, mention, message):
+    record = {
+        "id": "1",
+        "text": "\U0001f48a Velorin helps.",
+        "mentions": [{"type": "A", "ids": ["C"], **mention}],
+    }
+    (tmp_path / "in.jsonl").write_text(json.dumps(record))
+    if message:
+        with pytest.raises(InputError, match=rf"^in\.jsonl:1: 1: mentions\[0\]: {message}"):
+            list(read_jsonl(tmp_path / "in.jsonl"))
+    else:
+        documents = list(read_jsonl(tmp_path / "in.jsonl"))
+        assert documents[0].mentions[0].span == (mention["start"], mention["end"])
+        write_jsonl(documents, tmp_path / "out.jsonl")
+        assert list(read_jsonl(tmp_path / "out.jsonl")) == documents
 
 
 def test_id_and_text_suffice_and_blank_lines_are_skipped(tmp_path):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -42,8 +43,13 @@ from glre_pyg.formats.reading import (
     record_place,
 )
 from glre_pyg.formats.writing import converted
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
+from glre_pyg.utils.console import shown
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out, note
 from glre_pyg.utils.files import atomic_open, unpacked_name
+from glre_pyg.utils.json_fields import convert
+
+_FEW, _SHARE, _MOST = 5, 0.02, 0.25
+"""Limits on names that differ from the words at their positions: a number or a share, and a share of any."""
 
 
 class _MentionRecord(Struct):
@@ -81,19 +87,73 @@ def read_docred(
 
     Raises:
         InputError: ``file: document 3: title: field: what is wrong``, documents counted from 0, or
-            ``file:line: ...``; also if there is no document at all.
+            ``file:line: ...``; also if there is no document at all, or many names are not those at their
+            positions, as where ends are meant to be inclusive. Case and white space may differ. A few names
+            that differ are counted in a line.
     """
     name = Path(path).name
     with opened(path) as file:
         raw = file.read()
+    records = list(json_records(raw, name, "sents"))
+    left_out = _misnamed(name, records, on_error)
     build = partial(_document, resplit=resplit, on_error=on_error)
     places = (
         Place(place, None, record)
         if isinstance(record, InputError)
         else record_place(place, record, "title", _Record, build)
-        for place, record in json_records(raw, name, "sents")
+        for number, (place, record) in enumerate(records)
+        if number not in left_out
     )
     yield from documents_at(name, places, on_error, unique=False)
+
+
+def _misnamed(file: str, records: Sequence[tuple[str, object]], on_error: ErrorHandler | None) -> set[int]:
+    """Return the numbers of documents to leave out, if many names of a file are not at their positions.
+
+    Raises:
+        InputError: If there are many, and no handler for the error, or no other document.
+    """
+    total, wrong, numbers, first = 0, 0, set[int](), ""
+    for number, (place, value) in enumerate(records):
+        try:
+            record = convert(value, _Record)
+        except InputError:  # which costs the document
+            continue
+        for (sentence, (start, end)), given in _names(record).items():
+            if not (0 <= sentence < len(record.sents) and 0 <= start < end <= len(record.sents[sentence])):
+                continue
+            total += len(given)
+            words = record.sents[sentence][start:end]
+            others = [each for each in given if _folded(each[1]) != _folded("".join(words))]
+            # A mention of several entities has the name of a part of it in each.
+            if others and (len(others) < len(given) or len(given) == 1):
+                wrong += len(others)
+                numbers.add(number)
+                path, name = others[0]
+                reason = f"'{shown(name)}' is not at {start} to {end}, there is '{shown(' '.join(words))}'"
+                first = first or f"{place}: {shown(record.title)}: {path}.name: {reason}"
+    line = f"{wrong:,} of {total:,} names are not at their positions"
+    if wrong > _MOST * total or (wrong >= _FEW and wrong > _SHARE * total):
+        handle_error(InputError(f"{first}; {line}"), None if len(numbers) == len(records) else on_error)
+        return numbers
+    if wrong:
+        note(f"{file}: {line}")
+    return set()
+
+
+def _names(record: _Record) -> dict[tuple[int, Span], list[tuple[str, str]]]:
+    """Return the paths and names of mentions by sentence and position."""
+    names = defaultdict(list)
+    for vertex, mentions in enumerate(record.vertexSet):
+        for number, mention in enumerate(mentions):
+            path = f"vertexSet[{vertex}][{number}]"
+            names[mention.sent_id, mention.pos].append((path, mention.name))
+    return names
+
+
+def _folded(name: str) -> str:
+    """Return a name without case and white space."""
+    return "".join(name.split()).casefold()
 
 
 def _document(record: _Record, *, resplit: bool, on_error: ErrorHandler | None = None) -> Document:

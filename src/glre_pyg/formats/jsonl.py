@@ -7,10 +7,12 @@ A line has ``id`` and ``text`` and, where there are any, ``mentions`` and ``fact
                   {"start": 18, "end": 24, "type": "Disease", "ids": ["D001249"]}],
      "facts": [{"head": "D001241", "relation": "CID", "tail": "D001249"}]}
 
-Offsets count characters, end exclusive. Mentions may have ``names``, facts ``extra`` (both lists of strings)
-and ``evidence`` (numbers of sentences, from 0); ``ignored`` is a list of ``[head, tail]``, pairs that are
-left out of loss and score. ``sections``, ``words`` and ``sentences`` are lists of ``[start, end]``: sections
-and words in characters, sentences in words. Without words and sentences the text is segmented.
+Offsets count characters, end exclusive. Mentions may have ``names`` (a list of strings) and ``text``, which
+has to be the text at their offsets; without it, they may not begin or end with white space. Facts may have
+``extra`` (a list of strings) and ``evidence`` (numbers of sentences, from 0); ``ignored`` is a list of
+``[head, tail]``, pairs that are left out of loss and score. ``sections``, ``words`` and ``sentences`` are
+lists of ``[start, end]``: sections and words in characters, sentences in words. Without words and sentences
+the text is segmented.
 
 Predicted facts are written with ``probability`` and ``threshold`` and, where they were requested,
 ``reasons`` and ``sentence_ablation``, as in :class:`~glre_pyg.data.explanation.PredictedFact`. They are read
@@ -42,6 +44,7 @@ from glre_pyg.formats.reading import (
     usable_pairs,
 )
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.json_fields import Probability, parse
 
@@ -52,6 +55,7 @@ class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     type: str
     ids: tuple[str, ...]
     names: tuple[str, ...] = ()
+    text: str | UnsetType = UNSET
 
 
 class _FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -113,6 +117,7 @@ def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler |
     text = record.text
     for number, mention in enumerate(record.mentions):
         check_span((mention.start, mention.end), f"mentions[{number}]", len(text), empty=False)
+        _check_text(mention, f"mentions[{number}]", text[mention.start : mention.end])
     for number, section in enumerate(record.sections):
         check_span(section, f"sections[{number}]", len(text))
     mentions = tuple(
@@ -140,6 +145,17 @@ def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler |
     if facts == given and ignored == record.ignored:
         return document
     return replace(document, facts=facts, ignored=ignored)
+
+
+def _check_text(mention: _MentionRecord, path: str, found: str) -> None:
+    """Check the text of a mention: what it says, otherwise that it has no white space around it."""
+    place = f"{mention.start} to {mention.end}"
+    if mention.text is UNSET:
+        if found != found.strip():
+            reason = f"'{shown(found)}' at {place} begins or ends with white space"
+            raise InputError(f"{path}: {reason}; do the offsets count characters?")
+    elif mention.text != found:
+        raise InputError(f"{path}: '{shown(mention.text)}' is not at {place}, there is '{shown(found)}'")
 
 
 def _predicted(path: str, fact: Fact, record: _FactRecord, entities: Mapping[str, Entity]) -> Fact:
@@ -173,7 +189,7 @@ def format_jsonl(document: Document) -> str:
     record = _Record(
         document.id,
         document.text,
-        mentions=convert(document.mentions, tuple[_MentionRecord, ...], from_attributes=True),
+        mentions=tuple(_mention(document, mention) for mention in document.mentions),
         facts=convert(document.facts, tuple[_FactRecord, ...], from_attributes=True),
         ignored=document.ignored,
         sections=document.sections,
@@ -185,3 +201,15 @@ def format_jsonl(document: Document) -> str:
         if "reasons" in fact:
             del fact["reasons"]["head"], fact["reasons"]["tail"]
     return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def _mention(document: Document, mention: Mention) -> _MentionRecord:
+    text = document.text[mention.start : mention.end]
+    return _MentionRecord(
+        mention.start,
+        mention.end,
+        mention.type,
+        mention.ids,
+        mention.names,
+        UNSET if text == text.strip() else text,
+    )
