@@ -10,7 +10,7 @@ import pytest
 
 from glre_pyg.utils import cache as cache_module
 from glre_pyg.utils import download
-from glre_pyg.utils.download import DownloadError, Member, RemoteFile, unpack
+from glre_pyg.utils.download import DownloadError, RemoteFile, unpack
 from glre_pyg.utils.download import fetch as fetch_into
 from glre_pyg.utils.exceptions import InputError
 from local_server import serve, sha256, zipped
@@ -268,8 +268,9 @@ def test_a_size_that_is_none_is_one_line(said, server, remote):
     assert is_one_line(caught)
 
 
-def member(path: str, content: bytes) -> Member:
-    return Member(path, sha256(content), len(content))
+def take(archive, member, target, content):
+    """Unpack a member of which the content is known."""
+    unpack(archive, member, target, sha256=sha256(content), bytes=len(content))
 
 
 def test_extract_takes_only_what_is_wanted(tmp_path):
@@ -278,8 +279,8 @@ def test_extract_takes_only_what_is_wanted(tmp_path):
         zipped({"d/a.txt": b"a", "d/b.txt": b"b", "../evil": b"!", "/abs": b"!", "d/../../up": b"u"})
     )
     folder = tmp_path / "in" / "to"
-    for wanted in (member("d/a.txt", b"a"), member("d/../../up", b"u")):
-        unpack(archive, wanted, folder)
+    take(archive, "d/a.txt", folder / "a.txt", b"a")
+    take(archive, "d/../../up", folder / "up", b"u")
     assert names(folder) == ["a.txt", "up"]  # a member's folders are never used
     assert names(tmp_path / "in") == ["to"]
     assert names(tmp_path) == ["a.zip", "in"]
@@ -300,7 +301,7 @@ def test_extract_refuses(tmp_path, content, message):
     archive = tmp_path / "a.zip"
     archive.write_bytes(content)
     with pytest.raises(DownloadError, match=f"^a.zip: {message}"):
-        unpack(archive, member("a.txt", b"a"), tmp_path / "out")
+        take(archive, "a.txt", tmp_path / "out" / "a.txt", b"a")
     assert names(tmp_path / "out") == []
 
 
@@ -311,14 +312,14 @@ def test_a_member_that_says_another_size_than_it_has(claimed, tmp_path):
     assert bomb.count(sizes) == 2  # before the member, and at the end
     (tmp_path / "a.zip").write_bytes(bomb.replace(sizes, claimed.to_bytes(4, "little")))
     with pytest.raises(DownloadError, match=r"^a.zip: "):
-        unpack(tmp_path / "a.zip", member("a.txt", b"a"), tmp_path / "out")
+        take(tmp_path / "a.zip", "a.txt", tmp_path / "out" / "a.txt", b"a")
     assert names(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "d/../../a.txt", "..\\a.txt"])
 def test_no_file_is_put_outside_the_folder(name, tmp_path):
     (tmp_path / "a.zip").write_bytes(zipped({name: b"a"}))
-    unpack(tmp_path / "a.zip", member(name, b"a"), tmp_path / "in" / "out")
+    take(tmp_path / "a.zip", name, tmp_path / "in" / "out" / "a.txt", b"a")
     assert names(tmp_path / "in") == ["out"]
     assert names(tmp_path) == ["a.zip", "in"]
 
@@ -329,13 +330,13 @@ def test_extract_from_a_damaged_zip(tmp_path, damage):
     content = bytes(range(256))
     archive.write_bytes(zipped({"a.txt": content})[damage])
     with pytest.raises(DownloadError, match=r"^a.zip: "):
-        unpack(archive, member("a.txt", content), tmp_path / "out")
+        take(archive, "a.txt", tmp_path / "out" / "a.txt", content)
     assert names(tmp_path / "out") == []
 
 
 def test_unpack(tmp_path):
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(CONTENT))
-    unpack(tmp_path / "a.json.gz", member("a.json", CONTENT), tmp_path / "out")
+    take(tmp_path / "a.json.gz", "a.json", tmp_path / "out" / "a.json", CONTENT)
     assert names(tmp_path / "out") == ["a.json"]
     assert (tmp_path / "out" / "a.json").read_bytes() == CONTENT
 
@@ -357,7 +358,7 @@ def test_unpack(tmp_path):
 def test_gunzip_refuses(tmp_path, packed):
     (tmp_path / "a.json.gz").write_bytes(packed)
     with pytest.raises(DownloadError, match=r"^a.json.gz: ") as caught:
-        unpack(tmp_path / "a.json.gz", member("a.json", CONTENT), tmp_path / "out")
+        take(tmp_path / "a.json.gz", "a.json", tmp_path / "out" / "a.json", CONTENT)
     assert "\n" not in str(caught.value)
     assert names(tmp_path / "out") == []
 
@@ -365,4 +366,4 @@ def test_gunzip_refuses(tmp_path, packed):
 def test_an_archive_that_is_gone(tmp_path):
     for name in ("gone.zip", "gone.gz"):
         with pytest.raises(DownloadError, match=f"^{name}: "):
-            unpack(tmp_path / name, member("a", b"a"), tmp_path / "out")
+            take(tmp_path / name, "a", tmp_path / "out" / "a.txt", b"a")

@@ -127,7 +127,7 @@ def test_what_is_downloaded_can_be_unpacked_to_the_file(file):
         assert file.sha256
         assert file.bytes
     else:
-        assert file.source.name == file.name
+        assert file.source.name == Path(file.path).name
         assert (file.source.sha256, file.source.bytes) == (file.sha256, file.bytes)
     assert {Path(mirror).name for mirror in file.source.mirrors} <= {file.source.name}
 
@@ -447,7 +447,7 @@ def test_datasets_ask_for_their_files(tmp_path, corpus, table, split):
 def test_cdr_asks_for_its_files(tmp_path):
     lay_out(tmp_path, tmp_path)
     corpus = CDRCorpus(root=str(tmp_path), protocol="eog", **OWN)
-    assert [corpus.official(split).name for split in CDR] == [file.name for file in CDR.values()]
+    assert [corpus.official(split).name for split in CDR] == [Path(file.path).name for file in CDR.values()]
 
 
 def test_nothing_is_downloaded_on_import(tmp_path):

@@ -8,7 +8,6 @@ tokens, which the encoder adds around each window.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import math
@@ -37,7 +36,7 @@ from transformers import (
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.utils.exceptions import InputError, as_input_errors
-from glre_pyg.utils.files import read_json
+from glre_pyg.utils.files import read_json, sha256_of
 from glre_pyg.utils.json_fields import convert, walk
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
 
@@ -78,8 +77,7 @@ def find_pretrained(name: str, package: str | None, folder: str, sha256: str | N
     weights = path / "model.safetensors"
     if not weights.is_file():
         raise InputError(f"{weights}: the package {package} has no such file")
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(weights)
     if sha256 and digest != sha256:
         raise InputError(f"{weights}: sha256 is {digest}, expected {sha256}")
     return str(path)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glre_pyg.utils.cache import cache_folder
-from glre_pyg.utils.download import DownloadError, Member, RemoteFile, fetch, unpack
+from glre_pyg.utils.download import DownloadError, RemoteFile, fetch, unpack
 from glre_pyg.utils.files import sha256_of
 
 
@@ -44,16 +44,6 @@ class OfficialFile:
     page: str
     source: RemoteFile | None
     inside: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self.path.rsplit("/", 1)[-1]
-
-    def find_in(self, folder: Path) -> Path | None:
-        """Find the file in a folder of the corpus, at its own path or at its path in the zip."""
-        paths = (folder / self.path, *((folder / self.inside,) if self.inside else ()))
-        return next((path for path in paths if path.is_file()), None)
 
 
 def find(file: OfficialFile, root: Path | None = None) -> Path:
@@ -91,8 +81,9 @@ def _shared_folders(folder: str) -> list[Path]:
 
 
 def _find_in(folders: list[Path], file: OfficialFile) -> Path | None:
-    """Find the user's own file in the first folder that has it; warn if it is not the official one."""
-    path = next((path for folder in folders if (path := file.find_in(folder)) is not None), None)
+    """Find the user's own file, also at its path in the zip; warn if it is not the official one."""
+    places = [folder / place for folder in folders for place in (file.path, file.inside) if place]
+    path = next(filter(Path.is_file, places), None)
     if path is not None and file.sha256 is not None and (found := sha256_of(path)) != file.sha256:
         # Always from this line, so that Python's filter shows each warning once.
         warnings.warn(f"{path}: sha256 {found}, the official file's is {file.sha256}", stacklevel=1)
@@ -124,9 +115,9 @@ def _download(file: OfficialFile, source: RemoteFile, target: Path) -> None:
     if archive == target:
         return
     if file.sha256 is None or file.bytes is None:
-        raise DownloadError(f"{file.name}: its checksum or size is not known, so it is not unpacked")
+        raise DownloadError(f"{target.name}: its checksum or size is not known, so it is not unpacked")
     try:  # the archive is kept: a zip has the other splits, and another process may be reading it
-        unpack(archive, Member(file.inside or file.path, file.sha256, file.bytes), target.parent)
+        unpack(archive, file.inside or file.path, target, sha256=file.sha256, bytes=file.bytes)
     except DownloadError:
         archive.unlink(missing_ok=True)
         raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glre_pyg.data.document import Document
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import as_input_errors
 from glre_pyg.utils.files import read_bytes, write_text
 from glre_pyg.utils.json_fields import check_text, convert, parse
 
@@ -61,12 +61,8 @@ def read_named_facts(path: Path) -> NamedFacts:
     Raises:
         InputError: If it is not such a file.
     """
-    try:
+    with as_input_errors(path):
         rows = convert(parse(read_bytes(path)), list[Name])
         for index, row in enumerate(rows):
             check_text("".join(row), f"[{index}]")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     return NamedFacts(frozenset(rows), path)

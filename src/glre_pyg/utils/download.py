@@ -72,20 +72,6 @@ class RemoteFile:
             )  # an error page
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file in an archive: its path there, checksum, and size in bytes."""
-
-    path: str
-    sha256: str
-    bytes: int
-
-    @property
-    def name(self) -> str:
-        """Name of the file."""
-        return self.path.rsplit("/", 1)[-1]
-
-
 def fetch(remote: RemoteFile, folder: Path, *, timeout: float = 30.0) -> Path:
     """Return the path of a file in ``folder``, downloading it if it is not there yet.
 
@@ -199,37 +185,41 @@ def _open(url: str, start: int, timeout: float) -> HTTPResponse:
         raise
 
 
-def unpack(archive: Path, member: Member, folder: Path) -> None:
-    """Unpack one file of a zip, or a gzipped file, into ``folder``, without the folders of its path.
+def unpack(archive: Path, member: str, target: Path, *, sha256: str, bytes: int) -> None:
+    """Unpack one file of a zip, or a gzipped file.
+
+    Args:
+        archive: The archive.
+        member: Path of the file in the zip.
+        target: Path of the unpacked file.
+        sha256: Checksum of the file.
+        bytes: Its size.
 
     Raises:
         DownloadError: If the archive is damaged, or the member is missing, not a regular file, or has another
             checksum or size.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / member.name
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _opened(archive, member) as source, atomic_path(target) as temporary:
-            temporary.write_bytes(source.read(member.bytes + 1))  # no more, whatever the archive says
-            if temporary.stat().st_size != member.bytes or sha256_of(temporary) != member.sha256:
-                raise DownloadError(
-                    f"'{member.path}' in it is not the official file, whose sha256 is {member.sha256}"
-                )
+            temporary.write_bytes(source.read(bytes + 1))  # no more, whatever the archive says
+            if temporary.stat().st_size != bytes or sha256_of(temporary) != sha256:
+                raise DownloadError(f"'{member}' in it is not the official file, whose sha256 is {sha256}")
     except ARCHIVE_ERRORS as error:
         raise DownloadError(f"{archive.name}: {error}") from None
 
 
 @contextmanager
-def _opened(archive: Path, member: Member) -> Iterator[IO[bytes] | gzip.GzipFile]:
+def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | gzip.GzipFile]:
     if archive.suffix == ".gz":
         with gzip.open(archive) as source:
             yield source
         return
     with zipfile.ZipFile(archive) as opened:
-        if member.path not in opened.namelist():
-            raise DownloadError(f"'{member.path}' is not in it")
-        info = opened.getinfo(member.path)
+        if member not in opened.namelist():
+            raise DownloadError(f"'{member}' is not in it")
+        info = opened.getinfo(member)
         if info.is_dir() or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise DownloadError(f"'{member.path}' in it is not a regular file")
+            raise DownloadError(f"'{member}' in it is not a regular file")
         with opened.open(info) as source:
             yield source
