@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from commands import run
+from commands import run, run_two
 from glre_pyg.utils import distributed
 
 UNEVEN = """
@@ -34,14 +34,7 @@ torch.distributed.destroy_process_group()
 def test_processes_may_have_different_numbers_of_results(tmp_path):
     """One process may skip a document, or be the only one with an error to report."""
     (tmp_path / "script.py").write_text(UNEVEN)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"),
-            *(str(tmp_path / "script.py"), str(tmp_path)),
-        ],
-        check=True,
-        timeout=300,
-    )
+    run_two(tmp_path / "script.py", str(tmp_path), cwd=tmp_path)
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert first == second
     assert first == {

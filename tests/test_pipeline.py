@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
-from commands import small_files
+from commands import run_two, small_files
 from documents import LABELS, glre, random_documents, subwords
 from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
@@ -813,18 +812,9 @@ def test_errors_in_one_of_two_processes_are_counted_and_the_others_are_written(r
     write_documents(given, here / "in.jsonl")
     bad = [given[0].id, given[2].id]  # both in the share of the first process
     (here / "script.py").write_text(TWO_PROCESSES.format(tests=str(Path(__file__).parent), bad=bad))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "script.py",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"^\d+$", done.stdout, re.MULTILINE) == ["2", "2"]
-    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [
+    out, err = run_two(here / "script.py", cwd=here)
+    assert re.findall(r"^\d+$", out, re.MULTILINE) == ["2", "2"]
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
         f"error: {name}: needs more memory" for name in bad
     ]
     extracted(run, "input=in.jsonl", "output=one.jsonl", "chunk=3")
