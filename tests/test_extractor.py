@@ -9,10 +9,11 @@ import torch
 from omegaconf import OmegaConf
 
 from documents import LABELS, document, glre, no_entity, no_pair, random_documents, subwords, two_sentences
-from glre_pyg import RelationExtractor
+from glre_pyg import Dictionary, RelationExtractor, document_of
 from glre_pyg.data.document import Document, Fact, Sentence
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.sentence_ablation import ablate_sentences, without_sentence
+from glre_pyg.formats.detection import write_documents
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.runs.memory import document_bytes
 from glre_pyg.runs.run import Run
@@ -175,6 +176,65 @@ def test_what_is_no_document_is_told(extractor, wrong):
 def test_no_documents_at_a_time_are_refused(extractor):
     with pytest.raises(InputError, match="chunk: 0 is not a number of documents"):
         list(extractor.stream(DOCUMENTS, chunk=0))
+
+
+# Texts and files
+
+TEXT = "Velorin (VLN) was given. VLN caused rash."
+FINDER = Dictionary([("velorin", "V", "Chemical"), ("rash", "R", "Disease")])
+
+
+def test_a_text_is_a_document_with_the_mentions_that_are_found(extractor):
+    known = document_of("1", TEXT, FINDER.find(TEXT))
+    [found] = extractor(TEXT, mentions=FINDER, threshold=0.0)
+    assert [found] == extractor(known, threshold=0.0)
+    assert len(found.facts) == 4
+    texts = ["No mention.", TEXT, replace(known, mentions=(), id="d"), ("e", TEXT)]
+    several = list(extractor.stream(texts, mentions=FINDER, threshold=0.0, reasons=True))
+    assert [each.id for each in several] == ["1", "2", "d", "e"]
+    assert [len(each.facts) for each in several] == [0, 4, 4, 4]
+    assert replace(several[3], id="1").text == found.text
+
+
+def test_a_text_that_is_empty_costs_itself_alone(extractor):
+    told: list[InputError] = []
+    given = ["  ", TEXT]
+    assert [each.id for each in extractor.stream(given, mentions=FINDER, on_error=told.append)] == ["2"]
+    assert list(map(str, told)) == ["1: there is no text"]
+    with pytest.raises(InputError, match="1: there is no text"):
+        extractor(given, mentions=FINDER)
+
+
+@pytest.mark.parametrize("wrong", [("1", None), ("1", TEXT, "x"), 3, b"text"])
+def test_what_is_no_text_is_told(extractor, wrong):
+    with pytest.raises(InputError, match=f"not a {type(wrong).__name__}: "):
+        extractor([wrong], mentions=FINDER)
+
+
+def test_files_are_read_as_predict_reads_them(extractor, tmp_path):
+    write_documents(DOCUMENTS, tmp_path / "all.jsonl")
+    assert extractor.from_file(tmp_path / "all.jsonl", reasons=False) == extractor(DOCUMENTS, reasons=False)
+    (tmp_path / "a.txt").write_text(TEXT)
+    [found] = extractor.from_file(str(tmp_path / "a.txt"), FINDER, threshold=0.0)
+    assert [found] == extractor([("a", TEXT)], mentions=FINDER, threshold=0.0)
+    in_folder = extractor.from_file(tmp_path, FINDER, reasons=False)
+    assert [each.id for each in in_folder] == ["a", *(each.id for each in DOCUMENTS)]
+    with pytest.raises(InputError, match=r"a.txt: plain text has no marked mentions"):
+        extractor.from_file(tmp_path / "a.txt")
+    with pytest.raises(InputError, match=r"none.jsonl: no such file"):
+        extractor.from_file(tmp_path / "none.jsonl")
+    told: list[InputError] = []
+    (tmp_path / "all.jsonl").write_text("{}\n")
+    assert len(extractor.from_file(tmp_path, FINDER, on_error=told.append)) == 1
+    assert [str(error).split(":")[0] for error in told] == ["all.jsonl"]
+
+
+def test_types_of_others_are_mapped_without_a_warning(extractor, recwarn):
+    finder = Dictionary([("velorin", "V", "DRUG"), ("rash", "R", "AE")])
+    types = {"DRUG": "Chemical", "AE": "Disease"}
+    [found] = extractor(TEXT, mentions=finder, types=types, threshold=0.0)
+    assert len(found.facts) == 4
+    assert not recwarn.list
 
 
 # Sentence ablation

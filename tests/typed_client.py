@@ -21,7 +21,12 @@ def names(extractor: RelationExtractor, finder: Dictionary) -> list[str]:
     documents: list[Document] = [given, *with_mentions([given], finder)]
     return [
         f"{fact.head} {fact.relation} {fact.tail} {fact.probability:.2f}"
-        for document in extractor(documents, threshold=0.5)
+        for document in [
+            *extractor(documents, threshold=0.5),
+            *extractor("Aspirin induced asthma.", mentions=finder),
+            *extractor([("2", "Aspirin."), "Asthma.", given], mentions=finder, types={"DRUG": "Chemical"}),
+            *extractor.from_file("abstracts", finder),
+        ]
         for fact in document.facts
         if isinstance(fact, PredictedFact)
     ]

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +19,20 @@ from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
+from glre_pyg.extraction.inputs import Inputs, unsegmented_document
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
+from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.mentions.documents import with_mentions
+from glre_pyg.mentions.finder import Finder
 from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, is_out_of_memory
 
 Unlinked = Literal["drop", "name"]
+Given = Document | str | Iterable[Document | str | tuple[str, str]]
+"""Documents or texts, one or several; texts may have an identifier, ``(identifier, text)``."""
 
 
 class RelationExtractor:
@@ -42,7 +49,7 @@ class RelationExtractor:
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
         >>> extractor = RelationExtractor.from_pretrained("runs/cdr")           # doctest: +SKIP
-        >>> for document in extractor(documents):                               # doctest: +SKIP
+        >>> for document in extractor(["A text.", "Another."], mentions=finder):  # doctest: +SKIP
         ...     for fact in document.facts:
         ...         print(fact.head, fact.relation, fact.tail, fact.probability)
     """
@@ -78,18 +85,20 @@ class RelationExtractor:
 
     def __call__(
         self,
-        documents: Iterable[Document],
+        documents: Given,
         *,
+        mentions: Finder | None = None,
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = True,
         types: Mapping[str, str] | None = None,
         unlinked: Unlinked = "drop",
     ) -> list[Document]:
-        """Predict the facts of documents.
+        """Predict the facts of documents or texts.
 
         Args:
-            documents: Documents, created from text by :func:`~glre_pyg.mentions.documents.document_of`, for
-                instance; their own facts are ignored.
+            documents: Documents, whose own facts are ignored, or texts, which are documents ``"1"``, ``"2"``,
+                ... or have an identifier: ``(identifier, text)``.
+            mentions: Finds the mentions of texts, and of documents in place of their own.
             threshold: Probability above which a relation is a fact, or one for each relation, by name or
                 [R]; None for the threshold that the run has chosen on dev.
             reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
@@ -104,14 +113,89 @@ class RelationExtractor:
         Raises:
             InputError: If a document has an error or needs too much memory, or an item is not a document.
         """
-        return list(
-            self.stream(documents, threshold=threshold, reasons=reasons, types=types, unlinked=unlinked)
+        found = self.stream(
+            documents,
+            mentions=mentions,
+            threshold=threshold,
+            reasons=reasons,
+            types=types,
+            unlinked=unlinked,
+        )
+        return list(found)
+
+    def from_file(
+        self,
+        path: str | Path,
+        mentions: Finder | None = None,
+        *,
+        format: str | None = None,
+        threshold: Threshold | Mapping[str, float] | None = None,
+        reasons: bool = True,
+        types: Mapping[str, str] | None = None,
+        unlinked: Unlinked = "drop",
+        on_error: ErrorHandler | None = None,
+    ) -> list[Document]:
+        """Predict the facts of the documents in a file, or in the files of a folder, as ``predict`` does.
+
+        Args:
+            path: A file in any format that ``predict`` reads, or a folder.
+            mentions: Finds the mentions of plain text, and of other documents in place of their own.
+            format: Format of the file; None if its name or content tells.
+            threshold, reasons, types, unlinked: See :meth:`__call__`.
+            on_error: Callback for documents with an error, which are skipped; None raises the error.
+
+        Raises:
+            InputError: If the file cannot be read, or see :meth:`__call__`.
+        """
+        documents = self.inputs(mentions, format=format, on_error=on_error).documents(str(path))
+        found = self.stream(
+            documents,
+            threshold=threshold,
+            reasons=reasons,
+            types=types,
+            unlinked=unlinked,
+            on_error=on_error,
+        )
+        return list(found)
+
+    def inputs(
+        self,
+        mentions: Finder | None = None,
+        *,
+        format: str | None = None,
+        passages: str | None = None,
+        recursive: bool = False,
+        max_words: int = 50_000,
+        on_error: ErrorHandler | None = None,
+    ) -> Inputs:
+        """Return a reader of documents, for which formats are read as the corpus of the run does.
+
+        Args:
+            mentions: Mention finder; see :meth:`from_file`.
+            format, passages, recursive, max_words: See :class:`~glre_pyg.extraction.inputs.Inputs`.
+            on_error: See :meth:`from_file`.
+        """
+
+        def read_corpus(path: Path, on_error: ErrorHandler) -> Iterable[Document]:
+            if passages is None or detect_format(path) != "pubtator":
+                return self.corpus.read(path, on_error=on_error)
+            return read_documents(path, self.corpus.pubtator, passages=passages, on_error=on_error)
+
+        return Inputs(
+            read_corpus,
+            format=format,
+            passages=passages,
+            finder=mentions,
+            max_words=max_words,
+            recursive=recursive,
+            on_error=partial(handle_error, on_error=on_error),
         )
 
     def stream(
         self,
-        documents: Iterable[Document],
+        documents: Given,
         *,
+        mentions: Finder | None = None,
         threshold: Threshold | Mapping[str, float] | None = None,
         reasons: bool = False,
         types: Mapping[str, str] | None = None,
@@ -119,10 +203,10 @@ class RelationExtractor:
         chunk: int = 256,
         on_error: ErrorHandler | None = None,
     ) -> Iterator[Document]:
-        """Predict the facts of documents one chunk at a time.
+        """Predict the facts of documents or texts one chunk at a time.
 
         Args:
-            documents, threshold, reasons, types, unlinked: See :meth:`__call__`.
+            documents, mentions, threshold, reasons, types, unlinked: See :meth:`__call__`.
             chunk: Number of documents in memory at a time.
             on_error: See :meth:`predict`. Documents without predictions are skipped.
 
@@ -131,7 +215,10 @@ class RelationExtractor:
         """
         if chunk < 1:
             raise InputError(f"chunk: {chunk} is not a number of documents")
-        remaining = self.prepare(self._checked(documents), types=types, unlinked=unlinked)
+        given = _documents(documents, mentions, on_error)
+        if mentions is not None:
+            given = with_mentions(given, mentions, on_error=on_error)
+        remaining = self.prepare(self._checked(given, types or {}), types=types, unlinked=unlinked)
         while batch := list(islice(remaining, chunk)):
             predictions = self.predict(batch, threshold=threshold, reasons=reasons, on_error=on_error)
             for document, facts in zip(batch, predictions, strict=True):
@@ -290,22 +377,35 @@ class RelationExtractor:
             for fact in facts
         )
 
-    def _checked(self, documents: Iterable[Document]) -> Iterator[Document]:
+    def _checked(self, documents: Iterable[Document], types: Mapping[str, str]) -> Iterator[Document]:
         known = self.run.labels.types
-        for document in [documents] if isinstance(documents, Document | str) else documents:
-            if not isinstance(document, Document):
-                raise InputError(
-                    f"expected a document, not a {type(document).__name__}: glre_pyg.document_of creates one "
-                    "from a text and its mentions"
-                )
-            types = sorted({mention.type for mention in document.mentions})
-            if types and not any(name in known for name in types):
+        for document in documents:
+            names = sorted({mention.type for mention in document.mentions})
+            if names and not any(types.get(name, name) in known for name in names):
                 warnings.warn(
-                    f"none of the types {', '.join(types)} is a type of the model ({', '.join(known)}): "
+                    f"none of the types {', '.join(names)} is a type of the model ({', '.join(known)}): "
                     "map them to these",
                     stacklevel=2,
                 )
             yield document
+
+
+def _documents(given: Given, mentions: Finder | None, on_error: ErrorHandler | None) -> Iterator[Document]:
+    """Yield documents, and texts as documents without mentions."""
+    for number, item in enumerate([given] if isinstance(given, Document | str) else given, 1):
+        match (str(number), item) if isinstance(item, str) else item:
+            case Document() as document:
+                yield document
+            case (str(identifier), str(text)) if mentions is not None:
+                try:
+                    yield unsegmented_document(identifier, text)
+                except InputError as error:
+                    handle_error(error, on_error)
+            case _:
+                raise InputError(
+                    f"expected a document, not a {type(item).__name__}: glre_pyg.document_of creates one "
+                    "from a text and its mentions, and mentions=FINDER finds them"
+                )
 
 
 def _reason(error: Exception) -> str:

@@ -152,7 +152,7 @@ class Inputs:
     def _text(self, name: str, text: str) -> Document:
         if self.finder is None:
             raise InputError(_NO_MENTIONS)
-        return text_document(name, text, segmenter=_unsegmented)
+        return unsegmented_document(name, text)
 
     def _guarded(self, name: str, read: Callable[[], Iterator[Document]]) -> Iterator[Document]:
         """Yield valid documents, and prefix errors with the name of the file."""
@@ -174,6 +174,15 @@ class Inputs:
         words = len(document.text.split())
         if words > self.max_words:
             raise InputError(f"{document.id}: the text has {words} words, and max_words is {self.max_words}")
+
+
+def unsegmented_document(identifier: str, text: str) -> Document:
+    """Return a document without mentions and words; it is segmented once its mentions are known.
+
+    Raises:
+        InputError: If the text is empty.
+    """
+    return text_document(identifier, text, segmenter=_unsegmented)
 
 
 def _unsegmented(

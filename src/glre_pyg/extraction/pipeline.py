@@ -19,16 +19,16 @@ from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
+from glre_pyg.extraction.inputs import STANDARD_INPUT
 from glre_pyg.extraction.outputs import Output, TextFormat
-from glre_pyg.formats.detection import detect_format, read_documents, sources_of
+from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
 from glre_pyg.utils.console import echo, printable
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments
 from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
@@ -267,11 +267,10 @@ class _Extraction:
 
     def _read(self) -> Iterator[Document]:
         config = self.config
-        inputs = Inputs(
-            self._read_corpus,
+        inputs = self.extractor.inputs(
+            instantiate(config.mentions) if "_target_" in config.mentions else None,
             format=config.format,
             passages=config.passages,
-            finder=instantiate(config.mentions) if "_target_" in config.mentions else None,
             max_words=config.max_words,
             recursive=config.recursive,
             on_error=self.read_errors,
@@ -279,13 +278,6 @@ class _Extraction:
         if config.text is not None:
             return inputs.text("text", str(config.text))
         return inputs.documents(str(config.input))
-
-    def _read_corpus(self, path: Path, on_error: ErrorHandler) -> Iterable[Document]:
-        """Read a file in the format of the run's corpus."""
-        if self.config.passages is None or detect_format(path) != "pubtator":
-            return self.corpus.read(path, on_error=on_error)
-        variant = self.corpus.pubtator
-        return read_documents(path, variant, passages=self.config.passages, on_error=on_error)
 
     def print_summary(self) -> None:
         """Print how much was written, and which mentions were left out."""
