@@ -12,6 +12,7 @@ from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
 from glre_pyg.datasets.user_files import collect_labels
 from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
 from glre_pyg.formats.eog_data import write_eog
+from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.stats import stats
 from glre_pyg.utils.exceptions import InputError
 
@@ -84,6 +85,16 @@ def test_differences():
 
 def eog(folder, **files):
     return {"_target_": "glre_pyg.datasets.EoG", **GIVEN, "root": str(folder), **files}
+
+
+def test_stats_count_facts_of_no_candidate_pair(tmp_path, capsys):
+    mentions = [(0, 1, "Chemical", "C"), (2, 3, "Disease", "D")]
+    given = document(["a causes b"], mentions, [("C", "CID", "D"), ("D", "CID", "C"), ("C", "CID", "C")])
+    write_jsonl([given], tmp_path / "train.jsonl")
+    files = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev": None, "test": None}
+    files |= {"dev_from_train": 0, "relations": ["CID"], "types": ["Chemical", "Disease"], "directed": True}
+    run_stats({**files, "train": str(tmp_path / "train.jsonl"), "pair_types": [["Chemical", "Disease"]]})
+    assert "train: 2 of 3 facts are of no candidate pair\n" in capsys.readouterr().out
 
 
 def test_stats_of_what_is_there(tmp_path, capsys):

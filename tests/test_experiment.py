@@ -303,6 +303,15 @@ def test_dev_has_to_have_documents_to_choose_on(tmp_path):
         train(small("dataset.sizes.dev=0"), tmp_path)
 
 
+def test_facts_of_no_candidate_pair_are_counted(corpus, tmp_path, capsys):
+    first, *others = SyntheticCorpus().generate("dev", 4)
+    other = tuple(replace(fact, head=fact.tail, tail=fact.head) for fact in first.facts)
+    write_jsonl([replace(first, facts=first.facts + other), *others], tmp_path / "dev.jsonl")
+    train(composed(*corpus, "training.epochs=1"), tmp_path / "run")
+    total = sum(len(each.facts) for each in (first, *others)) + len(other)
+    assert f"dev: {len(other)} of {total} facts are of no candidate pair\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("documents", ["without facts", "with other facts"])
 def test_dev_has_to_have_facts_to_choose_on(corpus, tmp_path, documents):
     some = list(SyntheticCorpus().generate("dev", 4))

@@ -30,13 +30,13 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     """Print and return the counts of a corpus by split (Table 1).
 
     The table is followed by each count that differs from the published one and, for splits with labels, by
-    how well entity order alone predicts them (see :mod:`glre_pyg.evaluation.label_leak`). A split that cannot
-    be read is named in one line.
+    the number of facts of no candidate pair, if any, and how well entity order alone predicts them (see
+    :mod:`glre_pyg.evaluation.label_leak`). A split that cannot be read is named in one line.
 
     Raises:
         InputError: If no split of the corpus can be read.
     """
-    from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
+    from glre_pyg.evaluation.corpus_statistics import count, differences, facts_outside, format_table
     from glre_pyg.evaluation.label_leak import order_report
     from glre_pyg.evaluation.protocol import SPLITS
     from glre_pyg.extraction.scoring import check_not_read, load_corpus
@@ -47,6 +47,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     rows: dict[str, dict[str, int | None]] = {}
     unread: dict[str, str] = {}
     order: list[str] = []
+    outside: list[str] = []
     for split in SPLITS:
         try:
             documents, labels = corpus.documents(split), corpus.labels
@@ -61,6 +62,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         labelled = corpus.is_labelled(split)
         rows[split] = count(documents, labels.candidates, directed=labels.directed, labelled=labelled)
         if labelled:
+            outside += facts_outside(split, documents, labels)
             order += order_report(split, documents, labels.candidates, directed=labels.directed)
     if not rows:
         raise InputError(unread[SPLITS[0]])
@@ -69,6 +71,7 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
         *format_table(rows).split("\n"),
         *(f"{split}: not read: {reason}" for split, reason in unread.items()),
         *differences(rows, corpus.published, corpus.source),
+        *outside,
         *order,
     ]
     echo(*lines)

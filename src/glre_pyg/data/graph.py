@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from glre_pyg.data.document import Document
+from glre_pyg.data.document import Document, Fact
 from glre_pyg.utils.exceptions import InputError
 
 NODE_TYPES = ("mention", "entity", "sentence")
@@ -189,6 +189,18 @@ class Labels:
         ids = [entity.id for entity in document.entities]
         return [
             (ids[head], ids[tail]) for head, tail in document.pairs(self.pair_types, directed=self.directed)
+        ]
+
+    def candidate_facts(self, document: Document) -> list[Fact]:
+        """Return the facts of a document that are of a candidate pair; the others are never learnt."""
+        types = {entity.id: entity.type for entity in document.entities}
+        allowed = {tuple(pair) for pair in self.pair_types or product(self.types, repeat=2)}
+        if not self.directed:
+            allowed |= {(tail, head) for head, tail in allowed}
+        return [
+            fact
+            for fact in document.facts
+            if fact.head != fact.tail and (types.get(fact.head), types.get(fact.tail)) in allowed
         ]
 
     def blind_graph(self, document: Document) -> DocumentGraph:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils.table import Table
+
+if TYPE_CHECKING:
+    from glre_pyg.data.graph import Labels
 
 Pairs = Collection[tuple[str, str]]
 COLUMNS = ("documents", "sentences", "words", "mentions", "entities", "positive", "negative", "left out")
@@ -52,6 +56,14 @@ def count(
         for column, value in zip(COLUMNS, row, strict=True):
             total[column] += value
     return {column: value if labelled or column not in LABELLED else None for column, value in total.items()}
+
+
+def facts_outside(split: str, documents: Sequence[Document], labels: Labels) -> list[str]:
+    """Return a line that says how many facts of a split are of no candidate pair, if any are."""
+    total = sum(len(document.facts) for document in documents)
+    inside = sum(len(labels.candidate_facts(document)) for document in documents)
+    line = f"{split}: {total - inside:,} of {total:,} facts are of no candidate pair"
+    return [line] if inside < total else []
 
 
 def related_pairs(document: Document, candidates: Pairs, *, directed: bool = True) -> set[tuple[str, str]]:

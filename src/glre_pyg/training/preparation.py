@@ -17,6 +17,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph, Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
+from glre_pyg.evaluation.corpus_statistics import facts_outside
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.formats.detection import sources_of
@@ -97,6 +98,9 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
     trained_on = documents["train"] if config.setting == TRAIN else documents["train"] + documents["dev"]
     _check_documents(corpus, config.setting, documents, trained_on)
+    for split in documents:
+        for line in facts_outside(split, documents[split], corpus.labels):
+            echo(line)
     tokenizer: Tokenizer = instantiate(config.encoder.tokenizer)(
         document.word_texts() for document in trained_on
     )
@@ -150,24 +154,15 @@ def _check_documents(
     """Check before training that a model can be trained and selected on the splits."""
     if not trained_on:
         raise InputError(f"{corpus.name}: there is no document to train on")
-    if not any(_has_candidate_fact(corpus.labels, document) for document in trained_on):
+    if not any(map(corpus.labels.candidate_facts, trained_on)):
         raise InputError(f"{corpus.name}: the documents to train on have no facts of candidate pairs")
     for split in ("dev", "test"):
         [(name, times)] = Counter(document.id for document in documents[split]).most_common(1) or [("", 0)]
         if times > 1:
             raise InputError(f"{name}: two documents have this id")
-    if setting == TRAIN and not any(_has_candidate_fact(corpus.labels, each) for each in documents["dev"]):
+    if setting == TRAIN and not any(map(corpus.labels.candidate_facts, documents["dev"])):
         what = "documents" if not documents["dev"] else "facts of candidate pairs"
         raise InputError(
             f"{corpus.name}: dev has no {what} to choose epoch and threshold on: use another dataset.dev, "
             f"dataset.dev_from_train=N, or setting={TRAIN_DEV} with fixed_by"
         )
-
-
-def _has_candidate_fact(labels: Labels, document: Document) -> bool:
-    if not document.facts:
-        return False
-    pairs = set(labels.candidates(document))
-    if not labels.directed:
-        pairs |= {(tail, head) for head, tail in pairs}
-    return any((fact.head, fact.tail) in pairs for fact in document.facts)
