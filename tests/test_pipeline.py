@@ -111,6 +111,13 @@ def test_a_text_file_and_a_dictionary(run, here):
     assert len(found.facts) == 12  # the threshold is 0: every pair
 
 
+def test_types_of_names_that_the_run_does_not_know_are_named(run, here, capsys):
+    (here / "names.tsv").write_text(NAMES + "hela\tL1\tCellLine\nmouse\tM1\tAnimal\n")
+    assert extracted(run, "input=text.txt", "output=out.jsonl", *DICTIONARY) == 0
+    line = "note: names.tsv: types unknown to the run (Chemical, Disease, Gene): Animal, CellLine\n"
+    assert capsys.readouterr().err == line
+
+
 def test_a_text_can_be_typed_or_piped_in(run, here, monkeypatch):
     extracted(run, "input=text.txt", "output=file.jsonl", *DICTIONARY)
     settings_of_text = settings("output=typed.jsonl", *DICTIONARY)

@@ -23,12 +23,14 @@ from glre_pyg.extraction.inputs import STANDARD_INPUT
 from glre_pyg.extraction.outputs import Output, TextFormat
 from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
+from glre_pyg.mentions.dictionary import Dictionary
+from glre_pyg.mentions.finder import Finder
 from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.console import echo, printable
-from glre_pyg.utils.exceptions import InputError, SkippedDocuments
+from glre_pyg.utils.console import echo, printable, shown
+from glre_pyg.utils.exceptions import InputError, SkippedDocuments, note
 from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
@@ -265,10 +267,21 @@ class _Extraction:
             self.num_mentions += len(document.mentions)
             yield document
 
+    def _finder(self) -> Finder | None:
+        """Return the mention finder, and print which types of a dictionary's names the run does not know."""
+        if "_target_" not in self.config.mentions:
+            return None
+        finder: Finder = instantiate(self.config.mentions)
+        known = self.run.labels.types
+        if isinstance(finder, Dictionary) and (unknown := set(finder.types) - set(known)):
+            names = ", ".join(map(shown, sorted(unknown)))
+            note(f"{self.config.mentions.file}: types unknown to the run ({', '.join(known)}): {names}")
+        return finder
+
     def _read(self) -> Iterator[Document]:
         config = self.config
         inputs = self.extractor.inputs(
-            instantiate(config.mentions) if "_target_" in config.mentions else None,
+            self._finder(),
             format=config.format,
             passages=config.passages,
             max_words=config.max_words,

@@ -74,6 +74,9 @@ class Dictionary:
         ambiguous: Whether to use the first of several identifiers that a name has for one type; otherwise
             they are an error.
 
+    Attributes:
+        types: Types of the names.
+
     Raises:
         InputError: ``name 3: message``, or if there are no names.
 
@@ -112,6 +115,7 @@ class Dictionary:
         if not by_key:
             raise InputError("there are no names")
         self._names = list(by_key.values())
+        self.types = tuple(dict.fromkeys(type_ for *_, type_ in known))
         # All matches, not the longest: a longer one may differ in case and be rejected.
         # The contiguous automaton needs a tenth of the DFA's memory.
         self._matcher = AhoCorasick(
