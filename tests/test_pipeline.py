@@ -434,6 +434,9 @@ def test_facts_that_cannot_be_used_do_not_cost_their_document(run, here, capsys,
     printed = capsys.readouterr()
     assert f"the entities or sentences they name are not there: {counts}\n" in printed.out
     assert not printed.err
+    extractor = RelationExtractor(run)
+    assert len(extractor.from_file(name, reasons=False)) == 1
+    assert extractor.left_out_facts
     with pytest.raises(InputError, match=f"^{name}"):
         list(read_documents(here / name))
 

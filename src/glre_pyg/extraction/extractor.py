@@ -6,7 +6,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +27,7 @@ from glre_pyg.mentions.finder import Finder
 from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, is_out_of_memory
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, WithoutFacts, handle_error, is_out_of_memory
 
 Unlinked = Literal["drop", "name"]
 Given = Document | str | Iterable[Document | str | tuple[str, str]]
@@ -44,7 +43,8 @@ class RelationExtractor:
     Attributes:
         left_out: Number of mentions that :meth:`prepare` has left out so far, by entity type.
         num_unlinked: Number of mentions without identifier so far, which belong to no entity.
-        left_out_facts: Number of facts that it has left out with them.
+        left_out_facts: Number of given facts, ignored pairs and sentences of evidence that were left out
+            so far, because their entities or sentences are not there.
 
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP
@@ -59,7 +59,7 @@ class RelationExtractor:
         self.corpus = make_corpus(run.config.dataset)
         self.left_out: Counter[str] = Counter()
         self.num_unlinked = 0
-        self.left_out_facts = 0
+        self.left_out_facts: Counter[str] = Counter()
 
     @classmethod
     def from_pretrained(
@@ -188,7 +188,7 @@ class RelationExtractor:
             finder=mentions,
             max_words=max_words,
             recursive=recursive,
-            on_error=partial(handle_error, on_error=on_error),
+            on_error=WithoutFacts(on_error, self.left_out_facts),
         )
 
     def stream(
@@ -255,7 +255,7 @@ class RelationExtractor:
                 )
                 ids = {identifier for mention in mentions for identifier in mention.ids}
                 facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
-                self.left_out_facts += len(document.facts) - len(facts)
+                self.left_out_facts["facts"] += len(document.facts) - len(facts)
                 document = replace(document, mentions=mentions, facts=facts)
             self.num_unlinked += sum(not mention.ids for mention in document.mentions)
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])

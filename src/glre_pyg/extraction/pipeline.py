@@ -96,7 +96,7 @@ class _Extraction:
         self.run, self.config, self.output = run, config, output
         self.extractor = RelationExtractor(run)
         self.corpus = self.extractor.corpus
-        self.read_errors = SkippedDocuments(config.strict, left_out=Counter())
+        self.read_errors = SkippedDocuments(config.strict)
         self.errors = SkippedDocuments(config.strict, is_silent=not distributed.is_main_process())
         self.num_read, self.num_mentions, self.num_documents, self.num_facts = 0, 0, 0, 0
         self.without_facts, self.unknown_types = Counter[str](), set[str]()
@@ -306,8 +306,7 @@ class _Extraction:
                 f"{speed:.1f} documents per second{errors}"
             )
         self._print_why_no_facts()
-        unusable = Counter(self.read_errors.left_out) + Counter(facts=self.extractor.left_out_facts)
-        if unusable:
+        if unusable := +self.extractor.left_out_facts:
             counts = ", ".join(f"{kind} ({count})" for kind, count in unusable.items())
             echo(f"left out of the input, as the entities or sentences they name are not there: {counts}")
         if left_out := self.extractor.left_out:

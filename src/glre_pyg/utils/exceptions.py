@@ -70,13 +70,11 @@ class SkippedDocuments:
         strict: Whether to raise the first error; otherwise errors are printed to standard error.
         count: Number of documents skipped so far.
         is_silent: Whether to count without printing.
-        left_out: Counts facts, pairs and evidence that cannot be used, by kind; None refuses their document.
     """
 
     strict: bool
     count: int = 0
     is_silent: bool = False
-    left_out: Counter[str] | None = None
 
     def __call__(self, error: InputError) -> None:
         """Handle the error of one document."""
@@ -87,6 +85,23 @@ class SkippedDocuments:
             echo_error(f"error: {error}")
 
 
+@dataclass
+class WithoutFacts:
+    """Error handler that counts facts, ignored pairs and evidence that cannot be used, which are not needed.
+
+    Args:
+        on_error: Handler of the errors of documents.
+        left_out: Number of what was left out, by kind.
+    """
+
+    on_error: ErrorHandler | None
+    left_out: Counter[str]
+
+    def __call__(self, error: InputError) -> None:
+        """Handle the error of one document."""
+        handle_error(error, self.on_error)
+
+
 def leave_out(kind: str, error: InputError, on_error: ErrorHandler | None) -> None:
     """Count what cannot be used of a document's facts, if a handler counts this; otherwise raise its error.
 
@@ -95,7 +110,6 @@ def leave_out(kind: str, error: InputError, on_error: ErrorHandler | None) -> No
         error: What is wrong with it.
         on_error: Handler of the documents.
     """
-    left_out = getattr(on_error, "left_out", None)
-    if left_out is None:
+    if not isinstance(on_error, WithoutFacts):
         raise error
-    left_out[kind] += 1
+    on_error.left_out[kind] += 1
