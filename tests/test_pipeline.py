@@ -394,6 +394,7 @@ PAIR = [
     "0",
 ]
 FACT = {"head": "A", "relation": "treats", "tail": "A"}
+REGION = {"id": "r", "type": "labels", "value": {"start": 0, "end": 1, "text": "a", "labels": ["Disease"]}}
 UNUSABLE = {
     "in.pubtator": ("1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\tB\n", "facts (1)"),
     "head.jsonl": (record(facts=[{**FACT, "head": "B"}, FACT]), "facts (1)"),
@@ -415,6 +416,17 @@ UNUSABLE = {
     "in.bioc.json": (
         json.dumps(
             {"id": "1", "passages": [PASSAGE], "relations": [{"infons": {"role1": "A", "role2": "B"}}]}
+        ),
+        "facts (1)",
+    ),
+    "tasks.json": (
+        json.dumps(
+            [
+                {
+                    "data": {"text": "a b"},
+                    "annotations": [{"result": [REGION, {"type": "relation", "from_id": "r", "to_id": "s"}]}],
+                }
+            ]
         ),
         "facts (1)",
     ),

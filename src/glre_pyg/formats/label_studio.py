@@ -34,6 +34,7 @@ from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, Segments, segment
 from glre_pyg.formats.lossless import check_held
 from glre_pyg.formats.reading import (
+    FACTS,
     Place,
     check_references,
     check_span,
@@ -44,7 +45,7 @@ from glre_pyg.formats.reading import (
     reason_of,
 )
 from glre_pyg.formats.writing import converted, first_mentions, without_doubles
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.files import atomic_open
 from glre_pyg.utils.json_fields import convert
 
@@ -117,7 +118,7 @@ def read_label_studio(
     places = (
         Place(place, None, value)
         if isinstance(value, InputError)
-        else Place(place, _id_of(value, number), partial(_read, value, number, segmenter, left_out))
+        else Place(place, _id_of(value, number), partial(_read, value, number, segmenter, left_out, on_error))
         for number, (place, value) in enumerate(json_records(raw, name, "data"))
         if not _is_cancelled(value, left_out)
     )
@@ -145,15 +146,27 @@ def _id_of(value: object, number: int) -> str | None:
     return str(found) if isinstance(found, str | int) else None
 
 
-def _read(value: object, number: int, segmenter: Segmenter, left_out: Counter[str]) -> Document:
+def _read(
+    value: object,
+    number: int,
+    segmenter: Segmenter,
+    left_out: Counter[str],
+    on_error: ErrorHandler | None = None,
+) -> Document:
     task = convert(value, _Task)
     identifier = _id_of(value, number)
     if identifier is None:
         raise InputError("data.id: neither a text nor a number")
-    return _document(identifier, task, segmenter, left_out)
+    return _document(identifier, task, segmenter, left_out, on_error)
 
 
-def _document(identifier: str, task: _Task, segmenter: Segmenter, left_out: Counter[str]) -> Document:
+def _document(
+    identifier: str,
+    task: _Task,
+    segmenter: Segmenter,
+    left_out: Counter[str],
+    on_error: ErrorHandler | None = None,
+) -> Document:
     text = _text(task.data)
     sections = convert(task.data.get("sections", []), tuple[Span, ...], "data.sections")
     for index, section in enumerate(sections):
@@ -161,7 +174,7 @@ def _document(identifier: str, task: _Task, segmenter: Segmenter, left_out: Coun
     counts: Counter[str] = Counter()
     path, items = _chosen(task, counts)
     mentions = _mentions(path, items, text)
-    facts = _facts(path, items, mentions, counts)
+    facts = _facts(path, items, mentions, counts, on_error)
     words, sentences = segmenter(text, [mention.span for mention in mentions.values()], sections)
     document = Document(
         identifier, text, words, sentences, tuple(mentions.values()), facts, sections=sections
@@ -238,7 +251,11 @@ def _mentions_at(
 
 
 def _facts(
-    path: str, items: Sequence[_Item], mentions: Mapping[str, Mention], counts: Counter[str]
+    path: str,
+    items: Sequence[_Item],
+    mentions: Mapping[str, Mention],
+    counts: Counter[str],
+    on_error: ErrorHandler | None,
 ) -> tuple[Fact, ...]:
     facts: dict[tuple[str, str, str], Fact] = {}
     for number, item in enumerate(items):
@@ -246,9 +263,10 @@ def _facts(
             counts.update({} if item.type.endswith("labels") and item.value else {_OTHER: 1})
             continue
         ends = {"from_id": item.from_id, "to_id": item.to_id}
-        for key, end in ends.items():
-            if end not in mentions:
-                raise InputError(f"{path}[{number}].{key}: there is no region '{end}'")
+        if unknown := [key for key, end in ends.items() if end not in mentions]:
+            reason = f"{path}[{number}].{unknown[0]}: there is no region '{ends[unknown[0]]}'"
+            leave_out(FACTS, InputError(reason), on_error)
+            continue
         if item.direction not in (None, *_DIRECTIONS):
             raise InputError(f"{path}[{number}].direction: '{item.direction}' is not right, left or bi")
         if not item.labels:
