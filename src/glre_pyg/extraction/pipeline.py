@@ -10,7 +10,6 @@ from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from glre_pyg.utils.console import echo, printable, shown
 from glre_pyg.utils.exceptions import InputError, SkippedDocuments, note
 from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
+from glre_pyg.utils.settings import make
 
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
 """A document with its own facts, and its predicted facts."""
@@ -271,7 +271,7 @@ class _Extraction:
         """Return the mention finder, and print which types of a dictionary's names the run does not know."""
         if "_target_" not in self.config.mentions:
             return None
-        finder: Finder = instantiate(self.config.mentions)
+        finder: Finder = make(self.config.mentions, Finder, "mentions")
         known = self.run.labels.types
         if isinstance(finder, Dictionary) and (unknown := set(finder.types) - set(known)):
             names = ", ".join(map(shown, sorted(unknown)))

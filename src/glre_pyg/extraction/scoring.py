@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Corpus, FileCorpus, read_all
@@ -17,9 +16,9 @@ from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import output_path
-from glre_pyg.utils.exceptions import InputError, as_input_errors
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import check_output
-from glre_pyg.utils.signatures import check_call
+from glre_pyg.utils.settings import make
 
 
 def load_run(config: DictConfig) -> Run:
@@ -40,9 +39,7 @@ def make_corpus(dataset: DictConfig) -> Corpus:
     Raises:
         InputError: If the config is not that of a corpus.
     """
-    check_call(OmegaConf.to_container(dataset, resolve=True), Corpus, "dataset", is_partial=False)
-    with as_input_errors("dataset"):
-        corpus: Corpus = instantiate(dataset)
+    corpus: Corpus = make(dataset, Corpus, "dataset")
     return corpus
 
 
@@ -55,9 +52,6 @@ def load_corpus(dataset: DictConfig, config: DictConfig) -> Corpus:
     """
     if config.get("output"):
         output_path(config, dataset)  # before anything is computed
-    corpus: Corpus = instantiate(dataset)
-    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
-
     corpus = make_corpus(dataset)
     corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
     return corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import check_text, walk
-from glre_pyg.utils.signatures import check_call
+from glre_pyg.utils.settings import check_config
 
 
 def load(
@@ -67,9 +68,12 @@ def load(
     verify(folder)
     config = read_config(folder)
     plain: Any = OmegaConf.to_container(config)
+    for _, _, node in walk(plain["model"]):
+        if isinstance(node, dict) and isinstance(node.get("frozen"), str):
+            node["frozen"] = None  # a regular expression for training, which may take for ever
     with as_input_errors(folder / CONFIG):
-        check_call(plain["model"], RelationModel, "model", is_partial=True)
-        check_call(plain["dataset"], object, "dataset", is_partial=False)
+        check_config(plain["model"], Callable[[Tokenizer, int], RelationModel], "model")
+        check_config(plain["dataset"], object, "dataset")
     for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
             raise InputError(f"{folder}: not a finished run, there is no {name}")
@@ -118,10 +122,6 @@ def _probe(labels: Labels) -> Document:
 def _load_model(
     folder: Path, config: dict[str, Any], tokenizer: Tokenizer, num_relations: int
 ) -> RelationModel:
-    for _, _, node in walk(config):
-        if isinstance(node, dict) and isinstance(node.get("frozen"), str):
-            node["frozen"] = None  # a regular expression for training, which may take for ever
-
     def make_model() -> RelationModel:
         with as_input_errors(f"{folder / CONFIG}: model"):
             model: RelationModel = instantiate(config)(tokenizer, num_relations)

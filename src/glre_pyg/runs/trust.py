@@ -26,7 +26,7 @@ from glre_pyg.utils.cache import state_folder
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_bytes
 from glre_pyg.utils.json_fields import walk
-from glre_pyg.utils.signatures import locate
+from glre_pyg.utils.settings import locate
 
 TRUST = "GLRE_TRUST"
 SIGNATURE = "config.yaml.hmac"

@@ -35,7 +35,7 @@ from glre_pyg.training.loop import TrainingSettings, fit, parameter_groups
 from glre_pyg.training.preparation import Experiment, HeldOut
 from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 
 SaveProbabilities = Callable[[int, list[np.ndarray]], None]
 """Called after each evaluation with the epoch and the probabilities [P, R] of each document."""
@@ -173,7 +173,8 @@ def _accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
 
 def _optimizer(options: DictConfig, model: nn.Module) -> Optimizer:
     groups = parameter_groups(model, lr=options.lr, weight_decay=options.weight_decay, groups=options.groups)
-    optimizer: Optimizer = instantiate(options.factory)(groups)
+    with as_input_errors("optimizer.factory"):
+        optimizer: Optimizer = instantiate(options.factory)(groups)
     return optimizer
 
 

@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import torch_geometric
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+from torch.optim import Optimizer
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph, Labels
@@ -20,7 +23,11 @@ from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.corpus_statistics import facts_outside
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.formats.detection import sources_of
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.runs.directory import write_setup
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.loop import TrainingSettings
@@ -29,8 +36,40 @@ from glre_pyg.utils.cache import Cache, contents_of
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import sha256_of
+from glre_pyg.utils.settings import check_settings
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
+
+
+class EncoderClasses(TypedDict):
+    """What ``conf/encoder`` makes."""
+
+    tokenizer: Callable[[Iterable[list[str]]], Tokenizer]
+    module: Callable[[Tokenizer], Layer]
+
+
+class ThresholdClasses(TypedDict):
+    """What ``conf/thresholds`` makes."""
+
+    choose: Callable[[ScoredPairs], Threshold]
+    loss: Callable[[int], RelationLoss]
+
+
+class OptimizerClasses(TypedDict):
+    """What ``conf/optimizer`` makes."""
+
+    factory: Callable[[list[nn.Parameter]], Optimizer]
+
+
+class Classes(TypedDict):
+    """What the settings of an experiment make."""
+
+    dataset: Corpus
+    encoder: EncoderClasses
+    thresholds: ThresholdClasses
+    optimizer: OptimizerClasses
+    training: TrainingSettings
+    model: Callable[[Tokenizer, int], RelationModel]
 
 
 @dataclass(frozen=True)
@@ -91,7 +130,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     _check_settings(config)
     echo(f"run directory: {folder}")
     cache = Cache.from_setting(config.get("cache"))
-    corpus: Corpus = instantiate(config.dataset)
+    corpus = make_corpus(config.dataset)
     corpus.cache, corpus.strict = cache, config.get("strict", True)
     files = _checksums(corpus, config)
     documents = {split: corpus.documents(split) for split in ("train", "dev")}
@@ -125,6 +164,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
 
 
 def _check_settings(config: DictConfig) -> None:
+    check_settings(config, Classes)
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
     if config.start and isinstance(config.fixed_by, int):

@@ -1,30 +1,46 @@
-"""Validation of settings by the type hints of what they configure, before anything is read.
+"""Validation of settings and saved configs by the type hints of what they configure, before anything is made.
 
-A ``TypedDict`` describes the settings of a command. A value with a ``_target_`` is described by the
-parameters of its target: ``heads: PositiveInt`` in a layer is what the setting ``layer.local.heads`` may be.
+A ``TypedDict`` describes the settings of a command. A mapping with a ``_target_`` is described by the
+parameters of its target: ``heads: PositiveInt`` in a layer is what the setting ``layer.local.heads`` may be,
+and ``loss: Callable[[int], RelationLoss]`` that ``model.loss`` is a partial call that makes a loss.
 So models and layers of other packages are checked by their own hints; what has no hint is accepted.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
+from importlib import import_module
+from inspect import Parameter, isclass
 from os import PathLike
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from msgspec import ValidationError, convert
 from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Rule
-from glre_pyg.utils.signatures import locate
+
+_HYDRA = {"_target_", "_partial_", "_convert_", "_recursive_"}
+_CHECKED = ("glre_pyg.", "torch.")
+"""Packages whose classes have to be of the expected type; those of others may be duck-typed."""
+
+
+class _Problem(NamedTuple):
+    name: str
+    value: object
+    hint: Any
+    line: str
 
 
 def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = ()) -> None:
@@ -40,67 +56,158 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
     Raises:
         InputError: If a setting is unknown or wrong: one line with its name, its value and what is allowed.
     """
-    values: Any = OmegaConf.to_container(config, resolve=True)
     written = {name.lstrip("+"): text for name, _, text in (each.partition("=") for each in overrides)}
-    raw: Any = OmegaConf.to_container(config)
-    settings = _settings(values, _hints(schema), "")
-    for name, value, hint in sorted(settings, key=lambda setting: _is_interpolated(setting[0], raw)):
-        if value == "???" or _fits(value, hint):
-            continue
-        text = _as_text(value, written.get(name))
+    raw = OmegaConf.to_container(config)
+    problems = _problems(OmegaConf.to_container(config, resolve=True), schema, "")
+    sourced = [(_source(problem.name, raw), problem) for problem in problems]
+    for source, (_, value, hint, line) in sorted(sourced, key=lambda it: it[0] != it[1].name):
+        text = _as_text(value, written.get(source))
         if text is None or not _fits(text, hint) or _fits(False, hint):
-            raise InputError(f"{name}: '{shown(_yaml(value))}' is not {_description(hint)}")
-        if not _is_interpolated(name, raw):
-            OmegaConf.update(config, name, text)
+            raise InputError(f"{source}{line}")
+        OmegaConf.update(config, source, text)
 
 
-def _settings(
-    values: Mapping[str, Any], hints: Mapping[str, Any], place: str
-) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, value and type hint of the settings below a place."""
-    if "_target_" in values:
-        hints = _hints_of_target(values, place)
-    for key, value in values.items():
-        name, hint = f"{place}{key}", hints.get(key, Any)
-        if isinstance(value, dict) and ("_target_" in value or hint is Any or typing.is_typeddict(hint)):
-            yield from _settings(value, _hints(hint), f"{name}.")
-        else:
-            yield name, value, hint
+def check_config(values: object, hint: Any, name: str) -> None:
+    """Check one value of a config; a mapping with ``_target_``, and what it has to make, for example.
+
+    Raises:
+        InputError: If it is wrong: one line with its name, its value and what is allowed.
+    """
+    for problem in _problems(values, hint, name):
+        raise InputError(f"{problem.name}{problem.line}")
 
 
-def _is_interpolated(name: str, raw: Any) -> bool:
-    """Whether the value of a setting is that of another one, which is then named in the error."""
-    for key in name.split("."):
-        if not isinstance(raw, dict):
-            return True
-        raw = raw.get(key)
-    return isinstance(raw, str) and "${" in raw
+def make(config: DictConfig, hint: Any, name: str) -> Any:
+    """Make the object, or the partial call, that a mapping with ``_target_`` describes.
 
-
-def _hints_of_target(values: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    """Return the type hints of the parameters of a target, of which all settings have to be parameters."""
-    target = str(values["_target_"])
-    value = locate(target, f"{place}_target_")
-    if not callable(value):
-        raise InputError(f"{place}_target_: '{target}' is neither a class nor a function")
+    Raises:
+        InputError: If the config is wrong, or the object refuses its arguments.
+    """
+    check_config(OmegaConf.to_container(config, resolve=True), hint, name)
     try:
-        parameters = inspect.signature(value).parameters
+        return instantiate(config)
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
+
+
+def _source(name: str, raw: Any) -> str:
+    """Return the name of the setting that another one is interpolated from, or the name itself."""
+    node, keys = raw, name.split(".")
+    for depth, key in enumerate(keys, 1):
+        node = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, str) and (match := re.fullmatch(r"\$\{(?:oc\.select:)?([\w.]+)\}", node)):
+            return _source(".".join([match[1], *keys[depth:]]), raw)
+    return name
+
+
+def _problems(value: Any, hint: Any, name: str) -> Iterator[_Problem]:
+    """Yield what is wrong with a value and with everything in it."""
+    call = _call_of(hint)
+    if isinstance(value, dict) and "_target_" in value and (call or hint is Any):
+        yield from _problems_of_call(value, call or (Any, None, None), name)
+    elif isinstance(value, dict) and (hint is Any or typing.is_typeddict(hint)):
+        hints = {} if hint is Any else _hints(hint)
+        for key, item in value.items():
+            yield from _problems(item, hints.get(key, Any), f"{name}.{key}" if name else key)
+    elif value != "???" and not _fits(value, hint):
+        yield _wrong(name, value, hint)
+
+
+def _wrong(name: str, value: object, hint: Any) -> _Problem:
+    return _Problem(name, value, hint, f": '{shown(_yaml(value))}' is not {_description(hint)}")
+
+
+def _call_of(hint: Any) -> tuple[Any, bool, int | None] | None:
+    """Return the type that a call has to make, whether it is partial, and how many arguments it gets later.
+
+    None if a type hint describes no object.
+    """
+    if get_origin(hint) in (Union, UnionType):
+        return next(filter(None, map(_call_of, get_args(hint))), None)
+    if get_origin(hint) is Callable:
+        arguments, made = get_args(hint)
+        return made, True, len(arguments) if isinstance(arguments, list) else None
+    is_object = isclass(hint) and hint.__module__ not in ("builtins", "types", "typing")
+    return (hint, False, 0) if hint is object or (is_object and not typing.is_typeddict(hint)) else None
+
+
+def _problems_of_call(
+    values: Mapping[str, Any], call: tuple[Any, bool | None, int | None], name: str
+) -> Iterator[_Problem]:
+    """Yield what is wrong with a mapping with ``_target_``."""
+    made, is_partial, num_given = call
+    path, place = str(values["_target_"]), f"{name}." if name else ""
+    target = locate(path, f"{place}_target_")
+    is_checked = str(getattr(target, "__module__", "")).startswith(_CHECKED)
+    if not callable(target) or (is_checked and not _makes(target, made)):
+        what = "a class or a function" if not callable(target) else f"a {getattr(made, '__name__', made)}"
+        yield _Problem(f"{place}_target_", path, None, f": '{shown(path)}' is not {what}")
+        return
+    if is_partial is not None and values.get("_partial_", False) is not is_partial:
+        yield _wrong(f"{place}_partial_", values.get("_partial_", False), Literal[is_partial])
+    try:
+        parameters = inspect.signature(target).parameters
     except ValueError:  # it is written in C
-        return {}
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        unknown = [name for name in values if not str(name).startswith("_") and name not in parameters]
-        if unknown:
-            allowed = ", ".join(parameters)
-            raise InputError(f"{place}{unknown[0]}: is not a setting of {target}, which has {allowed}")
-    return _hints(value)
+        return
+    kinds = {parameter.kind for parameter in parameters.values()}
+    positional = [key for key, it in parameters.items() if it.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    if num_given and len(positional) < num_given and Parameter.VAR_POSITIONAL not in kinds:
+        yield _Problem(f"{place}_target_", path, None, f": '{path}' does not take {num_given} arguments")
+    allowed = [key for key in parameters if key not in positional[: num_given or 0]]
+    for key in values.keys() - _HYDRA if Parameter.VAR_KEYWORD not in kinds else ():
+        if key not in allowed:
+            line = f": is not a setting of {path}, which has {', '.join(allowed) or 'none'}"
+            yield _Problem(f"{place}{key}", values[key], None, line)
+    hints = _hints(target)
+    for key in allowed:
+        kind, default = parameters[key].kind, parameters[key].default
+        is_needed = kind is Parameter.KEYWORD_ONLY or (key in positional and num_given is not None)
+        if key in values:
+            yield from _problems(values[key], hints.get(key, Any), f"{place}{key}")
+        elif is_needed and default is Parameter.empty:
+            yield _Problem(f"{place}{key}", None, None, ": missing")
+
+
+def _makes(target: Any, type: Any) -> bool:
+    """Whether a class or function makes an object of a type: a class, a protocol, or a union."""
+    if isclass(target):
+        made = target
+    else:
+        made = _hints(target).get("return", Any)
+        made = target.__self__ if made is Self else made
+    if made is Any or type is Any or made == type:
+        return True
+    if get_origin(type) in (Union, UnionType):
+        return any(_makes(target, member) for member in get_args(type))
+    if getattr(type, "_is_protocol", False):
+        methods = [name for name in vars(type) if not name.startswith("_") and callable(getattr(type, name))]
+        return all(hasattr(made, name) for name in methods)
+    return isclass(made) and isclass(type) and issubclass(made, type)
+
+
+def locate(target: object, place: str) -> Any:
+    """Find an object by its dotted name as Hydra does: attributes before modules.
+
+    Raises:
+        InputError: If there is no such object.
+    """
+    try:
+        first, *names = str(target).split(".")
+        value, module = import_module(first), first
+        for name in names:
+            module = f"{module}.{name}"
+            value = getattr(value, name) if hasattr(value, name) else import_module(module)
+    except (ImportError, ValueError):
+        raise InputError(f"{place}: there is no '{shown(str(target))}' here") from None
+    return value
 
 
 def _hints(described: Any) -> Mapping[str, Any]:
     """Return the type hints of a ``TypedDict``, or of the parameters of a class or function."""
     if typing.is_typeddict(described) or is_dataclass(described):
         return typing.get_type_hints(described, include_extras=True)
-    if isinstance(described, type):
-        described = described.__init__  # type: ignore[misc]
+    if isclass(described):
+        described = described.__init__
     hints: dict[str, Any] = {}
     for name, hint in getattr(described, "__annotations__", {}).items():
         holder = SimpleNamespace(__annotations__={name: hint})
@@ -110,12 +217,16 @@ def _hints(described: Any) -> Mapping[str, Any]:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    """Whether a value is one that a type hint allows; hints of other than plain values allow any."""
+    """Whether a value is one that a type hint allows; objects are made by calls only."""
+    if isinstance(value, float) and not math.isfinite(value) and hint is not Any:
+        return False
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, member) for member in get_args(hint))
     if get_origin(hint) is Mapping and isinstance(value, dict):
         key_hint, value_hint = get_args(hint)
         return all(_fits(key, key_hint) and _fits(item, value_hint) for key, item in value.items())
+    if hint is object or (isclass(hint) and hint.__module__.startswith(_CHECKED)):
+        return False
     try:
         convert(value, hint)
         for rule in getattr(hint, "__metadata__", ()):
@@ -123,7 +234,7 @@ def _fits(value: object, hint: Any) -> bool:
                 rule.check(str(value))
     except TypeError:
         return True
-    except (ValidationError, ValueError, RecursionError, re.error):
+    except (ValidationError, ValueError, OverflowError, RecursionError, re.error):
         return False
     return True
 
@@ -154,6 +265,8 @@ def _description(hint: Any) -> str:
         return f"a list of {' and '.join(map(_description, members))}"
     if origin is Mapping:
         return f"a mapping to {_description(members[1])}"
+    if typing.is_typeddict(hint):
+        return "a mapping"
     names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", NoneType: "null"}
     return names.get(hint, "a config with _target_")
 
