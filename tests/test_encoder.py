@@ -2,7 +2,6 @@
 
 import shutil
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokeni
 from transformers.utils import logging
 
 from checkpoints import FAMILIES, TEXT, checkpoint
-from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords, transformer
+from documents import LABELS, batch_of, document, empty, glre, random_documents, subwords
 from glre_pyg.data.graph import word_counts
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.nn.encoder import TransformerEncoder, compile_with
@@ -566,11 +565,3 @@ def test_configs(name, roomy, monkeypatch):
     if "name" in config.tokenizer and "package" not in config.tokenizer:
         assert config.tokenizer.name in asked
     assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)
-
-
-@pytest.mark.parametrize(
-    "options", [{"max_padding": -1}, {"max_padding": 1.5}, {"max_tokens": 0}, {"max_tokens": "abc"}]
-)
-def test_impossible_groups_are_refused(options):
-    with pytest.raises(InputError, match=f"^encoder: {next(iter(options))} must be"):
-        partial(transformer(), **options)(subwords(random_documents(1)))

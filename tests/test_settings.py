@@ -57,7 +57,7 @@ WRONG = {
     "encoder.module.pooling": ("one of mean, first", "foo"),
     "encoder.module.trainable": (BOOL, "x"),
     "encoder.module.max_tokens": (f"{WHOLE} or null", "0 x"),
-    "encoder.module.max_padding": (f"{SHARE} or null", "2 nan"),
+    "encoder.module.max_padding": (f"{SHARE} or null", "-1 1.5 nan"),
     "encoder.tokenizer.max_length": (WHOLE, "0 x"),
     "encoder.tokenizer.overlap": (FROM_ZERO, "-1 x"),
     "thresholds.loss.reduction": ("one of mean, sum", "foo"),
@@ -155,6 +155,13 @@ def test_every_setting_of_a_command_has_a_type():
         schema = get_object(f"glre_pyg.{command}.Settings")
         groups = {"encoder", "optimizer", "dataset", "layer", "model", "thresholds", "training", "mentions"}
         assert composed(command).keys() - groups - {"table", "rdf"} <= _hints(schema).keys(), command
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "spacy", "corpus"])
+def test_predict_takes_every_format(name):
+    from glre_pyg.predict import Settings
+
+    check_settings(composed("predict", f"format={name}"), Settings)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from glre_pyg.runs.directory import (
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
+from glre_pyg.runs.trust import is_signed
 from glre_pyg.runs.weights import check_weights, load_weights
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, as_input_errors
@@ -96,8 +98,9 @@ def load(
         scores=scores,
         environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
     )
-    with as_input_errors(folder):
-        run.predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
+    if not is_signed(folder / CONFIG):  # somebody else's config: its layers may not fit together
+        with as_input_errors(folder):
+            replace(run, store=None).predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
     compile_with(run.model, compile)
     return run
 
