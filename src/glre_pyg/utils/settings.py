@@ -152,7 +152,9 @@ def _problems_of_call(
     kinds = {parameter.kind for parameter in parameters.values()}
     positional = [key for key, it in parameters.items() if it.kind is Parameter.POSITIONAL_OR_KEYWORD]
     if num_given and len(positional) < num_given and Parameter.VAR_POSITIONAL not in kinds:
-        yield _Problem(f"{place}_target_", path, None, f": '{path}' does not take {num_given} arguments")
+        yield _Problem(
+            f"{place}_target_", path, None, f": '{path}' does not take {num_given} positional arguments"
+        )
     allowed = [key for key in parameters if key not in positional[: num_given or 0]]
     for key in values.keys() - _HYDRA if Parameter.VAR_KEYWORD not in kinds else ():
         if key not in allowed:
@@ -225,8 +227,10 @@ def _fits(value: object, hint: Any) -> bool:
     if get_origin(hint) is Mapping and isinstance(value, dict):
         key_hint, value_hint = get_args(hint)
         return all(_fits(key, key_hint) and _fits(item, value_hint) for key, item in value.items())
-    if hint is object or (isclass(hint) and hint.__module__.startswith(_CHECKED)):
+    if isclass(hint) and (hint.__module__.startswith(_CHECKED) or hint is object):
         return False
+    if isclass(hint) and hint.__module__ != "builtins" and isinstance(value, dict):
+        return typing.is_typeddict(hint)
     try:
         convert(value, hint)
         for rule in getattr(hint, "__metadata__", ()):
@@ -264,7 +268,8 @@ def _description(hint: Any) -> str:
     if origin in (tuple, list, Sequence):
         return f"a list of {' and '.join(map(_description, members))}"
     if origin is Mapping:
-        return f"a mapping to {_description(members[1])}"
+        keys = "" if members[0] is str else f"from {_description(members[0])} "
+        return f"a mapping {keys}to {_description(members[1])}"
     if typing.is_typeddict(hint):
         return "a mapping"
     names = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", NoneType: "null"}
@@ -291,7 +296,9 @@ def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> Non
         for key in path:
             hint, node = hints.get(key), node.get(key) if isinstance(node, dict) else None
             if isinstance(node, dict) and "_target_" in node:
-                hint = locate(node["_target_"], f"{key}._target_")
+                hint = Any
+                with suppress(InputError):  # check_settings() says so
+                    hint = locate(node["_target_"], name)
             hints = _hints(hint)
         if _is_text(hints.get(last)):
             OmegaConf.update(config, name, text)
