@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
+from omegaconf import OmegaConf
 
 from commands import run
 from glre_pyg import predict
@@ -100,6 +101,40 @@ def test_an_unknown_setting_of_a_layer_is_named():
 def test_a_missing_class_is_named():
     line = error_of(composed("train", "layer.local._target_=nowhere.Layer"), Settings)
     assert line.startswith("layer.local._target_: there is no 'nowhere.Layer' here")
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("dataset._target_=glre_pyg.models.glre.GLRE", "dataset.corpus: is not a setting of glre_pyg.models"),
+        ("+dataset._partial_=true", "dataset._partial_: 'true' is not false"),
+        ("model._partial_=false", "model._partial_: 'false' is not true"),
+        (
+            "+layer.local.channels=3",
+            "layer.local.channels: is not a setting of glre_pyg.nn.local.LocalAttention",
+        ),
+        (
+            "model.local_layer=${layer.global}",
+            "layer.global._target_: 'glre_pyg.nn.rgcn.RGCN' does not take 2",
+        ),
+        ("model.classifier=${model.nodes}", "model.nodes._target_: 'glre_pyg.nn.nodes.NodeEncoder' is not a"),
+        ("thresholds.choose=${thresholds.loss}", "thresholds.loss._target_: 'glre_pyg.nn.loss.BinaryCross"),
+        (
+            "optimizer.factory=${model.nodes}",
+            "model.nodes._target_: 'glre_pyg.nn.nodes.NodeEncoder' is not a",
+        ),
+        ("+optimizer.factory.params=[1]", "optimizer.factory.params: is not a setting of torch.optim.AdamW"),
+        ("training=${dataset}", "dataset._target_: 'glre_pyg.datasets.Synthetic' is not a TrainingSettings"),
+        ("encoder.tokenizer=${encoder.module}", "encoder.module._target_: 'glre_pyg.nn.encoder.Trans"),
+    ],
+)
+def test_a_config_of_another_kind_is_named_before_anything_is_read(override, line):
+    from glre_pyg.training.preparation import Classes
+
+    config = composed("train", "encoder=tiny")
+    name, _, value = override.lstrip("+").partition("=")
+    OmegaConf.update(config, name, OmegaConf.from_dotlist([f"x={value}"])._get_node("x"), force_add=True)
+    assert error_of(config, Classes).startswith(line)
 
 
 OTHERS = {

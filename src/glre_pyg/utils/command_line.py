@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import Action, ArgumentParser
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,7 @@ def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
     try:
         with _help_is_text():
             _check_arguments(sys.argv[1:])
+            _check_options(sys.argv[1:], config_folder)
             yield
     except MissingConfigException as error:
         raise InputError(_missing_option(error)) from error
@@ -175,6 +176,19 @@ def _help_is_text() -> Iterator[None]:
         yield
     finally:
         ArgumentParser.add_argument = add_argument  # type: ignore[method-assign]
+
+
+def _check_options(arguments: Sequence[str], config_folder: str) -> None:
+    """Check that the options of config groups are names, of which Hydra 1.3 makes a traceback."""
+    for argument in arguments:
+        group, _, text = argument.partition("=")
+        if text and Path(config_folder, group).is_dir():
+            with suppress(OverrideParseException):
+                override = OverridesParser.create().parse_override(argument)
+                value = [""] if override.is_sweep_override() else override.value()
+                if not all(isinstance(name, str) for name in (value if isinstance(value, list) else [value])):
+                    options = sorted(path.stem for path in Path(config_folder, group).glob("*.yaml"))
+                    raise InputError(f"{group}: '{text}' is not one of {', '.join(options)}")
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:

@@ -56,9 +56,10 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
     Raises:
         InputError: If a setting is unknown or wrong: one line with its name, its value and what is allowed.
     """
+    values = OmegaConf.to_container(config, resolve=True)
     written = {name.lstrip("+"): text for name, _, text in (each.partition("=") for each in overrides)}
     raw = OmegaConf.to_container(config)
-    problems = _problems(OmegaConf.to_container(config, resolve=True), schema, "")
+    problems = _problems(values, schema, "")
     sourced = [(_source(problem.name, raw), problem) for problem in problems]
     for source, (_, value, hint, line) in sorted(sourced, key=lambda it: it[0] != it[1].name):
         text = _as_text(value, written.get(source))
