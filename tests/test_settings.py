@@ -106,7 +106,10 @@ def test_a_missing_class_is_named():
 @pytest.mark.parametrize(
     ("override", "line"),
     [
-        ("dataset._target_=glre_pyg.models.glre.GLRE", "dataset.corpus: is not a setting of glre_pyg.models"),
+        (
+            "dataset._target_=glre_pyg.models.glre.GLRE",
+            "dataset._target_: 'glre_pyg.models.glre.GLRE' is not a Corpus",
+        ),
         ("+dataset._partial_=true", "dataset._partial_: 'true' is not false"),
         ("model._partial_=false", "model._partial_: 'false' is not true"),
         (
