@@ -216,8 +216,8 @@ def mentions(*overrides):
         return compose(overrides=[f"+mentions={overrides[0]}", *overrides[1:]]).get("mentions")
 
 
-def test_config_of_given_mentions_is_empty():
-    assert not mentions("given")
+def test_config_of_given_mentions_names_no_finder():
+    assert mentions("given") == {"types": None, "unlinked": "drop"}
 
 
 def test_config_of_dictionaries(tmp_path):
