@@ -234,7 +234,7 @@ def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, e
     if ending in (".csv", ".nt"):  # have facts alone
         expected = [(name, facts) for name, facts in expected if facts]
     if ending == ".brat":  # files in the order of their names
-        expected.sort(key=itemgetter(0))
+        expected.sort(key=lambda document: f"{document[0]}.txt")
     assert list(READ.get(ending, documents_in)(target)) == expected
 
 

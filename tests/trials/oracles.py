@@ -411,16 +411,24 @@ def cells(content: str, separator: str) -> list[list[str]]:
 def names(files: Files, read: Sequence[tuple[str, str, str]]) -> None:
     content = only(files).removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     if "names.csv" in files:
-        rows = cells(content, ",")
+        lines = content.split("\n")[:20]
+        widths = {mark: sum(line.rstrip("\r").count(mark) == 2 for line in lines) for mark in ",;\t"}
+        rows = cells(content, max(",;\t", key=widths.__getitem__))
     else:
         rows = [line.removesuffix("\r").split("\t") for line in content.split("\n")]
+        rows = [[re.sub('^"(.*)"$', r"\1", cell.strip()).replace('""', '"') for cell in row] for row in rows]
     rows = [[cell.strip() for cell in row] for row in rows]
-    rows = [row for row in rows if any(row)]
+    rows = [row for row in rows if any(row) and not row[0].startswith("#")]
+    assert not any(cell for row in rows for cell in row[3:]), "columns"
+    assert all(len(row) > 2 for row in rows), "columns"
     order = ["name", "id", "type"]
-    while sorted(cell.lower() for cell in rows[0]) == sorted(order):
-        order = [cell.lower() for cell in rows.pop(0)]
-    said = [tuple(row[order.index(name)] for name in ("name", "id", "type")) for row in rows]
-    assert all(len(row) == 3 for row in rows), "columns"
+    while sorted(cell.lower() for cell in rows[0][:3]) == sorted(order):
+        order = [cell.lower() for cell in rows.pop(0)[:3]]
+    said = [
+        (name.strip(), row[order.index("id")], row[order.index("type")])
+        for row in rows
+        for name in row[order.index("name")].split("|")
+    ]
     same(said, list(read), "names")
 
 

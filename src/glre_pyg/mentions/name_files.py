@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice, permutations
 from pathlib import Path
@@ -17,7 +18,7 @@ from glre_pyg.utils.exceptions import InputError
 COLUMNS = ("name", "id", "type")
 _HEADERS = {
     "name": re.compile("(preferred_)?(names?|terms?|labels?)|synonyms?|mentions?|text|string"),
-    "id": re.compile(".*(id|ids|identifier|identifiers|code|curie)|mesh|cui|accession"),
+    "id": re.compile("([a-z]+_)*(ids?|identifiers?|code|curie)|mesh|cui|accession"),
     "type": re.compile("(semantic_|entity_)?types?|labels?|class|category|kind|group"),
 }
 """Words by which a header names the columns, in lower case."""
@@ -50,15 +51,13 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
     name = path.name
     if path.suffix.lower() not in (".tsv", ".csv"):
         raise InputError(f"{name}: a file of names ends in .tsv or .csv")
-    order: Sequence[str] | None = None
+    order: Sequence[str] = COLUMNS
     is_empty = True
     with opened(path) as raw:
         for line, columns in _rows(decoded_lines(raw, name), name, path.suffix.lower() == ".tsv"):
-            if order is None:
-                header = _header(columns)
-                order = header or COLUMNS
-                if header:
-                    continue
+            if is_empty and (header := _header(columns)):
+                order = header
+                continue
             if len(columns) != len(COLUMNS):
                 raise InputError(
                     f"{name}:{line}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
@@ -91,7 +90,10 @@ def _rows(lines: Iterator[str], name: str, is_tsv: bool) -> Iterator[tuple[int, 
 
 def _num_fitting(lines: Sequence[str], delimiter: str) -> int:
     """Return how many lines have the right number of columns if these are separated by a character."""
-    return sum(len(_cells(row, False)) == len(COLUMNS) for row in csv.reader(lines, delimiter=delimiter))
+    rows = csv.reader(lines, delimiter=delimiter)
+    with suppress(csv.Error):  # raised again when the lines are read
+        return sum(len(_cells(row, False)) == len(COLUMNS) for row in rows)
+    return 0
 
 
 def _cells(row: Iterable[str], is_tsv: bool) -> list[str]:
