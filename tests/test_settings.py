@@ -219,3 +219,16 @@ def test_lists_of_numbers_are_names_too():
     config = composed("compare", "runs=[0,1]")
     check_settings(config, Settings)
     assert config.runs == ["0", "1"]
+
+
+def test_a_mapping_with_quoted_keys_is_read(tmp_path):
+    namespaces = "{'(Chemical|Disease)/[CD][0-9]+': 'http://id.nlm.nih.gov/mesh/'}"
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        settings = compose("predict", [f'rdf.namespaces="{namespaces}"', "run=x", "output=y.nt"])
+    check_settings(settings, predict.Settings)
+    assert settings.rdf.namespaces == {"(Chemical|Disease)/[CD][0-9]+": "http://id.nlm.nih.gov/mesh/"}
+    for wrong in ("3", "{a: 3}", "'{a'"):
+        with initialize_config_dir(config_dir(), version_base="1.3"):
+            settings = compose("predict", [f"rdf.namespaces={wrong}", "run=x", "output=y.nt"])
+        with pytest.raises(InputError, match=r"rdf.namespaces: .* is not a mapping to a text or null"):
+            check_settings(settings, predict.Settings)

@@ -351,6 +351,7 @@ def test_unlinked():
     [
         ({"drugs": (3, 2)}, "drugs: .3, 2. is not a range"),
         ({"diseases": (0, 2)}, "diseases: .0, 2. is not a range"),
+        ({"drugs": (100_000, 100_000)}, "drugs: there are names for"),
         ({"affirmed": 1.2}, r"affirmed: 1\.2 is not a share"),
         ({"drugs": (3, 3), "balanced": 0.5}, "diseases: .* as balanced requires"),
     ],

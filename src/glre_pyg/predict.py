@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Literal
+from typing import Literal, TypedDict
 
 from omegaconf import DictConfig
 
@@ -29,6 +30,13 @@ Format = Literal[
 ]
 
 
+class RdfSettings(TypedDict):
+    """Settings of RDF output."""
+
+    base: str
+    namespaces: Mapping[str, str] | None
+
+
 class Settings(RunSettings):
     """Settings of ``conf/predict.yaml``."""
 
@@ -48,6 +56,7 @@ class Settings(RunSettings):
     chunk: PositiveInt
     resume: bool
     strict: bool
+    rdf: RdfSettings
 
 
 @command("predict", Settings, shared=True)

@@ -102,6 +102,10 @@ class SyntheticCorpus:
             if not minimum <= low <= high:
                 raise InputError(f"{parameter}: [{low}, {high}] is not a range of numbers from {minimum} on")
             object.__setattr__(self, parameter, (low, high))  # configs have lists
+        for parameter, kind in (("drugs", "Chemical"), ("diseases", "Disease")):
+            most = number_of_names(kind) // 2 - 3
+            if getattr(self, parameter)[1] > most:
+                raise InputError(f"{parameter}: there are names for {most} at most")
         for parameter in (each.name for each in fields(self) if isinstance(each.default, float)):
             if not 0 <= getattr(self, parameter) <= 1:
                 raise InputError(f"{parameter}: {getattr(self, parameter)} is not a share between 0 and 1")

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
 
+import yaml
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from msgspec import ValidationError, convert
@@ -46,7 +47,8 @@ class _Problem(NamedTuple):
 def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = ()) -> None:
     """Check the settings of a command.
 
-    A number in place of a text becomes the text that was written: ``run=0`` names a folder.
+    A number in place of a text becomes the text that was written: ``run=0`` names a folder. A text in place
+    of a mapping is read as YAML, since mappings in Hydra have no quoted keys.
 
     Args:
         config: The composed config.
@@ -62,10 +64,10 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
     problems = _problems(values, schema, "")
     sourced = [(_source(problem.name, raw), problem) for problem in problems]
     for source, (_, value, hint, line) in sorted(sourced, key=lambda it: it[0] != it[1].name):
-        text = _as_text(value, written.get(source))
-        if text is None or not _fits(text, hint) or _fits(False, hint):
+        meant = _as_mapping(value) if isinstance(value, str) else _as_text(value, written.get(source))
+        if meant is None or not _fits(meant, hint) or _fits(False, hint):
             raise InputError(f"{source}{line}")
-        OmegaConf.update(config, source, text)
+        OmegaConf.update(config, source, meant)
 
 
 def check_config(values: object, hint: Any, name: str) -> None:
@@ -249,6 +251,13 @@ def _as_text(value: object, written: str | None) -> str | list[str] | None:
     if isinstance(value, bool | int | float):
         return written or _yaml(value)
     return [_yaml(item) for item in value] if isinstance(value, list) else None
+
+
+def _as_mapping(text: str) -> dict[str, Any] | None:
+    with suppress(yaml.YAMLError):
+        value = yaml.safe_load(text)
+        return value if isinstance(value, dict) else None
+    return None
 
 
 def _yaml(value: object) -> str:
