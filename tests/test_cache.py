@@ -31,7 +31,7 @@ from documents import (
 )
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.tokenizer import SubwordTokenizer
-from glre_pyg.datasets import CDR, Files, base
+from glre_pyg.datasets import CDR, Files, base, user_files
 from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.jsonl import write_jsonl
@@ -212,7 +212,8 @@ def parsed(monkeypatch):
         calls.append(path.name)
         return read(path, *arguments, **options)
 
-    monkeypatch.setattr(base, "read_documents", noted)
+    for module in (base, user_files):
+        monkeypatch.setattr(module, "read_documents", noted)
     return calls
 
 

@@ -185,6 +185,15 @@ def test_candidate_pairs_have_types_of_the_corpus(tmp_path):
         _ = files.labels
 
 
+def test_mentions_without_identifier_of_your_own_files_may_be_joined_by_name(tmp_path):
+    path = tmp_path / "train.pubtator"
+    path.write_text("1|t|Rash or rash\n1\t0\t4\tRash\tDisease\n1\t8\t12\trash\tDisease\n\n")
+    given = GIVEN | {"train": str(path), "name": "f", "relations": None, "types": None, "pair_types": None}
+    for unlinked, ids in (("drop", ()), ("name", ("rash",))):
+        [found] = Files(**given, directed=True, unlinked=unlinked).documents("train")
+        assert [mention.ids for mention in found.mentions] == [ids, ids]
+
+
 def test_collect_labels_documents_held_out_for_dev_count(tmp_path):
     """A relation that only those have is no error when they are scored."""
     documents = [

@@ -22,7 +22,7 @@ ALLOWED = {
     "mentions": {"data", "formats", "utils"},
     "nn": {"data", "utils"},
     "models": {"nn", "data", "utils"},
-    "datasets": {"data", "formats", "evaluation", "utils"},
+    "datasets": {"data", "formats", "mentions", "evaluation", "utils"},
     "runs": {"data", "models", "nn", "evaluation", "utils"},  # and datasets by Hydra alone
     "extraction": EXTRACTION,
     "reporting": {"extraction", "runs", "evaluation", "data", "utils"},

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import Labels
 from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.formats.detection import read_documents
+from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 
@@ -35,6 +37,8 @@ class Files(FileCorpus):
         pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
         directed: Whether (a, b) and (b, a) are different pairs.
         passages: See :func:`~glre_pyg.formats.detection.read_documents`.
+        unlinked: Whether mentions without identifier belong to no entity (``"drop"``), or to the one with
+            their name or its abbreviation (``"name"``).
     """
 
     name: str
@@ -43,10 +47,15 @@ class Files(FileCorpus):
     pair_types: Sequence[Sequence[str]] | None
     directed: bool
     passages: str | None = None
+    unlinked: Literal["drop", "name"] = "drop"
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a file, without preparing them."""
         return read_documents(path, passages=self.passages, on_error=on_error)
+
+    def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
+        """Link mentions without identifier, if they are not to be left out."""
+        return map(link_by_name, documents) if self.unlinked == "name" else documents
 
     @property
     def protocol(self) -> str:  # type: ignore[override]

@@ -257,8 +257,8 @@ class RelationExtractor:
                 facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
                 self.left_out_facts["facts"] += len(document.facts) - len(facts)
                 document = replace(document, mentions=mentions, facts=facts)
-            self.num_unlinked += sum(not mention.ids for mention in document.mentions)
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
+            self.num_unlinked += sum(not mention.ids for mention in prepared.mentions)
             yield replace(prepared, facts=document.facts)
 
     def predict(
