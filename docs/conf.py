@@ -38,3 +38,4 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+suppress_warnings = ["ref.python"]  # fields of two classes may have one name

@@ -676,7 +676,8 @@ def made(monkeypatch):
 
         return wrapped
 
-    monkeypatch.setattr(base, "read_documents", counting("parsed", base.read_documents))
+    for module in (base, user_files):
+        monkeypatch.setattr(module, "read_documents", counting("parsed", module.read_documents))
     encode = TransformerEncoder._encode
     monkeypatch.setattr(TransformerEncoder, "_encode", counting("encoded", encode))
     return counts

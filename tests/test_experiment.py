@@ -145,7 +145,6 @@ def test_the_test_split_changes_nothing_but_its_scores(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        (["setting=both"], "setting: 'both' is not one of train, train\\+dev"),
         (["setting=train+dev"], "fixed_by: .* needs a run of setting=train, or a number of folds"),
         (["setting=train+dev", "fixed_by=1"], "fixed_by: .* a number of folds"),
         (["setting=train+dev", "fixed_by=nowhere"], "nowhere: no such folder"),

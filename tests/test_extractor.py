@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
+import spacy
 import torch
 from omegaconf import OmegaConf
 
+import glre_pyg
 from documents import LABELS, document, glre, no_entity, no_pair, random_documents, subwords, two_sentences
 from glre_pyg import Dictionary, RelationExtractor, document_of
 from glre_pyg.data.document import Document, Fact, Sentence
@@ -383,3 +387,21 @@ def test_json_lines_have_what_the_model_says_and_can_be_read_again(extractor, tm
     assert [each.facts for each in again] == [
         tuple(replace(fact, reasons=None, sentence_ablation=None) for fact in each.facts) for each in found
     ]
+
+
+@pytest.mark.parametrize("finder", ["names.tsv", [], spacy.blank("en")])
+def test_what_finds_no_mentions_is_named(run, finder):
+    with pytest.raises(InputError, match=r"^mentions: a \w+ finds no mentions: give a Dictionary"):
+        RelationExtractor(run)("velorin", mentions=finder)
+
+
+def test_other_arguments_than_documents_and_probabilities_are_named(run):
+    with pytest.raises(
+        InputError, match="expected documents or texts, not a PosixPath; from_file reads a file"
+    ):
+        RelationExtractor(run)(Path("a.txt"))
+    with pytest.raises(InputError, match="threshold: 2 is not a probability"):
+        RelationExtractor(run)(DOCUMENTS, threshold=2)
+    with pytest.raises(InputError, match=r"^1: mentions: expected FoundMention\(.*\), not tuple"):
+        document_of("1", "velorin", [(0, 7, "Chemical")])
+    assert glre_pyg.__version__ == version("glre_pyg")

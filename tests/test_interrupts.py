@@ -39,6 +39,8 @@ def test_signals_are_deferred_and_the_second_is_ignored():
     with raise_interrupts(), pytest.raises(Interrupted) as caught:
         work()
     assert caught.value.signal is signal.SIGTERM
+    with deferred_interrupts():  # of work that comes after it
+        assert not is_interrupted()
 
 
 @pytest.mark.slow

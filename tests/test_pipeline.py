@@ -193,7 +193,7 @@ def test_mentions_of_other_types_are_left_out_and_counted(run, here, capsys):
     ("lines", "overrides", "reason"),
     [
         ("", [], "1 in which no mention was found"),
-        ("1\t0\t7\tvelorin\tPlant\tC\n1\t11\t15\tmice\tGene\tG\n", ["mentions.types={Gene: Fish}"], None),
+        ("1\t0\t7\tvelorin\tPlant\tC\n1\t11\t15\tmice\tFish\tG\n", [], None),
         ("1\t0\t7\tvelorin\tChemical\n", [], "1 whose mentions have no identifier"),
         ("1\t0\t7\tvelorin\tChemical\tC\n", [], "1 without a candidate pair"),
         (
@@ -212,6 +212,28 @@ def test_nothing_found_is_explained(run, here, capsys, lines, overrides, reason)
         assert "were left out: 1 Plant, 1 Fish" in err
         reason = "1 with mentions of types unknown to the run alone"
     assert f"no facts in 1 of 1 documents: {reason}\n" in out
+
+
+def test_facts_of_other_relations_are_no_gold(run, here, capsys):
+    (here / "in.pubtator").write_text(
+        "1|t|velorin in mice with rash\n1\t0\t7\tvelorin\tChemical\tC\n1\t21\t25\trash\tDisease\tD\n"
+        "1\tcures\tC\tD\n"
+    )
+    assert extracted(run, "input=in.pubtator", "output=out.html", "threshold=0") == 0
+    assert "given facts of relations unknown to the run were left out: 1 cures\n" in capsys.readouterr().out
+    assert "cures" not in (here / "out.html").read_text()
+
+
+def test_mentions_that_are_replaced_are_counted(run, here, capsys):
+    write_documents(documents(2), here / "in.pubtator")
+    extracted(run, "input=in.pubtator", "output=out.jsonl", *DICTIONARY)
+    assert "2 documents had mentions, which those that were found replace\n" in capsys.readouterr().out
+
+
+def test_types_are_mapped_to_those_of_the_run_alone(run, here):
+    write_documents(documents(2), here / "in.pubtator")
+    with pytest.raises(InputError, match=r"mentions.types: 'Fish' is not one of Chemical, Disease, Gene"):
+        extracted(run, "input=in.pubtator", "output=out.jsonl", "mentions.types={Gene: Fish}")
 
 
 def test_mentions_without_identifier_are_joined_by_name(run, here, capsys):

@@ -7,6 +7,7 @@ torch, and graphs without transformers or Hydra. ``%load_ext glre_pyg`` shows do
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from glre_pyg.extraction.extractor import RelationExtractor
     from glre_pyg.mentions.dictionary import Dictionary
     from glre_pyg.mentions.documents import document_of, with_mentions
+    from glre_pyg.mentions.finder import FoundMention
     from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
     from glre_pyg.runs.hub import from_pretrained, push_to_hub, save_pretrained
@@ -29,6 +31,7 @@ _HOME = {
     "EDGE_TYPES": "data.graph",
     "Entity": "data.document",
     "Fact": "data.document",
+    "FoundMention": "mentions.finder",
     "GLRE": "models.glre",
     "Mention": "data.document",
     "NODE_TYPES": "data.graph",
@@ -53,6 +56,7 @@ __all__ = [
     "DocumentGraph",
     "Entity",
     "Fact",
+    "FoundMention",
     "Mention",
     "PredictedFact",
     "RelationExtractor",
@@ -75,6 +79,8 @@ def load_ipython_extension(ipython: InteractiveShell) -> None:
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return version("glre_pyg")
     if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"glre_pyg.{_HOME[name]}"), name)

@@ -112,6 +112,8 @@ def build_graph(
         >>> graph.pair_index.tolist(), graph.pair_label.tolist(), graph.pair_distance.tolist()
         ([[0], [1]], [[1.0]], [-5])
     """
+    if isinstance(relations, str) or isinstance(types, str):
+        raise InputError("relations and types are lists of names, not one text")
     entities = document.entities
     mentions = [mention for entity in entities for mention in entity.mentions]
     relations = sorted({fact.relation for fact in document.facts}) if relations is None else relations

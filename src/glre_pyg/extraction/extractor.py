@@ -42,6 +42,7 @@ class RelationExtractor:
 
     Attributes:
         left_out: Number of mentions that :meth:`prepare` has left out so far, by entity type.
+        left_out_relations: Number of given facts that it has left out so far, by relation.
         num_unlinked: Number of mentions without identifier so far, which belong to no entity.
         left_out_facts: Number of given facts, ignored pairs and sentences of evidence that were left out
             so far, because their entities or sentences are not there.
@@ -58,6 +59,7 @@ class RelationExtractor:
         self.run = run
         self.corpus = make_corpus(run.config.dataset)
         self.left_out: Counter[str] = Counter()
+        self.left_out_relations: Counter[str] = Counter()
         self.num_unlinked = 0
         self.left_out_facts: Counter[str] = Counter()
 
@@ -176,6 +178,8 @@ class RelationExtractor:
             on_error: See :meth:`from_file`.
         """
 
+        _check_finder(mentions)
+
         def read_corpus(path: Path, on_error: ErrorHandler) -> Iterable[Document]:
             if passages is None or detect_format(path) != "pubtator":
                 return self.corpus.read(path, on_error=on_error)
@@ -215,6 +219,7 @@ class RelationExtractor:
         """
         if chunk < 1:
             raise InputError(f"chunk: {chunk} is not a number of documents")
+        _check_finder(mentions)
         given = _documents(documents, mentions, on_error)
         if mentions is not None:
             given = with_mentions(given, mentions, on_error=on_error)
@@ -234,15 +239,21 @@ class RelationExtractor:
     ) -> Iterator[Document]:
         """Prepare documents as the corpus of the run does, which does not see their facts.
 
-        Mentions of entity types that the run does not know are left out, with the facts that need them.
+        Mentions of entity types and facts of relations that the run does not know are left out, as are facts
+        of mentions that are left out.
 
         Args:
             documents: The documents.
             types: Entity type of the run for types of the documents.
             unlinked: Whether mentions without identifier belong to no entity (``"drop"``), or to the one with
                 their name or its abbreviation (``"name"``).
+
+        Raises:
+            InputError: If ``types`` names a type that the run does not know.
         """
-        known = self.run.labels.types
+        known, relations = self.run.labels.types, self.run.labels.relations
+        for name in set((types or {}).values()) - set(known):
+            raise InputError(f"mentions.types: '{name}' is not one of {', '.join(known)}")
         for document in documents:
             if types:
                 document = with_types(document, types)
@@ -257,9 +268,13 @@ class RelationExtractor:
                 facts = tuple(fact for fact in document.facts if {fact.head, fact.tail} <= ids)
                 self.left_out_facts["facts"] += len(document.facts) - len(facts)
                 document = replace(document, mentions=mentions, facts=facts)
+            facts = tuple(fact for fact in document.facts if fact.relation in relations)
+            self.left_out_relations.update(
+                fact.relation for fact in document.facts if fact.relation not in relations
+            )
             [prepared] = self.corpus.prepare([replace(document, facts=(), ignored=())])
             self.num_unlinked += sum(not mention.ids for mention in prepared.mentions)
-            yield replace(prepared, facts=document.facts)
+            yield replace(prepared, facts=facts)
 
     def predict(
         self,
@@ -311,6 +326,8 @@ class RelationExtractor:
                     f"threshold: '{min(unmatched)}' does not match the relations {', '.join(relations)}"
                 )
             threshold = np.array([threshold[relation] for relation in relations])
+        if threshold is not None and not np.all((np.asarray(threshold) >= 0) & (np.asarray(threshold) <= 1)):
+            raise InputError(f"threshold: {threshold} is not a probability, from 0 to 1")
         return np.broadcast_to(self.run.threshold if threshold is None else threshold, len(relations))
 
     def _probabilities(
@@ -390,8 +407,19 @@ class RelationExtractor:
             yield document
 
 
+def _check_finder(finder: object) -> None:
+    """Check that mentions are found by a finder, and not given as a list, a file or a spaCy pipeline."""
+    if finder is not None and (not callable(finder) or hasattr(finder, "pipe")):
+        raise InputError(
+            f"mentions: a {type(finder).__name__} finds no mentions: give a Dictionary, a SpacyFinder or a "
+            "GlinerFinder, or a function from texts to a list of FoundMention for each"
+        )
+
+
 def _documents(given: Given, mentions: Finder | None, on_error: ErrorHandler | None) -> Iterator[Document]:
     """Yield documents, and texts as documents without mentions."""
+    if isinstance(given, bytes | Path):
+        raise InputError(f"expected documents or texts, not a {type(given).__name__}; from_file reads a file")
     for number, item in enumerate([given] if isinstance(given, Document | str) else given, 1):
         match (str(number), item) if isinstance(item, str) else item:
             case Document() as document:

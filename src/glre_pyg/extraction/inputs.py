@@ -43,6 +43,9 @@ class Inputs:
         on_error: Callback for files and documents with an error.
         recursive: Whether to read the folders in a folder, too.
         passages: See :func:`~glre_pyg.formats.detection.read_documents`.
+
+    Attributes:
+        num_replaced: Number of documents so far whose own mentions those of the finder replace.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Inputs:
         self.recursive, self.passages = recursive, passages
         self.read_corpus, self.format, self.finder = read_corpus, format, finder
         self.max_words, self.on_error = max_words, on_error
+        self.num_replaced = 0
 
     def documents(self, name: str) -> Iterator[Document]:
         """Read a file, the files of a folder in the order of their names, or standard input.
@@ -81,7 +85,14 @@ class Inputs:
         return self._with_mentions(self._guarded(name, lambda: iter([self._text(name, text)])))
 
     def _with_mentions(self, documents: Iterator[Document]) -> Iterator[Document]:
-        return with_mentions(documents, self.finder, on_error=self.on_error) if self.finder else documents
+        if self.finder is None:
+            return documents
+        return with_mentions(self._counted(documents), self.finder, on_error=self.on_error)
+
+    def _counted(self, documents: Iterator[Document]) -> Iterator[Document]:
+        for document in documents:
+            self.num_replaced += bool(document.mentions)
+            yield document
 
     def _folder(self, folder: Path) -> Iterator[Document]:
         files = self._files(folder)

@@ -18,7 +18,7 @@ from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.inputs import STANDARD_INPUT
+from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
 from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
@@ -101,6 +101,7 @@ class _Extraction:
         self.num_read, self.num_mentions, self.num_documents, self.num_facts = 0, 0, 0, 0
         self.without_facts, self.unknown_types = Counter[str](), set[str]()
         self.started, self.num_resumed = perf_counter(), 0
+        self.inputs: Inputs | None = None
 
     @property
     def num_errors(self) -> int:
@@ -280,7 +281,7 @@ class _Extraction:
 
     def _read(self) -> Iterator[Document]:
         config = self.config
-        inputs = self.extractor.inputs(
+        self.inputs = self.extractor.inputs(
             self._finder(),
             format=config.format,
             passages=config.passages,
@@ -289,8 +290,8 @@ class _Extraction:
             on_error=self.read_errors,
         )
         if config.text is not None:
-            return inputs.text("text", str(config.text))
-        return inputs.documents(str(config.input))
+            return self.inputs.text("text", str(config.text))
+        return self.inputs.documents(str(config.input))
 
     def print_summary(self) -> None:
         """Print how much was written, and which mentions were left out."""
@@ -309,6 +310,11 @@ class _Extraction:
         if unusable := +self.extractor.left_out_facts:
             counts = ", ".join(f"{kind} ({count})" for kind, count in unusable.items())
             echo(f"left out of the input, as the entities or sentences they name are not there: {counts}")
+        if others := self.extractor.left_out_relations:
+            counts = ", ".join(f"{count} {name}" for name, count in others.most_common())
+            echo(f"given facts of relations unknown to the run were left out: {counts}")
+        if self.inputs and (replaced := self.inputs.num_replaced):
+            echo(f"{replaced} documents had mentions, which those that were found replace")
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)

@@ -113,6 +113,11 @@ def document_of(
         tremor ['tremor']
     """
     mentions, sections = list(mentions), tuple(sections)
+    for mention in mentions:
+        if not isinstance(mention, FoundMention):
+            raise InputError(
+                f"{id}: mentions: expected FoundMention(start, end, type, id), not {type(mention).__name__}"
+            )
     check_spans(id, text, ((mention.start, mention.end) for mention in mentions))
     grouped = group_mentions(text, mentions, abbreviations=abbreviations)
     words, sentences = segment(text, [mention.span for mention in grouped], sections)

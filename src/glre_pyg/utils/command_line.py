@@ -223,8 +223,10 @@ def _explain(error: Exception, config_folder: str, config_name: str) -> str:
     match = re.match(r"Could not override '([^']+)'", str(error))
     if match is None:
         return _first_line(error)
-    with initialize_config_dir(config_folder, version_base="1.3"):
-        config = compose(config_name, return_hydra_config=False)
+    chosen = [each for each in sys.argv[1:] if Path(config_folder, each.partition("=")[0]).is_dir()]
+    config = OmegaConf.create()
+    with initialize_config_dir(config_folder, version_base="1.3"), suppress(HydraException):
+        config = compose(config_name, chosen, return_hydra_config=False)
     groups = (
         str(path.relative_to(config_folder)) for path in Path(config_folder).rglob("*") if path.is_dir()
     )

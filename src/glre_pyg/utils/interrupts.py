@@ -45,6 +45,7 @@ def raise_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
+        _State.pending = None
         for number, handler in before.items():
             signal.signal(number, handler)
 
