@@ -356,7 +356,7 @@ def as_json(value):
 def test_lossy_writing_by_hand():
     words = ((0, 4), (4, 5), (6, 10), (11, 14), (15, 21), (22, 23))
     mentions = (
-        Mention(6, 14, "Disease", ("D2", "D1"), ("skin rash", "")),
+        Mention(6, 14, "Disease", ("D2", "D1"), ("Skin itc", "")),
         Mention(15, 21, "Disease", ()),
         Mention(0, 4, "Chemical", ("C1",)),
     )
@@ -372,7 +372,7 @@ def test_lossy_writing_by_hand():
         "vertexSet": [
             [{"name": "dexo", "pos": [0, 1], "sent_id": 0, "type": "Chemical"}],
             [{"name": "", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
-            [{"name": "skin rash", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
+            [{"name": "Skin itc", "pos": [2, 4], "sent_id": 0, "type": "Disease"}],
         ],
         "labels": [{"h": 0, "t": 1, "r": "CID", "evidence": [0], "extra": ["0.9"]}],
         "sents": [["dexo", ",", "skin", "itc"], ["tremor", "."]],

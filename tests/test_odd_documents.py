@@ -163,7 +163,7 @@ def test_a_document_is_judged_the_same_alone(odd):
 
 def test_names_and_order_of_entities_do_not_matter(odd):
     torch.manual_seed(0)
-    model = odd.run.model
+    model = odd.run.model.eval()
     for graph in odd.graphs:
         entity, mention = (torch.randperm(graph[name].num_nodes) for name in ("entity", "mention"))
         other = relabelled(graph, entity, mention)
@@ -177,7 +177,7 @@ def test_names_and_order_of_entities_do_not_matter(odd):
 def test_entities_with_the_same_mentions_are_judged_the_same(odd):
     graph = {graph.id: graph for graph in odd.graphs}["twins"]
     with torch.inference_mode():
-        logits = by_name(odd.run.model(graph), graph)
+        logits = by_name(odd.run.model.eval()(graph), graph)
     assert len(logits) == 4
     for one, other in pairwise(logits.values()):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)

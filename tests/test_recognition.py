@@ -74,7 +74,9 @@ def test_a_gzip_file_of_text_has_the_name_of_the_text(tmp_path):
 def test_broken_gzip_files_and_bombs(tmp_path, monkeypatch):
     whole = gzip.compress(PUBTATOR.encode() * 100)
     (tmp_path / "a.pubtator.gz").write_bytes(whole[:-20])
-    with pytest.raises(InputError, match=r"a\.pubtator\.gz: cannot be read: Compressed file ended before "):
+    with pytest.raises(
+        InputError, match=r"a\.pubtator\.gz: cannot be unpacked: Compressed file ended before "
+    ):
         list(read_documents(tmp_path / "a.pubtator.gz", on_error=lambda error: None))
     monkeypatch.setattr(reading, "_UNPACKED", 1_000_000)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b" " * 4_000_000))

@@ -419,7 +419,7 @@ def test_the_command_the_class_and_the_component_find_the_same(model, tmp_path):
     write_spacy(documents, tmp_path / "in.spacy")
     options = (f"run={model}", "input=in.spacy", "output=out.jsonl", "threshold=0.3", "device=cpu")
     out, _ = run("predict", *options, cwd=tmp_path)
-    assert out.splitlines()[-1].endswith("were left out: 2 Planet")
+    assert out.splitlines()[-1].endswith("were left out: 2 Planet; mentions.types={THEIRS: OURS} maps types")
     expected = list(read_documents(tmp_path / "out.jsonl"))
     found = RelationExtractor.from_pretrained(model)(documents, threshold=0.3, reasons=False)
     assert [replace(each, facts=()) for each in found] == [replace(each, facts=()) for each in expected]

@@ -119,26 +119,41 @@ def _misnamed(file: str, records: Sequence[tuple[str, object]], on_error: ErrorH
             record = convert(value, _Record)
         except InputError:  # which costs the document
             continue
-        for (sentence, (start, end)), given in _names(record).items():
-            if not (0 <= sentence < len(record.sents) and 0 <= start < end <= len(record.sents[sentence])):
-                continue
-            total += len(given)
-            words = record.sents[sentence][start:end]
-            others = [each for each in given if _folded(each[1]) != _folded("".join(words))]
-            # A mention of several entities has the name of a part of it in each.
-            if others and (len(others) < len(given) or len(given) == 1):
-                wrong += len(others)
-                numbers.add(number)
-                path, name = others[0]
-                reason = f"'{shown(name)}' is not at {start} to {end}, there is '{shown(' '.join(words))}'"
-                first = first or f"{place}: {shown(record.title)}: {path}.name: {reason}"
+        count, reasons = _misplaced(record)
+        total, wrong = total + count, wrong + len(reasons)
+        if reasons:
+            numbers.add(number)
+            first = first or f"{place}: {shown(record.title)}: {reasons[0]}"
     line = f"{wrong:,} of {total:,} names are not at their positions"
-    if wrong > _MOST * total or (wrong >= _FEW and wrong > _SHARE * total):
+    if _are_many(wrong, total):
         handle_error(InputError(f"{first}; {line}"), None if len(numbers) == len(records) else on_error)
         return numbers
     if wrong:
         note(f"{file}: {line}")
     return set()
+
+
+def _are_many(wrong: int, total: int) -> bool:
+    return wrong > _MOST * total or (wrong >= _FEW and wrong > _SHARE * total)
+
+
+def _misplaced(record: _Record) -> tuple[int, list[str]]:
+    """Return the number of names of a record, and a line for each that is not at its position."""
+    total, reasons = 0, []
+    for (sentence, (start, end)), given in _names(record).items():
+        if not (0 <= sentence < len(record.sents) and 0 <= start < end <= len(record.sents[sentence])):
+            continue
+        total += len(given)
+        words = record.sents[sentence][start:end]
+        others = [each for each in given if each[1] and _folded(each[1]) != _folded("".join(words))]
+        # A mention of several entities has the name of a part of it in each.
+        if others and (len(others) < len(given) or len(given) == 1):
+            reasons += [
+                f"{path}.name: '{shown(name)}' is not at {start} to {end}, "
+                f"there is '{shown(' '.join(words))}'"
+                for path, name in others
+            ]
+    return total, reasons
 
 
 def _names(record: _Record) -> dict[tuple[int, Span], list[tuple[str, str]]]:
@@ -277,6 +292,12 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
         raise InputError(f"{document.id}: {reason_of(error, document.id)}") from None
     if not lossy:
         check_held(document, held, "DocRED's format")
+    total, reasons = _misplaced(record)
+    if _are_many(len(reasons), total):  # which would not be read
+        if not lossy:
+            raise InputError(f"{document.id}: DocRED's format cannot hold it: {reasons[0]}")
+        mentions = tuple(replace(mention, names=()) for mention in document.mentions)
+        return format_docred(replace(document, mentions=mentions), lossy=True)
     fields: dict[str, object] = to_builtins(record)
     return fields
 

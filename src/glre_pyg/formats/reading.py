@@ -9,9 +9,10 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from gzip import GzipFile
+from gzip import BadGzipFile, GzipFile
 from io import BufferedReader, RawIOBase
 from itertools import accumulate, chain, pairwise
+from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeVar
 
 from glre_pyg.data.document import Document, Fact, Sentence, Span
@@ -38,7 +39,9 @@ def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         with open_regular(path) as file:
             is_gzip = file.peek(2)[:2] == b"\x1f\x8b"
             yield BufferedReader(_Unpacked(file)) if is_gzip else file
-    except (OSError, EOFError, zlib.error, MemoryError) as error:
+    except (BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{Path(path).name}: cannot be unpacked: {error}") from None
+    except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {_explained(error)}") from None
 
 
