@@ -296,12 +296,14 @@ def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor
 
 
 def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:
+    labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
+    if not document.facts and not document.ignored:  # in prediction
+        return torch.from_numpy(labels)
     ids = [entity.id for entity in document.entities]
     row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs.T.tolist())}
     if not directed:
         row |= {(tail, head): index for (head, tail), index in row.items()}
     column = {name: index for index, name in enumerate(relations)}
-    labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
     for fact in document.facts:
         if fact.relation not in column:
             raise InputError(
