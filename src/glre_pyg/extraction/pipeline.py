@@ -114,7 +114,7 @@ class _Extraction:
             pubtator=self.corpus.pubtator,
             base=self.config.rdf.base,
             namespaces=self.config.rdf.namespaces,
-            local_ids=self.corpus.local_ids and "_target_" not in self.config.mentions,
+            local_ids=self.corpus.local_ids and not self._has_finder,
         )
         is_main = distributed.is_main_process()
         key = resume_key(self.run, self.config) if is_main else None
@@ -231,6 +231,11 @@ class _Extraction:
         )
 
     @property
+    def _has_finder(self) -> bool:
+        """Whether mentions are found; otherwise those that documents are annotated with are used."""
+        return "_target_" in self.config.mentions
+
+    @property
     def _threshold(self) -> Threshold:
         return self.run.threshold if self.config.threshold is None else float(self.config.threshold)
 
@@ -258,7 +263,7 @@ class _Extraction:
             yield [(document, facts) for document, facts in pairs if facts is not None]
 
     def _documents(self) -> Iterator[Document]:
-        given = self.config.mentions if "_target_" not in self.config.mentions else {}
+        given = {} if self._has_finder else self.config.mentions
         disable = not distributed.is_main_process() or None
         for original in tqdm(self._read(), unit=" documents", disable=disable):
             [document] = self.extractor.prepare([original], **given)
@@ -270,7 +275,7 @@ class _Extraction:
 
     def _finder(self) -> Finder | None:
         """Return the mention finder, and print which types of a dictionary's names the run does not know."""
-        if "_target_" not in self.config.mentions:
+        if not self._has_finder:
             return None
         finder: Finder = make(self.config.mentions, Finder, "mentions")
         known = self.run.labels.types
@@ -318,7 +323,7 @@ class _Extraction:
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)
-            hint = "" if "_target_" in self.config.mentions else "; mentions.types={THEIRS: OURS} maps types"
+            hint = "" if self._has_finder else "; mentions.types={THEIRS: OURS} maps types"
             line = f"mentions of types unknown to the run ({types}) were left out: {counts}{hint}"
             if self.num_mentions:
                 echo(line)

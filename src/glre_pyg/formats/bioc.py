@@ -33,8 +33,8 @@ from msgspec import Struct
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.explanation import PredictedFact
-from glre_pyg.data.segmentation import Segmenter, Segments, segment
-from glre_pyg.formats.lossless import check_held
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
 from glre_pyg.formats.reading import (
     FACTS,
     IN_PIECES,
@@ -43,14 +43,14 @@ from glre_pyg.formats.reading import (
     check_references,
     documents_at,
     json_records,
+    note_counts,
     opened,
     placed,
     reason_of,
     record_place,
 )
-from glre_pyg.formats.writing import converted
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
-from glre_pyg.utils.files import atomic_open
+from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import convert
 
 _GAP = 100  # spaces between passages; more are not text that is missing here, but other offsets
@@ -133,13 +133,7 @@ def read_bioc_json(
         for place, value in json_records(raw, name, "passages", ("PubTator3", "documents"))
     )
     yield from documents_at(name, places, on_error)
-    tell(name, left_out)
-
-
-def tell(name: str, left_out: Mapping[str, int]) -> None:
-    """Print how many parts of a file were left out, or read otherwise than they are."""
-    for what, count in left_out.items():
-        note(f"{name}: {what}: {count}")
+    note_counts(name, left_out)
 
 
 class _Unit(NamedTuple):
@@ -357,27 +351,21 @@ def write_bioc_json(
     lossy: bool = False,
     on_error: ErrorHandler | None = None,
 ) -> None:
-    """Write documents as :func:`read_bioc_json` reads them; the file appears when it is complete.
+    """Write documents as :func:`read_bioc_json` reads them.
 
     Args:
-        documents: The documents.
-        path: The file.
-        lossy: Whether to leave out what the format cannot hold, instead of refusing the document.
-        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
+        documents, path, lossy, on_error: See :func:`~glre_pyg.formats.detection.write_documents`.
     """
-    records = converted(documents, partial(_checked_json, lossy=lossy), on_error)
-    with atomic_open(path) as file:
-        file.write('{"source": "glre_pyg", "date": "", "key": "", "infons": {}, "documents": [')
-        for number, record in enumerate(records):
-            file.write((",\n" if number else "\n") + record)
-        file.write("\n]}\n")
+    header = '{"source": "glre_pyg", "date": "", "key": "", "infons": {}, "documents": ['
+    record = partial(_checked_json, lossy=lossy)
+    write_each(documents, path, record, on_error, header=header, separator=",", footer="\n]}\n")
 
 
 def _checked_json(document: Document, *, lossy: bool) -> str:
     document = fitted(document) if lossy else document
     record = record_of(document)
     check_record(document, convert(record, Record))
-    return json.dumps(record, ensure_ascii=False)
+    return "\n" + json.dumps(record, ensure_ascii=False)
 
 
 def fitted(document: Document) -> Document:
@@ -403,16 +391,11 @@ def check_record(document: Document, record: Record) -> None:
     Raises:
         InputError: If it is not.
     """
-
-    def segmenter(*_: object) -> Segments:
-        return document.words, document.sentences
-
     try:
-        held = document_of(record, segmenter=segmenter, left_out=Counter())
+        held = document_of(record, segmenter=segments_of(document), left_out=Counter())
     except InputError as error:
         raise InputError(f"{document.id}: BioC cannot hold it: {reason_of(error, document.id)}") from None
-    facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
-    check_held(replace(document, facts=facts, ignored=()), held, "BioC")
+    check_held_but_evidence(document, held, "BioC")
 
 
 def record_of(document: Document) -> dict[str, Any]:

@@ -17,11 +17,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.bioc import Record, check_record, document_of, fitted, record_of, tell
-from glre_pyg.formats.reading import Place, documents_at, opened, record_place
-from glre_pyg.formats.writing import converted
+from glre_pyg.formats.bioc import Record, check_record, document_of, fitted, record_of
+from glre_pyg.formats.reading import Place, documents_at, note_counts, opened, record_place
+from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.files import atomic_open
 from glre_pyg.utils.json_fields import convert
 
 _CHUNK, _DEPTH = 1 << 16, 100  # bytes that are read at once; elements inside each other
@@ -54,7 +53,7 @@ def read_bioc_xml(
             for place, element in _elements(iter(partial(file.read, _CHUNK), b""), name)
         )
         yield from documents_at(name, places, on_error)
-    tell(name, left_out)
+    note_counts(name, left_out)
 
 
 class _Documents:
@@ -174,11 +173,12 @@ def write_bioc_xml(
     on_error: ErrorHandler | None = None,
 ) -> None:
     """Write documents as :func:`read_bioc_xml` reads them; see :func:`~.bioc.write_bioc_json`."""
-    with atomic_open(path) as file:
-        file.write('<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n')
-        file.write("<collection><source>glre_pyg</source><date></date><key></key>\n")
-        file.writelines(converted(documents, partial(_checked_xml, lossy=lossy), on_error))
-        file.write("</collection>\n")
+    header = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE collection SYSTEM "BioC.dtd">\n'
+        "<collection><source>glre_pyg</source><date></date><key></key>\n"
+    )
+    document = partial(_checked_xml, lossy=lossy)
+    write_each(documents, path, document, on_error, header=header, footer="</collection>\n")
 
 
 def _checked_xml(document: Document, *, lossy: bool) -> str:

@@ -33,8 +33,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from glre_pyg.data.document import Document, Fact, Mention
-from glre_pyg.data.segmentation import Segmenter, Segments, segment
-from glre_pyg.formats.lossless import check_held
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
 from glre_pyg.formats.reading import (
     FACTS,
     IN_PIECES,
@@ -44,12 +44,13 @@ from glre_pyg.formats.reading import (
     check_references,
     documents_at,
     lines_of,
+    note_counts,
     opened,
     placed,
     reason_of,
 )
 from glre_pyg.formats.writing import converted, first_mentions, without_doubles
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.files import atomic_path, is_gzip
 
 _LINES = {
@@ -90,8 +91,7 @@ def read_brat(
         for stem in [os.fsencode(_bare(file).stem).decode("utf-8", "replace")]
     )
     yield from documents_at(path.name, places, on_error)
-    for what, count in left_out.items():
-        note(f"{path.name}: {what}: {count}")
+    note_counts(path.name, left_out)
 
 
 def is_annotations(path: Path) -> bool:
@@ -277,10 +277,7 @@ def write_brat(
     """Write documents to a new folder, two files each; the folder appears when it is complete.
 
     Args:
-        documents: The documents.
-        path: The folder.
-        lossy: Whether to leave out what the format cannot hold, instead of refusing the document.
-        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
+        documents, path, lossy, on_error: See :func:`~glre_pyg.formats.detection.write_documents`.
     """
     names: set[str] = set()
     with atomic_path(path) as folder:
@@ -335,14 +332,9 @@ def _lines(document: Document) -> Iterator[str]:
 
 def _check(document: Document, text: str) -> None:
     """Check that lines are read as the document that they were written for, but for words and evidence."""
-
-    def segmenter(*_: object) -> Segments:
-        return document.words, document.sentences
-
     lines: Sequence[Line] = list(lines_of(BytesIO(text.encode()), ""))
     try:
-        held = _document(document.id, document.text, lines, segmenter, Counter())
+        held = _document(document.id, document.text, lines, segments_of(document), Counter())
     except InputError as error:
         raise InputError(f"{document.id}: brat cannot hold it: {reason_of(error, document.id)}") from None
-    facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
-    check_held(replace(document, facts=facts, ignored=()), held, "brat")
+    check_held_but_evidence(document, held, "brat")

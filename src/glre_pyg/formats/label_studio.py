@@ -21,7 +21,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import accumulate, product
 from pathlib import Path
@@ -31,8 +30,8 @@ from msgspec import Struct
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.explanation import PredictedFact
-from glre_pyg.data.segmentation import Segmenter, Segments, segment
-from glre_pyg.formats.lossless import check_held
+from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
 from glre_pyg.formats.reading import (
     FACTS,
     Place,
@@ -40,13 +39,13 @@ from glre_pyg.formats.reading import (
     check_span,
     documents_at,
     json_records,
+    note_counts,
     opened,
     placed,
     reason_of,
 )
-from glre_pyg.formats.writing import converted, first_mentions, without_doubles
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
-from glre_pyg.utils.files import atomic_open
+from glre_pyg.formats.writing import first_mentions, without_doubles, write_each
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import convert
 
 _NONE = "-"
@@ -125,8 +124,8 @@ def read_label_studio(
     yield from documents_at(name, places, on_error)
     if _ANNOTATED not in left_out:
         del left_out[_PREDICTED]  # tasks that are to be annotated yet
-    for what in left_out.keys() - {_ANNOTATED}:
-        note(f"{name}: {what}: {left_out[what]}")
+    del left_out[_ANNOTATED]
+    note_counts(name, left_out)
 
 
 def _is_cancelled(value: object, left_out: Counter[str]) -> bool:
@@ -292,17 +291,13 @@ def write_label_studio(
     """Write tasks with the mentions and facts of documents as predictions that a person begins with.
 
     Args:
-        documents: The documents.
-        path: The file, which appears when it is complete.
-        lossy: Whether to leave out what the format cannot hold, instead of refusing the document.
-        on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
+        documents, path, lossy, on_error: See :func:`~glre_pyg.formats.detection.write_documents`.
     """
-    tasks = converted(documents, partial(format_label_studio, lossy=lossy), on_error)
-    with atomic_open(path) as file:
-        file.write("[")
-        for number, task in enumerate(tasks):
-            file.write((",\n" if number else "\n") + task)
-        file.write("\n]\n")
+
+    def task(document: Document) -> str:
+        return "\n" + format_label_studio(document, lossy=lossy)
+
+    write_each(documents, path, task, on_error, header="[", separator=",", footer="\n]\n")
 
 
 def format_label_studio(document: Document, *, lossy: bool = False) -> str:
@@ -357,13 +352,8 @@ def _columns(fact: Fact) -> dict[str, Any]:
 
 def _check(document: Document, task: object) -> None:
     """Check that a task is read as the document that it was written for, but for words and evidence."""
-
-    def segmenter(*_: object) -> Segments:
-        return document.words, document.sentences
-
     try:
-        held = _read(task, 0, segmenter, Counter())
+        held = _read(task, 0, segments_of(document), Counter())
     except InputError as error:
         raise InputError(f"{document.id}: {reason_of(error, document.id)}") from None
-    facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
-    check_held(replace(document, facts=facts, ignored=()), held, "Label Studio")
+    check_held_but_evidence(document, held, "Label Studio")

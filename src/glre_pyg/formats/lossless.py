@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
-from glre_pyg.data.document import Document
+from glre_pyg.data.document import Document, Fact
+from glre_pyg.data.segmentation import Segmenter
 from glre_pyg.utils.exceptions import InputError
 
 _BEFORE, _SHOWN = 10, 40  # characters quoted before the first that differs, and of each text
@@ -25,6 +26,17 @@ def check_held(document: Document, held: Document, format: str) -> None:
     found = difference(document, held)
     if found is not None:
         raise InputError(f"{document.id}: {format} cannot hold {found}")
+
+
+def check_held_but_evidence(document: Document, held: Document, format: str) -> None:
+    """Like :func:`check_held`, of a format that holds neither evidence nor ignored pairs."""
+    facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
+    check_held(replace(document, facts=facts, ignored=()), held, format)
+
+
+def segments_of(document: Document) -> Segmenter:
+    """Return a segmenter that gives the words and sentences of a document, to read it back with."""
+    return lambda *_: (document.words, document.sentences)
 
 
 def difference(value: object, held: object, path: str = "") -> str | None:

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.lossless import check_held
+from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
 from glre_pyg.formats.reading import (
     FACTS,
     VARIANT,
@@ -423,7 +423,7 @@ def _check_read(document: Document, text: str, id_separators: str, unlinked: str
         held = _document(
             blocks,
             _identifier(blocks[0]),
-            segmenter=lambda *_: (document.words, document.sentences),
+            segmenter=segments_of(document),
             id_separators=id_separators,
             unlinked=unlinked,
             table={},
@@ -435,6 +435,4 @@ def _check_read(document: Document, text: str, id_separators: str, unlinked: str
     if sizes[0] != sizes[1]:
         raise InputError(f"{document.id}: PubTator cannot hold its identifier, or a line of it")
     if not lossy:
-        facts = tuple(Fact(fact.head, fact.relation, fact.tail, fact.extra) for fact in document.facts)
-        wanted = replace(document, facts=facts, ignored=(), sections=held.sections)
-        check_held(wanted, held, "PubTator")
+        check_held_but_evidence(replace(document, sections=held.sections), held, "PubTator")

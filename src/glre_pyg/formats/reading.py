@@ -6,7 +6,7 @@ import os
 import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from gzip import BadGzipFile, GzipFile
@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 
 from glre_pyg.data.document import Document, Fact, Sentence, Span
 from glre_pyg.utils.console import printable, shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out, note
 from glre_pyg.utils.files import open_regular
 from glre_pyg.utils.json_fields import convert, parse
 
@@ -265,6 +265,12 @@ def placed(name: str, spans: Sequence[Span], text: str, path: str) -> Span:
             f"{path}: mention '{shown(name)}' is not at {start} to {end}, there is '{shown(found)}'"
         )
     return start + len(found) - len(found.lstrip()), start + len(found.rstrip())
+
+
+def note_counts(name: str, counts: Mapping[str, int]) -> None:
+    """Print how many parts of a file were left out, or read otherwise than they are, by kind."""
+    for kind, count in counts.items():
+        note(f"{name}: {kind}: {count}")
 
 
 def titled(title: str, abstract: str | None = None) -> tuple[str, tuple[Span, ...]]:

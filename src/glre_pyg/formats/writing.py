@@ -40,6 +40,8 @@ def write_each(
     on_error: ErrorHandler | None,
     *,
     header: str = "",
+    separator: str = "",
+    footer: str = "",
 ) -> None:
     """Write the text of one document after the other; the file appears when it is complete.
 
@@ -49,10 +51,14 @@ def write_each(
         convert: Converts a document to text; raises :class:`InputError` if the format cannot hold it.
         on_error: Callback for documents that the format cannot hold, which are skipped; None raises.
         header: Text at the beginning of the file.
+        separator: Text between documents.
+        footer: Text at the end of the file.
     """
     with atomic_open(path) as file:
         file.write(header)
-        file.writelines(converted(documents, convert, on_error))
+        for number, text in enumerate(converted(documents, convert, on_error)):
+            file.write(separator + text if number else text)
+        file.write(footer)
 
 
 def first_mentions(document: Document) -> dict[str, int]:

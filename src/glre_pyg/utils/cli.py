@@ -19,7 +19,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from glre_pyg.utils.command_line import hydra_errors, literal_values, typed_texts, with_comments
+from glre_pyg.utils.command_line import (
+    check_arguments,
+    hydra_errors,
+    literal_values,
+    typed_texts,
+    with_comments,
+)
 from glre_pyg.utils.console import echo, echo_error
 from glre_pyg.utils.exceptions import InputError, is_out_of_memory
 from glre_pyg.utils.files import WriteError, check_output
@@ -80,6 +86,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
             limit_kernel_cache()
             with _process(shared) as is_active, _interruptible(), _one_line_errors(name):
                 if is_active:
+                    check_arguments(sys.argv[1:], config_dir())
                     sys.argv[1:] = literal_values(sys.argv[1:], text_settings(schema))
                     composed = hydra.main(version_base="1.3", config_path=config_dir(), config_name=name)
                     with _help_with_comments(name):

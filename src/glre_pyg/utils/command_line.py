@@ -136,15 +136,12 @@ def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
     """Turn errors of Hydra and OmegaConf into an :class:`InputError`, with the nearest right names.
 
     Raises:
-        InputError: If an argument is no setting, a setting or an option does not exist, or an interpolation
-            cannot be resolved.
+        InputError: If a setting or an option does not exist, or an interpolation cannot be resolved.
     """
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # or Hydra prints exceptions itself and exits
     try:
         with _help_is_text():
-            _check_arguments(sys.argv[1:])
-            _check_options(sys.argv[1:], config_folder)
             yield
     except MissingConfigException as error:
         raise InputError(_missing_option(error)) from error
@@ -178,6 +175,17 @@ def _help_is_text() -> Iterator[None]:
         ArgumentParser.add_argument = add_argument  # type: ignore[method-assign]
 
 
+def check_arguments(arguments: Sequence[str], config_folder: str) -> None:
+    """Check the form of a command line, of which Hydra 1.3 makes tracebacks or other options.
+
+    Raises:
+        InputError: If an option is not one of Hydra's, another argument is no setting, or the option of a
+            config group is not a name.
+    """
+    _check_form(arguments)
+    _check_options(arguments, config_folder)
+
+
 def _check_options(arguments: Sequence[str], config_folder: str) -> None:
     """Check that the options of config groups are names, of which Hydra 1.3 makes a traceback."""
     for argument in arguments:
@@ -191,7 +199,7 @@ def _check_options(arguments: Sequence[str], config_folder: str) -> None:
                     raise InputError(f"{group}: '{text}' is not one of {', '.join(options)}")
 
 
-def _check_arguments(arguments: Sequence[str]) -> None:
+def _check_form(arguments: Sequence[str]) -> None:
     """Check that options are Hydra's, and other arguments settings."""
     options = {name: action for action in get_args_parser()._actions for name in action.option_strings}
     takes_value = False
