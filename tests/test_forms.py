@@ -8,7 +8,7 @@ import pytest
 
 from commands import run
 from glre_pyg.formats.conversion import convert
-from glre_pyg.formats.detection import read_documents
+from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.utils.exceptions import InputError
 
 FORMS = ("a.pubtator.gz", "a.jsonl.gz", "a.xml", "a.bioc.json", "a.label_studio.json", "a.brat", "a.json")
@@ -88,3 +88,17 @@ def test_a_document_without_identifier_is_not_written_for_spacy(folder, tmp_path
     documents = [replace(document, id="") for document in read_documents(folder / "a.pubtator")]
     with pytest.raises(InputError, match="a document without identifier would be read back with its number"):
         write_spacy(documents, tmp_path / "o.spacy")
+
+
+@pytest.mark.parametrize("name", ["b.label_studio.json", "b.brat"])
+def test_facts_of_mentions_of_several_entities_come_back_in_any_order(tmp_path, name):
+    """Both forms relate mentions, and so the facts of all their entities at once."""
+    text = "1|t|velorin and ostamide cause rash\n1\t0\t7\tvelorin\tChemical\tC1\n"
+    text += "1\t12\t20\tostamide\tChemical\tC2\n1\t27\t31\trash\tDisease\tD1|D2\n"
+    text += "".join(f"1\tCID\t{head}\t{tail}\n" for tail in ("D1", "D2") for head in ("C1", "C2"))
+    (tmp_path / "a.pubtator").write_text(text)
+    [wanted] = read_documents(tmp_path / "a.pubtator")
+    write_documents([wanted], tmp_path / name, lossy=True)
+    [held] = read_documents(tmp_path / name)
+    assert len(held.facts) == 4
+    assert set(held.facts) == set(wanted.facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from typing import TypeVar
 
 from glre_pyg.data.document import Document
@@ -72,12 +73,23 @@ def first_mentions(document: Document) -> dict[str, int]:
 
 
 def without_doubles(document: Document) -> Document:
-    """Return a document without names, ignored pairs, and facts that are double or of no mention."""
+    """Return a document without names, ignored pairs, and facts that are double or of no mention.
+
+    Facts are in the order in which relations between :func:`first_mentions` are read, which are of all
+    entities of a mention at once.
+    """
     known = document.entity_numbers
     facts = {
         (fact.head, fact.relation, fact.tail): fact
         for fact in reversed(document.facts)
         if fact.head in known and fact.tail in known
     }
+    first = first_mentions(document)
+    read = (
+        (head, relation, tail)
+        for fact_head, relation, fact_tail in reversed(facts)
+        for head, tail in product(*(document.mentions[first[end]].ids for end in (fact_head, fact_tail)))
+    )
+    ordered = tuple(facts[key] for key in dict.fromkeys(read) if key in facts)
     mentions = tuple(replace(mention, names=()) for mention in document.mentions)
-    return replace(document, mentions=mentions, facts=tuple(reversed(facts.values())), ignored=())
+    return replace(document, mentions=mentions, facts=ordered, ignored=())
