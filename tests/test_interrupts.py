@@ -56,7 +56,7 @@ def test_a_scheduler_may_end_training(tmp_path):
     [line] = [line for line in err.splitlines() if line.startswith("interrupted")]
     folder = tmp_path / "run"
     assert line.startswith(f"interrupted by SIGTERM: {folder / CHECKPOINT} is that after epoch ")
-    assert line.endswith(f"; training.resume={folder} goes on")
+    assert line.endswith(f"; training.resume={folder} resumes it")
     assert "Traceback" not in err
     run_process("train", "training.resume=run", cwd=tmp_path)
     run_process("train", *TINY, "hydra.run.dir=whole", cwd=tmp_path)

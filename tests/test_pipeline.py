@@ -210,7 +210,7 @@ def test_nothing_found_is_explained(run, here, capsys, lines, overrides, reason)
     if reason is None:
         assert code == 1
         assert "were left out: 1 Plant, 1 Fish" in err
-        reason = "1 with mentions of types unknown to the run alone"
+        reason = "1 with mentions of unknown types only"
     assert f"no facts in 1 of 1 documents: {reason}\n" in out
 
 
@@ -227,7 +227,7 @@ def test_facts_of_other_relations_are_no_gold(run, here, capsys):
 def test_mentions_that_are_replaced_are_counted(run, here, capsys):
     write_documents(documents(2), here / "in.pubtator")
     extracted(run, "input=in.pubtator", "output=out.jsonl", *DICTIONARY)
-    assert "2 documents had mentions, which those that were found replace\n" in capsys.readouterr().out
+    assert "2 documents had mentions, which were replaced by those found\n" in capsys.readouterr().out
 
 
 def test_types_are_mapped_to_those_of_the_run_alone(run, here):
@@ -466,7 +466,7 @@ def test_facts_that_cannot_be_used_do_not_cost_their_document(run, here, capsys,
     assert extracted(run, f"input={name}", "output=out.jsonl", "strict=true") == 0
     assert len(list(read_documents(here / "out.jsonl"))) == 1
     printed = capsys.readouterr()
-    assert f"the entities or sentences they name are not there: {counts}\n" in printed.out
+    assert f"because they name entities or sentences that do not exist: {counts}\n" in printed.out
     assert not printed.err
     extractor = RelationExtractor(run)
     assert len(extractor.from_file(name, reasons=False)) == 1
@@ -484,7 +484,7 @@ def test_facts_that_cannot_be_used_do_not_cost_the_document_in_brat_and_spacy(ru
     DocBin(docs=[doc], store_user_data=True).to_disk(here / "in.spacy")
     for name in ("in.ann", "in.spacy"):
         assert extracted(run, f"input={name}", "output=out.jsonl") == 0
-        assert "are not there: facts (1)\n" in capsys.readouterr().out
+        assert "that do not exist: facts (1)\n" in capsys.readouterr().out
 
 
 def test_facts_of_unknown_types_are_counted(run, here, capsys):
@@ -492,7 +492,7 @@ def test_facts_of_unknown_types_are_counted(run, here, capsys):
     value = json.loads(record(facts=[{**FACT, "tail": "B"}]))
     (here / "in.jsonl").write_text(json.dumps(value | {"mentions": [*value["mentions"], other]}))
     assert extracted(run, "input=in.jsonl", "output=out.jsonl") == 0
-    assert "are not there: facts (1)\n" in capsys.readouterr().out
+    assert "that do not exist: facts (1)\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "pubtator", "csv", "html", "spacy", "xml"])

@@ -152,7 +152,7 @@ GOOD = "1|t|Good one.\n\n"
         (
             "12345\t5\t12\tasp\rin\tChemical\tC",
             5,
-            "a carriage return is no line end here: save the file with Unix line ends",
+            "a carriage return does not end a line here: save the file with Unix line ends",
         ),
         ("12345", 5, "a relation has at least 4 columns, this line 1"),
         ("12345\tCID\tC1", 5, "a relation has at least 4 columns, this line 3"),
@@ -205,7 +205,7 @@ def test_errors_in_lines(tmp_path, lines, number, message):
         ),
         (
             b"5|t|x.\r5|a|y.\r5\t0\t1\tx\tT\tI\r\r6|t|z",
-            "test.pubtator:1: 5: a carriage return is no line end here: save the file with Unix line ends",
+            "test.pubtator:1: 5: a carriage return does not end a line here: save the file with Unix line ends",
         ),
         (b"5\t0\t1\tx\tT\tI\n", "test.pubtator:1: 5: the first line is not a title, 'identifier|t|text'"),
         (b"5|t|x\n5|t|y\n", "test.pubtator:2: 5: the second line is not the abstract, '5|a|text'"),

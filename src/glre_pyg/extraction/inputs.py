@@ -148,12 +148,12 @@ class Inputs:
     def _read(self, path: Path) -> Iterator[Document]:
         if self.format == "spacy" or (self.format is None and path.suffix.lower() == ".spacy"):
             return read_spacy(path, on_error=self.on_error)
-        if self.format == "corpus" or (
-            self.format is None and (path.is_dir() or detect_format(path) != "text")
-        ):
+        is_corpus = self.format == "corpus" or (self.format is None and path.is_dir())
+        format = "corpus" if is_corpus else detect_format(path, self.format)
+        if is_corpus or (self.format is None and format != "text"):
             return iter(self.read_corpus(path, self.on_error))
-        if detect_format(path, self.format) != "text":
-            return read_documents(path, self.format, passages=self.passages, on_error=self.on_error)
+        if format != "text":
+            return read_documents(path, format, passages=self.passages, on_error=self.on_error)
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if self.finder is None:

@@ -39,7 +39,7 @@ Prediction = tuple[Document, tuple[PredictedFact, ...]]
 
 _WITHOUT_FACTS = {
     "no mentions": "in which no mention was found",
-    "unknown types": "with mentions of types unknown to the run alone",
+    "unknown types": "with mentions of unknown types only",
     "no identifiers": "whose mentions have no identifier",
     "no pairs": "without a candidate pair",
     "threshold": "with no probability above the threshold",
@@ -314,12 +314,14 @@ class _Extraction:
         self._print_why_no_facts()
         if unusable := +self.extractor.left_out_facts:
             counts = ", ".join(f"{kind} ({count})" for kind, count in unusable.items())
-            echo(f"left out of the input, as the entities or sentences they name are not there: {counts}")
+            echo(
+                f"left out of the input, because they name entities or sentences that do not exist: {counts}"
+            )
         if others := self.extractor.left_out_relations:
             counts = ", ".join(f"{count} {name}" for name, count in others.most_common())
             echo(f"given facts of relations unknown to the run were left out: {counts}")
         if self.inputs and (replaced := self.inputs.num_replaced):
-            echo(f"{replaced} documents had mentions, which those that were found replace")
+            echo(f"{replaced} documents had mentions, which were replaced by those found")
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)
@@ -338,8 +340,8 @@ class _Extraction:
             echo(f"no facts in {total} of {self.num_documents} documents: {', '.join(counts)}")
         if number := self.extractor.num_unlinked:
             echo(
-                f"{number} mentions have no identifier and belong to no entity; mentions.unlinked=name gives "
-                "them that of their name"
+                f"{number} mentions have no identifier and belong to no entity; mentions.unlinked=name "
+                "links them by name"
             )
 
 

@@ -238,7 +238,7 @@ def _read_block(
 def _text(line: Line) -> str:
     text = line.text()
     if "\r" in text:
-        raise line.error("a carriage return is no line end here: save the file with Unix line ends")
+        raise line.error("a carriage return does not end a line here: save the file with Unix line ends")
     return text
 
 

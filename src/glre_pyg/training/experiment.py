@@ -59,7 +59,7 @@ def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Ru
             experiment = prepare(config, folder)
             return _train(experiment) if config.setting == TRAIN else _train_on_dev_too(experiment)
     except Interrupted as error:
-        error.add_note(f"training.resume={folder} goes on")
+        error.add_note(f"training.resume={folder} resumes it")
         raise
 
 
