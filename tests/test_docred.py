@@ -379,6 +379,18 @@ def test_lossy_writing_by_hand():
     }
 
 
+def test_mentions_with_characters_of_no_word_are_named_by_their_words(tmp_path):
+    document = Document(
+        "d", "a-b x", ((0, 1), (2, 3), (4, 5)), (Sentence(0, 3),), (Mention(0, 3, "Disease", ("0",)),)
+    )
+    with pytest.raises(InputError, match=r"^d: DocRED's format cannot hold text: "):
+        format_docred(document)
+    write_docred([document], tmp_path / "d.json", lossy=True)
+    (held,) = read_docred(tmp_path / "d.json")
+    assert held.text == "a b x"
+    assert held.mentions == (Mention(0, 3, "Disease", ("0",)),)
+
+
 def test_a_fact_of_an_entity_that_is_not_mentioned_is_an_error_in_any_case():
     with pytest.raises(InputError, match=r"^d: facts\[0\]\.tail: no mention has '9'$"):
         format_docred(with_(facts=(Fact("0", "causes", "9"),)), lossy=True)

@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, repeat
 from pathlib import Path
 from typing import Annotated
 
@@ -264,8 +264,8 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
         document: The document.
         lossy: Whether to write what the format can hold of a document that it cannot hold whole: words joined
             by spaces; a mention of several entities once for each, one of none not at all; entities in the
-            order of their first mention unless their identifiers are ``"0"``, ``"1"`` and so on; neither
-            sections nor ignored pairs.
+            order of their first mention unless their identifiers are ``"0"``, ``"1"`` and so on; the words of
+            mentions for their names if many names are others; neither sections nor ignored pairs.
 
     Raises:
         InputError: If reading the record would not give the same document, naming the first field that
@@ -296,8 +296,8 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
     if _are_many(len(reasons), total):  # which would not be read
         if not lossy:
             raise InputError(f"{document.id}: DocRED's format cannot hold it: {reasons[0]}")
-        mentions = tuple(replace(mention, names=()) for mention in document.mentions)
-        return format_docred(replace(document, mentions=mentions), lossy=True)
+        for mention in chain.from_iterable(record.vertexSet):
+            mention.name = " ".join(record.sents[mention.sent_id][slice(*mention.pos)])
     fields: dict[str, object] = to_builtins(record)
     return fields
 
