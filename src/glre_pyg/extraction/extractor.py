@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -32,6 +32,25 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError, WithoutFacts, ha
 Unlinked = Literal["drop", "name"]
 Given = Document | str | Iterable[Document | str | tuple[str, str]]
 """Documents or texts, one or several; texts may have an identifier, ``(identifier, text)``."""
+
+
+class Options(TypedDict, total=False):
+    """How facts are predicted.
+
+    Args:
+        threshold: Probability above which a relation is a fact, or one for each relation, by name or [R];
+            None for the threshold that the run has chosen on dev.
+        reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
+            prediction for each sentence of a document with facts.
+        types, unlinked: See :meth:`RelationExtractor.prepare`.
+        on_error: Callback for documents with an error, which are skipped; None raises the error.
+    """
+
+    threshold: Threshold | Mapping[str, float] | None
+    reasons: bool
+    types: Mapping[str, str] | None
+    unlinked: Unlinked
+    on_error: ErrorHandler | None
 
 
 class RelationExtractor:
@@ -86,14 +105,7 @@ class RelationExtractor:
         return cls(from_pretrained(name, device=device, memory=memory, **options))
 
     def __call__(
-        self,
-        documents: Given,
-        *,
-        mentions: Finder | None = None,
-        threshold: Threshold | Mapping[str, float] | None = None,
-        reasons: bool = True,
-        types: Mapping[str, str] | None = None,
-        unlinked: Unlinked = "drop",
+        self, documents: Given, *, mentions: Finder | None = None, **options: Unpack[Options]
     ) -> list[Document]:
         """Predict the facts of documents or texts.
 
@@ -101,11 +113,7 @@ class RelationExtractor:
             documents: Documents, whose own facts are ignored, or texts, which are documents ``"1"``, ``"2"``,
                 ... or have an identifier: ``(identifier, text)``.
             mentions: Finds the mentions of texts, and of documents in place of their own.
-            threshold: Probability above which a relation is a fact, or one for each relation, by name or
-                [R]; None for the threshold that the run has chosen on dev.
-            reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
-                prediction for each sentence of a document with facts.
-            types, unlinked: See :meth:`prepare`.
+            **options: See :class:`Options`; ``reasons`` is True unless it is given.
 
         Returns:
             The documents as :meth:`prepare` returns them, with ``facts`` of
@@ -115,15 +123,8 @@ class RelationExtractor:
         Raises:
             InputError: If a document has an error or needs too much memory, or an item is not a document.
         """
-        found = self.stream(
-            documents,
-            mentions=mentions,
-            threshold=threshold,
-            reasons=reasons,
-            types=types,
-            unlinked=unlinked,
-        )
-        return list(found)
+        options.setdefault("reasons", True)
+        return list(self.stream(documents, mentions=mentions, **options))
 
     def from_file(
         self,
@@ -131,11 +132,7 @@ class RelationExtractor:
         mentions: Finder | None = None,
         *,
         format: str | None = None,
-        threshold: Threshold | Mapping[str, float] | None = None,
-        reasons: bool = True,
-        types: Mapping[str, str] | None = None,
-        unlinked: Unlinked = "drop",
-        on_error: ErrorHandler | None = None,
+        **options: Unpack[Options],
     ) -> list[Document]:
         """Predict the facts of the documents in a file, or in the files of a folder, as ``predict`` does.
 
@@ -143,22 +140,13 @@ class RelationExtractor:
             path: A file in any format that ``predict`` reads, or a folder.
             mentions: Finds the mentions of plain text, and of other documents in place of their own.
             format: Format of the file; None if its name or content tells.
-            threshold, reasons, types, unlinked: See :meth:`__call__`.
-            on_error: Callback for documents with an error, which are skipped; None raises the error.
+            **options: As for :meth:`__call__`.
 
         Raises:
             InputError: If the file cannot be read, or see :meth:`__call__`.
         """
-        documents = self.inputs(mentions, format=format, on_error=on_error).documents(str(path))
-        found = self.stream(
-            documents,
-            threshold=threshold,
-            reasons=reasons,
-            types=types,
-            unlinked=unlinked,
-            on_error=on_error,
-        )
-        return list(found)
+        inputs = self.inputs(mentions, format=format, on_error=options.get("on_error"))
+        return self(inputs.documents(str(path)), **options)
 
     def inputs(
         self,
@@ -210,9 +198,9 @@ class RelationExtractor:
         """Predict the facts of documents or texts one chunk at a time.
 
         Args:
-            documents, mentions, threshold, reasons, types, unlinked: See :meth:`__call__`.
+            documents, mentions: See :meth:`__call__`.
+            threshold, reasons, types, unlinked, on_error: See :class:`Options`.
             chunk: Number of documents in memory at a time.
-            on_error: See :meth:`predict`. Documents without predictions are skipped.
 
         Raises:
             InputError: See :meth:`__call__`.
@@ -291,10 +279,10 @@ class RelationExtractor:
 
         Args:
             documents: Documents of :meth:`prepare`, all of which are in memory at a time.
-            threshold: See :meth:`__call__`.
+            threshold: See :class:`Options`.
             min_probability: Probability above which relations below the threshold are included, too, with
                 ``is_predicted`` False; None includes facts alone.
-            reasons: See :meth:`__call__`. Only facts have a sentence ablation.
+            reasons: See :class:`Options`. Only facts have a sentence ablation.
             top_k: Number of context pairs in reasons; None for all.
             max_sentences: Number of sentences up to which documents have a sentence ablation; None for any.
             on_error: Callback for documents without predictions, and for those without reasons because of an
