@@ -452,6 +452,77 @@ UNUSABLE = {
         ),
         "facts (1)",
     ),
+    "types.jsonl": (
+        record(facts=[{**FACT, "head": 1}, "treats", {**FACT, "evidence": "0"}, {**FACT, "score": 1}, FACT]),
+        "facts (4)",
+    ),
+    "probability.jsonl": (
+        record(facts=[{**FACT, "probability": 7, "threshold": 0.5}, {**FACT, "probability": 0.7}]),
+        "facts (2)",
+    ),
+    "surrogate.jsonl": (record(facts=[{**FACT, "extra": ["\ud83d"]}, FACT]), "facts (1)"),
+    "list.jsonl": (record(facts=FACT, ignored=7), "ignored pairs (1), facts (1)"),
+    "null.jsonl": (record(facts=None), "facts (1)"),
+    "twice.jsonl": (
+        record(facts=[FACT]).replace('"relation": "treats"', '"relation": "a", "relation": "b"'),
+        "facts (1)",
+    ),
+    "pairs.jsonl": (record(ignored=[["A"], ["A", 1], "A", ["A", "A"]]), "ignored pairs (3)"),
+    "types.json": (
+        json.dumps(
+            [
+                {
+                    "title": "1",
+                    "sents": [["a", "b"]],
+                    "vertexSet": VERTICES,
+                    "labels": [
+                        {**LABEL, "h": "0"},
+                        {**LABEL, "evidence": None},
+                        {"h": 0, "t": 0},
+                        [0],
+                        LABEL,
+                    ],
+                }
+            ]
+        ),
+        "facts (4)",
+    ),
+    "null.json": (
+        json.dumps([{"title": "1", "sents": [["a", "b"]], "vertexSet": VERTICES, "labels": None}]),
+        "facts (1)",
+    ),
+    "types.bioc.json": (
+        json.dumps(
+            {
+                "id": "1",
+                "passages": [{**PASSAGE, "relations": [[], {"infons": [], "nodes": []}]}],
+                "relations": [{"infons": {"type": "treats"}, "nodes": [{"refid": 1.5}]}, 7],
+            }
+        ),
+        "facts (4)",
+    ),
+    "list.bioc.json": (json.dumps({"id": "1", "passages": [PASSAGE], "relations": {}}), "facts (1)"),
+    "types_of_tasks.json": (
+        json.dumps(
+            [
+                {
+                    "data": {"text": "a b"},
+                    "annotations": [
+                        {
+                            "result": [
+                                REGION,
+                                {"type": "relation", "from_id": 1, "to_id": "r"},
+                                {"type": "relation", "from_id": "r", "to_id": "r", "labels": "treats"},
+                                {"type": "relation", "from_id": "r", "to_id": "r", "direction": "up"},
+                            ]
+                        }
+                    ],
+                }
+            ]
+        ),
+        "facts (3)",
+    ),
+    "short.pubtator": ("1|t|a b\n1\t0\t1\ta\tDisease\tA\n1\ttreats\tA\n", "facts (1)"),
     "in.data": (
         "\t".join(["1", "a b", "1:treats:2", *PAIR, "1:treats:2", *PAIR, "1:NR:2", *PAIR]) + "\n",
         "facts (2)",
@@ -466,7 +537,10 @@ def test_facts_that_cannot_be_used_do_not_cost_their_document(run, here, capsys,
     assert extracted(run, f"input={name}", "output=out.jsonl", "strict=true") == 0
     assert len(list(read_documents(here / "out.jsonl"))) == 1
     printed = capsys.readouterr()
-    assert f"because they name entities or sentences that do not exist: {counts}\n" in printed.out
+    assert (
+        f"left out of the input, because they are malformed, or name entities or sentences that do not exist: {counts}\n"
+        in printed.out
+    )
     assert not printed.err
     extractor = RelationExtractor(run)
     assert len(extractor.from_file(name, reasons=False)) == 1
@@ -482,7 +556,11 @@ def test_facts_that_cannot_be_used_do_not_cost_the_document_in_brat_and_spacy(ru
     doc = to_spacy(next(read_documents(here / "in.jsonl")), Vocab())
     doc._.relations[0]["tail"] = "B"
     DocBin(docs=[doc], store_user_data=True).to_disk(here / "in.spacy")
-    for name in ("in.ann", "in.spacy"):
+    doc._.relations = [{"head": "A", "relation": 7, "tail": "A"}]
+    DocBin(docs=[doc], store_user_data=True).to_disk(here / "types.spacy")
+    (here / "few.txt").write_text("a b")
+    (here / "few.ann").write_text("T1\tDisease 0 1\ta\nR1\ttreats Arg1:T1\n")
+    for name in ("in.ann", "in.spacy", "types.spacy", "few.ann"):
         assert extracted(run, f"input={name}", "output=out.jsonl") == 0
         assert "that do not exist: facts (1)\n" in capsys.readouterr().out
 

@@ -64,7 +64,7 @@ class RelationExtractor:
         left_out_relations: Number of given facts that it has left out so far, by relation.
         num_unlinked: Number of mentions without identifier so far, which belong to no entity.
         left_out_facts: Number of given facts, ignored pairs and sentences of evidence that were left out
-            so far, because their entities or sentences are not there.
+            so far, because they are malformed, or their entities or sentences are not there.
 
     Example:
         >>> from glre_pyg import RelationExtractor                              # doctest: +SKIP

@@ -315,7 +315,8 @@ class _Extraction:
         if unusable := +self.extractor.left_out_facts:
             counts = ", ".join(f"{kind} ({count})" for kind, count in unusable.items())
             echo(
-                f"left out of the input, because they name entities or sentences that do not exist: {counts}"
+                "left out of the input, because they are malformed, or name entities or sentences that do "
+                f"not exist: {counts}"
             )
         if others := self.extractor.left_out_relations:
             counts = ", ".join(f"{count} {name}" for name, count in others.most_common())

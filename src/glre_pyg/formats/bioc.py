@@ -48,6 +48,7 @@ from glre_pyg.formats.reading import (
     placed,
     reason_of,
     record_place,
+    usable_records,
 )
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
@@ -91,7 +92,7 @@ class _Sentence(Struct):
     text: str | None = None
     infons: dict[str, _Infon] = {}
     annotations: tuple[_Annotation, ...] = ()
-    relations: tuple[_Relation, ...] = ()
+    relations: object = ()
 
 
 class _Passage(_Sentence):
@@ -104,7 +105,7 @@ class Record(Struct):
     id: str | int
     passages: tuple[_Passage, ...]
     annotations: tuple[_Annotation, ...] = ()
-    relations: tuple[_Relation, ...] = ()
+    relations: object = ()
 
 
 def read_bioc_json(
@@ -172,14 +173,7 @@ def document_of(
         InputError: ``field: what is wrong``.
     """
     text, sections, breaks, placed_annotations = _layout(record)
-    relations = [
-        *((f"relations[{number}]", relation) for number, relation in enumerate(record.relations)),
-        *(
-            (f"passages[{number}].relations[{index}]", relation)
-            for number, passage in enumerate(record.passages)
-            for index, relation in enumerate(_within(passage, "relations"))
-        ),
-    ]
+    relations = list(_relations(record, on_error))
     needed = {str(node.refid) for _, relation in relations for node in relation.nodes}
     mentions: list[Mention] = []
     by_annotation: dict[str, tuple[str, ...]] = {}
@@ -216,7 +210,9 @@ def _layout(record: Record) -> tuple[str, tuple[Span, ...], list[Span], list[_Pl
             sections.append((units[first].start, length))
         annotations += (
             _Placed(f"passages[{number}].annotations[{index}]", units, first, annotation)
-            for index, annotation in enumerate(_within(passage, "annotations"))
+            for index, annotation in enumerate(
+                each for holder in (passage, *passage.sentences) for each in holder.annotations
+            )
         )
     annotations += (
         _Placed(f"annotations[{number}]", units, 0, annotation)
@@ -230,9 +226,13 @@ def _layout(record: Record) -> tuple[str, tuple[Span, ...], list[Span], list[_Pl
     return text, tuple(sections), breaks, annotations
 
 
-def _within(passage: _Passage, field: str) -> list[Any]:
-    """Return the annotations or relations of a passage and of its sentences."""
-    return [each for holder in (passage, *passage.sentences) for each in getattr(holder, field)]
+def _relations(record: Record, on_error: ErrorHandler | None) -> Iterator[tuple[str, _Relation]]:
+    """Yield path and relation of those of the document, its passages and their sentences."""
+    yield from usable_records(record.relations, _Relation, "relations", on_error)
+    for number, passage in enumerate(record.passages):
+        for holder in (passage, *passage.sentences):
+            path = f"passages[{number}].relations"
+            yield from usable_records(holder.relations, _Relation, path, on_error)
 
 
 def _mention(placement: _Placed, text: str, needed: set[str], left_out: Counter[str]) -> Mention | None:

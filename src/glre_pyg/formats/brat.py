@@ -162,7 +162,7 @@ def _document(
     on_error: ErrorHandler | None = None,
 ) -> Document:
     counts: Counter[str] = Counter()
-    said = _parse(lines, counts)
+    said = _parse(lines, counts, on_error)
     ids = _identifiers(said)
     mentions = {
         name: _mention(line, match, text, ids[name], counts)
@@ -188,7 +188,7 @@ def _document(
     return document
 
 
-def _parse(lines: Iterable[Line], counts: Counter[str]) -> _Annotations:
+def _parse(lines: Iterable[Line], counts: Counter[str], on_error: ErrorHandler | None = None) -> _Annotations:
     said = _Annotations({}, [], defaultdict(list), [], set(), set(), set(), {})
     for line in lines:
         content = line.text()
@@ -197,9 +197,12 @@ def _parse(lines: Iterable[Line], counts: Counter[str]) -> _Annotations:
         kind = content[0]
         match = _LINES[kind].fullmatch(content) if kind in _LINES else None
         if match is None:
-            if kind == "#":
-                continue
-            raise line.error("not a line of brat's form, or the wrong number of fields")
+            error = line.error("not a line of brat's form, or the wrong number of fields")
+            if kind in "RE":
+                leave_out(FACTS, error, on_error)
+            elif kind != "#":
+                raise error
+            continue
         groups = match.groups()
         if kind == "T":
             if groups[0] in said.mentions:

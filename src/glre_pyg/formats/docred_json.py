@@ -41,6 +41,7 @@ from glre_pyg.formats.reading import (
     opened,
     reason_of,
     record_place,
+    usable_records,
 )
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.console import shown
@@ -70,7 +71,7 @@ class _Label(Struct):
 class _Record(Struct, kw_only=True):
     title: str
     vertexSet: list[Annotated[list[_MentionRecord], Meta(min_length=1)]]
-    labels: list[_Label] = []
+    labels: object = ()
     sents: list[list[Annotated[str, Meta(min_length=1)]]]
 
 
@@ -180,8 +181,8 @@ def _document(record: _Record, *, resplit: bool, on_error: ErrorHandler | None =
     )
     numbers = _sentence_numbers(record.sents)
     labels = (
-        _fact(label, f"labels[{number}]", len(record.vertexSet), numbers, on_error)
-        for number, label in enumerate(record.labels)
+        _fact(label, path, len(record.vertexSet), numbers, on_error)
+        for path, label in usable_records(record.labels, _Label, "labels", on_error)
     )
     facts = tuple(filter(None, labels))
     sentences = layout.sentences

@@ -34,6 +34,8 @@ from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Sp
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.reading import (
+    FACTS,
+    PAIRS,
     Place,
     check_references,
     check_span,
@@ -42,10 +44,11 @@ from glre_pyg.formats.reading import (
     record_place,
     usable_fact,
     usable_pairs,
+    usable_records,
 )
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.console import shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import Probability, parse
 
 
@@ -74,8 +77,8 @@ class _Record(Struct, forbid_unknown_fields=True, omit_defaults=True):
     id: str
     text: str
     mentions: tuple[_MentionRecord, ...] = ()
-    facts: tuple[_FactRecord, ...] = ()
-    ignored: tuple[tuple[str, str], ...] = ()
+    facts: object = ()
+    ignored: object = ()
     sections: tuple[Span, ...] = ()
     words: tuple[Span, ...] | UnsetType = UNSET
     sentences: tuple[Span, ...] | UnsetType = UNSET
@@ -130,21 +133,25 @@ def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler |
         raise InputError("words: words and sentences are given together or not at all")
     else:
         sentences = tuple(Sentence(*span) for span in spans)
-    given = tuple(
-        Fact(each.head, each.relation, each.tail, each.extra, each.evidence) for each in record.facts
+    given = usable_records(record.ignored, tuple[str, str], "ignored", on_error, kind=PAIRS)
+    ignored = tuple(pair for _, pair in given)
+    document = Document(
+        record.id, text, words, sentences, mentions, ignored=ignored, sections=record.sections
     )
-    document = Document(record.id, text, words, sentences, mentions, given, record.ignored, record.sections)
+    facts = tuple(_facts(record, document, on_error))
+    return replace(document, facts=facts, ignored=usable_pairs(document, on_error))
+
+
+def _facts(record: _Record, document: Document, on_error: ErrorHandler | None) -> Iterator[Fact]:
     entities = {entity.id: entity for entity in document.entities}
-    usable = []
-    for number, each in enumerate(record.facts):
-        path = f"facts[{number}]"
-        fact = usable_fact(given[number], path, document, on_error)
+    for path, each in usable_records(record.facts, _FactRecord, "facts", on_error):
+        given = Fact(each.head, each.relation, each.tail, each.extra, each.evidence)
+        fact = usable_fact(given, path, document, on_error)
         if fact is not None:
-            usable.append(_predicted(path, fact, each, entities))
-    facts, ignored = tuple(usable), usable_pairs(document, on_error)
-    if facts == given and ignored == record.ignored:
-        return document
-    return replace(document, facts=facts, ignored=ignored)
+            try:
+                yield _predicted(path, fact, each, entities)
+            except InputError as error:
+                leave_out(FACTS, error, on_error)
 
 
 def _check_text(mention: _MentionRecord, path: str, found: str) -> None:

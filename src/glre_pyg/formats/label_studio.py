@@ -43,6 +43,7 @@ from glre_pyg.formats.reading import (
     opened,
     placed,
     reason_of,
+    usable_record,
 )
 from glre_pyg.formats.writing import first_mentions, without_doubles, write_each
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
@@ -85,7 +86,7 @@ class _Item(Struct):
 
 
 class _Result(Struct):
-    result: tuple[_Item, ...] = ()
+    result: tuple[object, ...] = ()
     was_cancelled: bool = False
     ground_truth: bool = False
 
@@ -171,9 +172,9 @@ def _document(
     for index, section in enumerate(sections):
         check_span(section, f"data.sections[{index}]", len(text))
     counts: Counter[str] = Counter()
-    path, items = _chosen(task, counts)
-    mentions = _mentions(path, items, text)
-    facts = _facts(path, items, mentions, counts, on_error)
+    items = _items(*_chosen(task, counts), counts, on_error)
+    mentions = _mentions(items, text)
+    facts = _facts(items, mentions, counts, on_error)
     words, sentences = segmenter(text, [mention.span for mention in mentions.values()], sections)
     document = Document(
         identifier, text, words, sentences, tuple(mentions.values()), facts, sections=sections
@@ -190,7 +191,7 @@ def _text(data: Mapping[str, object]) -> str:
     return str(data[key])
 
 
-def _chosen(task: _Task, counts: Counter[str]) -> tuple[str, tuple[_Item, ...]]:
+def _chosen(task: _Task, counts: Counter[str]) -> tuple[str, tuple[object, ...]]:
     """Return the path and the items of the annotation, or else the prediction, that is read."""
     annotations = [pair for pair in enumerate(task.annotations) if not pair[1].was_cancelled]
     if annotations:
@@ -205,30 +206,51 @@ def _chosen(task: _Task, counts: Counter[str]) -> tuple[str, tuple[_Item, ...]]:
     return "", ()
 
 
-def _mentions(path: str, items: Sequence[_Item], text: str) -> dict[str, Mention]:
+def _items(
+    path: str, values: Sequence[object], counts: Counter[str], on_error: ErrorHandler | None
+) -> dict[str, _Item]:
+    """Return the regions and relations among the items of a result, by their path."""
+    items: dict[str, _Item] = {}
+    for number, value in enumerate(values):
+        where = f"{path}[{number}]"
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "relation":
+            item = usable_record(value, _Item, where, on_error)
+        elif isinstance(kind, str) and not kind.endswith("labels"):
+            item = None
+        else:
+            item = convert(value, _Item, where)
+        if item is None or (item.value is None and kind != "relation"):
+            counts.update({} if kind == "relation" else {_OTHER: 1})
+        else:
+            items[where] = item
+    return items
+
+
+def _mentions(items: Mapping[str, _Item], text: str) -> dict[str, Mention]:
     """Return the mention of each region."""
     try:
-        return _mentions_at(path, items, text, range(len(text) + 1))
+        return _mentions_at(items, text, range(len(text) + 1))
     except InputError:
         if text.isascii():
             raise
         lengths = (1 + (character > "\uffff") for character in text)
         places = {unit: place for place, unit in enumerate(accumulate(lengths, initial=0))}
         try:
-            return _mentions_at(path, items, text, places)
+            return _mentions_at(items, text, places)
         except InputError:
             pass
         raise
 
 
 def _mentions_at(
-    path: str, items: Sequence[_Item], text: str, places: Mapping[int, int] | Sequence[int]
+    items: Mapping[str, _Item], text: str, places: Mapping[int, int] | Sequence[int]
 ) -> dict[str, Mention]:
     """Return the mention of each region, if their offsets are the keys of places of the text."""
     mentions: dict[str, Mention] = {}
-    for number, item in enumerate(items):
-        where, value = f"{path}[{number}]", item.value
-        if not item.type.endswith("labels") or value is None:
+    for where, item in items.items():
+        value = item.value
+        if item.type == "relation" or value is None:
             continue
         if not isinstance(value.start, int) or not isinstance(value.end, int) or value.text is None:
             raise InputError(f"{where}.value: not a region of a plain text, with start, end and text")
@@ -250,24 +272,24 @@ def _mentions_at(
 
 
 def _facts(
-    path: str,
-    items: Sequence[_Item],
+    items: Mapping[str, _Item],
     mentions: Mapping[str, Mention],
     counts: Counter[str],
     on_error: ErrorHandler | None,
 ) -> tuple[Fact, ...]:
     facts: dict[tuple[str, str, str], Fact] = {}
-    for number, item in enumerate(items):
+    for path, item in items.items():
         if item.type != "relation":
-            counts.update({} if item.type.endswith("labels") and item.value else {_OTHER: 1})
             continue
         ends = {"from_id": item.from_id, "to_id": item.to_id}
         if unknown := [key for key, end in ends.items() if end not in mentions]:
-            reason = f"{path}[{number}].{unknown[0]}: there is no region '{ends[unknown[0]]}'"
+            reason = f"{path}.{unknown[0]}: there is no region '{ends[unknown[0]]}'"
             leave_out(FACTS, InputError(reason), on_error)
             continue
         if item.direction not in (None, *_DIRECTIONS):
-            raise InputError(f"{path}[{number}].direction: '{item.direction}' is not right, left or bi")
+            reason = f"{path}.direction: '{item.direction}' is not right, left or bi"
+            leave_out(FACTS, InputError(reason), on_error)
+            continue
         if not item.labels:
             counts["relations without label, which are left out"] += 1
         extra = item.texts if item.score is None else (f"{item.score:.6f}",)

@@ -322,7 +322,9 @@ def _offset(line: Line, columns: Sequence[str], column: int, field: str) -> int:
 
 def _fact(line: Line, columns: Sequence[str], known: set[str], on_error: ErrorHandler | None) -> Fact | None:
     if len(columns) < 4:
-        raise line.error(f"a relation has at least 4 columns, this line {len(columns)}")
+        reason = f"a relation has at least 4 columns, this line {len(columns)}"
+        leave_out(FACTS, line.error(reason), on_error)
+        return None
     _, relation, head, tail, *extra = columns
     head, tail = (end if end in known else _without_type(end, known) for end in (head, tail))
     for field, identifier in (("head", head), ("tail", tail)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import zlib
@@ -19,7 +20,7 @@ from glre_pyg.data.document import Document, Fact, Sentence, Span
 from glre_pyg.utils.console import printable, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out, note
 from glre_pyg.utils.files import open_regular
-from glre_pyg.utils.json_fields import convert, parse
+from glre_pyg.utils.json_fields import check_text, convert, parse
 
 _LONGEST = 100  # characters of an identifier in an error
 _UNPACKED, _RATIO = 256 << 20, 100  # bytes that any gzip file may unpack to, and more for each of its own
@@ -236,7 +237,7 @@ def _parsed(line: bytes) -> object:
         return error
 
 
-FACTS, EVIDENCE = "facts", "sentences of evidence"
+FACTS, EVIDENCE, PAIRS = "facts", "sentences of evidence", "ignored pairs"
 """Kinds of what is left out if it cannot be used and is not needed."""
 IN_PIECES = "mentions in several pieces, which are read from the first to the last"
 
@@ -319,6 +320,45 @@ def check_span(span: Span, path: str, length: int, *, empty: bool = True) -> Non
         raise InputError(f"{path}: {start} to {end} is not inside 0 to {length}")
 
 
+def usable_records(
+    values: object, type: type[_T], path: str, on_error: ErrorHandler | None, *, kind: str = FACTS
+) -> Iterator[tuple[str, _T]]:
+    """Yield path and record of each item of a list; see :func:`usable_record`."""
+    try:
+        items = convert(values, list[object], path)
+    except InputError as error:
+        leave_out(kind, error, on_error)
+        return
+    for number, item in enumerate(items):
+        record = usable_record(item, type, f"{path}[{number}]", on_error, kind=kind)
+        if record is not None:
+            yield f"{path}[{number}]", record
+
+
+def usable_record(
+    value: object, type: type[_T], path: str, on_error: ErrorHandler | None, *, kind: str = FACTS
+) -> _T | None:
+    """Convert a JSON value that prediction does not need; None if it cannot be converted.
+
+    Args:
+        value: The value, as :func:`~glre_pyg.utils.json_fields.parse` gives it.
+        type: Type to convert it to.
+        path: Path of the value in errors.
+        on_error: Handler that may count what is left out; see :func:`~glre_pyg.utils.exceptions.leave_out`.
+        kind: What such values are, in the plural.
+
+    Raises:
+        InputError: ``path.field: what is wrong``, if the handler does not count it.
+    """
+    try:
+        record = convert(value, type, path)
+        check_text(json.dumps(value, ensure_ascii=False, default=str), path)
+    except InputError as error:
+        leave_out(kind, error, on_error)
+        return None
+    return record
+
+
 def usable_fact(fact: Fact, path: str, document: Document, on_error: ErrorHandler | None) -> Fact | None:
     """Return a fact with the evidence that its document has; None if it has not the entities.
 
@@ -352,7 +392,7 @@ def usable_pairs(document: Document, on_error: ErrorHandler | None) -> tuple[tup
         unknown = [identifier for identifier in pair if identifier not in document.entity_numbers]
         if unknown:
             reason = f"ignored[{number}]: no mention has '{unknown[0]}'"
-            leave_out("ignored pairs", InputError(reason), on_error)
+            leave_out(PAIRS, InputError(reason), on_error)
         else:
             pairs.append(pair)
     return tuple(pairs)

@@ -36,9 +36,9 @@ from msgspec import Struct
 from glre_pyg.data.document import Document, Entity, Fact, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
-from glre_pyg.formats.reading import usable_fact
-from glre_pyg.utils.exceptions import ErrorHandler, InputError
-from glre_pyg.utils.json_fields import Probability, convert
+from glre_pyg.formats.reading import FACTS, usable_fact, usable_records
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
+from glre_pyg.utils.json_fields import Probability
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
@@ -163,16 +163,18 @@ def with_facts(
     entities = {entity.id: entity for entity in document.entities}
     facts = []
     try:
-        relations = convert(doc.user_data.get(KEY) or (), list[_Relation], "relations")
-        for number, relation in enumerate(relations):
-            path = f"relations[{number}]"
+        values = doc.user_data.get(KEY) or ()
+        for path, relation in usable_records(values, _Relation, "relations", on_error):
             if strict or {relation.head, relation.tail} <= entities.keys():
                 given = Fact(
                     relation.head, relation.relation, relation.tail, relation.extra, relation.evidence
                 )
                 fact = usable_fact(given, path, document, on_error)
                 if fact is not None:
-                    facts.append(_predicted(fact, relation, path, entities))
+                    try:
+                        facts.append(_predicted(fact, relation, path, entities))
+                    except InputError as error:
+                        leave_out(FACTS, error, on_error)
     except InputError as error:
         raise InputError(f"{document.id}: {error}") from None
     return replace(document, facts=tuple(facts))
