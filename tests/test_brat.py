@@ -116,8 +116,8 @@ def test_a_folder_is_a_corpus_and_an_input(tmp_path):
     assert detect_format(tmp_path) == "brat"
     assert sources_of(tmp_path / "1.ann") == [tmp_path / "1.txt", tmp_path / "1.ann"]
     inputs = Inputs(
-        lambda path, on_error: read_documents(path, on_error=on_error),
-        format=None, finder=None, max_words=100, on_error=pytest.fail,
+        read_corpus=lambda path, on_error: read_documents(path, on_error=on_error),
+        format=None, passages=None, finder=None, max_words=100, recursive=False, on_error=pytest.fail,
     )  # fmt: skip
     assert [document.id for document in inputs.documents(str(tmp_path))] == ["1", "2"]
     assert [document.id for document in inputs.documents(str(tmp_path / "2.txt"))] == ["2"]

@@ -107,8 +107,8 @@ def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
     def ids(recursive):
         errors: list[InputError] = []
         inputs = Inputs(
-            lambda path, on_error: read_documents(path, on_error=on_error),
-            format=None, finder=None, max_words=100, on_error=errors.append, recursive=recursive,
+            read_corpus=lambda path, on_error: read_documents(path, on_error=on_error),
+            format=None, passages=None, finder=None, max_words=100, recursive=recursive, on_error=errors.append,
         )  # fmt: skip
         return len(list(inputs.documents(str(tmp_path)))), list(map(str, errors))
 

@@ -57,7 +57,7 @@ class DocRED(FileCorpus):
     }
     protocol = "every pair of entities"
     unlabelled = frozenset({"test"})
-    labels: ClassVar[Labels] = Labels(tuple(PROPERTIES), ("LOC", "MISC", "NUM", "ORG", "PER", "TIME"), None)
+    labels: ClassVar[Labels] = Labels(PROPERTIES, ("LOC", "MISC", "NUM", "ORG", "PER", "TIME"), None)
     resplit: ClassVar[bool] = False
     local_ids = True
     splits = DOCRED

@@ -174,7 +174,7 @@ class RelationExtractor:
             return read_documents(path, self.corpus.pubtator, passages=passages, on_error=on_error)
 
         return Inputs(
-            read_corpus,
+            read_corpus=read_corpus,
             format=format,
             passages=passages,
             finder=mentions,

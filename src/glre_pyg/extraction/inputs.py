@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,38 +32,32 @@ CorpusReader = Callable[[Path, ErrorHandler], Iterable[Document]]
 """Reads a file in the format of a run's corpus."""
 
 
+@dataclass(kw_only=True, eq=False)
 class Inputs:
     """Reads documents, and skips those with an error.
 
     Args:
         read_corpus: Reads files whose format neither ``format`` nor the extension determines.
         format: Format of the files; None for that of the extension or of the run's corpus.
+        passages: See :func:`~glre_pyg.formats.detection.read_documents`.
         finder: Finds the mentions of all documents, in place of their own; None keeps these, and rejects
             plain text, which has none.
         max_words: Maximum number of words of a document, separated by white space.
-        on_error: Callback for files and documents with an error.
         recursive: Whether to read the folders in a folder, too.
-        passages: See :func:`~glre_pyg.formats.detection.read_documents`.
+        on_error: Callback for files and documents with an error.
 
     Attributes:
         num_replaced: Number of documents so far whose own mentions those of the finder replace.
     """
 
-    def __init__(
-        self,
-        read_corpus: CorpusReader,
-        *,
-        format: str | None,
-        finder: Finder | None,
-        max_words: int,
-        on_error: ErrorHandler,
-        recursive: bool = False,
-        passages: str | None = None,
-    ) -> None:
-        self.recursive, self.passages = recursive, passages
-        self.read_corpus, self.format, self.finder = read_corpus, format, finder
-        self.max_words, self.on_error = max_words, on_error
-        self.num_replaced = 0
+    read_corpus: CorpusReader
+    format: str | None
+    passages: str | None
+    finder: Finder | None
+    max_words: int
+    recursive: bool
+    on_error: ErrorHandler
+    num_replaced: int = field(default=0, init=False)
 
     def documents(self, name: str) -> Iterator[Document]:
         """Read a file, the files of a folder in the order of their names, or standard input.

@@ -16,7 +16,6 @@ def with_mentions(
     documents: Iterable[Document],
     finder: Finder,
     *,
-    abbreviations: bool = True,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Replace the mentions of documents with those found in their text.
@@ -27,7 +26,6 @@ def with_mentions(
     Args:
         documents: Documents, read no further ahead than the finder does.
         finder: Mention finder.
-        abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
         on_error: Callback for documents in which mentions leave the text or cross, which are skipped; None
             raises the error.
 
@@ -49,13 +47,7 @@ def with_mentions(
         try:
             if mentions is None:
                 raise MemoryError
-            yield document_of(
-                document.id,
-                document.text,
-                mentions,
-                sections=document.sections,
-                abbreviations=abbreviations,
-            )
+            yield document_of(document.id, document.text, mentions, sections=document.sections)
         except InputError as error:
             handle_error(error, on_error)
         except MemoryError:

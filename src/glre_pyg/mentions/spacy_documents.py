@@ -28,19 +28,13 @@ if TYPE_CHECKING:
 _SHOWN = 80  # characters
 
 
-def read_spacy(
-    path: str | os.PathLike[str],
-    *,
-    types: Mapping[str, str] | None = None,
-    on_error: ErrorHandler | None = None,
-) -> Iterator[Document]:
+def read_spacy(path: str | os.PathLike[str], *, on_error: ErrorHandler | None = None) -> Iterator[Document]:
     """Read the documents of a ``.spacy`` file (a ``DocBin``).
 
     A ``Doc`` without an identifier gets its number in the file, from 1.
 
     Args:
         path: The file.
-        types: See :func:`from_spacy`.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
@@ -49,8 +43,7 @@ def read_spacy(
     """
 
     def parse(doc: Doc, id: str) -> Document:
-        document = without_facts(doc, types=types, id=id)
-        return with_facts(document, doc, strict=types is None, on_error=on_error)
+        return with_facts(without_facts(doc, id=id), doc, strict=True, on_error=on_error)
 
     return read_docs(path, parse, on_error=on_error)
 

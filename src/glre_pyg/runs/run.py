@@ -59,19 +59,17 @@ class Run:
         """Device of the model."""
         return next(self.model.parameters()).device
 
-    def graphs(self, documents: Sequence[Document], *, add: bool = False) -> list[DocumentGraph]:
-        """Build graphs for prediction, which do not contain the documents' facts.
-
-        Args:
-            documents: The documents.
-            add: Whether new word vectors are added to the store.
-        """
-        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
-        self.encode(graphs, add=add)
+    def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
+        """Build graphs for prediction, which do not contain the documents' facts."""
+        graphs = self._blind_graphs(documents)
+        self._encode(graphs, add=False)
         return graphs
 
-    def encode(self, graphs: Sequence[DocumentGraph], *, add: bool) -> None:
-        """Add the word vectors of a frozen encoder to graphs, if there is a store; see :meth:`graphs`."""
+    def _blind_graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
+        return [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+
+    def _encode(self, graphs: Sequence[DocumentGraph], *, add: bool) -> None:
+        """Set the word vectors of a frozen encoder, if there is a store, to which new ones may be added."""
         if self.store is not None:
             size = self.config.eval_batch_size
             encode_once(self.model, graphs, batch_size=size, device=self.device, store=self.store, add=add)
@@ -115,9 +113,9 @@ class Run:
             progress: Title of a progress bar; None for no bar.
         """
         if graphs is None:
-            graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+            graphs = self._blind_graphs(documents)
         shard = distributed.shard(graphs)
-        self.encode(shard, add=True)
+        self._encode(shard, add=True)
         probabilities = distributed.all_gather(self.predict(shard, progress=progress))
         return score_pairs(documents, graphs, probabilities, self.labels, self.known)
 
