@@ -18,7 +18,7 @@ from glre_pyg.__main__ import main as glre
 from glre_pyg.formats.detection import read_documents, write_documents
 from glre_pyg.predict import Settings
 from glre_pyg.utils.cli import command, config_dir
-from glre_pyg.utils.command_line import literal_values
+from glre_pyg.utils.command_line import listed, literal_values
 
 VALUES = [
     "paper (1).txt",
@@ -73,6 +73,27 @@ def test_what_hydra_reads_as_one_value_is_left_alone(argument):
 def test_sweeps_still_have_several_values(argument, flag):
     assert literal_values([flag, argument]) == [flag, argument]
     assert literal_values([flag, "input=a (1), b"]) == [flag, "input='a (1), b'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("[a,b]", ["a", "b"]),
+        ("[]", []),
+        ("[ a b , c (1) ]", ["a b", "c (1)"]),
+        ("[run[1],run[2]]", ["run[1]", "run[2]"]),
+        ("[there, and here,b]", ["there, and here", "b"]),
+        ("[b,there, and here]", ["b", "there, and here"]),
+        ("[not, here]", ["not", "here"]),
+        ("""['a, b',"c, d",o'neil]""", ["a, b", "c, d", "o'neil"]),
+        (r"[a\,b,'it\'s, so',C:\x]", ["a,b", "it's, so", r"C:\x"]),
+        ("[007,1e3,true,null,seed=0,Müller,{x}]", ["007", "1e3", "true", "null", "seed=0", "Müller", "{x}"]),
+    ],
+)
+def test_a_list_has_the_items_that_were_typed(text, items, tmp_path):
+    (tmp_path / "there, and here").mkdir()
+    with chdir(tmp_path):
+        assert listed(text) == items
 
 
 def composed(*arguments, cwd):

@@ -651,6 +651,33 @@ def test_compare_prints_both_the_difference_and_how_sure_it_is(tmp_path):
         assert low < float(line.split()[1]) < high
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("my run (1)", "my run (2)"),
+        ("a[1]", "b [2]"),
+        ("a, b", "c"),
+        ("007", "1e3"),
+        ("seed=0", "seed=1"),
+        ("Müller's", "100% {x}"),
+        ("[a]", "[b]"),
+    ],
+)
+def test_runs_may_have_any_names(names, tmp_path):
+    for number, name in enumerate(names):
+        predictions(write_run(tmp_path / name, 0.6, seed=number), [1])
+    out, _ = run("compare", f"runs=[{names[0]},{names[1]}]", cwd=tmp_path)
+    assert [line.partition("  ")[0] for line in out.splitlines()[2:4]] == list(names)
+    out, _ = run("report", f"runs=[{names[0]},{names[1]}]", "output=out [1]", cwd=tmp_path)
+    assert [each["runs"] for each in cells(out)] == ["2"]
+    for name in names:
+        out, _ = run("report", f"runs={name}", cwd=tmp_path)
+        assert [each["runs"] for each in cells(out)] == ["1"]
+    (tmp_path / "all [1]").mkdir()
+    (tmp_path / names[0]).rename(tmp_path / "all [1]" / names[0])
+    assert len(find_runs(f"{tmp_path}/all [1]/*")) == 1
+
+
 def test_compare_refuses_what_it_cannot_compare(tmp_path):
     predictions(write_run(tmp_path / "a", 0.6), [1])
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))

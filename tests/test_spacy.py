@@ -392,6 +392,15 @@ def test_processes_give_what_one_gives(nlp):
     assert before.issuperset(multiprocessing.active_children())
 
 
+def test_documents_are_predicted_in_the_chunks_of_the_command(nlp, monkeypatch):
+    chunks = []
+    monkeypatch.setattr(nlp.get_pipe("glre"), "_annotate", lambda docs: chunks.append(len(docs)))
+    assert len(list(nlp.pipe(["Rash."] * 300))) == 300
+    assert chunks == [256, 44]
+    assert len(list(nlp.pipe(["Rash."] * 30, batch_size=20))) == 30
+    assert chunks[2:] == [20, 10]
+
+
 def test_a_document_with_mentions_of_ours_keeps_them(model):
     import glre_pyg.extraction.spacy_component  # noqa: F401
 
@@ -455,11 +464,10 @@ def test_labels_are_mapped_and_unknown_ones_warned_of_where_none_is_known(model)
         0,
         ["none of the types CHEM, DIS is a type of the model (Chemical, Disease, Gene): map them to these"],
     )
-    nlp = with_relations(model, types={"CHEM": "Drug"})
     with pytest.raises(
         InputError, match=r"^glre: types: 'Drug' for 'CHEM' is not one of Chemical, Disease, Gene$"
     ):
-        nlp(texts)
+        with_relations(model, types={"CHEM": "Drug"})
 
 
 def test_reasons_are_plain_data_with_tokens(model):
@@ -533,7 +541,7 @@ def test_an_error_handler_is_told_of_each_document_and_the_others_go_on(failing)
 def test_wrong_settings_are_one_line(model, config, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
-        with_relations(**{"model": model, **config})(TEXTS[0])
+        with_relations(**{"model": model, **config})
     assert str(error.value).startswith(message)
     assert len(str(error.value).splitlines()) == 1
 
@@ -547,6 +555,8 @@ def test_a_saved_pipeline_works_without_the_model_that_it_was_made_with(model, n
     made = with_relations(tmp_path / "run")
     made.to_disk(tmp_path / "saved")
     shutil.rmtree(tmp_path / "run")
+    with pytest.raises(InputError, match="run: no such folder"):
+        with_relations(tmp_path / "run")
     (tmp_path / "saved").rename(tmp_path / "moved")
     again = spacy.load(tmp_path / "moved")
     close(relations(again.pipe(TEXTS)), expected)
@@ -567,10 +577,10 @@ def test_a_pipeline_as_bytes(nlp):
     close(relations(again.pipe(TEXTS)), expected)
 
 
-def test_bytes_write_nothing_outside_their_folder(nlp, tmp_path):
+def test_bytes_write_nothing_outside_their_folder(model, tmp_path):
     import srsly
 
-    component = with_relations(tmp_path).get_pipe("glre")
+    component = with_relations(model).get_pipe("glre")
     with pytest.raises(InputError, match="is not a file of a model"):
         component.from_bytes(srsly.msgpack_dumps({f"..{tmp_path}/evil": b"x"}))
     assert list(tmp_path.iterdir()) == []

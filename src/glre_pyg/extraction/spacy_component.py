@@ -22,6 +22,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import walk_stack
 
 import srsly
 import torch
@@ -37,6 +38,8 @@ from glre_pyg.mentions.spacy_documents import without_facts
 from glre_pyg.runs.hub import save_pretrained
 from glre_pyg.utils.exceptions import InputError
 
+_CHUNK = 256  # documents, as in RelationExtractor.stream and predict: other batches are rounded otherwise
+
 
 class Relations(Pipe):
     """Fills ``doc._.relations`` from the entities of a ``Doc``.
@@ -44,13 +47,13 @@ class Relations(Pipe):
     Args:
         nlp: The pipeline.
         name: Name of the component in the pipeline.
-        model: A run's directory, a saved model, or a model on the Hugging Face hub. It is loaded with the
-            first document, unless it is loaded with a saved pipeline.
+        model: A run's directory, a saved model, or a model on the Hugging Face hub. It is loaded when the
+            component is added to a pipeline; saved pipelines have their own copy.
         threshold: Probability above which a relation is a fact; None for the threshold of the run.
         types: Entity type of the model for each label, ``{"CHEMICAL": "Chemical"}``. Other labels are used
             as types; mentions of types that the model does not know are left out.
         reasons: Whether to add reasons, at the cost of one more prediction for each sentence.
-        batch_size: Number of documents in memory at a time; None for that of ``nlp.pipe``.
+        batch_size: Number of documents in memory at a time; None for that of ``nlp.pipe``, but at most 256.
         device: Device of the model: ``"cpu"`` or ``"cuda"``.
         memory: Memory limit in GiB; None for most of what is available.
     """
@@ -76,10 +79,12 @@ class Relations(Pipe):
         self._source: str | Path = Path(model).absolute() if Path(model).exists() else model
         self._extractor: RelationExtractor | None = None
         self._process = os.getpid()
+        if not _is_restored():
+            self._extractor = self._load(self._source)
 
     @property
     def extractor(self) -> RelationExtractor:
-        """The model, which is loaded when it is first used.
+        """The model; that of a pipeline made from a config is loaded when it is first used.
 
         Raises:
             InputError: If the model cannot be loaded, or ``types`` has a type that it does not know.
@@ -107,14 +112,14 @@ class Relations(Pipe):
         self._annotate([doc])
         return doc
 
-    def pipe(self, stream: Iterable[Doc], *, batch_size: int = 128) -> Iterator[Doc]:
+    def pipe(self, stream: Iterable[Doc], *, batch_size: int = _CHUNK) -> Iterator[Doc]:
         """Fill ``doc._.relations`` of many Docs, one batch at a time.
 
         Args:
             stream: The Docs.
             batch_size: Number of Docs in memory at a time, unless the component has a batch size.
         """
-        for docs in minibatch(stream, size=self.batch_size or batch_size):
+        for docs in minibatch(stream, size=self.batch_size or min(batch_size, _CHUNK)):
             yield from self._annotated(docs)
 
     def _annotated(self, docs: Sequence[Doc]) -> Iterator[Doc]:
@@ -180,6 +185,12 @@ class Relations(Pipe):
                 except OSError as error:
                     raise InputError(f"{self.name}: '{relative}' is not a file of a model: {error}") from None
             return self.from_disk(folder)
+
+
+def _is_restored() -> bool:
+    """Return whether spaCy is making a pipeline from a config, and may give its components data later."""
+    from_config = Language.from_config.__func__.__code__  # type: ignore[attr-defined]
+    return any(frame.f_code is from_config for frame, _ in walk_stack(None))
 
 
 make = Language.factory(

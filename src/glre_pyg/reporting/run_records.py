@@ -72,7 +72,8 @@ def find_runs(places: str | int | Sequence[str]) -> list[Path]:
     """
     runs: dict[Path, Path] = {}
     for place in map(str, [places] if isinstance(places, str | int) else places):
-        folders = [place] if Path(place).is_dir() else sorted(glob(place, recursive=True), key=_natural)
+        found = glob(place, recursive=True) or glob(place.replace("[", "[[]"), recursive=True)
+        folders = [place] if Path(place).is_dir() else sorted(found, key=_natural)
         below = [run for folder in folders for run in _runs_below(Path(folder))]
         if not below:
             raise InputError(f"runs: {place}: no run directory (a folder with a {CONFIG})")

@@ -29,6 +29,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from glre_pyg.utils.exceptions import InputError
 
+_IN_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _SETTING = re.compile(r"(\+{0,2}|~)([\w./@:-]+)=(.*)", re.DOTALL)
 
 
@@ -92,6 +93,28 @@ def _has_quotes(parser: OverridesParser, argument: str) -> bool:
         return isinstance(parser.parse_override(argument)._value, QuotedString)
     except HydraException:
         return False
+
+
+def listed(text: str) -> list[str]:
+    """Return the items of a list as it was typed, ``[a,b]``.
+
+    A comma does not separate items in quotes, behind a backslash, or in the name of a file or folder that
+    exists. Brackets and spaces are part of an item.
+
+    >>> listed("[runs/a (1), 'b, c',d[2]]")
+    ['runs/a (1)', 'b, c', 'd[2]']
+    """
+    parts = re.split(r"(?<!\\),", text[1:-1]) if text[1:-1].strip() else []
+    items = []
+    while parts:
+        joined = [",".join(parts[: number + 1]).strip() for number in range(len(parts))]
+        quoted = (number for number, item in enumerate(joined, 1) if _IN_QUOTES.fullmatch(item))
+        found = (number for number in range(len(parts), 1, -1) if os.path.exists(joined[number - 1]))
+        count = next(quoted, None) or next(found, 1)
+        item, parts = joined[count - 1], parts[count:]
+        quote = item[0] if _IN_QUOTES.fullmatch(item) else ","
+        items.append((item if quote == "," else item[1:-1]).replace(f"\\{quote}", quote))
+    return items
 
 
 def _quoted(text: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import is_dataclass
 from importlib import import_module
 from inspect import Parameter, isclass
 from os import PathLike
+from os.path import exists
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
@@ -28,6 +29,7 @@ from hydra.utils import instantiate
 from msgspec import ValidationError, convert
 from omegaconf import DictConfig, OmegaConf
 
+from glre_pyg.utils.command_line import listed
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Rule
@@ -292,7 +294,7 @@ def text_settings(schema: type) -> set[str]:
 
 
 def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> None:
-    """Set settings that are texts to what was typed, in place of what Hydra has read it as.
+    """Set settings that are texts, or lists of texts, to what was typed, in place of what Hydra has read.
 
     Args:
         config: The composed config.
@@ -310,12 +312,19 @@ def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> Non
                 with suppress(InputError):  # check_settings() says so
                     hint = locate(node["_target_"], name)
             hints = _hints(hint)
-        if _is_text(hints.get(last)):
+        members = _members(hints.get(last))
+        if Sequence[str] in members and text.startswith("[") and text.endswith("]") and not exists(text):
+            OmegaConf.update(config, name, listed(text))
+        elif _is_text(hints.get(last)) or {str, Sequence[str]} <= members:
             OmegaConf.update(config, name, text)
 
 
 def _is_text(hint: Any) -> bool:
     """Whether a type hint is that of a text or the name of a file, or of null as well."""
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    classes = {get_origin(member) or member for member in members} - {NoneType}
+    classes = {get_origin(member) or member for member in _members(hint)}
     return bool(classes) and classes <= {str, Path, PathLike}
+
+
+def _members(hint: Any) -> set[Any]:
+    """Return the types of a union, or a type alone, without that of null."""
+    return {*(get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,))} - {NoneType}
