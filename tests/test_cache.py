@@ -4,11 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Timer
+from threading import Barrier, Timer
 
 import numpy as np
 import pytest
@@ -563,30 +564,6 @@ def test_an_encoder_that_is_trained_is_never_kept(cache, tokenizer):
     assert not cache.folder.exists()
 
 
-def build(folder, begin):
-    """Word vectors of 40 documents by a cache, which is used once `begin` has returned."""
-    torch.manual_seed(0)
-    documents = random_documents(40)
-    pieces = subwords(documents)
-    encoder = transformer(trainable=False)(pieces)
-    graphs = [pieces(LABELS.blind_graph(each)) for each in documents]
-    begin()
-    FeatureStore(Cache(folder)).attach(encoder, graphs, batch_size=1, device="cpu")
-    return [graph.features.clone() for graph in graphs]
-
-
-_BUILD = """
-import sys, torch
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-from test_cache import build
-def begin():
-    print("ready", flush=True)
-    sys.stdin.readline()
-torch.save(build(Path(sys.argv[1]), begin), sys.argv[2])
-"""
-
-
 def test_a_frozen_encoder_below_a_lstm_is_kept(cache, tokenizer):
     encoder = partial(BiLSTM, base=transformer(trainable=False), hidden_channels=8, num_layers=1, dropout=0.0)
     model = glre(tokenizer, encoder=encoder).eval()
@@ -602,28 +579,23 @@ def test_a_frozen_encoder_below_a_lstm_is_kept(cache, tokenizer):
         del model.encoder.base.transformer.forward
 
 
-@pytest.mark.slow
-def test_two_processes_build_one_cache(cache, tmp_path, capsys):
-    script = _BUILD.format(tests=str(Path(__file__).parent))
-    other = subprocess.Popen(
-        [sys.executable, "-c", script, cache.folder, tmp_path / "other.pt"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def test_two_at_once_build_one_cache(cache, capsys):
+    """Here two threads, which locks keep apart as well; a trial has several processes."""
+    documents, both = random_documents(40), Barrier(2)
+    tokenizer = subwords(documents)
+    torch.manual_seed(0)
+    encoder = transformer(trainable=False)(tokenizer)
 
-    def begin():
-        assert other.stdout.readline() == "ready\n"
-        other.stdin.write("\n")
-        other.stdin.flush()
+    def vectors(_):
+        graphs = [tokenizer(LABELS.blind_graph(each)) for each in documents]
+        both.wait()
+        FeatureStore(Cache(cache.folder)).attach(encoder, graphs, batch_size=1, device="cpu")
+        return [graph.features for graph in graphs]
 
-    ours = build(cache.folder, begin)
-    out, _ = other.communicate(timeout=120)
-    assert other.returncode == 0
-    assert (out + capsys.readouterr().out).count("encoded 40 documents") == 1
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(vectors, range(2))
+    assert capsys.readouterr().out.count("encoded 40 documents") == 1
     assert len(files(cache, ".safetensors")) == 1
-    theirs = torch.load(tmp_path / "other.pt")
     assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))
 
 

@@ -1,6 +1,7 @@
 """The commands as their users run them, on real files."""
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
@@ -179,25 +180,13 @@ def test_a_sweep_makes_one_run_a_job(folder):
     assert runs[0] != runs[1]
 
 
-def test_the_benchmark_of_predict_runs(folder):
-    documents = SyntheticCorpus().generate("measured", 6)
-    write_documents(documents, folder / "measured.pubtator")
-    script = Path(__file__).parents[1] / "benchmarks/predict.py"
-    done = subprocess.run(
-        [
-            sys.executable,
-            script,
-            "run=first",
-            "input=measured.pubtator",
-            "output=measured.jsonl",
-            "device=cpu",
-        ],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+def test_the_benchmark_of_predict_runs(folder, monkeypatch, capsys):
+    write_documents(SyntheticCorpus().generate("measured", 6), folder / "measured.pubtator")
+    arguments = ["run=first", "input=measured.pubtator", "output=measured.jsonl", "device=cpu"]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
+    runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/predict.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
     assert [line[:3] for line in lines[:5]] == ["1: ", "2: ", "3: ", "4: ", "5: "]
     assert lines[-1].startswith("median ")
     assert len(list(read_documents(folder / "measured.jsonl"))) == 6

@@ -1,12 +1,11 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from commands import run
 from documents import document
 from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
 from glre_pyg.datasets.user_files import collect_labels
@@ -261,12 +260,10 @@ def test_published_counts(corpus, fields, file, splits):
 
 @pytest.mark.slow
 @pytest.mark.skipif("GLRE_DATA" not in os.environ, reason="GLRE_DATA names no folder with CDR/processed")
-def test_stats_warns_of_published_files():
+def test_stats_warns_of_published_files(tmp_path):
     if not (Path(DATA) / "CDR/processed/test_filter.data").is_file():
         pytest.skip("GLRE_DATA has no CDR/processed")
-    done = subprocess.run(
-        [sys.executable, "-m", "glre_pyg.stats", "dataset=eog"], capture_output=True, text=True, check=True
-    )
-    assert "test: entity order alone: F1 0.730 in file order, 0.435 in text order" in done.stdout
-    assert done.stdout.count("WARNING") == 3
-    assert "all published counts agree: 9 (EoG)" in done.stdout
+    out, _ = run("stats", "dataset=eog", cwd=tmp_path)
+    assert "test: entity order alone: F1 0.730 in file order, 0.435 in text order" in out
+    assert out.count("WARNING") == 3
+    assert "all published counts agree: 9 (EoG)" in out

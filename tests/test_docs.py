@@ -241,10 +241,12 @@ def smaller(words: list[str]) -> list[str]:
     if not {"--help", "--cfg", "--info"}.isdisjoint(words):
         return words
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    is_table = "," in given.get("experiment", "") or "(" in given.get("experiment", "")
+    is_table = "name" in given or any(char in given.get("experiment", "") for char in ",(")
     words = [re.sub(r"^seed=\d,\S*", "seed=0" if is_table else "seed=0,1", word) for word in words]
+    if "hydra/launcher=joblib" in words:  # starts two interpreters, as a trial of processes does
+        words = ["--cfg", "hydra", *(word.replace("seed=0,1", "seed=0") for word in words if word != "-m")]
     words = [re.sub(r"^dataset\.dev_from_train=.*", "dataset.dev_from_train=2", word) for word in words]
-    if "training.resume" in given:
+    if given.get("training.resume", "auto") != "auto":
         return words
     sizes = ["training.epochs=1", "model.nodes.hidden_channels=16", "model.classifier.hidden_channels=16"]
     corpus = given.get("dataset") or _corpus_of(given.get("experiment", "null"))

@@ -2,19 +2,19 @@
 
 import os
 import signal
-import time
 
 import pytest
 
 import glre_pyg.stats
-from commands import run, run_process, start
+from commands import run
 from glre_pyg.training.checkpoint import CHECKPOINT
+from glre_pyg.training.epochs import EpochTrainer
 from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, is_interrupted, raise_interrupts
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 TINY = [
-    *("encoder=tiny", "dataset.sizes={train: 60, dev: 8, test: 8}", "model.nodes.hidden_channels=16"),
-    *("training.epochs=4", "training.batch_size=2", "cache=false"),
+    *("encoder=tiny", "dataset.sizes={train: 10, dev: 4, test: 4}", "model.nodes.hidden_channels=16"),
+    *("training.epochs=3", "training.batch_size=2", "cache=false"),
 ]
 
 
@@ -43,22 +43,24 @@ def test_signals_are_deferred_and_the_second_is_ignored():
         assert not is_interrupted()
 
 
-@pytest.mark.slow
-def test_a_scheduler_may_end_training(tmp_path):
+def test_a_scheduler_may_end_training(tmp_path, monkeypatch):
     """The line names the checkpoint and the setting that goes on; the weights are those of a whole run."""
-    process = start("train", *TINY, "hydra.run.dir=run", cwd=tmp_path)
-    while not (tmp_path / "run" / CHECKPOINT).exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 143, err
+    step = EpochTrainer._step
+
+    def interrupted(self, batches):
+        if self.progress.step == 7:  # in the second epoch
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochTrainer, "_step", interrupted)
+        _, err = run("train", *TINY, "hydra.run.dir=run", cwd=tmp_path, code=143)
     [line] = [line for line in err.splitlines() if line.startswith("interrupted")]
     folder = tmp_path / "run"
     assert line.startswith(f"interrupted by SIGTERM: {folder / CHECKPOINT} is that after epoch ")
     assert line.endswith(f"; training.resume={folder} resumes it")
     assert "Traceback" not in err
-    run_process("train", "training.resume=run", cwd=tmp_path)
-    run_process("train", *TINY, "hydra.run.dir=whole", cwd=tmp_path)
+    run("train", "training.resume=run", cwd=tmp_path)
+    run("train", *TINY, "hydra.run.dir=whole", cwd=tmp_path)
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("run", "whole")]
     assert weights[0] == weights[1]

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 import zipfile
 from copy import deepcopy
 from dataclasses import replace
@@ -10,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
+from commands import run
 from documents import document
 from glre_pyg.data.document import Fact
 from glre_pyg.datasets.wikidata import PROPERTIES
@@ -204,14 +203,8 @@ def test_the_command_submits_a_trained_run(tmp_path):
     files = ["dataset.train=train.json", "dataset.dev=train.json", "dataset.test=test.json"]
     small = ["encoder=tiny", "training.epochs=2", "model.nodes.hidden_channels=16", "hydra.run.dir=run"]
 
-    def run(command, *arguments):
-        process = [sys.executable, "-m", f"glre_pyg.{command}", *arguments]
-        done = subprocess.run(process, cwd=tmp_path, text=True, capture_output=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    run("train", "dataset=docred_json", *files, *small)
-    out = run("submit", "run=run", "output=result.zip")
+    run("train", "dataset=docred_json", *files, *small, cwd=tmp_path)
+    out, _ = run("submit", "run=run", "output=result.zip", cwd=tmp_path)
     rows = read_submission(tmp_path / "result.zip")
     check_submission(rows, DOCUMENTS, PROPERTIES)
     assert out == f"result.zip: {len(rows)} facts in 2 documents\n"
