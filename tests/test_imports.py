@@ -51,7 +51,7 @@ LIBRARIES = {
     "torch_geometric": ("data.batch", "data.graph", "nn", "models", "runs", "training"),
     "hydra": (*COMMANDS, *HYDRA),
     "omegaconf": (*COMMANDS, *HYDRA),
-    "transformers": ("data.tokenizer", "nn.transformer"),
+    "transformers": ("data.pretrained", "data.tokenizer", "nn.transformer"),
     "accelerate": ("runs", "training", "utils.distributed"),
     "huggingface_hub": ("runs", "nn.transformer"),
     "matplotlib": ("reporting",),

@@ -18,7 +18,8 @@ from transformers.utils import import_utils
 
 from checkpoints import FAMILIES, TEXT, checkpoint
 from documents import LABELS, document, empty
-from glre_pyg.data.tokenizer import SubwordTokenizer, find_pretrained, num_positions, windows
+from glre_pyg.data.pretrained import find_pretrained, num_positions
+from glre_pyg.data.tokenizer import SubwordTokenizer, windows
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 

@@ -8,37 +8,33 @@ tokens, which the encoder adds around each window.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import math
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from inspect import signature
 from itertools import chain
 from pathlib import Path
 from typing import Protocol, Self
 
 import msgspec
 import numpy as np
-import tokenizers
 import torch
-from transformers import (
-    CONFIG_MAPPING,
-    AutoConfig,
-    AutoTokenizer,
-    BatchEncoding,
-    BertTokenizer,
-    PretrainedConfig,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoConfig, BatchEncoding, PretrainedConfig, PreTrainedTokenizerBase
 
 from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.pretrained import (
+    check_encoder,
+    find_pretrained,
+    read_pretrained,
+    read_saved,
+    train_tokenizer,
+)
 from glre_pyg.utils.exceptions import InputError, as_input_errors
-from glre_pyg.utils.files import read_json, sha256_of
-from glre_pyg.utils.json_fields import convert, walk
+from glre_pyg.utils.files import read_json
+from glre_pyg.utils.json_fields import convert
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt
+
+_CACHE_SIZE = 200_000
+"""Maximum number of words whose tokens are cached; more than the vocabulary of a corpus of abstracts."""
 
 
 class Tokenizer(Protocol):
@@ -56,97 +52,6 @@ class Tokenizer(Protocol):
     def load(cls, folder: Path) -> Self:
         """Read the files that :meth:`save` has written."""
         ...
-
-
-def find_pretrained(name: str, package: str | None, folder: str, sha256: str | None) -> str:
-    """Return the folder of a pretrained model in an installed Python package, else its hub name or folder.
-
-    Args:
-        name: Hub name or folder, returned if the package is not installed.
-        package: Package that contains the model, or None.
-        folder: Folder of the model in the package.
-        sha256: Checksum of ``model.safetensors`` in the package.
-
-    Raises:
-        InputError: If the package has no weights, or weights with another checksum.
-    """
-    found = importlib.util.find_spec(package) if package else None
-    if found is None or not found.submodule_search_locations:
-        return name
-    path = Path(found.submodule_search_locations[0]) / folder
-    weights = path / "model.safetensors"
-    if not weights.is_file():
-        raise InputError(f"{weights}: the package {package} has no such file")
-    digest = sha256_of(weights)
-    if sha256 and digest != sha256:
-        raise InputError(f"{weights}: sha256 is {digest}, expected {sha256}")
-    return str(path)
-
-
-def num_positions(config: PretrainedConfig) -> int | None:
-    """Return the maximum input length of a model; None if there is no maximum (XLNet, DeBERTa-v3)."""
-    count: int | None = getattr(config, "max_position_embeddings", None)
-    if count is None or count < 0 or not getattr(config, "position_biased_input", True):
-        return None
-    return count - config.pad_token_id - 1 if config.model_type in _FROM_PADDING else count
-
-
-def _config(place: str) -> PretrainedConfig:
-    """Read the configuration of a model, without kernels from the hub that it may name."""
-    config = AutoConfig.from_pretrained(place, trust_remote_code=False)
-    config._attn_implementation = config._experts_implementation = None
-    return config
-
-
-def _tokenizer(place: str) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    vocabulary = tokenizer.get_vocab()
-    if vocabulary.keys() <= set(tokenizer.all_special_tokens):
-        raise OSError("there are no files of a tokenizer")  # transformers creates an empty one
-    cased = any(token[2:3].isupper() for token in vocabulary if token.startswith("##"))
-    if cased and tokenizer.tokenize("A") == tokenizer.tokenize("a"):
-        # A cased WordPiece vocabulary without the setting do_lower_case=False (BioBERT 1.1).
-        return AutoTokenizer.from_pretrained(place, do_lower_case=False, trust_remote_code=False)
-    return tokenizer
-
-
-def _saved_config(path: Path) -> PretrainedConfig:
-    """Read the configuration of a text encoder that a run has saved.
-
-    Only the fields that describe its layers are used: none that names a file, a repository or code, such as
-    ``auto_map``, ``backbone``, ``quantization_config`` or ``_attn_implementation``.
-
-    Raises:
-        InputError: If it is not a text encoder, or a field is out of range.
-    """
-    saved = read_json(path)
-    kind = _check_model_type(saved.get("model_type"))
-    fields = signature(CONFIG_MAPPING[kind]).parameters.keys() - signature(PretrainedConfig).parameters.keys()
-    known = {name: value for name, value in saved.items() if name in fields | _UNDECLARED_FIELDS}
-    for place, _, value in walk(known):
-        if isinstance(value, int | float) and not (math.isfinite(value) and abs(value) <= _MAX_SIZE):
-            raise InputError(f"{path.name}: {place}: {value} is out of range")
-    return CONFIG_MAPPING[kind](**known)
-
-
-def _check_model_type(kind: object) -> str:
-    if not isinstance(kind, str) or kind not in _TEXT_ENCODERS:
-        raise InputError(f"encoder: model_type: '{kind}' is not one of {', '.join(sorted(_TEXT_ENCODERS))}")
-    return kind
-
-
-def _saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Read the tokenizer of a run from its ``tokenizer.json``; its class plays no role."""
-    settings = read_json(folder / "tokenizer_config.json")
-    names = {name: _content(settings.get(name)) for name in _SPECIAL_TOKENS}
-    backend = tokenizers.Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
-    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
-
-
-def _content(token: object) -> str | None:
-    """Return the text of a special token, which is saved alone or with its options."""
-    text = token.get("content") if isinstance(token, dict) else token
-    return text if isinstance(text, str) else None
 
 
 class _WindowSizes(msgspec.Struct):
@@ -183,15 +88,13 @@ class SubwordTokenizer:
     ) -> None:
         self.tokenizer, self.config, self.source = tokenizer, config, source
         self.max_length, self.overlap = max_length, overlap
-        if not tokenizer.is_fast:
-            raise InputError(f"encoder: {type(tokenizer).__name__} does not map tokens to words")
-        _check_model_type(config.model_type)
         probe = tokenizer("a", return_special_tokens_mask=True, return_token_type_ids=True)
         ids, special = probe["input_ids"], probe["special_tokens_mask"]
         end = len(ids) - special[::-1].index(0)
         self.prefix: list[int] = ids[: special.index(0)]
         self.suffix: list[int] = ids[end:]
         self.suffix_types: list[int] = probe["token_type_ids"][end:]
+        check_encoder(tokenizer, config, special_ids=self.prefix + self.suffix, max_length=max_length)
         fallbacks = (tokenizer.unk_token_id, tokenizer.mask_token_id, tokenizer.pad_token_id, 0)
         self.unknown_id: int = next(number for number in fallbacks if number is not None)
         self.pad_id: int = tokenizer.pad_token_id or 0
@@ -200,12 +103,6 @@ class SubwordTokenizer:
         # Byte-level tokenizers recognize the beginning of a word by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
-        positions, rows = num_positions(config), config.vocab_size
-        highest = max(chain(tokenizer.get_vocab().values(), self.prefix, self.suffix))
-        if highest >= rows:
-            raise InputError(f"encoder: the tokenizer has the id {highest}, and the model {rows} embeddings")
-        if positions is not None and max_length > positions:
-            raise InputError(f"encoder: max_length {max_length} exceeds the model's {positions} positions")
         if self.capacity <= overlap:
             raise InputError(
                 f"encoder: max_length {max_length} leaves no room beside an overlap of {overlap}"
@@ -230,15 +127,8 @@ class SubwordTokenizer:
     ) -> Self:
         """Load the tokenizer of a pretrained model; see :func:`find_pretrained` for its location."""
         source = find_pretrained(name, package, folder, sha256)
-        try:
-            config, tokenizer = _config(source), _tokenizer(source)
-        except (OSError, ValueError, ImportError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            hint = (
-                "" if importlib.util.find_spec("sentencepiece") else " (is the extra sentencepiece missing?)"
-            )
-            raise InputError(f"encoder: no model '{source}': {reason}{hint}") from error
-        return cls(tokenizer, config, max_length=max_length, overlap=overlap, source=source)
+        tokenizer, model = read_pretrained(source)
+        return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=source)
 
     @classmethod
     def train(
@@ -250,18 +140,8 @@ class SubwordTokenizer:
         max_length: PositiveInt,
         overlap: NonNegativeInt,
     ) -> Self:
-        """Build a WordPiece vocabulary of characters and frequent words, for an untrained model.
-
-        The vocabulary depends on the words only, which makes runs reproducible.
-        """
-        counts = Counter(word.lower() for document in words for word in document)
-        characters = sorted({character for word in counts for character in word})
-        frequent = sorted(counts, key=lambda word: (-counts[word], word))
-        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        tokens = dict.fromkeys([*special, *characters, *(f"##{c}" for c in characters), *frequent])
-        tokenizer = BertTokenizer(
-            vocab={token: number for number, token in enumerate([*tokens][:vocab_size])}
-        )
+        """Build a vocabulary and the configuration of an untrained model; see :func:`train_tokenizer`."""
+        tokenizer = train_tokenizer(words, vocab_size)
         sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": max_length}
         with as_input_errors("encoder.tokenizer.config"):
             model = AutoConfig.for_model(**config, **sizes)
@@ -271,8 +151,8 @@ class SubwordTokenizer:
     def load(cls, folder: Path) -> Self:
         """Read the tokenizer and the model's configuration from a run."""
         sizes = convert(read_json(folder / "pieces.json"), _WindowSizes, "pieces.json")
-        config, tokenizer = _saved_config(folder / "config.json"), _saved_tokenizer(folder)
-        return cls(tokenizer, config, max_length=sizes.max_length, overlap=sizes.overlap, source=None)
+        tokenizer, model = read_saved(folder)
+        return cls(tokenizer, model, max_length=sizes.max_length, overlap=sizes.overlap, source=None)
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer, the model's configuration and the window sizes."""
@@ -356,36 +236,3 @@ def _last(cuts: list[int], *, after: int, up_to: int) -> int | None:
     """Return the last cut in ``(after, up_to]``; None if there is none."""
     count = bisect_right(cuts, up_to)
     return cuts[count - 1] if count and cuts[count - 1] > after else None
-
-
-_CACHE_SIZE = 200_000
-"""Maximum number of words whose tokens are cached; more than the vocabulary of a corpus of abstracts."""
-_FROM_PADDING = {
-    *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "data2vec-text"),
-    *("ibert", "longformer", "luke", "mpnet", "xmod"),
-}
-"""Model types whose positions begin after the padding id: RoBERTa has 514 for 512 tokens."""
-_TEXT_ENCODERS = {
-    *("albert", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2"),
-    *("distilbert", "electra", "ernie", "eurobert", "longformer", "megatron-bert", "mobilebert"),
-    *(
-        "modernbert",
-        "mpnet",
-        "nomic_bert",
-        "nystromformer",
-        "rembert",
-        "roberta",
-        "roberta-prelayernorm",
-        "squeezebert",
-    ),
-    *("squeezebert", "xlm-roberta", "xlm-roberta-xl", "xlnet", "xmod"),
-}
-"""Model types of encoders: those that need nothing but their configuration and weights."""
-_UNDECLARED_FIELDS = {
-    *("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size", "head_dim"),
-    *("norm_rel_ebd", "position_buckets", "position_embedding_type", "share_att_key", "talking_head"),
-}
-"""Fields that models of these types read, though the classes of their configurations do not declare them."""
-_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_MAX_SIZE = 1 << 20
-"""Maximum of a number in a saved configuration; the largest vocabularies have 250,000 tokens."""
