@@ -6,7 +6,7 @@ from itertools import accumulate, pairwise
 from random import Random
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.utils.exceptions import InputError
 
 TYPES = ("LOC", "MISC", "NUM", "ORG", "PER", "TIME")

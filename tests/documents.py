@@ -8,7 +8,7 @@ import torch
 from torch_geometric.data import Batch
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.models.glre import GLRE

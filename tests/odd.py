@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from documents import LABELS, VOCABULARY, random_documents
 from glre_pyg.data.document import Document, Fact, Mention
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.data.segmentation import segment
 
 PAIR_TYPES = (("Chemical", "Disease"),)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from documents import LABELS, document, random_documents
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.evaluation.breakdown import (
     DISTANCES,
     MENTIONS,

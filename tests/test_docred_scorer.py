@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from documents import LABELS, ONE_WAY, document, empty, random_document
 from glre_pyg.data.document import Fact
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.datasets.docred import ReDocRED
 from glre_pyg.evaluation.known_facts import named_facts
 from glre_pyg.evaluation.scores import Scores

@@ -15,7 +15,7 @@ from documents import (
     subwords,
     two_sentences,
 )
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.extraction.explainer import MentionWeight, PairWeight, reasons
 from glre_pyg.runs.prediction import predict
 from glre_pyg.utils.exceptions import InputError

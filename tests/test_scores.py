@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from documents import LABELS, ONE_WAY, apart, document, empty, one_sentence, random_documents, two_sentences
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.evaluation.scores import Scores, joined
 from glre_pyg.runs.prediction import score_pairs
 from glre_pyg.utils.exceptions import InputError

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain, product
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from glre_pyg.data.document import Document, Fact
+from glre_pyg.data.document import Document, Entity, Mention
 from glre_pyg.utils.exceptions import InputError
 
 NODE_TYPES = ("mention", "entity", "sentence")
@@ -29,6 +28,7 @@ EDGE_TYPES = (
     ("sentence", "with", "sentence"),
 )
 EdgeType = tuple[str, str, str]
+_EdgeIndex = tuple[np.ndarray, np.ndarray]  # sources and targets
 MAX_EDGES = 20_000_000
 """Maximum number of edges of a type; a document with 4,472 sentences has as many between its sentences."""
 MAX_PAIRS = 1_000_000
@@ -38,7 +38,42 @@ IGNORED = -1.0
 
 
 class DocumentGraph(HeteroData):
-    """A :class:`~torch_geometric.data.HeteroData` with rules for batching its word and entity indices."""
+    """Graph of a document, with rules for batching its word and entity indices.
+
+    Every graph has all :data:`NODE_TYPES` and :data:`EDGE_TYPES`, possibly without nodes and edges. Edges
+    within a node type are stored in both directions, edges between node types once. Entities are sorted by
+    the offset of their first mention, mentions by their entity, then by offset.
+
+    Attributes:
+        id: Identifier of the document.
+        words: Its words (W strings).
+        mention: ``span`` [M, 2] in words, ``type`` [M].
+        entity: ``type`` [E], ``id`` (E strings).
+        sentence: ``span`` [S, 2] in words.
+        pair_index: Head and tail entity of each candidate pair [2, P].
+        pair_label: 1 for the relations of a pair, otherwise 0; -1 for pairs that are ignored [P, R].
+        pair_distance: Words from the tail's first mention to the head's [P].
+
+    Example:
+        >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
+        >>> document = Document(
+        ...     id="1",
+        ...     text="Aspirin helps. It caused asthma.",
+        ...     words=((0, 7), (8, 13), (13, 14), (15, 17), (18, 24), (25, 31), (31, 32)),
+        ...     sentences=(Sentence(0, 3), Sentence(3, 7)),
+        ...     mentions=(Mention(0, 7, "Chemical", ("D1",)), Mention(25, 31, "Disease", ("D2",))),
+        ...     facts=(Fact("D1", "CID", "D2"),),
+        ... )
+        >>> graph = build_graph(document, pair_types=[("Chemical", "Disease")])
+        >>> graph.node_types
+        ['mention', 'entity', 'sentence']
+        >>> len(graph.edge_types)
+        5
+        >>> graph["mention", "in", "sentence"].edge_index.tolist()
+        [[0, 1], [0, 1]]
+        >>> graph.pair_index.tolist(), graph.pair_label.tolist(), graph.pair_distance.tolist()
+        ([[0], [1]], [[1.0]], [-5])
+    """
 
     def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         if key == "pair_index":
@@ -65,11 +100,7 @@ def build_graph(
     pair_types: Collection[tuple[str, str]] | None = None,
     directed: bool = True,
 ) -> DocumentGraph:
-    """Build the graph of a document, with three node types and five edge types (Section 3.2).
-
-    There are no edges between entities: these are predicted. Edges within a node type are stored in both
-    directions, edges between node types once. Every graph has all five edge types, possibly without edges.
-    Entities are sorted by the offset of their first mention, mentions by their entity, then by offset.
+    """Build the graph of a document (Section 3.2).
 
     Args:
         document: The document.
@@ -80,37 +111,9 @@ def build_graph(
         directed: Whether (a, b) and (b, a) are two candidate pairs; otherwise, the head is the entity that is
             mentioned first, and a fact may name the two in either order.
 
-    Returns:
-        Graph with ``mention.span`` [M, 2] and ``sentence.span`` [S, 2] in words, ``mention.type`` [M],
-        ``entity.type`` [E], ``entity.id`` (E strings), an ``edge_index`` for each of
-        :data:`EDGE_TYPES`, ``pair_index`` [2, P] (entities), ``pair_label`` [P, R] (0, 1, or -1
-        for the pairs that are ``document.ignored``),
-        ``pair_distance`` [P] (words from the tail's first mention to the head's), ``words`` (W strings)
-        and ``id``.
-
     Raises:
         InputError: If a relation or an entity type of the document is not among those given, or there are
             too many edges or pairs.
-
-    Example:
-        >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
-        >>> document = Document(
-        ...     id="1",
-        ...     text="Aspirin helps. It caused asthma.",
-        ...     words=((0, 7), (8, 13), (13, 14), (15, 17), (18, 24), (25, 31), (31, 32)),
-        ...     sentences=(Sentence(0, 3), Sentence(3, 7)),
-        ...     mentions=(Mention(0, 7, "Chemical", ("D1",)), Mention(25, 31, "Disease", ("D2",))),
-        ...     facts=(Fact("D1", "CID", "D2"),),
-        ... )
-        >>> graph = build_graph(document, pair_types=[("Chemical", "Disease")])
-        >>> graph.node_types
-        ['mention', 'entity', 'sentence']
-        >>> len(graph.edge_types)
-        5
-        >>> graph["mention", "in", "sentence"].edge_index.tolist()
-        [[0, 1], [0, 1]]
-        >>> graph.pair_index.tolist(), graph.pair_label.tolist(), graph.pair_distance.tolist()
-        ([[0], [1]], [[1.0]], [-5])
     """
     if isinstance(relations, str) or isinstance(types, str):
         raise InputError("relations and types are lists of names, not one text")
@@ -118,96 +121,44 @@ def build_graph(
     mentions = [mention for entity in entities for mention in entity.mentions]
     relations = sorted({fact.relation for fact in document.facts}) if relations is None else relations
     types = sorted({mention.type for mention in mentions}) if types is None else types
-
-    sizes = np.array([len(entity.mentions) for entity in entities], dtype=np.int64)
     mention_span = _rows([document.word_span(mention) for mention in mentions])
     sentence_span = _rows([(sentence.start, sentence.end) for sentence in document.sentences])
-    mention_entity = np.arange(len(entities)).repeat(sizes)
-    mention_sentence = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
-    _check_size(document, mention_sentence, pair_types)
+    entity_of = np.arange(len(entities)).repeat([len(entity.mentions) for entity in entities])
+    sentence_of = sentence_span[:, 1].searchsorted(mention_span[:, 0], side="right")
+    _check_size(document, sentence_of, pair_types)
     pairs = _rows(document.pairs(pair_types, directed=directed)).T
-    first = mention_span[sizes.cumsum() - sizes, 0]  # mentions of an entity are in text order
+    position = mention_span[np.searchsorted(entity_of, pairs), 0]  # [2, P], of the first mentions
 
-    return DocumentGraph(
-        {
-            "id": document.id,
-            "words": document.word_texts(),
-            "pair_index": _tensor(pairs),
-            "pair_label": _labels(document, pairs, relations, directed),
-            "pair_distance": _tensor(first[pairs[0]] - first[pairs[1]]),
-            "mention": {
-                "num_nodes": len(mentions),
-                "span": _tensor(mention_span),
-                "type": _index(document, types, [mention.type for mention in mentions]),
-            },
-            "entity": {
-                "num_nodes": len(entities),
-                "type": _index(document, types, [entity.type for entity in entities]),
-                "id": [entity.id for entity in entities],
-            },
-            "sentence": {"num_nodes": len(sentence_span), "span": _tensor(sentence_span)},
-            **_edges(mention_entity, mention_sentence, len(sentence_span)),
-        }
-    )
+    graph = DocumentGraph(id=document.id, words=document.word_texts())
+    graph.pair_index = torch.from_numpy(np.ascontiguousarray(pairs))
+    graph.pair_label = _labels(document, pairs, relations, directed)
+    graph.pair_distance = torch.from_numpy(position[0] - position[1])
+    graph["mention"].num_nodes, graph["mention"].span = len(mentions), torch.from_numpy(mention_span)
+    graph["mention"].type = _type_index(document, types, mentions)
+    graph["entity"].num_nodes, graph["entity"].id = len(entities), [entity.id for entity in entities]
+    graph["entity"].type = _type_index(document, types, entities)
+    graph["sentence"].num_nodes, graph["sentence"].span = len(sentence_span), torch.from_numpy(sentence_span)
+    for edge_type, edges in zip(EDGE_TYPES, _edges(entity_of, sentence_of, len(sentence_span)), strict=True):
+        graph[edge_type].edge_index = torch.from_numpy(np.stack(edges))
+    return graph
 
 
-@dataclass(frozen=True)
-class Labels:
-    """Relations, entity types and candidate pairs of a corpus, which define the labels of its graphs.
+def _edges(
+    entity: np.ndarray, sentence: np.ndarray, num_sentences: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the edges of each of :data:`EDGE_TYPES`, given entity and sentence of each mention.
 
-    Args:
-        relations: Columns of ``pair_label``.
-        types: Entity types that ``mention.type`` and ``entity.type`` index.
-        pair_types: (head type, tail type) of candidate pairs; None for every pair of entities.
-        directed: Whether (a, b) and (b, a) are two pairs.
-
-    Raises:
-        InputError: If a candidate pair has a type that is not among the entity types.
+    Paper: "there are no entity-entity edges, because they form the relations to be predicted".
     """
-
-    relations: tuple[str, ...]
-    types: tuple[str, ...]
-    pair_types: tuple[tuple[str, str], ...] | None
-    directed: bool = True
-
-    def __post_init__(self) -> None:
-        for name in chain.from_iterable(self.pair_types or ()):
-            if name not in self.types:
-                types = ", ".join(self.types) or "none"
-                raise InputError(f"pair_types: '{name}' is not one of the entity types: {types}")
-
-    def graph(self, document: Document) -> DocumentGraph:
-        """Build the graph of a document with its labels."""
-        return build_graph(
-            document,
-            relations=self.relations,
-            types=self.types,
-            pair_types=self.pair_types,
-            directed=self.directed,
-        )
-
-    def candidates(self, document: Document) -> list[tuple[str, str]]:
-        """Return the identifiers of the candidate pairs of a document."""
-        ids = [entity.id for entity in document.entities]
-        return [
-            (ids[head], ids[tail]) for head, tail in document.pairs(self.pair_types, directed=self.directed)
-        ]
-
-    def candidate_facts(self, document: Document) -> list[Fact]:
-        """Return the facts of a document that are of a candidate pair; the others are never learnt."""
-        types = {entity.id: entity.type for entity in document.entities}
-        allowed = {tuple(pair) for pair in self.pair_types or product(self.types, repeat=2)}
-        if not self.directed:
-            allowed |= {(tail, head) for head, tail in allowed}
-        return [
-            fact
-            for fact in document.facts
-            if fact.head != fact.tail and (types.get(fact.head), types.get(fact.tail)) in allowed
-        ]
-
-    def blind_graph(self, document: Document) -> DocumentGraph:
-        """Build the graph of a document without its facts, as for evaluation and prediction."""
-        return self.graph(replace(document, facts=(), ignored=()))
+    mention = np.arange(len(entity))
+    entity_sentence = np.unique(entity * num_sentences + sentence)  # once for all mentions in a sentence
+    return [
+        _cliques(sentence),
+        (mention, entity),
+        (mention, sentence),
+        np.divmod(entity_sentence, max(num_sentences, 1)),
+        _cliques(np.zeros(num_sentences, dtype=np.int64)),
+    ]
 
 
 def word_counts(batch: DocumentGraph) -> list[int]:
@@ -224,10 +175,6 @@ def documents_of_pairs(batch: DocumentGraph) -> Tensor:
 
 def _rows(pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     return np.fromiter(chain.from_iterable(pairs), np.int64, 2 * len(pairs)).reshape(-1, 2)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def _check_size(
@@ -254,25 +201,7 @@ def _check_size(
             )
 
 
-def _edges(entity: np.ndarray, sentence: np.ndarray, num_sentences: int) -> dict[EdgeType, dict[str, Tensor]]:
-    """Return the ``edge_index`` of each of :data:`EDGE_TYPES`, given entity and sentence of each mention."""
-    mention = np.arange(len(entity))
-    # One edge for each entity and sentence.
-    entity_sentence = np.unique(entity * num_sentences + sentence)
-    edges = (
-        _cliques(sentence),
-        (mention, entity),
-        (mention, sentence),
-        np.divmod(entity_sentence, max(num_sentences, 1)),
-        _cliques(np.zeros(num_sentences, dtype=np.int64)),
-    )
-    return {
-        edge_type: {"edge_index": torch.from_numpy(np.stack(index))}
-        for edge_type, index in zip(EDGE_TYPES, edges, strict=True)
-    }
-
-
-def _cliques(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cliques(group: np.ndarray) -> _EdgeIndex:
     """Return the edges in both directions between all nodes of the same group, sorted, without self-loops.
 
     >>> [index.tolist() for index in _cliques(np.array([0, 1, 0]))]
@@ -287,12 +216,12 @@ def _cliques(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return source[between], target[between]
 
 
-def _index(document: Document, types: Sequence[str], names: list[str]) -> Tensor:
+def _type_index(document: Document, types: Sequence[str], nodes: Sequence[Mention | Entity]) -> Tensor:
     number = {name: index for index, name in enumerate(types)}
-    for name in names:
-        if name not in number:
-            raise InputError(f"{document.id}: entity type '{name}' is not one of {', '.join(types)}")
-    return torch.tensor([number[name] for name in names], dtype=torch.long)
+    for node in nodes:
+        if node.type not in number:
+            raise InputError(f"{document.id}: entity type '{node.type}' is not one of {', '.join(types)}")
+    return torch.tensor([number[node.type] for node in nodes], dtype=torch.long)
 
 
 def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], directed: bool) -> Tensor:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.official_files import OfficialFile, find
 from glre_pyg.evaluation.known_facts import NamedFacts

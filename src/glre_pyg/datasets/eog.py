@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.datasets.base import Counts, FileCorpus
 from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
 from glre_pyg.utils.exceptions import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.datasets.official_files import GDA as OFFICIAL
 from glre_pyg.datasets.official_files import find

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.datasets.base import FileCorpus
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.mentions.grouping import link_by_name

@@ -9,7 +9,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.utils.table import Table
 
 if TYPE_CHECKING:
-    from glre_pyg.data.graph import Labels
+    from glre_pyg.data.labels import Labels
 
 Pairs = Collection[tuple[str, str]]
 COLUMNS = ("documents", "sentences", "words", "mentions", "entities", "positive", "negative", "left out")

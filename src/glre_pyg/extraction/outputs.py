@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.formats.csv_facts import HEADER, format_csv
 from glre_pyg.formats.detection import PUBTATOR, write_documents
 from glre_pyg.formats.eog_data import format_eog

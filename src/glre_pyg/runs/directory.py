@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub.constants import SAFETENSORS_SINGLE_FILE as WEIGHTS
 from omegaconf import DictConfig, OmegaConf
 
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.runs.environment import describe_environment
 from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config

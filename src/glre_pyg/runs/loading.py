@@ -12,7 +12,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf
 
 from glre_pyg.data.document import Document, Mention, Sentence
-from glre_pyg.data.graph import Labels
+from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.thresholds import read_threshold

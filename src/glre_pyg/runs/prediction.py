@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.document import Document, Entity
-from glre_pyg.data.graph import DocumentGraph, Labels
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.labels import Labels
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, joined
 from glre_pyg.models.base import RelationModel

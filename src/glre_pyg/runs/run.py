@@ -12,7 +12,8 @@ import torch
 from omegaconf import DictConfig
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import DocumentGraph, Labels
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold

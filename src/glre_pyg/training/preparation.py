@@ -17,7 +17,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.graph import DocumentGraph, Labels
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
 from glre_pyg.evaluation.corpus_statistics import facts_outside
