@@ -290,11 +290,11 @@ def test_real_files_come_back_byte_for_byte(tmp_path, name):
 def test_the_command(tmp_path):
     (tmp_path / "a.txt").write_text(BIORED)
     out, _ = run("convert", "input=a.txt", "input_format=biored", "output=b.jsonl", cwd=tmp_path)
-    assert out == "b.jsonl: 1 documents, 3 mentions, 1 facts\n"
+    assert out == "b.jsonl: 1 document, 3 mentions, 1 fact\n"
     out, err = run("convert", "input=b.jsonl", "output=c.json", cwd=tmp_path, code=2)
     assert out == ""
     assert err.startswith("error: b.jsonl: 5: docred_json cannot hold text: ")
     assert err.count("\n") == 1
     out, _ = run("convert", "input=b.jsonl", "output=c.json", "lossy=true", cwd=tmp_path)
-    assert out == "c.json: 1 documents, 3 mentions, 1 facts\n"
+    assert out == "c.json: 1 document, 3 mentions, 1 fact\n"
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.jsonl", "c.json"}

@@ -108,7 +108,7 @@ def test_stats_of_what_is_there(tmp_path, capsys):
     assert out[4] == f"dev: not read: {tmp_path}/processed/dev_filter.data: no such file"
     assert out[5:8] == [
         "test: 2 documents, published 500 (EoG)",
-        "test: 1 facts, published 1,066 (EoG)",
+        "test: 1 fact, published 1,066 (EoG)",
         "test: 3 negative pairs, published 4,138 (EoG)",
     ]
     assert out[8] == "test: entity order alone: F1 0.667 in file order, 0.667 in text order"
@@ -140,8 +140,8 @@ def test_stats_of_an_unlabelled_split(tmp_path, capsys, monkeypatch):
     rows = run_stats({"_target_": "glre_pyg.datasets.DocRED", **GIVEN, "ignore": "train"})
     assert (rows["test"]["positive"], rows["dev"]["positive"], rows["dev"]["negative"]) == (None, 1, 1)
     out = capsys.readouterr().out
-    assert "dev: 1 facts, published 12,332 (paper, Table 1)" in out
-    assert "test: 1 documents, published 1,000 (paper, Table 1)" in out
+    assert "dev: 1 fact, published 12,332 (paper, Table 1)" in out
+    assert "test: 1 document, published 1,000 (paper, Table 1)" in out
     assert "test: order" not in out
     assert out.splitlines()[4].split()[-3:] == ["-", "-", "-"]
 

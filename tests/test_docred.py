@@ -145,7 +145,8 @@ def test_names_are_compared_with_the_words_at_their_positions(tmp_path, capsys, 
         ]
     file = tmp_path / f"{count}-{len(wrong)}.json"
     file.write_text(json.dumps(records))
-    line = f"{len(wrong)} of {27 * count} names are not at their positions"
+    are = "is not at its position" if len(wrong) == 1 else "are not at their positions"
+    line = f"{len(wrong)} of {27 * count} names {are}"
     if is_read:
         assert len(list(read_docred(file))) == count
         assert capsys.readouterr().err == f"note: {file.name}: {line}\n"
@@ -165,7 +166,7 @@ def test_the_only_names_of_a_document_are_not_at_their_positions(tmp_path):
     [record] = placed(1, 0)
     record["vertexSet"] = record["vertexSet"][:1]
     (tmp_path / "in.json").write_text(json.dumps([record]))
-    with pytest.raises(InputError, match=r"^in\.json: .*; 1 of 1 names are not at their positions$"):
+    with pytest.raises(InputError, match=r"^in\.json: .*; 1 of 1 name is not at its position$"):
         list(read_docred(tmp_path / "in.json", on_error=[].append))
 
 

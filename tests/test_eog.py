@@ -156,7 +156,7 @@ def test_nearest_mentions_are_those_of_all_pairs_compared():
         ("\n", "mini.data: there are no documents in this file"),
         (
             "77\n",
-            "mini.data:1: 77: a line has an identifier, a text and 17 columns a pair, this one 1 columns",
+            "mini.data:1: 77: a line has an identifier, a text and 17 columns a pair, this one 1 column",
         ),
         (line() + line(), "mini.data:2: 77: a document of this identifier was in the file before"),
         (b"77\ta \xff\n", "mini.data:1: 77: byte 6 of the line is not UTF-8"),

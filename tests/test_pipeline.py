@@ -166,7 +166,7 @@ def test_a_folder_is_read_file_by_file(run, here, capsys):
     assert [each.id for each in found] == ["a", *(each.id for each in documents(2))]
     printed = capsys.readouterr()
     assert printed.err.splitlines() == [
-        "note: folder: 1 files with other endings are left out: 1 .md",
+        "note: folder: 1 file with another ending is left out: 1 .md",
         "error: c.txt: c: line 1: byte 4 is not UTF-8",
     ]
     assert "; 1 error\n" in printed.out
@@ -211,7 +211,7 @@ def test_nothing_found_is_explained(run, here, capsys, lines, overrides, reason)
         assert code == 1
         assert "were left out: 1 Plant, 1 Fish" in err
         reason = "1 with mentions of unknown types only"
-    assert f"no facts in 1 of 1 documents: {reason}\n" in out
+    assert f"no facts in 1 of 1 document: {reason}\n" in out
 
 
 def test_facts_of_other_relations_are_no_gold(run, here, capsys):

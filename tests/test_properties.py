@@ -207,7 +207,7 @@ def test_no_document_has_half_of_a_surrogate_pair(field):
 @pytest.mark.parametrize(
     ("words", "ids", "names", "message"),
     [
-        (((0, 1), (2, 3)), ("1", "2"), ("a",), "mention 'a' at 0 has 2 identifiers and 1 names"),
+        (((0, 1), (2, 3)), ("1", "2"), ("a",), "mention 'a' at 0 has 2 identifiers and 1 name"),
         (((0, 1), (2, 4)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
         (((-1, 1), (2, 3)), ("1",), (), "words overlap, are empty, out of order or outside the text"),
         (((0, 2), (1, 3)), ("1",), (), "words overlap, are empty, out of order or outside the text"),

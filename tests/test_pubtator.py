@@ -170,7 +170,7 @@ GOOD = "1|t|Good one.\n\n"
         (
             "12345\t5\t12\taspirin\tChemical\tC|D\tx",
             5,
-            "mention 'aspirin' has 2 identifiers and 1 names of parts",
+            "mention 'aspirin' has 2 identifiers and 1 name of a part",
         ),
         ("99\t5\t12\taspirin\tChemical\tC", 5, "a line of document '99'; is a blank line missing before it?"),
         ("99|t|Next.", 5, "a line of document '99|t|Next.'; is a blank line missing before it?"),

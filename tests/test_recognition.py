@@ -115,7 +115,7 @@ def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
     assert ids(recursive=False) == (1, [])
     assert capsys.readouterr().err.splitlines() == [
         f"note: {tmp_path}: 3 files with other endings are left out: 2 .pdf, 1 .md",
-        f"note: {tmp_path}: 1 folders in it are left out; recursive=true reads them, too",
+        f"note: {tmp_path}: 1 folder in it is left out; recursive=true reads it, too",
     ]
     assert ids(recursive=True)[0] == 2
 

@@ -495,7 +495,7 @@ def test_the_papers_figures_are_there_and_agree_with_each_other(name):
 def test_a_row_of_ones_own_can_be_added_to_a_table_and_has_to_fit():
     rows = yaml.safe_load(Path(config_dir(), "table/table4_cdr.yaml").read_text())["rows"]
     assert layout("table4_cdr", rows={**rows, "mine": {}}).row("mine").paper == (None, None, None)
-    with pytest.raises(InputError, match=r"table.rows.mine.paper: 1 figures for 3 columns"):
+    with pytest.raises(InputError, match=r"table.rows.mine.paper: 1 figure for 3 columns"):
         layout("table4_cdr", rows={**rows, "mine": {"paper": [1.0]}})
     with pytest.raises(InputError, match=r"table\.reference: 'nothing'"):
         layout("table4_cdr", reference="nothing")

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 
 
 class Settings(TypedDict):
@@ -40,8 +40,10 @@ def main(config: DictConfig) -> None:
         lossy=config.lossy,
         on_error=None if on_error.strict else on_error,
     )
-    counts = f"{written.documents} documents, {written.mentions} mentions, {written.facts} facts"
-    skipped = f"; {on_error.count} documents with an error are left out" if on_error.count else ""
+    numbers = {"document": written.documents, "mention": written.mentions, "fact": written.facts}
+    counts = ", ".join(f"{number} {plural(number, noun)}" for noun, number in numbers.items())
+    errors = plural(on_error.count, "document with an error is", "documents with an error are")
+    skipped = f"; {on_error.count} {errors} left out" if on_error.count else ""
     echo(f"{config.output}: {counts}{skipped}")
 
 

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.ranges import PositiveInt
 
 
@@ -48,7 +48,8 @@ def submit(config: DictConfig) -> None:
     rows = submission_rows(RelationExtractor(run).stream(bar, chunk=config.chunk))
     check_submission(rows, documents, PROPERTIES)
     write_submission(rows, output)
-    echo(f"{output}: {len(rows)} facts in {len(documents)} documents")
+    facts, number = plural(len(rows), "fact"), len(documents)
+    echo(f"{output}: {len(rows)} {facts} in {number} {plural(number, 'document')}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from functools import cached_property
 from itertools import pairwise, zip_longest
 from operator import attrgetter
 
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.json_fields import check_text
 
@@ -146,7 +147,8 @@ class Document:
         start, end = self.word_span(mention)
         wrong = ""
         if mention.names and len(mention.names) < len(mention.ids):
-            wrong = f"has {len(mention.ids)} identifiers and {len(mention.names)} names"
+            ids = f"{len(mention.ids)} {plural(len(mention.ids), 'identifier')}"
+            wrong = f"has {ids} and {len(mention.names)} {plural(len(mention.names), 'name')}"
         elif (
             start >= end
             or self.words[start][0] < mention.start

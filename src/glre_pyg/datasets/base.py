@@ -20,7 +20,7 @@ from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.formats.detection import detect_format, read_documents, sources_of
 from glre_pyg.utils.cache import Cache, contents_of, key_of
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, SkippedDocuments
 from glre_pyg.utils.ranges import NonNegativeInt
 
@@ -100,7 +100,9 @@ def read_all(corpus: Corpus, path: Path, *, name: str) -> tuple[list[Document], 
     on_error = SkippedDocuments(corpus.strict)
     documents = list(corpus.prepare(corpus.read(path, on_error=on_error)))
     if on_error.count:
-        echo(f"{name}: {on_error.count} documents with an error are left out, {len(documents)} are read")
+        skipped = plural(on_error.count, "document with an error is", "documents with an error are")
+        read = plural(len(documents), "is", "are")
+        echo(f"{name}: {on_error.count} {skipped} left out, {len(documents)} {read} read")
     return documents, on_error.count
 
 

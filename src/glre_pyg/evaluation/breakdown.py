@@ -10,7 +10,7 @@ import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.significance import f1_interval
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 
 EVERY_PAIR = "every candidate pair"
 DISTANCES = ("0", "1", "2", ">=3")
@@ -98,7 +98,8 @@ def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: 
         rows.append(("any relation", pairs.pair_score(threshold, filtered=True)))
     lines = [
         f"{name:12s} {title:24s} P {scores.precision:.4f}  R {scores.recall:.4f}  F1 {scores.f1:.4f}"
-        f"  ({scores.true_positives} correct of {scores.predicted} predicted, {scores.gold} facts)"
+        f"  ({scores.true_positives} correct of {scores.predicted} predicted, "
+        f"{scores.gold} {plural(scores.gold, 'fact')})"
         for title, scores in rows
     ]
     numbers = all_scores(pairs, threshold)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from glre_pyg.data.document import Document
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.table import Table
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ COLUMNS = ("documents", "sentences", "words", "mentions", "entities", "positive"
 LABELLED = ("positive", "negative", "left out")
 """Columns that are unknown for splits whose facts are hidden."""
 
-_NOUNS = {"positive": "facts", "negative": "negative pairs", "left out": "pairs left out"}
+_SINGULAR = {
+    "entities": "entity",
+    "positive": "fact",
+    "negative": "negative pair",
+    "left out": "pair left out",
+}
+_PLURAL = {"positive": "facts", "negative": "negative pairs", "left out": "pairs left out"}
 
 
 def count(
@@ -62,7 +69,8 @@ def facts_outside(split: str, documents: Sequence[Document], labels: Labels) -> 
     """Return a line that says how many facts of a split are of no candidate pair, if any are."""
     total = sum(len(document.facts) for document in documents)
     inside = sum(len(labels.candidate_facts(document)) for document in documents)
-    line = f"{split}: {total - inside:,} of {total:,} facts are of no candidate pair"
+    facts_are = f"{plural(total, 'fact')} {plural(total - inside, 'is', 'are')}"
+    line = f"{split}: {total - inside:,} of {total:,} {facts_are} of no candidate pair"
     return [line] if inside < total else []
 
 
@@ -116,13 +124,18 @@ def differences(
         if row.get(column) is not None
     ]
     lines = [
-        f"{split}: {_format(actual)} {_NOUNS.get(column, column)}, published {value:,}{suffix}"
+        f"{split}: {_format(actual)} {_noun(actual, column)}, published {value:,}{suffix}"
         for split, column, actual, value in compared
         if actual != value
     ]
     if lines or not compared:
         return lines
     return [f"all published counts agree: {len(compared)}{suffix}"]
+
+
+def _noun(number: int | None, column: str) -> str:
+    """Return what a column counts, as it is called beside a number."""
+    return plural(number or 0, _SINGULAR.get(column, column.removesuffix("s")), _PLURAL.get(column, column))
 
 
 def _format(value: int | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 
 Interval = tuple[float, float]
@@ -111,7 +112,9 @@ def compare(
     other_counts = other_counts[[row[name] for name in names]]
     for name, one, other in zip(names, counts[:, 2].tolist(), other_counts[:, 2].tolist(), strict=True):
         if one != other:
-            raise InputError(f"{name}: {one} facts for the first system, {other} for the second")
+            raise InputError(
+                f"{name}: {one} {plural(one, 'fact')} for the first system, {other} for the second"
+            )
     return paired_test(counts, other_counts, resamples=resamples, seed=seed)
 
 

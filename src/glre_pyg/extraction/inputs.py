@@ -18,7 +18,7 @@ from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder
 from glre_pyg.mentions.spacy_documents import read_spacy
-from glre_pyg.utils.console import printable
+from glre_pyg.utils.console import plural, printable
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
 from glre_pyg.utils.files import unpacked_name
 
@@ -122,9 +122,12 @@ class Inputs:
         )
         if others:
             counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
-            note(f"{folder}: {others.total()} files with other endings are left out: {counts}")
+            files_are = plural(others.total(), "file with another ending is", "files with other endings are")
+            note(f"{folder}: {others.total()} {files_are} left out: {counts}")
         if folders and not self.recursive:
-            note(f"{folder}: {len(folders)} folders in it are left out; recursive=true reads them, too")
+            folders_are = plural(len(folders), "folder in it is", "folders in it are")
+            them = plural(len(folders), "it", "them")
+            note(f"{folder}: {len(folders)} {folders_are} left out; recursive=true reads {them}, too")
         return [path for path in files if path not in texts]
 
     def _standard_input(self) -> Iterator[Document]:
@@ -179,7 +182,10 @@ class Inputs:
     def _check(self, document: Document) -> None:
         words = len(document.text.split())
         if words > self.max_words:
-            raise InputError(f"{document.id}: the text has {words} words, and max_words is {self.max_words}")
+            raise InputError(
+                f"{document.id}: the text has {words} {plural(words, 'word')}, and max_words is "
+                f"{self.max_words}"
+            )
 
 
 def unsegmented_document(identifier: str, text: str) -> Document:

@@ -28,7 +28,7 @@ from glre_pyg.runs.encoder_cache import weights_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import contents_of, key_of
-from glre_pyg.utils.console import echo, printable, shown
+from glre_pyg.utils.console import echo, plural, printable, shown
 from glre_pyg.utils.exceptions import InputError, SkippedDocuments, note
 from glre_pyg.utils.interrupts import Interrupted
 from glre_pyg.utils.resumable_writer import ResumableWriter
@@ -128,7 +128,9 @@ class _Extraction:
                     self._append(chunk, writer, text_format)
         except BaseException as error:
             if (counts := writer.last_checkpoint()) is not None:
-                line = f"{writer.part}: {counts['documents']} documents; the same command resumes after them"
+                line = (
+                    f"{writer.part}: {_documents(counts['documents'])}; the same command resumes after them"
+                )
                 if isinstance(error, Interrupted):
                     error.add_note(line)
                 else:
@@ -153,7 +155,7 @@ class _Extraction:
         self.without_facts.update({reason: counts.get(reason, 0) for reason in _WITHOUT_FACTS})
         self.started, self.num_resumed = perf_counter(), self.num_documents
         echo(
-            f"{writer.part}: resuming after {self.num_documents} documents; resume=false starts again",
+            f"{writer.part}: resuming after {_documents(self.num_documents)}; resume=false starts again",
         )
 
     def _append(self, chunk: Iterable[Prediction], writer: ResumableWriter, text_format: TextFormat) -> None:
@@ -305,10 +307,11 @@ class _Extraction:
         else:
             threshold = self._threshold
             above = f"{threshold:.3f}" if isinstance(threshold, float) else "threshold of the relation"
-            errors = f"; {self.num_errors} error{'s' * (self.num_errors > 1)}" if self.num_errors else ""
+            errors = f"; {self.num_errors} {plural(self.num_errors, 'error')}" if self.num_errors else ""
             speed = (self.num_documents - self.num_resumed) / (perf_counter() - self.started)
             echo(
-                f"{self.output.path}: {self.num_facts} facts in {self.num_documents} documents, p > {above}; "
+                f"{self.output.path}: {self.num_facts} {plural(self.num_facts, 'fact')} in "
+                f"{_documents(self.num_documents)}, p > {above}; "
                 f"{speed:.1f} documents per second{errors}"
             )
         self._print_why_no_facts()
@@ -322,7 +325,7 @@ class _Extraction:
             counts = ", ".join(f"{count} {name}" for name, count in others.most_common())
             echo(f"given facts of relations unknown to the run were left out: {counts}")
         if self.inputs and (replaced := self.inputs.num_replaced):
-            echo(f"{replaced} documents had mentions, which were replaced by those found")
+            echo(f"{_documents(replaced)} had mentions, which were replaced by those found")
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())
             types = ", ".join(self.run.labels.types)
@@ -338,12 +341,17 @@ class _Extraction:
             f"{count} {_WITHOUT_FACTS[reason]}" for reason, count in self.without_facts.items() if count
         ]:
             total = self.without_facts.total()
-            echo(f"no facts in {total} of {self.num_documents} documents: {', '.join(counts)}")
+            echo(f"no facts in {total} of {_documents(self.num_documents)}: {', '.join(counts)}")
         if number := self.extractor.num_unlinked:
             echo(
-                f"{number} mentions have no identifier and belong to no entity; mentions.unlinked=name "
-                "links them by name"
+                f"{number} {plural(number, 'mention has', 'mentions have')} no identifier and "
+                f"{plural(number, 'belongs', 'belong')} to no entity; mentions.unlinked=name links "
+                f"{plural(number, 'it', 'them')} by name"
             )
+
+
+def _documents(number: int) -> str:
+    return f"{number} {plural(number, 'document')}"
 
 
 def resume_key(run: Run, config: DictConfig) -> str | None:

@@ -44,7 +44,7 @@ from glre_pyg.formats.reading import (
     usable_records,
 )
 from glre_pyg.formats.writing import converted
-from glre_pyg.utils.console import shown
+from glre_pyg.utils.console import plural, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out, note
 from glre_pyg.utils.files import atomic_open, unpacked_name
 from glre_pyg.utils.json_fields import convert
@@ -125,7 +125,10 @@ def _misnamed(file: str, records: Sequence[tuple[str, object]], on_error: ErrorH
         if reasons:
             numbers.add(number)
             first = first or f"{place}: {shown(record.title)}: {reasons[0]}"
-    line = f"{wrong:,} of {total:,} names are not at their positions"
+    names_are = (
+        f"{plural(total, 'name')} {plural(wrong, 'is not at its position', 'are not at their positions')}"
+    )
+    line = f"{wrong:,} of {total:,} {names_are}"
     if _are_many(wrong, total):
         handle_error(InputError(f"{first}; {line}"), None if len(numbers) == len(records) else on_error)
         return numbers

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.formats.reading import FACTS, Layout, Line, Place, documents_at, lines_of, opened
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 
 _ENTITY = ("id", "names", "type", "starts", "ends", "sentences")
@@ -71,7 +72,7 @@ def _document(line: str, on_error: ErrorHandler | None = None) -> Document:
     if len(columns) < 2 or (len(columns) - 2) % len(COLUMNS):
         raise InputError(
             f"a line has an identifier, a text and {len(COLUMNS)} columns a pair, this one "
-            f"{len(columns)} columns"
+            f"{len(columns)} {plural(len(columns), 'column')}"
         )
     layout = _layout(columns[1])
     entities: dict[str, tuple[list[str], list[Mention]]] = {}
@@ -180,7 +181,7 @@ def _numbers(column: str, path: str, count: int) -> list[int]:
         if not re.fullmatch("[0-9]{1,9}", value):
             raise InputError(f"{path}: '{value}' is not a number")
     if len(values) != count:
-        raise InputError(f"{path}: {len(values)} for {count} names")
+        raise InputError(f"{path}: {len(values)} for {count} {plural(count, 'name')}")
     return [int(value) for value in values]
 
 

@@ -47,7 +47,7 @@ from glre_pyg.formats.reading import (
     titled,
 )
 from glre_pyg.formats.writing import write_each
-from glre_pyg.utils.console import shown
+from glre_pyg.utils.console import plural, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.files import is_gzip
 
@@ -296,7 +296,9 @@ def read_mention(
     if len(parts) == 1 and not _are_kept(columns[6:], name):
         names = []
     if names and len(names) != len(parts):
-        raise line.error(f"mention '{name}' has {len(parts)} identifiers and {len(names)} names of parts")
+        identified = f"{len(parts)} {plural(len(parts), 'identifier')}"
+        named = f"{len(names)} {plural(len(names), 'name of a part', 'names of parts')}"
+        raise line.error(f"mention '{name}' has {identified} and {named}")
     pairs = sorted(zip_longest(parts, names), key=lambda pair: pair[0] in unlinked)
     ids = tuple(part for part, _ in pairs if part not in unlinked)
     return Mention(start, end, type_, ids, tuple(each for _, each in pairs) if names else ())

@@ -38,6 +38,7 @@ from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.pubtator import read_mention
 from glre_pyg.formats.reading import FACTS, Line, Place, PlacedError, documents_at, lines_of, opened, titled
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out
 
 ABSTRACTS, ANNOTATIONS, LABELS = FILES = ("abstracts.txt", "anns.txt", "labels.csv")
@@ -157,7 +158,7 @@ def _document(
         if row.fault:
             raise row.line.error(row.fault)
     if not 1 <= len(texts) <= 2:
-        raise head.line.error(f"text: {len(texts)} lines, not a title and an abstract")
+        raise head.line.error(f"text: {len(texts)} {plural(len(texts), 'line')}, not a title and an abstract")
     title, *rest = (row.columns[0].rstrip() for row in texts)
     text, sections = titled(title, *rest)
     mentions = tuple(_mention(row, text) for row in annotations)

@@ -17,6 +17,7 @@ import numpy as np
 from glre_pyg.data.document import Document
 from glre_pyg.data.paths import names_of, one_line, passages
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_bytes, write_text
 from glre_pyg.utils.table import Table, unquoted
@@ -146,7 +147,9 @@ def read_errors(path: Path) -> Iterator[tuple[int, Error]]:
         raise InputError(f"{path}: row 1: there is no column '{missing[0]}'")
     for number, cells in enumerate(table[1:], start=2):
         if any(cell.strip() for cell in cells[len(names) :]):
-            raise InputError(f"{path}: row {number}: {len(cells)} cells for {len(names)} columns")
+            raise InputError(
+                f"{path}: row {number}: {len(cells)} {plural(len(cells), 'cell')} for {len(names)} columns"
+            )
         if any(cell.strip() for cell in cells):
             by_name = dict(zip(names, cells, strict=False))
             yield number, Error(*(unquoted(by_name.get(name, "")) for name in COLUMNS))
@@ -194,7 +197,8 @@ def format_shares(labels: Sequence[str]) -> str:
         for name, paper in TYPES.items()
     ]
     table = Table(["type", "errors", "share", "paper"], rows)
-    return f"{total} of {len(labels)} rows are labelled\n{table.to_text()}"
+    rows_are = f"{plural(len(labels), 'row')} {plural(total, 'is', 'are')}"
+    return f"{total} of {len(labels)} {rows_are} labelled\n{table.to_text()}"
 
 
 def _sentences(document: Document, head: str, tail: str) -> str:

@@ -9,7 +9,7 @@ from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.reporting.run_records import SCORES, Record, common_protocol, find_runs, read_record
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.exceptions import InputError
 
 
@@ -26,7 +26,8 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
     """
     folders = find_runs(places)
     if len(folders) != 2:
-        raise InputError(f"runs: {len(folders)} runs, but two are compared: {', '.join(map(str, folders))}")
+        number = f"{len(folders)} {plural(len(folders), 'run')}"
+        raise InputError(f"runs: {number}, but two are compared: {', '.join(map(str, folders))}")
     records = [read_record(folder) for folder in folders]
     protocol = common_protocol(records)
     pairs = [read_pairs(record, split) for record in records]
@@ -37,7 +38,8 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
     test = compare(pairs[0], thresholds[0], pairs[1], thresholds[1], filtered=filtered)
     kind = "" if filtered else ", every candidate pair counts"
     echo(f"protocol: {protocol}")
-    echo(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} documents{kind}")
+    documents = plural(test.documents, "document")
+    echo(f"F1 on {split} in percent, with 95 % bootstrap intervals over {test.documents} {documents}{kind}")
     width = max(len(str(folder)) for folder in folders)
     for folder, scored, threshold in zip(folders, pairs, thresholds, strict=True):
         low, high = f1_interval(scored.counts_by_document(threshold, filtered=filtered)[1])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.reporting.run_groups import Group, Summary, difference_error, group
 from glre_pyg.reporting.run_records import Record, common_protocol
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 
 RULE = (
@@ -95,7 +96,8 @@ class Layout:
 def _row(name: str, config: Mapping[str, Any], count: int) -> RowLayout:
     paper = tuple(config.get("paper") or [None] * count)
     if len(paper) != count:
-        raise InputError(f"table.rows.{name}.paper: {len(paper)} figures for {count} columns")
+        figures = f"{len(paper)} {plural(len(paper), 'figure')}"
+        raise InputError(f"table.rows.{name}.paper: {figures} for {count} {plural(count, 'column')}")
     return RowLayout(config.get("title") or name, (name, *(config.get("also") or ())), paper)
 
 

@@ -25,7 +25,7 @@ from glre_pyg.data.batch import batches_by_length, collate
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.utils.cache import Cache, key_of
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.files import check_regular
 
 _FILE_BYTES = 1 << 28  # approximate size of a file, which is in memory until it is written
@@ -148,7 +148,7 @@ class FeatureStore:
             count += len(part)
             part.clear()  # frees the memory before the next documents are encoded
         if count:
-            echo(f"encoded {count:,} documents, kept in {self.cache.folder / place}")
+            echo(f"encoded {count:,} {plural(count, 'document')}, kept in {self.cache.folder / place}")
 
     def _key(self, encoder: TransformerEncoder) -> str:
         """Return the key of an encoder, which is computed again only if the weights have changed."""

@@ -25,7 +25,7 @@ from glre_pyg.training.fixed_epoch import fixed_epoch
 from glre_pyg.training.preparation import TRAIN, Experiment, prepare
 from glre_pyg.training.resuming import begin_or_resume
 from glre_pyg.utils import distributed
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import exclusive, sha256_of, write_json
 from glre_pyg.utils.interrupts import Interrupted
@@ -169,7 +169,9 @@ def _protocol(experiment: Experiment, source: str) -> Protocol:
         corpus=corpus.name,
         pairs=corpus.protocol,
         files=experiment.files,
-        dev=f"{held_out} documents of the training file" if held_out else "its own documents",
+        dev=f"{held_out} {plural(held_out, 'document')} of the training file"
+        if held_out
+        else "its own documents",
         ignored=sha256_of(experiment.known.source) if experiment.known else None,
         setting=_setting(config),
         threshold=source,

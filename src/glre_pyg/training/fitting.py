@@ -34,7 +34,7 @@ from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.training.loop import TrainingSettings, fit, parameter_groups
 from glre_pyg.training.preparation import Experiment, HeldOut
 from glre_pyg.utils import distributed
-from glre_pyg.utils.console import echo
+from glre_pyg.utils.console import echo, plural
 from glre_pyg.utils.exceptions import InputError, as_input_errors
 
 SaveProbabilities = Callable[[int, list[np.ndarray]], None]
@@ -199,8 +199,9 @@ def _summary(
     pairs = sum(graph.pair_index.size(1) for graph in graphs)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return (
-        f"{experiment.corpus.name}: {len(graphs)} documents to train on ({tokens:,} subword tokens, "
-        f"{pairs:,} pairs), {len(dev_graphs)} for dev; encoder {experiment.config.encoder.name}, "
+        f"{experiment.corpus.name}: {len(graphs)} {plural(len(graphs), 'document')} to train on "
+        f"({tokens:,} subword tokens, {pairs:,} {plural(pairs, 'pair')}), {len(dev_graphs)} for dev; "
+        f"encoder {experiment.config.encoder.name}, "
         f"{parameters:,} trainable parameters; about {seconds / accelerator.num_processes:.0f} s to train an "
         f"epoch, in {memory / GIB:.1f} GiB of memory"
     )

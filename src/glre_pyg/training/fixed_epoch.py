@@ -24,6 +24,7 @@ from glre_pyg.training.fitting import fit_model
 from glre_pyg.training.preparation import TRAIN, TRAIN_DEV, Experiment, HeldOut
 from glre_pyg.training.resuming import plain
 from glre_pyg.utils import distributed
+from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_path, write_json
 
@@ -103,7 +104,9 @@ def split_documents(documents: Sequence[Document], num_folds: int) -> list[Seque
         InputError: If there are more folds than documents.
     """
     if num_folds > len(documents):
-        raise InputError(f"fixed_by: {num_folds} folds of {len(documents)} documents")
+        raise InputError(
+            f"fixed_by: {num_folds} folds of {len(documents)} {plural(len(documents), 'document')}"
+        )
     return [documents[number::num_folds] for number in range(num_folds)]
 
 

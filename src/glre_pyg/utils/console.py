@@ -26,6 +26,15 @@ def shown(text: str) -> str:
     return printable(text, longest=60)
 
 
+def plural(number: int, noun: str, several: str = "") -> str:
+    """Return the form of a word that goes with a number: by default, the plural of a noun ends in ``s``.
+
+    >>> f"1 {plural(1, 'fact')}, 2 {plural(2, 'fact')}, 0 {plural(0, 'entity', 'entities')}"
+    '1 fact, 2 facts, 0 entities'
+    """
+    return noun if number == 1 else several or f"{noun}s"
+
+
 def echo(*lines: str) -> None:
     """Print lines to standard output, as :func:`printable`."""
     print("\n".join(_encodable(line, sys.stdout) for line in lines), flush=True)
