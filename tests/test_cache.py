@@ -36,7 +36,7 @@ from glre_pyg.datasets import CDR, Files, base, user_files
 from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.jsonl import write_jsonl
-from glre_pyg.formats.pubtator import write_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.runs.encoder_cache import FeatureStore, document_key, encoded, encoder_key

@@ -12,7 +12,7 @@ from checkpoints import checkpoint
 from documents import random_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.docred_json import write_docred
-from glre_pyg.formats.pubtator import write_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 from glre_pyg.runs.directory import read_scores
 from glre_pyg.runs.loading import load
 from glre_pyg.training.experiment import train

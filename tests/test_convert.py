@@ -16,7 +16,8 @@ from glre_pyg.formats.detection import FORMATS, detect_format, read_documents, w
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.lossless import difference
-from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError
 

@@ -34,7 +34,7 @@ from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import write_documents
 from glre_pyg.formats.docred_json import write_docred
 from glre_pyg.formats.eog_data import write_eog
-from glre_pyg.formats.pubtator import write_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 from test_imports import ALLOWED
 
 if TYPE_CHECKING:

@@ -26,7 +26,8 @@ from glre_pyg.formats.detection import FORMATS, read_documents, write_documents
 from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
-from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 from glre_pyg.formats.rdf import NTriples
 from glre_pyg.formats.renet import read_gda
 from glre_pyg.formats.spacy_docs import write_spacy

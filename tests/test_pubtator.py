@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
-from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, write_pubtator
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.pubtator_writer import format_pubtator, write_pubtator
 from glre_pyg.utils.exceptions import InputError
 
 MINIATURE = """\

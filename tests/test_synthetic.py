@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from glre_pyg.data.segmentation import segment
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.datasets.generator_text import FILLERS, NAMES, TEMPLATES, name, number_of_names
-from glre_pyg.formats.pubtator import read_pubtator, write_pubtator
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.pubtator_writer import write_pubtator
 
 CONF = Path(__file__).parents[1] / "conf" / "dataset"
 KINDS = ("synthetic", "synthetic_bridge", "synthetic_pairing", "synthetic_topic")

@@ -10,12 +10,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, zip_longest
+from itertools import zip_longest
 from operator import attrgetter
 
-from glre_pyg.utils.console import plural
-from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.json_fields import check_text
+from glre_pyg.data.document_checks import check_document
 
 Span = tuple[int, int]
 
@@ -110,58 +108,7 @@ class Document:
     sections: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_text()
-        ends = [0, *(sentence.end for sentence in self.sentences)]
-        starts = [*(sentence.start for sentence in self.sentences), len(self.words)]
-        if ends != starts or any(start >= end for start, end in pairwise(ends)):
-            raise InputError(f"{self.id}: sentences do not hold every word once, in order")
-        edges = [(0, 0), *self.words, (len(self.text), len(self.text))]
-        if any(left[1] > right[0] for left, right in pairwise(edges)) or any(
-            start >= end for start, end in self.words
-        ):
-            raise InputError(f"{self.id}: words overlap, are empty, out of order or outside the text")
-        for start, end in self.sections:
-            if not 0 <= start <= end <= len(self.text):
-                raise InputError(f"{self.id}: sections: {start} to {end} is not inside the text")
-        for mention in self.mentions:
-            self._check(mention)
-
-    def _check_text(self) -> None:
-        """Check that UTF-8 can hold every string."""
-        check_text(self.id, f"{self.id}: id")
-        check_text(self.text, f"{self.id}: text")
-        rows = {
-            "mentions": ((mention.type, *mention.ids, *mention.names) for mention in self.mentions),
-            "facts": ((fact.head, fact.relation, fact.tail, *fact.extra) for fact in self.facts),
-            "ignored": self.ignored,
-        }
-        for field, texts in rows.items():
-            for number, row in enumerate(texts):
-                check_text("".join(row), f"{self.id}: {field}[{number}]")
-
-    def _check(self, mention: Mention) -> None:
-        if not 0 <= mention.start < mention.end <= len(self.text):
-            raise InputError(
-                f"{self.id}: mention {mention.span} is not inside the text of {len(self.text)} characters"
-            )
-        start, end = self.word_span(mention)
-        wrong = ""
-        if mention.names and len(mention.names) < len(mention.ids):
-            ids = f"{len(mention.ids)} {plural(len(mention.ids), 'identifier')}"
-            wrong = f"has {ids} and {len(mention.names)} {plural(len(mention.names), 'name')}"
-        elif (
-            start >= end
-            or self.words[start][0] < mention.start
-            or (end < len(self.words) and self.words[end][0] < mention.end)
-            or self.words[end - 1][1] > mention.end
-            or (start and self.words[start - 1][1] > mention.start)
-        ):
-            wrong = "does not begin and end at words"
-        elif self.sentence_of(mention) != bisect_left(self._sentence_ends, end):
-            wrong = "crosses a sentence boundary"
-        if wrong:
-            name = self.text[mention.start : mention.end]
-            raise InputError(f"{self.id}: mention '{name}' at {mention.start} {wrong}")
+        check_document(self)
 
     @cached_property
     def entities(self) -> tuple[Entity, ...]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glre_pyg.data.document import Document
-from glre_pyg.formats.reading import decoded_lines, opened
+from glre_pyg.formats.reading import decoded_lines
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import InputError
 
 UNLINKED = "-1"

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from glre_pyg.data.document import Document, Sentence
 from glre_pyg.formats.brat import pair_of
 from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents
-from glre_pyg.formats.pubtator import relations_of
+from glre_pyg.formats.pubtator_blocks import relations_of
 from glre_pyg.formats.text import decoded, read_text, text_document
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder

@@ -34,23 +34,13 @@ from msgspec import Struct
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.checking import FACTS, IN_PIECES, check_references, note_counts, placed
+from glre_pyg.formats.json_records import json_records, record_place, usable_records
 from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
-from glre_pyg.formats.reading import (
-    FACTS,
-    IN_PIECES,
-    VARIANT,
-    Place,
-    check_references,
-    documents_at,
-    json_records,
-    note_counts,
-    opened,
-    placed,
-    reason_of,
-    record_place,
-    usable_records,
-)
+from glre_pyg.formats.pubtator import VARIANT
+from glre_pyg.formats.reading import Place, documents_at, reason_of
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import convert
 

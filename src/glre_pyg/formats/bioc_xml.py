@@ -18,8 +18,11 @@ from xml.sax.saxutils import escape, quoteattr
 from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.bioc import Record, check_record, document_of, fitted, record_of
-from glre_pyg.formats.reading import Place, documents_at, note_counts, opened, record_place
+from glre_pyg.formats.checking import note_counts
+from glre_pyg.formats.json_records import record_place
+from glre_pyg.formats.reading import Place, documents_at
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.json_fields import convert
 

@@ -34,22 +34,11 @@ from urllib.parse import quote
 
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.checking import FACTS, IN_PIECES, check_references, note_counts, placed
 from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
-from glre_pyg.formats.reading import (
-    FACTS,
-    IN_PIECES,
-    Line,
-    Place,
-    PlacedError,
-    check_references,
-    documents_at,
-    lines_of,
-    note_counts,
-    opened,
-    placed,
-    reason_of,
-)
+from glre_pyg.formats.reading import Line, Place, PlacedError, documents_at, lines_of, reason_of
 from glre_pyg.formats.writing import converted, first_mentions, without_doubles
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.files import atomic_path, is_gzip
 

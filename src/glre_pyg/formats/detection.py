@@ -34,7 +34,9 @@ from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.label_studio import read_label_studio, write_label_studio
-from glre_pyg.formats.pubtator import format_pubtator, read_pubtator, relations_of, write_pubtator
+from glre_pyg.formats.pubtator import read_pubtator
+from glre_pyg.formats.pubtator_blocks import relations_of
+from glre_pyg.formats.pubtator_writer import format_pubtator, write_pubtator
 from glre_pyg.formats.recognition import recognized
 from glre_pyg.formats.text import read_text
 from glre_pyg.utils.exceptions import ErrorHandler, InputError

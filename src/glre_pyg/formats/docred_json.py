@@ -28,22 +28,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.segmentation import sentences_of
+from glre_pyg.formats.checking import EVIDENCE, FACTS, check_references, check_span
+from glre_pyg.formats.json_records import json_records, record_place, usable_records
+from glre_pyg.formats.layout import Layout
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import (
-    EVIDENCE,
-    FACTS,
-    Layout,
-    Place,
-    check_references,
-    check_span,
-    documents_at,
-    json_records,
-    opened,
-    reason_of,
-    record_place,
-    usable_records,
-)
+from glre_pyg.formats.reading import Place, documents_at, reason_of
 from glre_pyg.formats.writing import converted
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import plural, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out, note
 from glre_pyg.utils.files import atomic_open, unpacked_name

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from glre_pyg.data.document import Document, Fact, Mention
-from glre_pyg.formats.reading import FACTS, Layout, Line, Place, documents_at, lines_of, opened
+from glre_pyg.formats.checking import FACTS
+from glre_pyg.formats.layout import Layout
+from glre_pyg.formats.reading import Line, Place, documents_at, lines_of
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 

@@ -33,20 +33,11 @@ from msgspec import UNSET, Struct, UnsetType, convert, to_builtins
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Span
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.reading import (
-    FACTS,
-    PAIRS,
-    Place,
-    check_references,
-    check_span,
-    documents_at,
-    opened,
-    record_place,
-    usable_fact,
-    usable_pairs,
-    usable_records,
-)
+from glre_pyg.formats.checking import FACTS, PAIRS, check_references, check_span, usable_fact, usable_pairs
+from glre_pyg.formats.json_records import record_place, usable_records
+from glre_pyg.formats.reading import Place, documents_at
 from glre_pyg.formats.writing import write_each
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import Probability, parse

@@ -31,21 +31,12 @@ from msgspec import Struct
 from glre_pyg.data.document import Document, Fact, Mention, Span
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, segment
+from glre_pyg.formats.checking import FACTS, check_references, check_span, note_counts, placed
+from glre_pyg.formats.json_records import json_records, usable_record
 from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
-from glre_pyg.formats.reading import (
-    FACTS,
-    Place,
-    check_references,
-    check_span,
-    documents_at,
-    json_records,
-    note_counts,
-    opened,
-    placed,
-    reason_of,
-    usable_record,
-)
+from glre_pyg.formats.reading import Place, documents_at, reason_of
 from glre_pyg.formats.writing import first_mentions, without_doubles, write_each
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import convert
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from glre_pyg.formats.brat import is_annotations, pair_of
-from glre_pyg.formats.reading import opened
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import InputError
 

@@ -36,8 +36,10 @@ from typing import NamedTuple
 
 from glre_pyg.data.document import Document, Fact, Mention
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.pubtator import read_mention
-from glre_pyg.formats.reading import FACTS, Line, Place, PlacedError, documents_at, lines_of, opened, titled
+from glre_pyg.formats.checking import FACTS
+from glre_pyg.formats.pubtator import read_mention, titled
+from glre_pyg.formats.reading import Line, Place, PlacedError, documents_at, lines_of
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, leave_out
 

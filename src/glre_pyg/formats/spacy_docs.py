@@ -40,9 +40,11 @@ from msgspec import Struct
 
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.document import Span as Characters
-from glre_pyg.formats.reading import Place, check_references, documents_at, opened
+from glre_pyg.formats.checking import check_references
+from glre_pyg.formats.reading import Place, documents_at
 from glre_pyg.formats.spacy_relations import KEY, add_extension, relations_of
 from glre_pyg.formats.writing import converted
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import printable
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import atomic_path

@@ -36,7 +36,8 @@ from msgspec import Struct
 from glre_pyg.data.document import Document, Entity, Fact, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
-from glre_pyg.formats.reading import FACTS, usable_fact, usable_records
+from glre_pyg.formats.checking import FACTS, usable_fact
+from glre_pyg.formats.json_records import usable_records
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import Probability
 
@@ -155,7 +156,7 @@ def with_facts(
         doc: The ``Doc``; tokens and reasons of its relations are ignored.
         strict: Whether a fact of an entity that the document does not mention is an error; otherwise it is
             skipped.
-        on_error: Handler that may count what is left out; see :func:`~glre_pyg.formats.reading.usable_fact`.
+        on_error: Handler that may count what is left out; see :func:`~glre_pyg.formats.checking.usable_fact`.
 
     Raises:
         InputError: ``document: relations[0].field: what is wrong``.

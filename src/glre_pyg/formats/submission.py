@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from msgspec import Struct
 
 from glre_pyg.data.document import Document
-from glre_pyg.formats.reading import check_references
+from glre_pyg.formats.checking import check_references
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_path
 from glre_pyg.utils.json_fields import convert

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.reading import Place, documents_at, opened
+from glre_pyg.formats.reading import Place, documents_at
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import is_gzip
 

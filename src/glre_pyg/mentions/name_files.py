@@ -12,7 +12,8 @@ from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glre_pyg.formats.reading import decoded_lines, opened
+from glre_pyg.formats.reading import decoded_lines
+from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import InputError
 
 COLUMNS = ("name", "id", "type")
