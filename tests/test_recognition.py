@@ -6,9 +6,9 @@ import json
 import pytest
 
 from glre_pyg.extraction.inputs import Inputs
-from glre_pyg.formats import reading
 from glre_pyg.formats.conversion import convert
 from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.utils import compression
 from glre_pyg.utils.exceptions import InputError, note
 from glre_pyg.utils.resumable_writer import ResumableWriter
 
@@ -78,7 +78,7 @@ def test_broken_gzip_files_and_bombs(tmp_path, monkeypatch):
         InputError, match=r"a\.pubtator\.gz: cannot be unpacked: Compressed file ended before "
     ):
         list(read_documents(tmp_path / "a.pubtator.gz", on_error=lambda error: None))
-    monkeypatch.setattr(reading, "_UNPACKED", 1_000_000)
+    monkeypatch.setattr(compression, "_UNPACKED", 1_000_000)
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b" " * 4_000_000))
     with pytest.raises(InputError, match="cannot be read: the gzip file unpacks to far more than its size"):
         list(read_documents(tmp_path / "a.txt.gz"))
