@@ -1,5 +1,7 @@
 """Word vectors (Eq. 1), by the model of every family, against the same model called by hand."""
 
+import json
+import os
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -565,3 +567,27 @@ def test_configs(name, roomy, monkeypatch):
     if "name" in config.tokenizer and "package" not in config.tokenizer:
         assert config.tokenizer.name in asked
     assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("vocab_size", 10**9, r"config.json: [\d,]+ parameters, in [\d,]+ bytes of weights"),
+        ("num_hidden_layers", 10**6, "config.json: more than 1000 layers"),
+    ],
+)
+def test_a_model_is_no_larger_than_its_weights(tmp_path, field, value, problem):
+    folder = checkpoint("bert_cased", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {field: value}))
+    with pytest.raises(InputError, match=problem):
+        encoder(SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "added_tokens.json"])
+def test_no_pipe_is_waited_for(tmp_path, name):
+    folder = checkpoint("bert_cased", tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(InputError, match=f"{name}: not a regular file"):
+        SubwordTokenizer.build([], name=str(folder), max_length=40, overlap=6)

@@ -1,5 +1,6 @@
 """spaCy pipelines and GLiNER models as finders, and the configs of all finders."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -51,6 +52,21 @@ def test_spacy_pipeline_of_a_folder(pipeline, tmp_path):
     pipeline.to_disk(tmp_path / "pipeline")
     for name in (tmp_path / "pipeline", str(tmp_path / "pipeline")):
         assert list(SpacyFinder(name, types={"CHEMICAL": "Chemical"})(TEXTS)) == CHEMICALS
+
+
+@pytest.mark.parametrize("name", ["config.cfg", "meta.json", "tokenizer", "vocab/strings.json"])
+def test_no_pipe_in_a_spacy_pipeline_is_waited_for(pipeline, tmp_path, name):
+    pipeline.to_disk(tmp_path / "pipeline")
+    (tmp_path / "pipeline" / name).unlink()
+    os.mkfifo(tmp_path / "pipeline" / name)
+    with pytest.raises(InputError, match=f"{name}: not a regular file"):
+        SpacyFinder(tmp_path / "pipeline")
+
+
+def test_no_pipe_in_a_model_of_gliner_is_waited_for(gliner, tmp_path):
+    os.mkfifo(tmp_path / "gliner_config.json")
+    with pytest.raises(InputError, match=r"gliner_config.json: not a regular file"):
+        GlinerFinder(tmp_path, types={"drug": "Drug"})
 
 
 def test_spacy_links_are_identifiers():

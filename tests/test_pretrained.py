@@ -1,5 +1,6 @@
 """Models that come and go: what is saved, what is refused, and the hub in between."""
 
+import base64
 import copy
 import hashlib
 import io
@@ -26,6 +27,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
 
+from checkpoints import FAMILIES, checkpoint
 from commands import run as command
 from documents import LABELS, random_documents
 from glre_pyg import GLRE, from_pretrained, push_to_hub, save_pretrained
@@ -40,6 +42,7 @@ from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.loading import load
 from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.prediction import score_pairs
+from glre_pyg.runs.saved_tokenizer import check_tokenizer
 from glre_pyg.runs.trust import check_config
 from glre_pyg.training.experiment import train
 from glre_pyg.utils.cli import config_dir
@@ -373,6 +376,89 @@ def test_a_model_is_not_saved_over_a_run(loaded, run):
     assert "has a run in it" in refusal(save_pretrained, loaded, run[1])
 
 
+SLOW = {"type": "Split", "pattern": {"Regex": "(a|a)*$"}, "behavior": "Isolated", "invert": False}
+DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+START = {"SpecialToken": {"id": "[CLS]", "type_id": 0}}
+CHARSMAP = base64.b64encode(bytes(4) + b"short\0" + b"x" * 100 + b"\0").decode()
+
+
+def template(pieces, ids):
+    return {
+        "type": "TemplateProcessing",
+        "single": [*[START] * pieces, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [],
+        "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": ids, "tokens": ["a"] * len(ids)}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "problem"),
+    [
+        (
+            "pre_tokenizer",
+            SLOW,
+            "pre_tokenizer.pattern.Regex: '(a|a)*$' is not a regular expression of a known",
+        ),
+        (
+            "normalizer",
+            {"type": "Replace", "pattern": {"Regex": "(.*)x"}, "content": ""},
+            "normalizer.pattern.Regex: '(.*)x' is not",
+        ),
+        (
+            "decoder",
+            {"type": "Replace", "pattern": {"Regex": "((a{999}){999}){999}"}, "content": ""},
+            "is not a",
+        ),
+        ("normalizer", {"type": "Sequence", "normalizers": [DOUBLE] * 9}, "replaces a text by a longer one"),
+        ("normalizer", {"type": "Prepend", "prepend": "xx"}, "adds more than a character to each word"),
+        ("normalizer", {"type": "Precompiled", "precompiled_charsmap": CHARSMAP}, "by a long text"),
+        ("normalizer", {"type": "Sequence", "normalizers": [{"type": "NFC"}] * 17}, "normalizers: 17 values"),
+        (
+            "pre_tokenizer",
+            {"type": "Sequence", "pretokenizers": [BYTES] * 16},
+            "pre_tokenizer: ByteLevel is there more than once",
+        ),
+        ("post_processor", template(1, [0] * 17), "post_processor.special_tokens.[CLS].ids: 17 values"),
+        ("post_processor", template(16, [0]), "post_processor.single: 17 values"),
+        (
+            "post_processor",
+            {"type": "Sequence", "processors": [template(1, [0])] * 9},
+            "TemplateProcessing is there more than once",
+        ),
+        ("model", {"max_input_chars_per_word": 10**9}, "model.max_input_chars_per_word: '1000000000' is not"),
+        (
+            "model",
+            {"continuing_subword_prefix": "#" * 10**5},
+            "model.continuing_subword_prefix: a text of 100000",
+        ),
+        ("model", {"vocab": {"a" * 1001: 0}}, "model.vocab: a token of more than 1000 characters"),
+        ("model", {"vocab": [["a" * 1001, 0.0]]}, "model.vocab: a token of more than 1000 characters"),
+        ("model", None, "model: missing"),
+    ],
+)
+def test_a_tokenizer_takes_no_more_time_or_memory_than_its_text(saved, part, value, problem):
+    def change(content):
+        content[part] = content[part] | value if isinstance(value, dict) and part == "model" else value
+
+    changed(saved, "encoder/tokenizer.json", change)
+    line = refusal(from_pretrained, saved)
+    assert line.startswith(f"{saved / 'encoder/tokenizer.json'}: ")
+    assert problem in line
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_tokenizers_of_known_encoders_are_accepted(family, tmp_path):
+    check_tokenizer(checkpoint(family, tmp_path) / "tokenizer.json")
+
+
+def test_regular_expressions_of_ones_own_are_accepted(run, tmp_path):
+    folder = copy_of(run[1], tmp_path / "run")
+    words = {"type": "Split", "pattern": {"Regex": "[a-z]+"}, "behavior": "Isolated", "invert": False}
+    changed(folder, "encoder/tokenizer.json", lambda content: content.update(pre_tokenizer=words))
+    assert from_pretrained(folder).tokenizer.prefix
+
+
 @pytest.mark.parametrize("name", sorted(SAVED - {"README.md"}))
 def test_no_pipe_in_a_model_is_waited_for(saved, name):
     (saved / name).unlink()
@@ -514,7 +600,7 @@ def test_broken_checksums_are_one_line(content, reason, saved):
         ("encoder/pieces.json", "{", "encoder/pieces.json: not JSON"),
         ("encoder/pieces.json", "{}", "encoder: pieces.json.max_length: missing"),
         ("encoder/config.json", "{", "encoder: "),
-        ("encoder/tokenizer.json", "{", "encoder: "),
+        ("encoder/tokenizer.json", "{", "encoder/tokenizer.json: not JSON"),
         ("model.safetensors", "", "model.safetensors: not a whole file of safetensors"),
         ("model.safetensors", "x" * 4096, "model.safetensors: not a whole file of safetensors"),
         *(

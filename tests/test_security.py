@@ -158,6 +158,9 @@ def test_bytes_of_a_pipeline_are_the_files_of_a_model(content, tmp_path, monkeyp
 
     from glre_pyg.extraction.spacy_component import make
 
+    monkeypatch.setattr(
+        "glre_pyg.extraction.spacy_component._is_restored", lambda: True
+    )  # as in from_bytes()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     options = {"threshold": None, "types": None, "batch_size": None, "memory": None}
     component = make(None, "glre", "me/model", reasons=False, device="cpu", **options)
@@ -245,7 +248,7 @@ def test_sources_allow_no_code_of_models():
         assert given.get("weights_only", "True") == "True", place
         assert given.get("allow_pickle", "False") == "False", place
         assert "shell" not in given, place
-    assert loads == 5
+    assert loads == 6
 
 
 def test_scripts_of_the_page_make_no_html_of_text():

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import read_json, sha256_of
+from glre_pyg.utils.files import check_files, read_bytes, read_json, sha256_of
 from glre_pyg.utils.json_fields import walk
 
 _FROM_PADDING = {
@@ -84,8 +84,9 @@ def read_pretrained(source: str) -> tuple[PreTrainedTokenizerBase, PretrainedCon
     """Read tokenizer and configuration of a pretrained model.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or a file is a pipe, a device or a socket.
     """
+    check_files(Path(source))
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         config._attn_implementation = config._experts_implementation = None  # it may name kernels on the hub
@@ -181,7 +182,7 @@ def _saved_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Read the tokenizer of a run from its ``tokenizer.json``; its class plays no role."""
     settings = read_json(folder / "tokenizer_config.json")
     names = {name: _content(settings.get(name)) for name in _SPECIAL_TOKENS}
-    backend = tokenizers.Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
+    backend = tokenizers.Tokenizer.from_buffer(read_bytes(folder / "tokenizer.json"))
     return PreTrainedTokenizerFast(tokenizer_object=backend, **names)
 
 

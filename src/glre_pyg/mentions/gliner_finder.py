@@ -10,12 +10,14 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 from glre_pyg.data.document import Span
 from glre_pyg.data.segmentation import sentences_of, words_of
 from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import check_files
 from glre_pyg.utils.ranges import PositiveInt, Share
 
 
@@ -110,6 +112,7 @@ def _load(name: str | os.PathLike[str], device: str) -> Gliner:
         if error.name != "gliner":
             raise
         raise InputError("mentions: GLiNER is not installed: pip install 'glre_pyg[gliner]'") from None
+    check_files(Path(name))
     try:
         return GLiNER.from_pretrained(os.fspath(name), map_location=device)
     except (OSError, ValueError, RuntimeError, AssertionError) as error:  # the last two for a missing device

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glre_pyg.formats.spacy_docs import identifier_of
 from glre_pyg.mentions.finder import FoundMention
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import check_files
 from glre_pyg.utils.ranges import PositiveInt
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def _load(name: str | os.PathLike[str]) -> Language:
         import spacy
     except ImportError:
         raise InputError("mentions: spaCy is not installed: pip install 'glre_pyg[spacy]'") from None
+    check_files(Path(name))
     try:
         return spacy.load(os.fspath(name))
     except (OSError, ValueError, ImportError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
 from textwrap import shorten
 
 import torch
@@ -76,6 +77,7 @@ def _settings(config: PretrainedConfig, names: set[str], value: float | None) ->
 def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> PreTrainedModel:
     config = deepcopy(config)
     config.update(settings)
+    _check_size(source, config)
     try:
         with _quiet():
             model, report = AutoModel.from_pretrained(
@@ -98,6 +100,18 @@ def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> 
     return model
 
 
+def _check_size(source: str, config: PretrainedConfig) -> None:
+    """Refuse a large model with more parameters than its weights have bytes, before it takes memory."""
+    size = sum(file.stat().st_size for file in Path(source).glob("*") if file.suffix in _OF_WEIGHTS)
+    if size:  # not a name on the hub
+        if config.num_hidden_layers > _MAX_LAYERS:
+            raise InputError(f"{source}/config.json: more than {_MAX_LAYERS} layers")
+        with as_input_errors(f"{source}/config.json"), torch.device("meta"):
+            count = AutoModel.from_config(config, trust_remote_code=False).num_parameters()
+        if count > max(size, _MAX_UNCHECKED):
+            raise InputError(f"{source}/config.json: {count:,} parameters, in {size:,} bytes of weights")
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Suppress transformers' progress bar and its report of unexpected weights."""
@@ -117,5 +131,7 @@ def _quiet() -> Iterator[None]:
 # Names in BERT and most of its variants come first, then those in XLNet, DistilBERT and ModernBERT.
 _DROPOUTS = {"hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"}
 _ATTENTION_DROPOUTS = {"attention_probs_dropout_prob", "attention_dropout"}
+_MAX_LAYERS, _MAX_UNCHECKED = 1000, 10_000_000
+_OF_WEIGHTS = (".safetensors", ".bin")
 _UNUSED = {"pooler", "mask_emb"}
 """Modules and parameters without influence on the hidden states; the remaining ones all get gradients."""

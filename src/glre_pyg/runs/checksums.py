@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glre_pyg.runs.directory import CHECKSUMS, ENCODER, FILES
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import check_regular, read_json, sha256_of, write_json
+from glre_pyg.utils.files import check_files, read_json, sha256_of, write_json
 
 
 def write_checksums(folder: Path) -> None:
@@ -22,7 +22,7 @@ def verify(folder: Path) -> None:
     Raises:
         InputError: If there is such a file, or something else in the place of a file.
     """
-    _check_regular(folder)
+    check_files(folder / ENCODER, [folder / name for name in (*FILES, CHECKSUMS)])
     if not (folder / CHECKSUMS).is_file():
         return
     saved, files = read_json(folder / CHECKSUMS), _files(folder)
@@ -38,18 +38,6 @@ def verify(folder: Path) -> None:
     for name in files:
         if name not in saved:
             raise InputError(f"{folder / name}: was not saved with the model, {CHECKSUMS} does not name it")
-
-
-def _check_regular(folder: Path) -> None:
-    """Refuse pipes, devices and folders in the place of files, which libraries would open."""
-    encoder = (path for path in (folder / ENCODER).rglob("*") if not path.is_dir())
-    for path in (*(folder / name for name in (*FILES, CHECKSUMS)), *encoder):
-        try:
-            check_regular(path)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _files(folder: Path) -> list[str]:

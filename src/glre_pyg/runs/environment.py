@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,12 +45,29 @@ def describe_environment(data: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def git_commit(folder: Path) -> str | None:
-    """Return the git commit of the checkout that a folder is in; None if it is in none, or git is missing."""
-    command = ["git", "-c", "safe.directory=*", "-C", str(folder), "rev-parse", "HEAD"]
+def git_commit(place: Path) -> str | None:
+    """Return the git commit of the checkout that a folder is in; None if it is in none."""
+    root = next((folder for folder in (place, *place.parents) if (folder / ".git").exists()), None)
+    if root is None:
+        return None
     try:
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        git = root / ".git"
+        if git.is_file():  # a worktree
+            git = (root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        if not head.startswith("ref:"):
+            return head
+        name = head.removeprefix("ref:").strip()
+        common = (
+            git / (git / "commondir").read_text(encoding="utf-8").strip()
+            if (git / "commondir").exists()
+            else git
+        )
+        if (common / name).exists():
+            return (common / name).read_text(encoding="utf-8").strip()
+        rows = (line.split() for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines())
+        return next((row[0] for row in rows if row[1:] == [name]), None)
+    except (OSError, UnicodeDecodeError):
         return None
 
 

@@ -34,6 +34,7 @@ from glre_pyg.runs.directory import (
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
+from glre_pyg.runs.saved_tokenizer import check_tokenizer
 from glre_pyg.runs.trust import is_signed
 from glre_pyg.runs.weights import check_weights, load_weights
 from glre_pyg.utils.cache import Cache
@@ -83,6 +84,9 @@ def load(
     with as_input_errors(folder / LABELS):
         _check_labels(labels)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
+    is_own = is_signed(folder / CONFIG)
+    if not is_own and (folder / ENCODER / "tokenizer.json").exists():
+        check_tokenizer(folder / ENCODER / "tokenizer.json")
     with as_input_errors(folder / ENCODER):
         build: Any = get_method(config.encoder.tokenizer._target_)  # a class method of the tokenizer
         tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
@@ -98,7 +102,7 @@ def load(
         scores=scores,
         environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
     )
-    if not is_signed(folder / CONFIG):  # somebody else's config: its layers may not fit together
+    if not is_own:  # somebody else's config: its layers may not fit together
         with as_input_errors(folder):
             replace(run, store=None).predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
     compile_with(run.model, compile)

@@ -87,6 +87,25 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     _check_regular(os.stat(path).st_mode, path)
 
 
+def check_files(folder: Path, more: Iterable[Path] = ()) -> None:
+    """Refuse pipes, devices and sockets in a folder whose files a library opens.
+
+    Args:
+        folder: The folder, which may be missing.
+        more: Further paths, which may be missing but must not be folders.
+
+    Raises:
+        InputError: If there is one.
+    """
+    for path in (*more, *(path for path in folder.rglob("*") if not path.is_dir())):
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+
+
 def _check_regular(mode: int, path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
