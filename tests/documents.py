@@ -173,6 +173,9 @@ def relabelled(graph, entity, mention):
         ]
         shuffle = torch.randperm(rows.size(1))
         out[source, relation, target].edge_index = torch.stack(ends)[:, shuffle]
+    if "marker_index" in graph:
+        token, of_mention = graph.marker_index
+        out.marker_index = torch.stack([token, mention[of_mention]])
     order = torch.randperm(graph.pair_index.size(1))
     out.pair_index = entity[graph.pair_index][:, order]
     out.pair_label, out.pair_distance = graph.pair_label[order], graph.pair_distance[order]
@@ -187,7 +190,7 @@ def random_nodes(batch, channels, *, generator=None, dtype=torch.float64):
     }
 
 
-def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
+def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, marker=None, **config):
     """Tokenizer of a random BERT with one narrow layer."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     return SubwordTokenizer.train(
@@ -196,16 +199,17 @@ def subwords(documents, *, max_length=48, overlap=8, vocab_size=200, **config):
         config={"model_type": "bert", **sizes, **config},
         max_length=max_length,
         overlap=overlap,
+        marker=marker,
     )
 
 
-def vocabulary(documents):
+def vocabulary(documents, marker=None):
     """Tokenizer of the encoder without BERT."""
     words = [each.word_texts() for each in documents]
     return WordTokenizer.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
 
 
-def transformer(*, dropout=0.0, pooling="mean", trainable=True):
+def transformer(*, dropout=0.0, pooling="mean", trainable=True, max_padding=None):
     return partial(
         TransformerEncoder,
         pooling=pooling,
@@ -215,7 +219,7 @@ def transformer(*, dropout=0.0, pooling="mean", trainable=True):
         mask_rate=0.0,
         frozen=None,
         max_tokens=None,
-        max_padding=None,
+        max_padding=max_padding,
         gradient_checkpointing=False,
         compile=None,
     )

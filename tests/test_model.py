@@ -1,14 +1,11 @@
-"""Models: every model of MODELS, then the invariances and gradients of GLRE, and that it learns."""
+"""GLRE: invariances, gradients, windows, and that it learns; ``test_models.py`` tests all models."""
 
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from safetensors.torch import load_model, save_model
 from torch_geometric.data import Batch
 from torch_geometric.utils import scatter
@@ -16,7 +13,6 @@ from torch_geometric.utils import scatter
 from documents import (
     LABELS,
     batch_of,
-    bilstm,
     by_name,
     document,
     empty,
@@ -34,11 +30,8 @@ from documents import (
 )
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import documents_of_pairs
+from glre_pyg.nn.encoder import _groups
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
-from glre_pyg.utils.cli import config_dir
-
-MODELS = ["glre"]
-"""Models, by the names of their files in ``conf/model``."""
 
 LAYERS = list(product(["rgcn", "none"], ["attention", "none"], ["attention", "none"]))
 every_combination = pytest.mark.parametrize(("global_layer", "local_layer", "context_layer"), LAYERS)
@@ -59,67 +52,6 @@ def by_document(logits, batch):
     """Logits of each document of a batch."""
     document = documents_of_pairs(batch)
     return [logits[document == number] for number in range(batch.num_graphs)]
-
-
-# Every model
-
-
-def built(name, tokenizer, encoder):
-    """A model with the settings of its YAML file, on a small encoder and without dropout."""
-    with initialize_config_dir(config_dir(), version_base="1.3"):
-        config = compose("train", overrides=[f"model={name}", "encoder=tiny"])
-    model = instantiate(config.model)(tokenizer, len(LABELS.relations), encoder=encoder())
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    return model
-
-
-every_model = pytest.mark.parametrize("name", MODELS)
-every_encoder = pytest.mark.parametrize(
-    ("learn", "encoder"), [(subwords, transformer), (vocabulary, bilstm)], ids=["tiny", "bilstm"]
-)
-
-
-def test_every_yaml_file_of_a_model_is_in_the_list():
-    assert sorted(path.stem for path in Path(config_dir(), "model").glob("*.yaml")) == sorted(MODELS)
-
-
-@every_model
-@every_encoder
-def test_every_model_gives_finite_logits_of_all_pairs(name, learn, encoder):
-    tokenizer = learn(DOCUMENTS)
-    model, batch = built(name, tokenizer, encoder), batch_of(DOCUMENTS, tokenizer)
-    logits = model(batch)
-    assert logits.shape == (batch.pair_index.size(1), model.loss.num_logits)
-    assert logits.isfinite().all()
-    assert model.probabilities(logits).shape == (len(logits), len(LABELS.relations))
-
-
-@every_model
-@every_encoder
-def test_every_parameter_of_every_model_gets_a_gradient(name, learn, encoder):
-    documents = random_documents(6)
-    tokenizer = learn(documents)
-    model, batch = built(name, tokenizer, encoder), batch_of(documents, tokenizer)
-    model.loss(model(batch), batch.pair_label).backward()
-    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-
-
-@every_model
-@every_encoder
-def test_every_model_permutes_its_logits_with_entities(name, learn, encoder):
-    tokenizer = learn(DOCUMENTS)
-    model = built(name, tokenizer, encoder).eval()
-    for each in random_documents(3):
-        graph = tokenizer(LABELS.graph(each))
-        entity, mention = (torch.randperm(graph[kind].num_nodes) for kind in ("entity", "mention"))
-        other = relabelled(graph, entity, mention)
-        expected, found = by_name(model(graph), graph), by_name(model(other), other)
-        assert found.keys() == expected.keys()
-        for pair, row in expected.items():
-            close(found[pair], row, tolerance=1e-5)
 
 
 # Invariances
@@ -354,7 +286,8 @@ def test_word_longer_than_a_window_keeps_all_its_pieces():
     graph = tokenizer(LABELS.graph(long))
     inside = graph.word_index == 1
     assert graph.window_index[inside].unique().numel() > 1
-    hidden, cell = encoder._encode(graph.input_ids, graph.window_index, sizes_of(graph).windows)
+    padding, inputs, cell = encoder._layout(graph.input_ids, graph.window_index, sizes_of(graph).windows)
+    hidden = torch.cat([encoder._run(group).flatten(0, 1) for group in _groups(inputs, padding)])
     assert torch.isfinite(hidden).all()
     close(encoder(graph)[1], hidden[cell[inside]].mean(0))
 

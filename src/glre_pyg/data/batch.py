@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch_geometric.data import Batch
 
-from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
+from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, word_counts
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class BatchSizes:
         head_mentions: Total number of mentions of the heads of all pairs.
         tail_mentions: Total number of mentions of the tails of all pairs.
         mention_words: Total number of words of all mentions.
+        window_documents: Document of each window.
+        markers: Number of columns of ``marker_index`` in each window; empty without markers.
     """
 
     windows: list[int]
@@ -31,6 +33,8 @@ class BatchSizes:
     head_mentions: int
     tail_mentions: int
     mention_words: int
+    window_documents: list[int]
+    markers: list[int]
 
     @classmethod
     def from_batch(cls, batch: DocumentGraph) -> BatchSizes:
@@ -40,14 +44,31 @@ class BatchSizes:
         head, tail = mentions[batch.pair_index].sum(dim=1).tolist()
         is_batch = isinstance(batch, Batch)
         entities = batch["entity"].ptr.diff().tolist() if is_batch else [batch["entity"].num_nodes]
+        windows, window_documents, markers = _window_sizes(batch)
         return cls(
-            windows=torch.bincount(batch.window_index).tolist() if "window_index" in batch else [],
+            windows=windows,
             entities=entities,
             pairs=torch.bincount(documents_of_pairs(batch), minlength=len(entities)).tolist(),
             head_mentions=head,
             tail_mentions=tail,
             mention_words=int((batch["mention"].span[:, 1] - batch["mention"].span[:, 0]).sum()),
+            window_documents=window_documents,
+            markers=markers,
         )
+
+
+def _window_sizes(batch: DocumentGraph) -> tuple[list[int], list[int], list[int]]:
+    """Return the number of tokens, the document and the number of markers of each window."""
+    if "window_index" not in batch:
+        return [], [], []
+    windows = torch.bincount(batch.window_index)
+    ends = torch.tensor(word_counts(batch), device=windows.device).cumsum(0)
+    documents = torch.bucketize(batch.word_index[windows.cumsum(0) - windows], ends, right=True)
+    markers = []
+    if "marker_index" in batch:
+        of_marker = batch.window_index[batch.marker_index[0]]
+        markers = torch.bincount(of_marker, minlength=len(windows)).tolist()
+    return windows.tolist(), documents.tolist(), markers
 
 
 def collate(graphs: Sequence[DocumentGraph], device: torch.device | str = "cpu") -> DocumentGraph:

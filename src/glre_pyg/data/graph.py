@@ -82,10 +82,12 @@ class DocumentGraph(HeteroData):
             return len(self.words)
         if key == "window_index":
             return int(value[-1]) + 1 if len(value) else 0
+        if key == "marker_index":
+            return torch.tensor([[len(self.input_ids)], [self["mention"].num_nodes]])
         return super().__inc__(key, value, *args, **kwargs)
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if key == "pair_index":
+        if key in ("pair_index", "marker_index"):
             return 1
         if key in ("span", "word_index", "window_index"):
             return 0

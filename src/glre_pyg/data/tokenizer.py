@@ -4,6 +4,9 @@
 ``window_index`` [T], the window of each token. A document that is too long for the encoder is split into
 overlapping windows; tokens in an overlap are in both, and T counts them twice. T does not include special
 tokens, which the encoder adds around each window.
+
+With ``marker``, mentions have a marker token before and after them, and the graph has ``marker_index``
+[2, K]: the token of the first marker and its mention, for each window that contains it, ascending by token.
 """
 
 from __future__ import annotations
@@ -54,9 +57,10 @@ class Tokenizer(Protocol):
         ...
 
 
-class _WindowSizes(msgspec.Struct):
+class _Settings(msgspec.Struct):
     max_length: PositiveInt
     overlap: NonNegativeInt
+    marker: str | None = None
 
 
 class SubwordTokenizer:
@@ -71,6 +75,9 @@ class SubwordTokenizer:
         max_length: Maximum length of a window, including special tokens.
         overlap: Minimum number of tokens that consecutive windows share.
         source: Folder or hub name of the pretrained weights; None if there are none.
+        marker: Text of the marker before and after each mention, such as ``"*"``, which is part of the
+            mention's first or last word; None for no markers. Mentions that begin with the same word share
+            their first marker.
 
     Raises:
         InputError: If the model is not a text encoder, the tokenizer is not a fast one, has tokens without an
@@ -85,9 +92,10 @@ class SubwordTokenizer:
         max_length: PositiveInt,
         overlap: NonNegativeInt,
         source: str | None,
+        marker: str | None = None,
     ) -> None:
         self.tokenizer, self.config, self.source = tokenizer, config, source
-        self.max_length, self.overlap = max_length, overlap
+        self.max_length, self.overlap, self.marker = max_length, overlap, marker
         probe = tokenizer("a", return_special_tokens_mask=True, return_token_type_ids=True)
         ids, special = probe["input_ids"], probe["special_tokens_mask"]
         end = len(ids) - special[::-1].index(0)
@@ -103,6 +111,7 @@ class SubwordTokenizer:
         # Byte-level tokenizers recognize the beginning of a word by the space before it.
         text = tokenizer("a a", add_special_tokens=False)["input_ids"]
         self._space = "" if self._encode(["a", "a"])["input_ids"] == text else " "
+        self._marker_ids = self._token_ids([marker])[0] if marker else []
         if self.capacity <= overlap:
             raise InputError(
                 f"encoder: max_length {max_length} leaves no room beside an overlap of {overlap}"
@@ -124,11 +133,12 @@ class SubwordTokenizer:
         package: str | None = None,
         folder: str = "",
         sha256: str | None = None,
+        marker: str | None = None,
     ) -> Self:
         """Load the tokenizer of a pretrained model; see :func:`find_pretrained` for its location."""
         source = find_pretrained(name, package, folder, sha256)
         tokenizer, model = read_pretrained(source)
-        return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=source)
+        return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=source, marker=marker)
 
     @classmethod
     def train(
@@ -139,31 +149,40 @@ class SubwordTokenizer:
         config: dict[str, str | int | float],
         max_length: PositiveInt,
         overlap: NonNegativeInt,
+        marker: str | None = None,
     ) -> Self:
         """Build a vocabulary and the configuration of an untrained model; see :func:`train_tokenizer`."""
-        tokenizer = train_tokenizer(words, vocab_size)
+        tokenizer = train_tokenizer(chain(words, [[marker]] if marker else []), vocab_size)
         sizes = {"vocab_size": len(tokenizer), "max_position_embeddings": max_length}
         with as_input_errors("encoder.tokenizer.config"):
             model = AutoConfig.for_model(**config, **sizes)
-        return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=None)
+        return cls(tokenizer, model, max_length=max_length, overlap=overlap, source=None, marker=marker)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read the tokenizer and the model's configuration from a run."""
-        sizes = convert(read_json(folder / "pieces.json"), _WindowSizes, "pieces.json")
+        settings = convert(read_json(folder / "pieces.json"), _Settings, "pieces.json")
         tokenizer, model = read_saved(folder)
-        return cls(tokenizer, model, max_length=sizes.max_length, overlap=sizes.overlap, source=None)
+        return cls(tokenizer, model, source=None, **msgspec.structs.asdict(settings))
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer, the model's configuration and the window sizes."""
+        """Write the tokenizer, the model's configuration and the settings of windows and markers."""
         self.tokenizer.save_pretrained(folder)
         self.config.save_pretrained(folder)
-        windows = {"max_length": self.max_length, "overlap": self.overlap}
-        (folder / "pieces.json").write_text(json.dumps(windows), encoding="utf-8")
+        settings: dict[str, int | str] = {"max_length": self.max_length, "overlap": self.overlap}
+        if self.marker:
+            settings["marker"] = self.marker
+        (folder / "pieces.json").write_text(json.dumps(settings), encoding="utf-8")
 
     def __call__(self, graph: DocumentGraph) -> DocumentGraph:
-        """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph."""
+        """Add ``input_ids``, ``word_index`` and ``window_index`` to the graph; with markers, their index."""
         rows = self._token_ids(graph.words)
+        mentions = graph["mention"].span.numpy()  # [M, 2]
+        if self._marker_ids:
+            for word in {*mentions[:, 0].tolist()}:
+                rows[word] = self._marker_ids + rows[word]
+            for end in {*mentions[:, 1].tolist()}:
+                rows[end - 1] = rows[end - 1] + self._marker_ids
         sizes = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.fromiter(chain.from_iterable(rows), np.int64, sizes.sum())
         words = np.arange(len(rows)).repeat(sizes)
@@ -173,6 +192,9 @@ class SubwordTokenizer:
         window = np.arange(len(spans)).repeat([end - start for start, end in spans])
         graph.input_ids, graph.word_index = torch.from_numpy(ids[inside]), torch.from_numpy(words[inside])
         graph.window_index = torch.from_numpy(window)
+        if self._marker_ids:
+            first = (sizes.cumsum() - sizes)[mentions[:, 0]]  # first token of each mention
+            graph.marker_index = torch.from_numpy(_occurrences(inside, first))
         return graph
 
     def _token_ids(self, words: list[str]) -> list[list[int]]:
@@ -197,6 +219,20 @@ class SubwordTokenizer:
                 truncation=False,
                 verbose=False,
             )
+
+
+def _occurrences(tokens: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return where each of the wanted tokens occurs: positions and indices of wanted tokens [2, K].
+
+    >>> _occurrences(np.array([5, 6, 7, 6]), np.array([6, 5, 6])).tolist()
+    [[0, 1, 1, 3, 3], [1, 0, 2, 0, 2]]
+    """
+    position = np.isin(tokens, wanted).nonzero()[0]
+    order = wanted.argsort(kind="stable")
+    start, end = (wanted[order].searchsorted(tokens[position], side) for side in ("left", "right"))
+    count = end - start
+    offset = (start - (count.cumsum() - count)).repeat(count)
+    return np.stack([position.repeat(count), order[np.arange(count.sum()) + offset]])
 
 
 def windows(

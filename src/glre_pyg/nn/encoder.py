@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.data.word_tokenizer import WordTokenizer
+from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Pattern, PositiveInt, Rate, Share
+
+
+@dataclass(frozen=True)
+class EncodedWindows:
+    """Output of a transformer for N windows of a batch, with the attention of their markers.
+
+    Args:
+        window: Number of each window in the batch [N], on the host.
+        hidden: Tokens, with special tokens and padding [N, L, d].
+        attention: Attention weights of the last layer from the first marker of each mention to the tokens
+            [N, z, K, L], for z heads and the K markers of the window with the most; those of other windows
+            are padded at the end.
+    """
+
+    window: list[int]
+    hidden: Tensor
+    attention: Tensor
 
 
 class TransformerEncoder(Layer):
@@ -107,13 +128,49 @@ class TransformerEncoder(Layer):
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             if not len(batch.input_ids):
                 return batch.input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
-            hidden, cell = self._encode(batch.input_ids, batch.window_index, sizes_of(batch).windows)
-            return self._pool(hidden, cell, batch)
+            padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes_of(batch).windows)
+            hidden = [self._run(group).flatten(0, 1) for group in _groups(inputs, padding)]
+            return self._pool(torch.cat(hidden), cell, batch)
 
-    def _encode(
+    def attend(self, batch: DocumentGraph) -> tuple[Tensor, list[EncodedWindows]]:
+        """Return mentions [M, d], the mean of the first markers of each in all windows, and the windows.
+
+        Raises:
+            InputError: If the transformer is compiled, or does not use torch's scaled dot-product attention.
+        """
+        if self.backend:
+            raise InputError("encoder: compile cannot be combined with a model that reads attention weights")
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            num_mentions = batch["mention"].num_nodes
+            if not len(batch.input_ids):
+                return batch.input_ids.new_zeros(num_mentions, self.out_channels, dtype=torch.float), []
+            sizes = sizes_of(batch)
+            padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes.windows)
+            marker_cell = cell[batch.marker_index[0]]  # [K]
+            order = padding.start.argsort().tolist()  # windows in the order of cells
+            markers = marker_cell.split(sizes.markers)
+            encoded: list[EncodedWindows] = []
+            start = 0
+            for group in _groups(inputs, padding):
+                rows, width = group["input_ids"].shape
+                window = order[:rows]
+                del order[:rows]
+                # Cells of the group, counted from its first; the first cell stands for missing markers.
+                place = pad_sequence([markers[number] - start for number in window], batch_first=True)
+                row = torch.arange(rows, device=place.device)[:, None]
+                with LastAttention() as attention:
+                    hidden = self._run(group)
+                weights = attention.weights((place - row * width).clamp(min=0), group["attention_mask"])
+                encoded.append(EncodedWindows(window, hidden.float(), weights))
+                start += rows * width
+            cells = torch.cat([windows.hidden.flatten(0, 1) for windows in encoded])
+            marker = cells.index_select(0, marker_cell)
+            return scatter(marker, batch.marker_index[1], dim_size=num_mentions, reduce="mean"), encoded
+
+    def _layout(
         self, input_ids: Tensor, window_index: Tensor, windows: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the transformer's output [cells, d] for a padded input, and the cell of each token [T]."""
+    ) -> tuple[Padding, dict[str, Tensor], Tensor]:
+        """Return the layout of the windows, the padded inputs [cells], and the cell of each token [T]."""
         if self.transformer.training and self.mask_rate:
             masked = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_rate
             input_ids = input_ids.masked_fill(masked, self.mask_id)
@@ -139,16 +196,13 @@ class TransformerEncoder(Layer):
         if any(self.suffix_types):  # XLNet, whose last token has its own segment
             inputs["token_type_ids"] = torch.zeros_like(ids)
             inputs["token_type_ids"][after] = ids.new_tensor(self.suffix_types)
-        hidden, end_of_group = [], 0
-        for rows, width in padding.groups:
-            group = slice(end_of_group, end_of_group := end_of_group + rows * width)
-            hidden.append(self._run({name: x[group].view(rows, width) for name, x in inputs.items()}))
-        return torch.cat(hidden), cell
+        return padding, inputs, cell
 
     def _run(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Return the transformer's output [cells, d] for one group of windows."""
+        """Return the transformer's output [N, L, d] for one group of windows."""
         if not self.backend:
-            return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
+            hidden: Tensor = self.transformer(**inputs).last_hidden_state
+            return hidden
         from torch._dynamo.exc import TorchDynamoException  # a slow import
 
         try:
@@ -156,7 +210,8 @@ class TransformerEncoder(Layer):
                 self.transformer.compile(backend=self.backend, dynamic=True)
             # Compiled code is specialized to the storage offset of a view, so inputs are copied.
             inputs = {name: x.clone() for name, x in inputs.items()}
-            return self.transformer(**inputs).last_hidden_state.flatten(0, 1)
+            hidden = self.transformer(**inputs).last_hidden_state
+            return hidden
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"encoder: compile={self.backend}: {reason}") from error
@@ -172,6 +227,14 @@ class TransformerEncoder(Layer):
         words = torch.arange(sum(word_counts(batch)), device=index.device)
         segments = torch.searchsorted(index, words)
         return nn.functional.embedding_bag(cell[order], hidden.float(), segments, mode="mean")
+
+
+def _groups(inputs: dict[str, Tensor], padding: Padding) -> Iterator[dict[str, Tensor]]:
+    """Yield the inputs [N, L] of each group of windows."""
+    sizes = [rows * width for rows, width in padding.groups]
+    columns = zip(*(x.split(sizes) for x in inputs.values()), strict=True)
+    for (rows, width), tensors in zip(padding.groups, columns, strict=True):
+        yield {name: x.view(rows, width) for name, x in zip(inputs, tensors, strict=True)}
 
 
 def compile_with(model: nn.Module, backend: str | None) -> None:

@@ -134,7 +134,7 @@ class PairFeatures:
         rows = weight.split([_channels(part) for part in self.parts])
         terms = [*zip(self.parts, rows, strict=True)]
         shared = [(part, w) for part, w in terms if isinstance(part, SharedFeatures)]
-        dense = [(part, w) for part, w in terms if isinstance(part, Tensor)]
+        dense = [(part, w) for part, w in terms if isinstance(part, Tensor) and part.size(1)]
         products = []
         if shared:
             mapped = self.linear(torch.cat([part.x @ w for part, w in shared]))  # [P, N]

@@ -1,0 +1,80 @@
+"""ATLOP: adaptive thresholding and localized context pooling (Zhou et al., AAAI 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.localized_context import localized_context
+from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.pooling import logsumexp_of_mentions
+from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.ranges import PositiveInt
+
+
+class ATLOP(RelationModel):
+    r"""Adaptive thresholding and localized context pooling.
+
+    .. math::
+        z_s = \tanh(W_s [h_{e_s}; c^{(s,o)}]), \quad z_o = \tanh(W_o [h_{e_o}; c^{(s,o)}]), \quad
+        l_r = \sum_{i=1}^{k} z_s^{i\top} W_r^i z_o^i + b_r
+
+    A mention is the hidden state of the marker before it, :math:`h_e` the LogSumExp of an entity's mentions,
+    and :math:`c^{(s,o)}` the localized context of a pair. The loss is
+    :class:`~glre_pyg.nn.loss.AdaptiveThreshold`.
+
+    Here: attention weights are without dropout, and the context of a document in several windows has the
+    tokens of all of them; the released code averages overlapping windows first.
+
+    Args:
+        tokenizer: Tokenizer of the graphs, with the same marker.
+        num_relations: Number of relations R.
+        encoder: Transformer; called with the tokenizer.
+        channels: Width d of :math:`z_s` and :math:`z_o`.
+        block_size: See :class:`~glre_pyg.nn.bilinear.GroupedBilinear`.
+        marker: Text before and after each mention; ``encoder.tokenizer.marker`` follows it.
+        loss: Loss, which defines the number of logits; called with R.
+
+    Raises:
+        InputError: If the encoder is not a transformer, or the tokenizer has no markers.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        num_relations: int,
+        *,
+        encoder: Callable[[Tokenizer], TransformerEncoder],
+        channels: PositiveInt,
+        block_size: PositiveInt,
+        marker: str,
+        loss: Callable[[int], RelationLoss],
+    ) -> None:
+        super().__init__(loss(num_relations))
+        self.encoder = encoder(tokenizer)
+        if not isinstance(self.encoder, TransformerEncoder):
+            raise InputError("encoder: ATLOP reads the attention of a transformer, such as encoder=minilm")
+        if getattr(tokenizer, "marker", None) != marker:
+            raise InputError(f"encoder.tokenizer.marker: ATLOP needs '{marker}' around mentions")
+        width = self.encoder.out_channels
+        self.head, self.tail = nn.Linear(2 * width, channels), nn.Linear(2 * width, channels)
+        self.classifier = GroupedBilinear(channels, self.loss.num_logits, block_size=block_size)
+        self.pair_channels = 6 * width + channels * (4 + min(block_size, self.loss.num_logits))
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Return the logits of all candidate pairs [P, loss.num_logits]."""
+        mention, windows = self.encoder.attend(batch)  # [M, ·]
+        refers_to = batch["mention", "refers_to", "entity"].edge_index
+        entity = logsumexp_of_mentions(mention, refers_to, batch["entity"].num_nodes)  # [E, ·]
+        context = localized_context(windows, batch, self.encoder.out_channels)  # [P, ·]
+        head, tail = batch.pair_index
+        z_head = torch.tanh(self.head(torch.cat([entity.index_select(0, head), context], dim=-1)))
+        z_tail = torch.tanh(self.tail(torch.cat([entity.index_select(0, tail), context], dim=-1)))
+        return self.classifier(z_head, z_tail)

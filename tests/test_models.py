@@ -1,0 +1,195 @@
+"""Every model of MODELS, on every kind of encoder that it takes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from safetensors.torch import load_model, save_model
+
+from documents import (
+    LABELS,
+    batch_of,
+    bilstm,
+    by_name,
+    empty,
+    no_entity,
+    no_pair,
+    odd_documents,
+    random_document,
+    random_documents,
+    relabelled,
+    subwords,
+    transformer,
+    vocabulary,
+)
+from glre_pyg.data.graph import documents_of_pairs
+from glre_pyg.runs.prediction import predict, score_pairs
+from glre_pyg.utils.cli import config_dir
+from glre_pyg.utils.exceptions import InputError
+
+MODELS = {
+    "atlop": ["transformer"],
+    "glre": ["transformer", "bilstm"],
+}
+"""Names of the files in ``conf/model``, and the encoders that each model takes."""
+
+ENCODERS = {"transformer": (subwords, transformer), "bilstm": (vocabulary, bilstm)}
+DOCUMENTS = [*odd_documents(), *random_documents(6)]
+every_model = pytest.mark.parametrize(
+    ("name", "encoder"), [(name, encoder) for name, encoders in MODELS.items() for encoder in encoders]
+)
+
+
+def close(one, other, tolerance=1e-5):
+    torch.testing.assert_close(one, other, atol=tolerance, rtol=0)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def config_of(name):
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        return compose("train", overrides=[f"model={name}", "encoder=tiny"])
+
+
+def built(name, encoder, documents=DOCUMENTS, **sizes):
+    """A model with the settings of its YAML file on a small encoder, without dropout, and its tokenizer."""
+    config = config_of(name).model
+    learn, make = ENCODERS[encoder]
+    if config.get("marker"):
+        sizes["marker"] = config.marker
+    tokenizer = learn(documents, **sizes)
+    model = instantiate(config)(tokenizer, len(LABELS.relations), encoder=make())
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model, tokenizer
+
+
+def test_every_yaml_file_of_a_model_is_in_the_list():
+    assert sorted(path.stem for path in Path(config_dir(), "model").glob("*.yaml")) == sorted(MODELS)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "bilstm" not in MODELS[name]])
+def test_another_encoder_is_an_error_in_a_line(name):
+    with pytest.raises(InputError, match=r"^encoder"):
+        built(name, "bilstm")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if config_of(name).model.get("marker")])
+def test_a_tokenizer_without_markers_is_an_error_in_a_line(name):
+    model = instantiate(config_of(name).model)
+    with pytest.raises(InputError, match=r"^encoder\.tokenizer\.marker: "):
+        model(subwords(DOCUMENTS), len(LABELS.relations), encoder=transformer())
+
+
+@every_model
+def test_logits_of_all_pairs_are_finite(name, encoder):
+    model, tokenizer = built(name, encoder)
+    batch = batch_of(DOCUMENTS, tokenizer)
+    logits = model(batch)
+    assert logits.shape == (batch.pair_index.size(1), model.loss.num_logits)
+    assert logits.isfinite().all()
+    probabilities = model.probabilities(logits)
+    assert probabilities.shape == (len(logits), len(LABELS.relations))
+    assert ((probabilities >= 0) & (probabilities <= 1)).all()
+
+
+@every_model
+def test_every_parameter_gets_a_finite_gradient(name, encoder):
+    documents = random_documents(6)
+    model, tokenizer = built(name, encoder, documents)
+    batch = batch_of(documents, tokenizer)
+    model.loss(model(batch), batch.pair_label).backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+@every_model
+def test_renumbering_entities_and_mentions_permutes_the_logits(name, encoder):
+    model, tokenizer = built(name, encoder)
+    model.eval()
+    for each in random_documents(3):
+        graph = tokenizer(LABELS.graph(each))
+        entity, mention = (torch.randperm(graph[kind].num_nodes) for kind in ("entity", "mention"))
+        other = relabelled(graph, entity, mention)
+        expected, found = by_name(model(graph), graph), by_name(model(other), other)
+        assert found.keys() == expected.keys()
+        for pair, row in expected.items():
+            close(found[pair], row)
+
+
+@every_model
+def test_a_document_has_the_same_logits_in_any_batch(name, encoder):
+    model, tokenizer = built(name, encoder)
+    model.eval()
+    batch = batch_of(DOCUMENTS, tokenizer)
+    logits, document = model(batch), documents_of_pairs(batch)
+    for number, each in enumerate(DOCUMENTS):
+        close(model(tokenizer(LABELS.graph(each))), logits[document == number])
+
+
+@every_model
+@pytest.mark.parametrize("documents", [[no_pair(), no_entity(), empty()], [empty()]])
+def test_a_batch_without_pairs_has_no_logits_and_a_loss_of_zero(name, encoder, documents):
+    model, tokenizer = built(name, encoder)
+    batch = batch_of(documents, tokenizer)
+    logits = model(batch)
+    assert logits.shape == (0, model.loss.num_logits)
+    assert model.loss(logits, batch.pair_label) == 0
+
+
+@every_model
+def test_half_precision_is_close_to_full(name, encoder):
+    model, tokenizer = built(name, encoder)
+    model.eval()
+    batch = batch_of(DOCUMENTS, tokenizer)
+    full = model.probabilities(model(batch))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model.probabilities(model(batch))
+    close(half, full, tolerance=0.03)
+
+
+@every_model
+def test_weights_survive_safetensors(name, encoder, tmp_path):
+    model, tokenizer = built(name, encoder)
+    other, _ = built(name, encoder)
+    batch = batch_of(DOCUMENTS, tokenizer)
+    save_model(model, str(tmp_path / "model.safetensors"))
+    load_model(other, str(tmp_path / "model.safetensors"))
+    assert torch.equal(model.eval()(batch), other.eval()(batch))
+
+
+@every_model
+def test_four_documents_are_memorized(name, encoder):
+    documents = random_documents(4, entities=(3, 4), composites=0.0)
+    model, tokenizer = built(name, encoder, documents)
+    batch = batch_of(documents, tokenizer)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    graphs = [tokenizer(LABELS.blind_graph(each)) for each in documents]
+    for _ in range(20):
+        for _ in range(20):
+            optimizer.zero_grad()
+            model.loss(model(batch), batch.pair_label).backward()
+            optimizer.step()
+        pairs = score_pairs(documents, graphs, predict(model, graphs, batch_size=3), LABELS)
+        if pairs.score(0.5, filtered=True).f1 == 1:
+            break
+    assert pairs.score(0.5, filtered=True).f1 == 1
+    assert 0 < pairs.gold() < len(pairs.heads)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "transformer" in MODELS[name]])
+def test_a_document_in_several_windows(name):
+    long = random_document("long", sentences=(6, 6), words=(8, 12), entities=(6, 6))
+    model, tokenizer = built(name, "transformer", [long], max_length=24, overlap=5)
+    graph = tokenizer(LABELS.graph(long))
+    assert graph.window_index.max() >= 2
+    logits = model.eval()(graph)
+    assert logits.isfinite().all()
+    batch = batch_of([DOCUMENTS[-1], long], tokenizer)
+    close(model(batch)[documents_of_pairs(batch) == 1], logits)
