@@ -51,12 +51,8 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     for split in SPLITS:
         try:
             documents, labels = corpus.documents(split), corpus.labels
-        except InputError as error:
-            unread[split] = str(error)
-            continue
-        except OSError as error:
-            reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-            unread[split] = f"{error.filename}: {reason}"
+        except (InputError, OSError) as error:
+            unread[split] = _reason(error)
             continue
         check_not_read(config.output, corpus, split)
         labelled = corpus.is_labelled(split)
@@ -78,6 +74,12 @@ def stats(config: DictConfig) -> dict[str, dict[str, int | None]]:
     if output:
         write_json(rows, output)
     return rows
+
+
+def _reason(error: InputError | OSError) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    return f"{error.filename}: {'no such file' if isinstance(error, FileNotFoundError) else error.strerror}"
 
 
 if __name__ == "__main__":

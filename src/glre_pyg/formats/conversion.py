@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -63,33 +64,32 @@ def convert(
         sizes[-1] = None
         handle_error(error, on_error)
 
-    with atomic_path(target) as written:
-        try:
-            documents = _measured(
-                read_documents(source, source_format, passages=passages, on_error=on_error), sizes
-            )
-            write_documents(documents, written, format, lossy=True, on_error=skip if on_error else None)
-            if not lossy:
-                again = read_documents(
-                    source, source_format, passages=passages, on_error=_ignore if on_error else None
-                )
-                kept: Iterable[Document]
-                kept = (document for document, size in zip(again, sizes, strict=True) if size is not None)
-                back: Iterable[Document] = read_documents(written, format)
-                if format == "brat":  # has the order of the names of files
-                    kept, back = (sorted(documents, key=attrgetter("id")) for documents in (kept, back))
-                for document, held in zip(kept, back, strict=True):
-                    _check(document, held, format)
-        except WriteError:  # which names the target when it leaves this block
-            raise
-        except InputError as error:
-            if str(error).startswith((f"{source.name}:", f"{source}:")):
-                raise
-            reread = f"{format} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
-            raise InputError(f"{source.name}: {reread}{error}") from None
+    with atomic_path(target) as written, _explained(source, target, format):
+        documents = read_documents(source, source_format, passages=passages, on_error=on_error)
+        measured = _measured(documents, sizes)
+        write_documents(measured, written, format, lossy=True, on_error=skip if on_error else None)
+        if not lossy:
+            ignore = _ignore if on_error else None
+            again = read_documents(source, source_format, passages=passages, on_error=ignore)
+            kept = (document for document, size in zip(again, sizes, strict=True) if size is not None)
+            _check_all(kept, written, format)
     kept_sizes = [size for size in sizes if size is not None]
     mentions, facts = (sum(size[part] for size in kept_sizes) for part in (0, 1))
     return Converted(len(kept_sizes), mentions, facts)
+
+
+@contextmanager
+def _explained(source: Path, target: Path, format: str) -> Iterator[None]:
+    """Name the source in errors of documents that the format cannot hold."""
+    try:
+        yield
+    except WriteError:  # which names the target when it leaves atomic_path
+        raise
+    except InputError as error:
+        if str(error).startswith((f"{source.name}:", f"{source}:")):
+            raise
+        reread = f"{format} cannot hold it: " if str(error).startswith(f"{target.name}:") else ""
+        raise InputError(f"{source.name}: {reread}{error}") from None
 
 
 def _measured(documents: Iterable[Document], sizes: list[tuple[int, int] | None]) -> Iterator[Document]:
@@ -98,11 +98,16 @@ def _measured(documents: Iterable[Document], sizes: list[tuple[int, int] | None]
         yield document
 
 
-def _check(document: Document, held: Document, format: str) -> None:
-    try:
-        check_held(document, held, format)
-    except InputError as error:
-        raise InputError(f"{error}; lossy=true leaves out what it cannot hold") from None
+def _check_all(documents: Iterable[Document], written: Path, format: str) -> None:
+    """Check that a file holds documents without loss."""
+    back: Iterable[Document] = read_documents(written, format)
+    if format == "brat":  # has the order of the names of files
+        documents, back = (sorted(each, key=attrgetter("id")) for each in (documents, back))
+    for document, held in zip(documents, back, strict=True):
+        try:
+            check_held(document, held, format)
+        except InputError as error:
+            raise InputError(f"{error}; lossy=true leaves out what it cannot hold") from None
 
 
 def _ignore(error: InputError) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from hydra.utils import get_method, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.labels import Labels
@@ -70,28 +70,15 @@ def load(
     """
     verify(folder)
     config = read_config(folder)
-    plain: Any = OmegaConf.to_container(config)
-    for _, _, node in walk(plain["model"]):
-        if isinstance(node, dict) and isinstance(node.get("frozen"), str):
-            node["frozen"] = None  # a regular expression for training, which may take for ever
-    with as_input_errors(folder / CONFIG):
-        check_config(plain["model"], Callable[[Tokenizer, int], RelationModel], "model")
-        check_config(plain["dataset"], object, "dataset")
-    for name in (WEIGHTS, LABELS, SCORES, ENCODER):
-        if not (folder / name).exists():
-            raise InputError(f"{folder}: not a finished run, there is no {name}")
+    model = _checked_model_config(folder, config)
     labels, scores = read_labels(folder / LABELS), read_scores(folder)
     with as_input_errors(folder / LABELS):
         _check_labels(labels)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
     is_own = is_signed(folder / CONFIG)
-    if not is_own and (folder / ENCODER / "tokenizer.json").exists():
-        check_tokenizer(folder / ENCODER / "tokenizer.json")
-    with as_input_errors(folder / ENCODER):
-        build: Any = get_method(config.encoder.tokenizer._target_)  # a class method of the tokenizer
-        tokenizer: Tokenizer = build.__self__.load(folder / ENCODER)
+    tokenizer = _load_tokenizer(folder / ENCODER, config.encoder.tokenizer._target_, is_own=is_own)
     run = Run(
-        model=_load_model(folder, plain["model"], tokenizer, len(labels.relations)).to(device),
+        model=_load_model(folder, model, tokenizer, len(labels.relations)).to(device),
         tokenizer=tokenizer,
         labels=labels,
         threshold=threshold,
@@ -107,6 +94,31 @@ def load(
             replace(run, store=None).predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
     compile_with(run.model, compile)
     return run
+
+
+def _checked_model_config(folder: Path, config: DictConfig) -> dict[str, Any]:
+    """Return the config of a run's model, after checks of the config and of the files beside it."""
+    plain: Any = OmegaConf.to_container(config)
+    model: dict[str, Any] = plain["model"]
+    for _, _, node in walk(model):
+        if isinstance(node, dict) and isinstance(node.get("frozen"), str):
+            node["frozen"] = None  # a regular expression for training, which may take for ever
+    with as_input_errors(folder / CONFIG):
+        check_config(model, Callable[[Tokenizer, int], RelationModel], "model")
+        check_config(plain["dataset"], object, "dataset")
+    for name in (WEIGHTS, LABELS, SCORES, ENCODER):
+        if not (folder / name).exists():
+            raise InputError(f"{folder}: not a finished run, there is no {name}")
+    return model
+
+
+def _load_tokenizer(folder: Path, target: str, *, is_own: bool) -> Tokenizer:
+    if not is_own and (folder / "tokenizer.json").exists():
+        check_tokenizer(folder / "tokenizer.json")
+    with as_input_errors(folder):
+        build: Any = get_method(target)  # a class method of the tokenizer
+        tokenizer: Tokenizer = build.__self__.load(folder)
+    return tokenizer
 
 
 def _check_labels(labels: Labels) -> None:

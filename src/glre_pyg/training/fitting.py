@@ -83,28 +83,17 @@ def fit_model(
         InputError: If there is not enough memory, or the run to start from has another model.
         TrainingError: If a loss is not finite.
     """
-    config = experiment.config
-    set_seed(config.seed)  # the same weights in all processes
-    model: RelationModel = instantiate(config.model)(experiment.tokenizer, len(experiment.labels.relations))
-    if config.start:
-        _load_weights_of(config.start, model, experiment)
+    config, held_out = experiment.config, dev.graphs if dev else []
+    model = _new_model(experiment)
     accelerator = _accelerator(settings, folder)
     device = accelerator.device
     model.to(device)
-
-    available = available_bytes(config.get("memory"), device)
-    needed = check_memory(model, graphs, batch_size=settings.batch_size, available=available, training=True)
-    memory = available - optimizer_bytes(model)
-    held_out = dev.graphs if dev else []
-    batch_size = config.eval_batch_size
-    check_memory(model, [*held_out, *predicted], batch_size=batch_size, available=memory, training=False)
-    encode_once(model, [*graphs, *held_out], batch_size=batch_size, device=device, store=experiment.store)
+    needed, memory = _check_memory(experiment, model, settings, graphs, [*held_out, *predicted], device)
+    _encode(experiment, model, [*graphs, *held_out], device)
     if distributed.is_main_process():
-        total = allocated_bytes(device) + needed
-        echo(_summary(experiment, model, graphs, held_out, settings, accelerator, total))
+        echo(_summary(experiment, model, graphs, held_out, settings, accelerator, needed))
     else:
         torch.manual_seed(config.seed + distributed.rank())  # different dropout in each process
-
     evaluate = partial(_evaluate, experiment, dev, accelerator, memory, save_probabilities) if dev else None
     progress = fit(
         model,
@@ -117,6 +106,34 @@ def fit_model(
         last_epoch=last_epoch,
     )
     return Fitted(model, progress.best_epoch, memory)
+
+
+def _new_model(experiment: Experiment) -> RelationModel:
+    """Build the model, with the same weights in all processes, or those of the run to start from."""
+    config = experiment.config
+    set_seed(config.seed)
+    model: RelationModel = instantiate(config.model)(experiment.tokenizer, len(experiment.labels.relations))
+    if config.start:
+        _load_weights_of(config.start, model, experiment)
+    return model
+
+
+def _check_memory(
+    experiment: Experiment,
+    model: RelationModel,
+    settings: TrainingSettings,
+    graphs: Sequence[DocumentGraph],
+    predicted: Sequence[DocumentGraph],
+    device: torch.device,
+) -> tuple[int, int]:
+    """Check memory; return the number of bytes that training needs, and of those available for prediction."""
+    config = experiment.config
+    available = available_bytes(config.get("memory"), device)
+    needed = check_memory(model, graphs, batch_size=settings.batch_size, available=available, training=True)
+    memory = available - optimizer_bytes(model)
+    batch_size = config.eval_batch_size
+    check_memory(model, predicted, batch_size=batch_size, available=memory, training=False)
+    return needed, memory
 
 
 def _evaluate(
@@ -160,6 +177,14 @@ def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -
         raise InputError(f"start: {folder} is another model: {reason}") from None
 
 
+def _encode(
+    experiment: Experiment, model: RelationModel, graphs: Sequence[DocumentGraph], device: torch.device
+) -> None:
+    """Encode graphs once and for all, if the encoder is frozen."""
+    batch_size = experiment.config.eval_batch_size
+    encode_once(model, graphs, batch_size=batch_size, device=device, store=experiment.store)
+
+
 def _accelerator(settings: TrainingSettings, folder: Path) -> Accelerator:
     AcceleratorState._reset_state()  # the jobs of a sweep share a process and may differ in precision
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # in documents without pairs
@@ -185,9 +210,10 @@ def _summary(
     dev_graphs: Sequence[DocumentGraph],
     settings: TrainingSettings,
     accelerator: Accelerator,
-    memory: int,
+    needed: int,
 ) -> str:
     """Return a line with the sizes of model and data, and estimates of time and memory."""
+    memory = allocated_bytes(accelerator.device) + needed
     seconds = seconds_per_epoch(
         model,
         graphs,

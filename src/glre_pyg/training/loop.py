@@ -187,45 +187,43 @@ def fit(
         WriteError: If a file cannot be written; the last checkpoint remains.
         InputError: If the checkpoint to resume from is damaged or belongs to another run.
     """
-    average: AveragedModel | None = None
-    if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    evaluated = model if average is None else cast(RelationModel, average.module)
     progress = Progress(batch=settings.batch_size * settings.accumulation * distributed.world_size())
-    trainer = _trainer(model, average, graphs, settings, optimizer, accelerator, progress)
+    trainer = _trainer(model, graphs, settings, optimizer, accelerator, progress)
     checkpoint = _checkpoint(model, trainer, settings, folder)
     if settings.resume:
         checkpoint.restore()
     else:
         checkpoint.remove()
     _truncate(folder / LOG, progress.log_bytes)
-    end = settings.epochs if last_epoch is None else last_epoch
     trainer.save = partial(_save_checkpoint, checkpoint, progress)
     with _naming_the_checkpoint(folder, progress), deferred_interrupts():
         accelerator.init_trackers("tensorboard")
-        while progress.epoch < end and not _is_over(progress, settings):
-            entry = _epoch(trainer, progress, evaluated, evaluate, settings, folder)
-            _report(accelerator, entry, folder, progress)
-            trainer.save()
-            if any(distributed.any_process(is_interrupted())):
-                raise interruption()
-        for tracker in accelerator.trackers:  # end_training() would also end the process group
-            tracker.finish()
+        while not _is_over(progress, settings, last_epoch):
+            _epoch(model, trainer, progress, evaluate, settings, folder)
+        _finish(accelerator)
     accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the model computes in fp32 again
     if progress.best_epoch:
         load_model(model, folder / WEIGHTS)
     return progress
 
 
+def _finish(accelerator: Accelerator) -> None:
+    """Close the trackers; ``end_training()`` would also end the process group."""
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
 def _trainer(
     model: RelationModel,
-    average: AveragedModel | None,
     graphs: Sequence[DocumentGraph],
     settings: TrainingSettings,
     optimizer: Callable[[nn.Module], Optimizer],
     accelerator: Accelerator,
     progress: Progress,
 ) -> EpochTrainer:
+    average: AveragedModel | None = None
+    if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     lengths = [len(graph.input_ids) for graph in graphs]
     sampler = LengthSampler(lengths, settings.batch_size * distributed.world_size(), seed=settings.seed)
     wrapped_model, wrapped_optimizer = accelerator.prepare(model, optimizer(model))
@@ -258,14 +256,15 @@ def _checkpoint(
 
 
 def _epoch(
+    model: RelationModel,
     trainer: EpochTrainer,
     progress: Progress,
-    evaluated: RelationModel,
     evaluate: Evaluate | None,
     settings: TrainingSettings,
     folder: Path,
-) -> dict[str, Any]:
-    """Train for one epoch, evaluate, save the weights if they are the best, and return the log entry."""
+) -> None:
+    """Train for one epoch, evaluate, save the weights if they are the best, and save a checkpoint."""
+    evaluated = model if trainer.average is None else cast(RelationModel, trainer.average.module)
     started = time.perf_counter()
     loss = trainer.train()
     speed = len(trainer.graphs) / (time.perf_counter() - started)
@@ -284,7 +283,10 @@ def _epoch(
             progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
             _save_weights(evaluated, folder)
     entry["seconds"] = round(time.perf_counter() - started, 1)
-    return entry
+    _report(trainer.accelerator, entry, folder, progress)
+    trainer.save()
+    if any(distributed.any_process(is_interrupted())):
+        raise interruption()
 
 
 def _rate(settings: TrainingSettings, total: int) -> Callable[[int], float]:
@@ -298,7 +300,9 @@ def _rate(settings: TrainingSettings, total: int) -> Callable[[int], float]:
     return rate
 
 
-def _is_over(progress: Progress, settings: TrainingSettings) -> bool:
+def _is_over(progress: Progress, settings: TrainingSettings, last_epoch: int | None) -> bool:
+    if progress.epoch >= (settings.epochs if last_epoch is None else last_epoch):
+        return True
     waited = progress.epoch - progress.best_epoch
     return settings.patience is not None and progress.best_epoch > 0 and waited >= settings.patience
 
