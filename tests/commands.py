@@ -1,17 +1,22 @@
 """Commands as tests run them: in the test's own process, which spares the imports, or in a process of theirs."""
 
+import multiprocessing
 import os
 import resource
+import runpy
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
+
+import torch
 
 
 @contextmanager
@@ -48,25 +53,49 @@ def run_process(
     return out, err
 
 
-def run_two(script: Path, *arguments: str, cwd: Path) -> tuple[str, str]:
+def run_two(script: Path, *arguments: str, cwd: Path, codes: tuple[int, int] = (0, 0)) -> tuple[str, str]:
     """What two processes print that run a script together, with the variables that torchrun sets."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            cwd=cwd,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **shared, "OMP_NUM_THREADS": "1", "RANK": rank, "LOCAL_RANK": rank},
+    ranks = [{**shared, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    return run_scripts(script, *arguments, cwd=cwd, environments=ranks, codes=codes)
+
+
+def run_scripts(
+    script: Path, *arguments: str, cwd: Path, environments: Sequence[dict[str, str]], codes: Sequence[int]
+) -> tuple[str, str]:
+    """What processes print that run a script at the same time, each with some variables of its own.
+
+    They are forks of a process that has imported what takes seconds, once for all tests.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["glre_pyg.training.experiment", "glre_pyg.extraction.pipeline"])
+    with TemporaryDirectory() as name:
+        places = [Path(name, str(number)) for number in range(len(environments))]
+        processes = [
+            context.Process(target=_run_script, args=([str(script), *arguments], cwd, place, variables))
+            for place, variables in zip(places, environments, strict=True)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(300)
+        out, err = (
+            "".join(place.with_suffix(kind).read_text() for place in places) for kind in (".out", ".err")
         )
-        for rank in "01"
-    ]
-    printed = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], printed
-    return "".join(out for out, _ in printed), "".join(err for _, err in printed)
+    assert [process.exitcode for process in processes] == [*codes], (out, err)
+    return out, err
+
+
+def _run_script(argv: list[str], cwd: Path, place: Path, variables: dict[str, str]) -> None:
+    os.environ.update(variables)
+    os.chdir(cwd)
+    sys.argv = argv
+    for suffix, stream in ((".out", sys.stdout), (".err", sys.stderr)):
+        os.dup2(os.open(place.with_suffix(suffix), os.O_WRONLY | os.O_CREAT), stream.fileno())
+    torch.set_num_threads(1)
+    runpy.run_path(argv[0], run_name="__main__")
 
 
 def run(command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str) -> tuple[str, str]:

@@ -183,7 +183,7 @@ def test_a_recipe_is_overridden_on_the_command_line():
         "encoder.module.max_tokens=64",
         "encoder.module.max_padding=null",
         "encoder.module.gradient_checkpointing=true",
-        "encoder.module.compile=eager",
+        pytest.param("encoder.module.compile=eager", marks=pytest.mark.trial),  # test_encoder has a witness
     ],
 )
 def test_every_choice_trains_and_can_be_loaded(choice, tmp_path):

@@ -1,8 +1,6 @@
 """Estimates of memory; results do not depend on the memory there is."""
 
 import random
-import subprocess
-import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from commands import run_scripts
 from documents import (
     LABELS,
     batch_of,
@@ -252,10 +251,10 @@ def estimate_and_run(training):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
-def test_the_estimate_is_near_what_is_taken(training):
-    code = PEAK.format(tests=str(Path(__file__).parent), training=training)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    taken, estimate = map(int, done.stdout.split())
+def test_the_estimate_is_near_what_is_taken(training, tmp_path):
+    (tmp_path / "peak.py").write_text(PEAK.format(tests=str(Path(__file__).parent), training=training))
+    out, _ = run_scripts(tmp_path / "peak.py", cwd=tmp_path, environments=[{}], codes=[0])
+    taken, estimate = map(int, out.split())
     kernels = 64 * 2**20  # memory that libraries allocate once, whatever the document
     assert (taken - kernels) / 1.3 < estimate < 2 * taken
     assert estimate < 4 * taken

@@ -185,8 +185,8 @@ def _digest(corpus):
     return hashlib.sha256(repr(list(corpus)).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("seed", ["0", "1"])
-def test_is_the_same_in_every_process(seed):
+def test_is_the_same_in_every_process():
+    """Strings have another hash in each, this one included."""
     code = (
         "import hashlib; from glre_pyg.datasets.generator import SyntheticCorpus;"
         "documents = list(SyntheticCorpus(aliases=0.5).generate('dev', 20));"
@@ -194,7 +194,7 @@ def test_is_the_same_in_every_process(seed):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+        env={"PYTHONHASHSEED": "random", "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
         capture_output=True,
         text=True,
         check=True,

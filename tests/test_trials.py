@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import commands
+
 TRIALS = Path(__file__).parent / "trials"
 
 
@@ -41,12 +43,25 @@ def test_training_takes_no_more_memory_after_2000_steps():
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does():
-    done = run("processes", "--counts", "1", "2", "--parts", "training")
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+def test_two_processes_do_what_one_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(TRIALS)
+    import processes
+
+    (tmp_path / "train.py").write_text("from glre_pyg.train import main\nmain()\n")
+
+    def run_command(folder, count, command, *options):
+        if count == 1:
+            return commands.run(command, *options, cwd=folder)[0]
+        return commands.run_two(folder / f"{command}.py", *options, cwd=folder)[0]
+
+    monkeypatch.setattr(processes, "run", run_command)
+    monkeypatch.setattr(processes, "OPTIONS", [*processes.OPTIONS])
+    failures = processes.Failures()
+    processes.prepare(tmp_path)
+    processes.compare_training(tmp_path, [1, 2], failures)
+    assert not failures
+    lines = capsys.readouterr().out.splitlines()
     assert [line[:3] for line in lines if line[:3] in ("yes", "NO ")] == ["yes"] * 7
-    assert lines[-1] == "all as it should be"
 
 
 @pytest.mark.trial
