@@ -31,26 +31,20 @@ def small_files(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, before[1])
 
 
-def start(command: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """A command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )
-
-
 def run_process(
     command: str, *arguments: str, cwd: Path, code: int = 0, **environment: str
 ) -> tuple[str, str]:
-    """What a command prints that runs in a process of its own."""
-    process = start(command, *arguments, cwd=cwd, **environment)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err
-    return out, err
+    """What a command prints that runs in an interpreter of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"glre_pyg.{command}", *arguments],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
 
 
 def run_two(script: Path, *arguments: str, cwd: Path, codes: tuple[int, int] = (0, 0)) -> tuple[str, str]:

@@ -5,14 +5,13 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
-from commands import run, run_process, start
+from commands import run, run_process, run_scripts
 from glre_pyg.__main__ import COMMANDS
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import read_documents, write_documents
@@ -137,14 +136,29 @@ def test_no_label_of_a_file_reaches_the_model(folder):
     assert (folder / "with_out.pubtator").read_text() == (folder / "without_out.pubtator").read_text()
 
 
+KILLED = """
+import os, signal
+from glre_pyg.train import main
+from glre_pyg.training.epochs import EpochTrainer
+
+step = EpochTrainer._step
+
+def killed(self, batches):
+    if self.progress.epoch == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batches)
+
+EpochTrainer._step = killed
+main()
+"""
+
+
 def test_a_killed_and_resumed_run_ends_as_an_undisturbed_one(folder):
-    process = start("train", *TINY, "hydra.run.dir=killed", cwd=folder)
-    while not (folder / "killed/checkpoint.pt").exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (folder / "killed/scores.json").exists(), "the run was over before it was killed"
+    (folder / "killed.py").write_text(KILLED)
+    arguments = [*TINY, "hydra.run.dir=killed"]
+    run_scripts(folder / "killed.py", *arguments, cwd=folder, environments=[{}], codes=[-signal.SIGKILL])
+    assert (folder / "killed/checkpoint.pt").exists()
+    assert not (folder / "killed/scores.json").exists()
 
     run("train", "training.resume=killed", cwd=folder)
     whole, resumed = (load_file(folder / name / "model.safetensors") for name in ("first", "killed"))

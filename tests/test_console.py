@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import glre_pyg
-from commands import run_process
+from commands import run_scripts
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.detection import write_documents
 from glre_pyg.utils.console import echo, echo_error
@@ -43,16 +43,27 @@ def test_a_line_is_one_line_in_any_encoding(encoding, text, monkeypatch):
     assert all(char.isprintable() for char in first + third)
 
 
+STATS = """
+import sys
+for stream in (sys.stdout, sys.stderr):
+    stream.reconfigure(encoding="{encoding}")
+from glre_pyg.stats import main
+main()
+"""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_commands_work_with_odd_names_in_a_narrow_encoding(tmp_path, encoding):
     for split, size in SIZES.items():
         write_documents(SyntheticCorpus().generate(split, size), tmp_path / f"{split}.jsonl")
     options = [f"dataset.{split}={split}.jsonl" for split in SIZES]
-    out, _ = run_process(
-        *("stats", "dataset=jsonl", "dataset.name=中\x1b[2J", "dataset.relations=[CID]", *options),
-        *("output=ü中.json", "cache=false"),
+    (tmp_path / "stats.py").write_text(STATS.format(encoding=encoding))
+    out, _ = run_scripts(
+        *(tmp_path / "stats.py", "dataset=jsonl", "dataset.name=中\x1b[2J", "dataset.relations=[CID]"),
+        *(*options, "output=ü中.json", "cache=false"),
         cwd=tmp_path,
-        PYTHONIOENCODING=encoding,
+        environments=[{}],
+        codes=[0],
     )
     assert out.startswith("\\u4e2d\\x1b[2J, protocol ")
     assert (tmp_path / "ü中.json").exists()
