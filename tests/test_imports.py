@@ -200,10 +200,10 @@ print(len(graph.edge_types), [name for name in ("transformers", "hydra") if name
     assert out.split("\n")[0] == "5 []"
 
 
-def test_documents_formats_and_evaluation_need_no_torch():
+def test_documents_formats_corpora_and_evaluation_need_no_torch():
     names = [
         *("data.document", "data.explanation", "data.paths"),
-        *(name for name in MODULES if name.startswith(("formats.", "evaluation."))),
+        *(name for name in MODULES if name.startswith(("formats.", "datasets.", "evaluation."))),
     ]
     code = "\n".join(f"import glre_pyg.{name}" for name in names)
     import_without(("torch", "torch_geometric", "transformers", "accelerate", "hydra", "omegaconf"), code)

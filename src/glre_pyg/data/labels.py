@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import chain, product
+from typing import TYPE_CHECKING
 
 from glre_pyg.data.document import Document, Fact
-from glre_pyg.data.graph import DocumentGraph, build_graph
 from glre_pyg.utils.exceptions import InputError
+
+if TYPE_CHECKING:
+    from glre_pyg.data.graph import DocumentGraph
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Labels:
 
     def graph(self, document: Document) -> DocumentGraph:
         """Build the graph of a document with its labels."""
+        from glre_pyg.data.graph import build_graph  # torch: corpora are read without it
+
         return build_graph(
             document,
             relations=self.relations,
