@@ -299,3 +299,9 @@ def test_the_command(tmp_path):
     out, _ = run("convert", "input=b.jsonl", "output=c.json", "lossy=true", cwd=tmp_path)
     assert out == "c.json: 1 document, 3 mentions, 1 fact\n"
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "b.jsonl", "c.json"}
+
+
+def test_a_file_of_bad_documents_alone_is_named(tmp_path):
+    (tmp_path / "a.pubtator").write_text("1|t|a b\n\n1\t0\t1\ta\tDisease\tA\n")
+    _, err = run("convert", "input=a.pubtator", "output=b.jsonl", "strict=false", cwd=tmp_path, code=2)
+    assert err.splitlines()[-1] == "error: a.pubtator: no document of this file can be written"

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from commands import run
 from documents import document
 from glre_pyg.datasets import CDR, DWIE, BioRED, DocRED, EoG, Files, ReDocRED
+from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.datasets.user_files import collect_labels
 from glre_pyg.evaluation.corpus_statistics import count, differences, format_table
 from glre_pyg.formats.eog_data import write_eog
@@ -182,6 +183,23 @@ def test_candidate_pairs_have_types_of_the_corpus(tmp_path):
         InputError, match=r"dataset.pair_types: 'GPE' is not one of the entity types: ORG, gpe"
     ):
         _ = files.labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ("dataset.pair_types=[[Chemical]]", "dataset.pair_types: '[['Chemical']]' is not a list of "),
+        ("dataset.pair_types=[[A,B,C]]", "dataset.pair_types: '[['A', 'B', 'C']]' is not a list of "),
+        ("dataset.pair_types=[]", "dataset.pair_types: the list is empty; null takes those of the files\n"),
+        ("dataset.relations=[]", "dataset.relations: the list is empty; null takes those of the files\n"),
+        ("dataset.pair_types=[[A (x),B]]", "dataset.pair_types: 'A (x)' is not one of the entity types: "),
+    ],
+)
+def test_pair_types_and_relations_are_checked(tmp_path, settings, line):
+    write_jsonl(SyntheticCorpus().generate("train", 2), tmp_path / "a.jsonl")
+    files = [f"dataset.{split}=a.jsonl" for split in ("train", "dev", "test")]
+    _, err = run("stats", "dataset=files", *files, settings, cwd=tmp_path, code=2)
+    assert err.startswith(f"error: {line}")
 
 
 def test_mentions_without_identifier_of_your_own_files_may_be_joined_by_name(tmp_path):

@@ -1,5 +1,6 @@
 """Names that are looked up in texts."""
 
+import gzip
 import random
 
 import pytest
@@ -224,10 +225,19 @@ def test_files(tmp_path, bom, end, order, ending):
         ("names.tsv", "# names\naspirin\tC1\tChemical\t\t\n\n#rest\nskin rash\tD1\tDisease\n"),
         ("names.tsv", "ASA tablet|aspirin | acetyl\tC1\tChemical\nskin rash\tD1\tDisease\n"),
         ("names.tsv", "as\u00adpirin\tC1\tChemical\n\u200eskin\u00a0rash\tD1\tDisease\n"),
+        ("names.tsv", "aspirin,C1,Chemical\nskin rash,D1,Disease\n"),
+        ("names.tsv", "aspirin;C1;Chemical\nskin rash;D1;Disease\n"),
+        ("names.csv", "sep=;\naspirin;C1;Chemical\nskin rash;D1;Disease\n"),
+        ("names.tsv", "aspirin\tC1\tChemical\rskin rash\tD1\tDisease\r"),
+        ("names.csv", "name,id,type\raspirin,C1,Chemical\rskin rash,D1,Disease\r"),
     ],
 )
-def test_files_as_people_have_them(tmp_path, name, text):
-    (tmp_path / name).write_text(text)
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_files_as_people_have_them(tmp_path, name, text, is_packed):
+    if is_packed:
+        name += ".gz"
+    raw = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw) if is_packed else raw)
     found = Dictionary.read(tmp_path / name).find("Aspirin caused skin rash")
     assert found == [FoundMention(0, 7, "Chemical", "C1"), FoundMention(15, 24, "Disease", "D1")]
 

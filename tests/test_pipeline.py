@@ -565,6 +565,32 @@ def test_facts_that_cannot_be_used_do_not_cost_the_document_in_brat_and_spacy(ru
         assert "that do not exist: facts (1)\n" in capsys.readouterr().out
 
 
+def test_a_table_of_relations_cannot_cost_a_document(run, here, capsys):
+    (here / "in.pubtator").write_text("1|t|a b\n1\t0\t1\ta\tDisease\tA\n")
+    (here / "in.relations.tsv").write_bytes(b"1\ttreats\tA\t\xe9\n1\ttreats\n")
+    assert extracted(run, "input=in.pubtator", "output=out.jsonl") == 0
+    assert "that do not exist: facts (2)\n" in capsys.readouterr().out
+
+
+def test_types_of_any_name_are_mapped_and_wrong_ones_are_one_line():
+    config = settings("input=in.pubtator", "output=out.jsonl")
+    config.mentions.types = "{Small Molecule (x): Disease}"  # as a text, where Hydra cannot parse it
+    check_settings(config, Settings)
+    assert config.mentions.types == {"Small Molecule (x)": "Disease"}
+    for setting, value in (("types", "Disease"), ("types", ["Disease"]), ("unlinked", "names")):
+        config = settings("input=in.pubtator", "output=out.jsonl")
+        config.mentions[setting] = value
+        with pytest.raises(InputError, match=rf"^mentions\.{setting}: '.*' is not "):
+            check_settings(config, Settings)
+
+
+def test_json_lines_need_no_identifiers(run, here):
+    mentions = [{"start": number, "end": number + 1, "type": "Disease"} for number in (0, 2)]
+    (here / "in.jsonl").write_text(json.dumps({"id": "1", "text": "a b", "mentions": mentions}))
+    assert extracted(run, "input=in.jsonl", "output=out.jsonl") == 0
+    assert [each.ids for each in next(read_documents(here / "out.jsonl")).mentions] == [(), ()]
+
+
 def test_facts_of_unknown_types_are_counted(run, here, capsys):
     other = {"start": 2, "end": 3, "type": "Cell", "ids": ["B"]}
     value = json.loads(record(facts=[{**FACT, "tail": "B"}]))
@@ -586,9 +612,10 @@ def test_mentions_may_cross(run, here, capsys, ending):
         assert [each.span for each in next(read(here / f"out.{ending}")).mentions] == [(0, 14), (8, 20)]
 
 
-def test_a_file_that_is_not_there_is_named(run, here, capsys):
-    assert extracted(run, "input=nothere.txt", "output=out.jsonl") == 1
-    assert capsys.readouterr().err == "error: nothere.txt: no such file\n"
+@pytest.mark.parametrize("name", ["nothere.txt", "nothere.spacy", "folder/nothere.json", "nothere.txt.gz"])
+def test_a_file_that_is_not_there_is_named(run, here, capsys, name):
+    assert extracted(run, f"input={name}", "output=out.jsonl") == 1
+    assert capsys.readouterr().err == f"error: {name}: no such file\n"
 
 
 def test_without_a_good_document_nothing_is_written(run, here):

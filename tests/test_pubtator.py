@@ -402,3 +402,31 @@ def test_relations_in_a_table_beside_the_file(tmp_path, capsys):
         InputError, match=r"^a\.relations\.tsv:1: 1: no mention has tail 'X' of relation 'CID'$"
     ):
         read_text(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("columns", "ids", "names"),
+    [
+        ("AcidChange\tp|SUB|K|12|Q", ("p|SUB|K|12|Q",), ()),
+        ("Thing\ttmVar:p|SUB|K|12|Q;HGVS:p.K12Q", ("tmVar:p|SUB|K|12|Q;HGVS:p.K12Q",), ()),
+        ("Gene\tp53|q", ("p53", "q"), ()),
+        ("Disease\t ", (), ()),
+        ("Disease\tNone", (), ()),
+        ("Disease\tNIL", (), ()),
+        ("Disease\tD1| ", ("D1",), ()),
+        ("Disease\tD1|D2\t", ("D1", "D2"), ()),
+        ("Disease\tD1|D2\t0.98", ("D1", "D2"), ()),
+        ("Disease\tD1|D2\ta|b", ("D1", "D2"), ("a", "b")),
+    ],
+)
+def test_identifiers_of_others(columns, ids, names, tmp_path):
+    (tmp_path / "in.pubtator").write_text(f"1|t|rash now\n1\t0\t4\trash\t{columns}\n")
+    [document] = read_pubtator(tmp_path / "in.pubtator")
+    assert [(each.ids, each.names) for each in document.mentions] == [(ids, names)]
+
+
+@pytest.mark.parametrize("tab", ["    ", " ", "\\t"])
+def test_columns_without_tabs_are_named(tab, tmp_path):
+    (tmp_path / "in.pubtator").write_text(tab.join(["1|t|rash now\n1", "0", "4", "rash", "Disease", "D1\n"]))
+    with pytest.raises(InputError, match=r"^in.pubtator:2: 1: its columns are not separated by Tabs$"):
+        list(read_pubtator(tmp_path / "in.pubtator"))

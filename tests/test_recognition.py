@@ -135,3 +135,33 @@ def test_records_of_docred_a_line_each(tmp_path):
     errors: list[InputError] = []
     assert [document.id for document in read_documents(tmp_path / "a.jsonl", on_error=errors.append)] == ["B"]
     assert str(errors[0]) == "a.jsonl:1: A: vertexSet[0][0].sent_id: 7 is not one of 1 sentences"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.nbib", "PMID- 1\nTI  - Velorin\n", "PubMed's MEDLINE form"),
+        ("a.ris", "TY  - JOUR\nTI  - Velorin\n", "RIS"),
+        ("a.bib", "@article{x, title={Velorin}}", "BibTeX"),
+        ("a.tsv", "#FORMAT=WebAnno TSV 3.3\n", "WebAnno's form"),
+        ("a.a1", "T1\tChemical 0 7\tVelorin\n", "brat's form: its name has to end in .ann"),
+        ("a.json", '{"text": "Velorin", "denotations": []}', "PubAnnotation's form"),
+        ("a.jsonl", '{"tokens": ["a"], "ner_tags": [0]}\n', "a form of tokens"),
+        ("a.json", '[{"id": "1", "passages": [], "entities": []}]', "BigBio's form"),
+    ],
+)
+def test_more_forms_that_are_not_read_are_named(name, content, what, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=rf"^{name}: this is {what}"):
+        list(read_documents(tmp_path / name))
+
+
+def test_json_lines_may_end_in_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"id": "1", "text": "a b"}\n{"id": "2", "text": "c d"}\n')
+    assert [each.id for each in read_documents(tmp_path / "a.json")] == ["1", "2"]
+
+
+def test_nul_characters_are_counted_in_a_line(tmp_path, capsys):
+    (tmp_path / "a.pubtator").write_text("1|t|a\0b\n\n2|t|c d\n")
+    assert len(list(read_documents(tmp_path / "a.pubtator"))) == 2
+    assert capsys.readouterr().err == "note: a.pubtator: documents with NUL characters in their text: 1\n"

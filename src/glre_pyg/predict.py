@@ -30,6 +30,13 @@ Format = Literal[
 ]
 
 
+class MentionSettings(TypedDict):
+    """Settings of ``conf/mentions/given.yaml``; those of a mention finder are checked by its parameters."""
+
+    types: Mapping[str, str] | None
+    unlinked: Literal["drop", "name"]
+
+
 class RdfSettings(TypedDict):
     """Settings of RDF output."""
 
@@ -44,6 +51,7 @@ class Settings(RunSettings):
     text: str | None
     format: Format | None
     passages: Literal["join", "number"] | None
+    mentions: MentionSettings
     output: str
     threshold: Share | None
     min_probability: Share

@@ -127,14 +127,19 @@ def _pubtator_mention(row: list[str], text: str, mention: Mention, separators: s
     start, end, name, kind, ids = int(row[1]), int(row[2]), *[*row, ""][3:6]
     same((start, end, kind), (*mention.span, mention.type), "mention")
     same(name, text[start:end], "text of a mention")
-    is_variant = "|" in separators and any(
-        each in kind.lower() for each in ("mutation", "variant", "allele", "snp")
+    is_variant = "|" in separators and (
+        any(
+            each in kind.lower()
+            for each in ("mutation", "variant", "allele", "snp", "acidchange", "acid_change")
+        )
+        or re.match(r"(tmVar:)?[cgmnpr]\|[A-Za-z]+\||tmVar:|HGVS:", ids)
     )
     ids = [ids] if is_variant else re.split(f"[{separators}]", ids)
-    linked = [part not in ("", "-", "-1", unlinked) for part in ids]
+    linked = [part.strip() not in ("", "-", "-1", "None", "NIL", unlinked) for part in ids]
     parts = list(zip(linked, ids, strict=True))
     same(tuple(part for is_linked, part in parts if is_linked), mention.ids, "identifiers")
-    if len(row) > 6 and (len(ids) > 1 or row[6].casefold() in ("", name.casefold())):
+    is_number = re.fullmatch(r"[0-9.+-]*(e[+-]?[0-9]+)?", row[-1].strip(), re.IGNORECASE)
+    if len(row) > 6 and (not is_number if len(ids) > 1 else row[6].casefold() in ("", name.casefold())):
         names = list(zip(linked, row[6].split("|"), strict=True))
         ordered = [name for wanted in (True, False) for is_linked, name in names if is_linked is wanted]
         same(tuple(ordered), mention.names, "names")

@@ -44,7 +44,7 @@ class Files(FileCorpus):
     name: str
     relations: Sequence[str] | None
     types: Sequence[str] | None
-    pair_types: Sequence[Sequence[str]] | None
+    pair_types: Sequence[tuple[str, str]] | None
     directed: bool
     passages: str | None = None
     unlinked: Literal["drop", "name"] = "drop"
@@ -71,6 +71,9 @@ class Files(FileCorpus):
     def labels(self) -> Labels:  # type: ignore[override]
         """Relations and types as configured, else those of the training file."""
         relations, types = self.relations, self.types
+        given = {"relations": relations, "types": types, "pair_types": self.pair_types}
+        if empty := [name for name, values in given.items() if values is not None and not values]:
+            raise InputError(f"dataset.{empty[0]}: the list is empty; null takes those of the files")
         if relations is None or types is None:
             collected = collect_labels(self.load(self.file("train")))
             relations = collected.relations if relations is None else relations

@@ -144,6 +144,8 @@ class Inputs:
         return self._guarded(path.name, partial(self._read, path))
 
     def _read(self, path: Path) -> Iterator[Document]:
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
         if self.format == "spacy" or (self.format is None and path.suffix.lower() == ".spacy"):
             return read_spacy(path, on_error=self.on_error)
         is_corpus = self.format == "corpus" or (self.format is None and path.is_dir())
@@ -152,8 +154,6 @@ class Inputs:
             return iter(self.read_corpus(path, self.on_error))
         if format != "text":
             return read_documents(path, format, passages=self.passages, on_error=self.on_error)
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
         if self.finder is None:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         return read_text(path, segmenter=_unsegmented, on_error=self.on_error)
@@ -175,7 +175,8 @@ class Inputs:
                     yield document
         except InputError as error:
             reason = str(error)
-            self.on_error(InputError(reason if reason.startswith(name) else f"{name}: {reason}"))
+            is_named = reason.startswith(name) or Path(reason.partition(":")[0]).name == name
+            self.on_error(InputError(reason if is_named else f"{name}: {reason}"))
         except OSError as error:
             self.on_error(InputError(f"{name}: {error.strerror}"))
 

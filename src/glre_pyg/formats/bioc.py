@@ -37,7 +37,7 @@ from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.checking import FACTS, IN_PIECES, check_references, note_counts, placed
 from glre_pyg.formats.json_records import json_records, record_place, usable_records
 from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
-from glre_pyg.formats.pubtator import VARIANT
+from glre_pyg.formats.pubtator import UNLINKED, is_variant
 from glre_pyg.formats.reading import Place, documents_at, reason_of
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.compression import opened
@@ -45,7 +45,6 @@ from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.json_fields import convert
 
 _GAP = 100  # spaces between passages; more are not text that is missing here, but other offsets
-_UNLINKED = ("", "-", "-1", "None")
 _IDENTIFIER_SEPARATORS = {"identifier": "[;,]", "MESH": r"\|", "OMIM": r"\|"}
 _ENDS = (("role1", "role2"), ("entity1", "entity2"))
 _LATER_ROLES = ("tail", "object", "arg2")
@@ -264,10 +263,10 @@ def _ids(kind: str, infons: Mapping[str, object], path: str) -> tuple[str, ...]:
         if isinstance(value, list | dict | float | bool):
             raise InputError(f"{path}.infons.{key}: not a text")
         if isinstance(value, str | int):
-            if key == "identifier" and VARIANT.search(kind):
+            if key == "identifier" and is_variant(kind, str(value)):
                 separator = ","  # "tmVar:p|SUB|V|600|E;HGVS:p.V600E" is one variant
             parts = (part.strip() for part in re.split(separator, str(value)))
-            return tuple(dict.fromkeys(part for part in parts if part not in _UNLINKED))
+            return tuple(dict.fromkeys(part for part in parts if part not in UNLINKED))
     return ()
 
 

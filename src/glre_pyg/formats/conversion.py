@@ -68,6 +68,8 @@ def convert(
         documents = read_documents(source, source_format, passages=passages, on_error=on_error)
         measured = _measured(documents, sizes)
         write_documents(measured, written, format, lossy=True, on_error=skip if on_error else None)
+        if not any(sizes):
+            raise InputError(f"{source.name}: no document of this file can be written")
         if not lossy:
             ignore = _ignore if on_error else None
             again = read_documents(source, source_format, passages=passages, on_error=ignore)

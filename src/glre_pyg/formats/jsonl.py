@@ -47,7 +47,7 @@ class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     start: int
     end: int
     type: str
-    ids: tuple[str, ...]
+    ids: tuple[str, ...] | UnsetType = UNSET
     names: tuple[str, ...] = ()
     text: str | UnsetType = UNSET
 
@@ -115,7 +115,7 @@ def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler |
     for number, section in enumerate(record.sections):
         check_span(section, f"sections[{number}]", len(text))
     mentions = tuple(
-        Mention(each.start, each.end, each.type, each.ids, each.names) for each in record.mentions
+        Mention(each.start, each.end, each.type, each.ids or (), each.names) for each in record.mentions
     )
     words, spans = record.words, record.sentences
     if words is UNSET and spans is UNSET:

@@ -40,9 +40,11 @@ from glre_pyg.utils.console import plural, shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
-UNLINKED = ("", "-", "-1")
-VARIANT = re.compile("mutation|variant|allele|snp", re.IGNORECASE)
-"""Types of mentions whose identifiers hold the characters that separate those of others."""
+UNLINKED = ("", "-", "-1", "None", "NIL")
+"""What stands for no identifier, in PubTator and in BioC."""
+_VARIANT_TYPE = re.compile("mutation|variant|allele|snp|acid_?change", re.IGNORECASE)
+_VARIANT = re.compile(r"(tmVar:)?[cgmnpr]\|[A-Za-z]+\||(tmVar|HGVS):")
+_NUMBER = re.compile(r"\s*([+-]?[0-9.]+(e[+-]?[0-9]+)?)?\s*", re.IGNORECASE)
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -75,7 +77,7 @@ def read_pubtator(
     if passages not in (None, "join", "number"):
         raise InputError(f"passages: '{passages}' is neither join nor number")
     name = Path(path).name
-    table = read_relations(relations_of(Path(path)))
+    table = read_relations(relations_of(Path(path)), on_error)
     parse = partial(
         read_blocks,
         segmenter=segmenter,
@@ -134,6 +136,8 @@ def _read_block(
     for line, content in list(zip(block, texts, strict=True))[1 if abstract is None else 2 :]:
         columns = content.split("\t")
         if columns[0] != document_id:
+            if re.match(rf"{re.escape(document_id)}(\s|\\t)", content):
+                raise line.error("its columns are not separated by Tabs")
             raise line.error(f"a line of document '{shown(columns[0])}'; is a blank line missing before it?")
         rows.append((line, columns))
     are_mentions = [len(columns) > 1 and bool(INTEGER.fullmatch(columns[1])) for _, columns in rows]
@@ -206,14 +210,15 @@ def read_mention(
         raise line.error(f"mention '{name}' at {start} to {end} is white space")
     parts = split_identifiers(identifiers, type_, id_separators)
     names = columns[6].split("|") if len(columns) == 7 else []
-    if len(parts) == 1 and not has_part_names(columns[6:], name):
+    is_other = _NUMBER.fullmatch(columns[-1]) if len(parts) > 1 else not has_part_names(columns[6:], name)
+    if is_other:
         names = []
     if names and len(names) != len(parts):
         identified = f"{len(parts)} {plural(len(parts), 'identifier')}"
         named = f"{len(names)} {plural(len(names), 'name of a part', 'names of parts')}"
         raise line.error(f"mention '{name}' has {identified} and {named}")
-    pairs = sorted(zip_longest(parts, names), key=lambda pair: pair[0] in unlinked)
-    ids = tuple(part for part, _ in pairs if part not in unlinked)
+    pairs = sorted(zip_longest(parts, names), key=lambda pair: pair[0].strip() in unlinked)
+    ids = tuple(part for part, _ in pairs if part.strip() not in unlinked)
     return Mention(start, end, type_, ids, tuple(each for _, each in pairs) if names else ())
 
 
@@ -224,9 +229,14 @@ def has_part_names(names: Sequence[str], text: str) -> bool:
 
 def split_identifiers(identifiers: str, type_: str, separators: str) -> list[str]:
     """Split the identifiers of a mention; those of a variant are one if ``|`` would separate them."""
-    if "|" in separators and VARIANT.search(type_):
+    if "|" in separators and is_variant(type_, identifiers):
         return [identifiers]
     return re.split(f"[{re.escape(separators)}]", identifiers)
+
+
+def is_variant(type_: str, identifiers: str) -> bool:
+    """Return whether identifiers, such as tmVar's, hold the characters that separate those of others."""
+    return bool(_VARIANT_TYPE.search(type_) or _VARIANT.match(identifiers))
 
 
 def _offset(line: Line, columns: Sequence[str], column: int, field: str) -> int:

@@ -9,9 +9,10 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from glre_pyg.data.document import Document
+from glre_pyg.formats.checking import FACTS
 from glre_pyg.formats.reading import Line, Place, lines_of
 from glre_pyg.utils.compression import opened
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
 from glre_pyg.utils.files import is_gzip
 
 _AGAIN = (
@@ -30,13 +31,17 @@ def relations_of(path: Path) -> Path | None:
     return next((table for table in tables if table.exists()), None)
 
 
-def read_relations(path: Path | None) -> dict[str, list[Row]]:
+def read_relations(path: Path | None, on_error: ErrorHandler | None) -> dict[str, list[Row]]:
     """Read the relations of each document from a table with the columns of PubTator's lines."""
     table: dict[str, list[Row]] = {}
     if path is not None:
         with opened(path) as file:
             for line in lines_of(file, path.name):
-                columns = text_of(line).split("\t")
+                try:
+                    columns = text_of(line).split("\t")
+                except InputError as error:
+                    leave_out(FACTS, error, on_error)
+                    continue
                 if line.raw.strip():
                     table.setdefault(columns[0], []).append((line, columns))
     return table

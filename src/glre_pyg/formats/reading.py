@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from glre_pyg.data.document import Document
 from glre_pyg.utils.console import printable
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error, note
 
 _LONGEST = 100  # characters of an identifier in an error
 
@@ -98,6 +98,7 @@ def documents_at(
         InputError: ``file:line: document: what is wrong``; also if there is no document at all.
     """
     seen: set[str | None] = set()
+    num_with_nul = 0
     for place in places:
         try:
             if isinstance(place.parse, InputError):
@@ -110,8 +111,11 @@ def documents_at(
             known = printable(place.id or "?", longest=_LONGEST)
             handle_error(InputError(f"{where}: {known}: {reason_of(error, place.id)}"), on_error)
         else:
+            num_with_nul += "\0" in document.text
             yield document
         seen.add(place.id)
+    if num_with_nul:
+        note(f"{name}: documents with NUL characters in their text: {num_with_nul}")
     if not seen:
         raise InputError(f"{name}: there are no documents in this file")
 

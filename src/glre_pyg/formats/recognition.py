@@ -47,6 +47,7 @@ _JSON = (  # fields of the first object, of which all are there
     ({"data", "predictions"}, "label_studio"),
     ({"text", "mentions"}, "jsonl"),
     ({"text", "facts"}, "jsonl"),
+    ({"text", "id"}, "jsonl"),
 )
 _JSON_NOT_READ = (
     ({"annotation_id", "annotator"}, "Label Studio's JSON-MIN, which has no relations: export it as JSON"),
@@ -55,7 +56,18 @@ _JSON_NOT_READ = (
     ({"text", "entities"}, "doccano's form"),
     ({"text", "label"}, "doccano's form"),
     ({"text", "labels"}, "doccano's form"),
+    ({"text", "denotations"}, "PubAnnotation's form"),
+    ({"passages", "entities"}, "BigBio's form"),
+    ({"tokens"}, "a form of tokens"),
 )
+_TEXT_NOT_READ = {
+    r"PMID- ": "PubMed's MEDLINE form: save titles and abstracts as text",
+    r"TY  - ": "RIS, references: save titles and abstracts as text",
+    r"@[A-Za-z]+\{": "BibTeX, references: save titles and abstracts as text",
+    r"#FORMAT=WebAnno": "WebAnno's form: export it as UIMA CAS JSON or BioC",
+    r"T[0-9]+\t\S+ [0-9]+ [0-9]+\t": "brat's form: its name has to end in .ann",
+}
+"""What files begin with that are text in a form that is not read."""
 _TITLE = re.compile(r"\s*[^|\t\r\n]+\|t\|")
 _PROLOG = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
 _CONLL = re.compile(r"(?:-DOCSTART-.*\n\s*)?(?:\S+(?:[ \t]+\S+)*[ \t]+(?:O|[BIESLU]-\S+)[ \t]*\r?\n){3}")
@@ -90,6 +102,9 @@ def recognized(path: Path, *, is_text: bool) -> str | None:
         return _xml(path.name, text)
     if text.startswith(("[", "{")) and not is_text:
         return _json(path.name, text)
+    for pattern, what in _TEXT_NOT_READ.items():
+        if not is_text and re.match(pattern, text):
+            raise InputError(f"{path.name}: this is {what}")
     if _CONLL.match(text):
         raise InputError(f"{path.name}: this is CoNLL's form, which has no relations and is not read")
     return None
@@ -108,13 +123,10 @@ def _xml(name: str, text: str) -> str | None:
 
 def _json(name: str, text: str) -> str | None:
     keys = _first_keys(text)
-    for wanted, format in _JSON:
-        if wanted <= keys:
-            return format
     for wanted, what in _JSON_NOT_READ:
         if wanted <= keys:
             raise InputError(f"{name}: this is {what}, which is not read: convert it to JSON lines first")
-    return None
+    return next((format for wanted, format in _JSON if wanted <= keys), None)
 
 
 def _first_keys(text: str) -> set[str]:

@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from io import StringIO
 from itertools import chain, islice, permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from glre_pyg.formats.reading import decoded_lines
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.files import unpacked_name
 
 COLUMNS = ("name", "id", "type")
 _HEADERS = {
@@ -50,12 +52,12 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
     """
     path = Path(file)
     name = path.name
-    if path.suffix.lower() not in (".tsv", ".csv"):
+    if not unpacked_name(path).endswith((".tsv", ".csv")):
         raise InputError(f"{name}: a file of names ends in .tsv or .csv")
     order: Sequence[str] = COLUMNS
     is_empty = True
     with opened(path) as raw:
-        for line, columns in _rows(decoded_lines(raw, name), name, path.suffix.lower() == ".tsv"):
+        for line, columns in _rows(_lines(raw, name), name, unpacked_name(path).endswith(".tsv")):
             if is_empty and (header := _header(columns)):
                 order = header
                 continue
@@ -74,26 +76,34 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
 
 def _rows(lines: Iterator[str], name: str, is_tsv: bool) -> Iterator[tuple[int, list[str]]]:
     """Yield number and cells of the lines with names, and of a header."""
-    dialect: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
-    if not is_tsv:
-        first = list(islice(lines, 20))
-        dialect = {"delimiter": max(",;\t", key=partial(_num_fitting, first)), "strict": True}
-        lines = chain(first, lines)
-    reader = csv.reader(lines, **dialect)
+    first = list(islice(lines, 20))
+    delimiter = max("\t,;" if is_tsv else ",;\t", key=partial(_num_fitting, first, is_tsv=is_tsv))
+    reader = csv.reader(
+        chain(first, lines),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL,
+        strict=not is_tsv,
+    )
     try:
         for row in reader:
             columns = _cells(row, is_tsv)
-            if any(columns) and not columns[0].startswith("#"):
+            if any(columns) and not columns[0].startswith(("#", "sep=")):
                 yield reader.line_num, columns
     except csv.Error as error:
         raise InputError(f"{name}:{reader.line_num}: {error}") from None
 
 
-def _num_fitting(lines: Sequence[str], delimiter: str) -> int:
+def _lines(file: Iterable[bytes], name: str) -> Iterator[str]:
+    """Yield lines, which a carriage return may end as well, as in files of old spreadsheets."""
+    for line in decoded_lines(file, name):
+        yield from StringIO(line, newline="")
+
+
+def _num_fitting(lines: Sequence[str], delimiter: str, *, is_tsv: bool) -> int:
     """Return how many lines have the right number of columns if these are separated by a character."""
-    rows = csv.reader(lines, delimiter=delimiter)
+    rows = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL)
     with suppress(csv.Error):  # raised again when the lines are read
-        return sum(len(_cells(row, False)) == len(COLUMNS) for row in rows)
+        return sum(len(_cells(row, is_tsv)) == len(COLUMNS) for row in rows)
     return 0
 
 

@@ -50,7 +50,7 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
     """Check the settings of a command.
 
     A number in place of a text becomes the text that was written: ``run=0`` names a folder. A text in place
-    of a mapping is read as YAML, since mappings in Hydra have no quoted keys.
+    of a mapping or a list is read as YAML, since Hydra's have no quoted keys, and fewer characters.
 
     Args:
         config: The composed config.
@@ -66,7 +66,7 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
     problems = _problems(values, schema, "")
     sourced = [(_source(problem.name, raw), problem) for problem in problems]
     for source, (_, value, hint, line) in sorted(sourced, key=lambda it: it[0] != it[1].name):
-        meant = _as_mapping(value) if isinstance(value, str) else _as_text(value, written.get(source))
+        meant = _as_collection(value) if isinstance(value, str) else _as_text(value, written.get(source))
         if meant is None or not _fits(meant, hint) or _fits(False, hint):
             raise InputError(f"{source}{line}")
         OmegaConf.update(config, source, meant)
@@ -108,7 +108,7 @@ def _source(name: str, raw: Any) -> str:
 def _problems(value: Any, hint: Any, name: str) -> Iterator[_Problem]:
     """Yield what is wrong with a value and with everything in it."""
     call = _call_of(hint)
-    if isinstance(value, dict) and "_target_" in value and (call or hint is Any):
+    if isinstance(value, dict) and "_target_" in value and (call or hint is Any or typing.is_typeddict(hint)):
         yield from _problems_of_call(value, call or (Any, None, None), name)
     elif isinstance(value, dict) and (hint is Any or typing.is_typeddict(hint)):
         hints = {} if hint is Any else _hints(hint)
@@ -255,10 +255,10 @@ def _as_text(value: object, written: str | None) -> str | list[str] | None:
     return [_yaml(item) for item in value] if isinstance(value, list) else None
 
 
-def _as_mapping(text: str) -> dict[str, Any] | None:
+def _as_collection(text: str) -> dict[str, Any] | list[Any] | None:
     with suppress(yaml.YAMLError):
         value = yaml.safe_load(text)
-        return value if isinstance(value, dict) else None
+        return value if isinstance(value, dict | list) else None
     return None
 
 
