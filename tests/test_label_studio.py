@@ -148,3 +148,16 @@ def test_what_it_cannot_hold(tmp_path):
         write_label_studio([replace(found, facts=found.facts * 2)], tmp_path / "b.json")
     write_label_studio([replace(found, facts=found.facts * 2)], tmp_path / "b.json", lossy=True)
     assert next(read_label_studio(tmp_path / "b.json")) == found
+
+
+def test_null_is_nothing_and_results_of_other_kinds_may_hold_anything(tmp_path, capsys):
+    region = {"id": "r", "type": "labels", "value": {"start": 0, "end": 1, "text": "a", "labels": ["A"]}}
+    others = [{"type": "textarea", "value": {"text": ["a note"]}}, {"type": "taxonomy", "score": "high"}]
+    tasks = [
+        {"data": {"text": "a b"}, "annotations": None, "predictions": None},
+        {"data": {"text": "a b"}, "annotations": [{"result": [{**region, "meta": {"text": None}}, *others]}]},
+    ]
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    found = list(read_label_studio(tmp_path / "tasks.json"))
+    assert [len(each.mentions) for each in found] == [0, 1]
+    assert "results that are no regions or relations, which are left out: 2\n" in capsys.readouterr().err

@@ -187,8 +187,8 @@ def _parse(lines: Iterable[Line], counts: Counter[str], on_error: ErrorHandler |
         match = _LINES[kind].fullmatch(content) if kind in _LINES else None
         if match is None:
             error = line.error("not a line of brat's form, or the wrong number of fields")
-            if kind in "RE":
-                leave_out(FACTS, error, on_error)
+            if kind in "REA":
+                leave_out("attributes" if kind == "A" else FACTS, error, on_error)
             elif kind != "#":
                 raise error
             continue

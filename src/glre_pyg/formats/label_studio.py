@@ -55,7 +55,7 @@ class _Value(Struct):
 
 
 class _Meta(Struct):
-    text: str | tuple[str, ...] = ()
+    text: str | tuple[str, ...] | None = None
 
 
 class _Item(Struct):
@@ -72,8 +72,8 @@ class _Item(Struct):
     @property
     def texts(self) -> tuple[str, ...]:
         """What a person sees of it: identifiers of a region, further columns of a relation."""
-        given = self.meta.text if self.meta else ()
-        return (given,) if isinstance(given, str) else given
+        given = self.meta.text if self.meta else None
+        return (given,) if isinstance(given, str) else given or ()
 
 
 class _Result(Struct):
@@ -84,8 +84,8 @@ class _Result(Struct):
 
 class _Task(Struct):
     data: dict[str, object]
-    annotations: tuple[_Result, ...] = ()
-    predictions: tuple[_Result, ...] = ()
+    annotations: tuple[_Result, ...] | None = None
+    predictions: tuple[_Result, ...] | None = None
 
 
 def read_label_studio(
@@ -184,7 +184,7 @@ def _text(data: Mapping[str, object]) -> str:
 
 def _chosen(task: _Task, counts: Counter[str]) -> tuple[str, tuple[object, ...]]:
     """Return the path and the items of the annotation, or else the prediction, that is read."""
-    annotations = [pair for pair in enumerate(task.annotations) if not pair[1].was_cancelled]
+    annotations = [pair for pair in enumerate(task.annotations or ()) if not pair[1].was_cancelled]
     if annotations:
         counts[_ANNOTATED] += 1
         if len(annotations) > 1:
