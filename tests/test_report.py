@@ -178,6 +178,25 @@ def test_anything_else_makes_a_row_that_is_named_after_it(tmp_path):
     assert titles == ["base", "layer.local=none", "encoder.name=bilstm", "layer.local.heads=8"]
 
 
+def test_rows_are_named_after_every_setting_that_differs(tmp_path):
+    for number, (rate, epochs) in enumerate([(1e-3, 8), (1e-4, 16), (1e-5, 24)]):
+        write_run(tmp_path / f"{number}", 0.6, optimizer__lr=rate, training__epochs=epochs)
+    assert [each[""] for each in cells(report(tmp_path).markdown())] == [
+        "optimizer.lr=0.001, training.epochs=8",
+        "optimizer.lr=0.0001, training.epochs=16",
+        "optimizer.lr=1e-05, training.epochs=24",
+    ]
+
+
+def test_settings_that_follow_from_another_are_not_named(tmp_path):
+    for number, name in enumerate(["minilm", "biobert", "scibert"]):
+        encoder = {"name": name, "lr": 10.0**-number, "layers": number}
+        write_run(tmp_path / name, 0.6, encoder=encoder, optimizer__groups=10.0**-number)
+    assert {each[""] for each in cells(report(tmp_path).markdown())} == {
+        f"encoder.name={name}" for name in ("minilm", "biobert", "scibert")
+    }
+
+
 def test_a_number_is_a_name(tmp_path):
     write_run(tmp_path / "a", 0.6, name=2020)
     assert [each.title for each in report(tmp_path).sections[0].rows] == ["2020"]

@@ -22,6 +22,9 @@ COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile", "chec
 BASE = "base"
 """Name of a row with the most common value of every key in which rows differ."""
 
+_FEW = 3
+"""Number of settings that are all named if rows differ in them."""
+
 Settings = Mapping[str, object]
 
 
@@ -144,7 +147,10 @@ def row_names(given: Sequence[str], settings: Sequence[Settings]) -> list[str]:
 
 
 def _distinguish(rows: Sequence[Settings]) -> list[str]:
-    """Describe each row by a few ``key=value``; values that most rows share are omitted."""
+    """Describe each row by the settings that differ, or the few that tell rows apart if there are many.
+
+    Values that most rows share are omitted.
+    """
     keys = sorted({key for row in rows for key in row}, key=_precedence)
     chosen: list[str] = []
     values: list[tuple[str, ...]] = [()] * len(rows)
@@ -152,10 +158,32 @@ def _distinguish(rows: Sequence[Settings]) -> list[str]:
         extended = [(*before, repr(row.get(key))) for before, row in zip(values, rows, strict=True)]
         if len(set(extended)) > len(set(values)):
             chosen, values = [*chosen, key], extended
+    differing = _differing(rows, keys)
+    if len(differing) <= _FEW:
+        chosen += (key for key in differing if key not in chosen)
     brief = [_describe(row, rows, chosen, brief=True) for row in rows]
     if len(set(brief)) == len(set(values)):
         return brief
     return [_describe(row, rows, chosen, brief=False) for row in rows]
+
+
+def _differing(rows: Sequence[Settings], keys: Sequence[str]) -> list[str]:
+    """Return the keys in which rows differ, without those that repeat or follow from another of them.
+
+    A key follows from the class or name of its group, as ``encoder.lr`` does from another encoder.
+    """
+    differing: list[str] = []
+    columns: set[tuple[str, ...]] = set()
+    groups: list[str] = []
+    for key in keys:
+        column = tuple(_format(key, row.get(key)) for row in rows)
+        group, _, last = key.rpartition(".")
+        if len(set(column)) > 1:
+            if column not in columns and not key.startswith(tuple(groups)):
+                differing.append(key)
+            columns.add(column)
+            groups += [f"{group}."] if last in ("name", "_target_") else []
+    return differing
 
 
 def _describe(row: Settings, rows: Sequence[Settings], keys: Sequence[str], *, brief: bool) -> str:
