@@ -531,9 +531,6 @@ def test_context_attention_is_eq_7(diagonal, scaled, documents, shared, large, m
     out = layer(features, document) if shared else layer(relation, document)
     if shared:
         close(out.linear(map_), layer(relation, document) @ map_.t())
-        close(
-            torch.cat([part.dense() for part in out.split([DocumentGroup(9, len(documents))])]), out.dense()
-        )
         out = out.dense()
     for r, mine in enumerate(documents):
         others = [i for i, of in enumerate(documents) if of == mine]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
 
 import torch
 from torch import Tensor, nn
@@ -50,14 +49,6 @@ class ContextAttention(Layer):
         bound = len(self.weight) ** -0.5
         nn.init.uniform_(self.weight, bound if self.diagonal else -bound, 1.0 if self.diagonal else bound)
 
-    @overload
-    def forward(
-        self, relation: Tensor, document: Tensor, num_pairs: Sequence[int] | None = None
-    ) -> Tensor: ...
-    @overload
-    def forward(
-        self, relation: PairFeatures, document: Tensor, num_pairs: Sequence[int] | None = None
-    ) -> ContextFeatures: ...
     def forward(
         self, relation: Tensor | PairFeatures, document: Tensor, num_pairs: Sequence[int] | None = None
     ) -> Tensor | ContextFeatures:
@@ -69,11 +60,11 @@ class ContextAttention(Layer):
             document: Document of each pair [P], ascending.
             num_pairs: Number of pairs of each document; computed by default, which synchronizes the device.
         """
-        if isinstance(relation, Tensor):
-            return self.forward(PairFeatures((relation,)), document, num_pairs).dense()
+        features = PairFeatures((relation,)) if isinstance(relation, Tensor) else relation
         if num_pairs is None:
             num_pairs = torch.bincount(document).tolist()
-        return ContextFeatures(relation, self._matrix().t(), document, num_pairs, self.scale)
+        context = ContextFeatures(features, self._matrix().t(), document, num_pairs, self.scale)
+        return context.dense() if isinstance(relation, Tensor) else context
 
     def weights(
         self, relation: Tensor | PairFeatures, document: Tensor, *, rows: Tensor | None = None
@@ -133,11 +124,6 @@ class ContextFeatures:
             return linear(self.dense(), weight)
         return self._sum(self.relation.linear(weight))
 
-    def split(self, groups: Sequence[DocumentGroup]) -> list[PairFeatures]:
-        """Split the features by groups of documents."""
-        sums = self.dense().split([group.num_pairs for group in groups])
-        return [PairFeatures((group_sums,)) for group_sums in sums]
-
     def _sum(self, value: Tensor) -> Tensor:
         """Return sums of values [P, c], weighted as in Eq. 7."""
         groups = _group_documents(self.num_pairs)
@@ -166,9 +152,7 @@ class NoContext(Layer):
         super().__init__()
         self.out_channels = 0
 
-    def forward(
-        self, relation: Tensor | PairFeatures, document: Tensor, num_pairs: Sequence[int] | None = None
-    ) -> Tensor:
+    def forward(self, relation: Tensor | PairFeatures, document: Tensor, *_: object) -> Tensor:
         """Return a tensor [P, 0]."""
         return torch.empty(len(document), 0, device=document.device)
 

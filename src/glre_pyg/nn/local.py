@@ -176,14 +176,7 @@ class NoLocal(Layer):
         self.out_channels = 0
 
     def forward(
-        self,
-        query: Tensor,
-        mention: Tensor,
-        sentence: Tensor,
-        pair_index: Tensor,
-        refers_to: Tensor,
-        in_sentence: Tensor,
-        num_incidences: tuple[int | None, int | None] = (None, None),
+        self, query: Tensor, mention: Tensor, sentence: Tensor, pair_index: Tensor, *_: object
     ) -> tuple[Tensor, Tensor]:
         """Return two tensors [P, 0]."""
         empty = query.new_empty(pair_index.size(1), 0)

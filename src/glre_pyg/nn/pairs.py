@@ -41,10 +41,6 @@ class Features(Protocol):
         """Return a linear map [P, out] of the features, with weight [out, d]."""
         ...
 
-    def split(self, groups: Sequence[DocumentGroup]) -> Sequence[Features]:
-        """Split the features by groups of documents."""
-        ...
-
 
 @dataclass(frozen=True)
 class SharedFeatures:
@@ -115,7 +111,7 @@ class PairFeatures:
 
     def dense(self) -> Tensor:
         """Return the features of each pair [P, d]."""
-        return torch.cat([part if isinstance(part, Tensor) else part.dense() for part in self.parts], dim=-1)
+        return torch.cat([_dense(part) for part in self.parts], dim=-1)
 
     def linear(self, weight: Tensor) -> Tensor:
         """Return a linear map [P, out] of the features, with weight [out, d]."""
@@ -147,7 +143,10 @@ class PairFeatures:
     def split(self, groups: Sequence[DocumentGroup]) -> list[PairFeatures]:
         """Split the features by groups of documents."""
         sizes = [group.num_pairs for group in groups]
-        parts = [part.split(sizes) if isinstance(part, Tensor) else part.split(groups) for part in self.parts]
+        parts = [
+            part.split(groups) if isinstance(part, SharedFeatures) else _dense(part).split(sizes)
+            for part in self.parts
+        ]
         return [PairFeatures(group_parts) for group_parts in zip(*parts, strict=True)]
 
     def _with_columns(self, weight: Tensor) -> Iterator[tuple[Tensor | Features, Tensor]]:
@@ -158,6 +157,10 @@ class PairFeatures:
                 yield from part._with_columns(columns)
             elif columns.size(1):
                 yield part, columns
+
+
+def _dense(part: Tensor | Features) -> Tensor:
+    return part if isinstance(part, Tensor) else part.dense()
 
 
 def _channels(part: Tensor | Features) -> int:
