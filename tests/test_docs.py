@@ -553,6 +553,13 @@ def test_the_architecture_shows_the_allowed_imports():
     assert shown == ALLOWED
 
 
+def test_the_files_of_the_way_through_exist():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Packages")[0]
+    files = re.findall(r"`(src/[\w/]+\.py)`", text)
+    assert len(files) == len(set(files)) > 16
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
 # The paper --------------------------------------------------------------------------------------------------
 
 

@@ -54,9 +54,7 @@ def convert(
     Raises:
         InputError: If a document cannot be read, or held by the format; then nothing is written.
     """
-    if target_format is None and unpacked_name(target).endswith(_OF_PREDICT):
-        raise InputError(f"{target.name}: convert does not write {' '.join(_OF_PREDICT)}, but predict does")
-    format = format_of_name(target, target_format)
+    format = _format_to_write(target, target_format)
     check_output(target)
     sizes: list[tuple[int, int] | None] = []  # mentions and facts; None for documents that are not written
 
@@ -78,6 +76,12 @@ def convert(
     kept_sizes = [size for size in sizes if size is not None]
     mentions, facts = (sum(size[part] for size in kept_sizes) for part in (0, 1))
     return Converted(len(kept_sizes), mentions, facts)
+
+
+def _format_to_write(target: Path, name: str | None) -> str:
+    if name is None and unpacked_name(target).endswith(_OF_PREDICT):
+        raise InputError(f"{target.name}: convert does not write {' '.join(_OF_PREDICT)}, but predict does")
+    return format_of_name(target, name)
 
 
 @contextmanager
