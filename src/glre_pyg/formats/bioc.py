@@ -38,7 +38,7 @@ from glre_pyg.formats.checking import FACTS, IN_PIECES, check_references, note_c
 from glre_pyg.formats.json_records import json_records, record_place, usable_records
 from glre_pyg.formats.lossless import check_held_but_evidence, segments_of
 from glre_pyg.formats.pubtator import UNLINKED, is_variant
-from glre_pyg.formats.reading import Place, documents_at, reason_of
+from glre_pyg.formats.reading import documents_at, reason_of
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
@@ -117,9 +117,7 @@ def read_bioc_json(
     left_out: Counter[str] = Counter()
     build = partial(document_of, segmenter=segmenter, left_out=left_out, on_error=on_error)
     places = (
-        Place(place, None, value)
-        if isinstance(value, InputError)
-        else record_place(place, value, "id", Record, build)
+        record_place(place, value, "id", Record, build)
         for place, value in json_records(raw, name, "passages", ("PubTator3", "documents"))
     )
     yield from documents_at(name, places, on_error)

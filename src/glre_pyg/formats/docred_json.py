@@ -32,7 +32,7 @@ from glre_pyg.formats.checking import EVIDENCE, FACTS, check_references, check_s
 from glre_pyg.formats.json_records import json_records, record_place, usable_records
 from glre_pyg.formats.layout import Layout
 from glre_pyg.formats.lossless import check_held
-from glre_pyg.formats.reading import Place, documents_at, reason_of
+from glre_pyg.formats.reading import documents_at, reason_of
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import plural, shown
@@ -90,9 +90,7 @@ def read_docred(
     left_out = _misnamed(name, records, on_error)
     build = partial(_document, resplit=resplit, on_error=on_error)
     places = (
-        Place(place, None, record)
-        if isinstance(record, InputError)
-        else record_place(place, record, "title", _Record, build)
+        record_place(place, record, "title", _Record, build)
         for number, (place, record) in enumerate(records)
         if number not in left_out
     )

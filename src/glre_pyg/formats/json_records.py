@@ -33,9 +33,9 @@ def json_records(
         value = parse(raw)
     except InputError as error:
         lines = [(number, line) for number, line in enumerate(raw.split(b"\n"), start=1) if line.strip()]
-        if len(lines) < 2 or not any(isinstance(_parsed(lines[index][1]), dict) for index in (0, -1)):
+        if len(lines) < 2 or not any(isinstance(parsed(lines[index][1]), dict) for index in (0, -1)):
             raise InputError(f"{name}: {error}") from None
-        yield from ((f"{name}:{number}", _parsed(line)) for number, line in lines)
+        yield from ((f"{name}:{number}", parsed(line)) for number, line in lines)
         return
     if isinstance(value, dict):
         found = (value[wrapper] for wrapper in wrappers if wrapper in value)
@@ -45,7 +45,8 @@ def json_records(
     yield from ((f"{name}: document {number}", record) for number, record in enumerate(value))
 
 
-def _parsed(line: bytes) -> object:
+def parsed(line: bytes) -> object:
+    """Parse a line of JSON; the value is the error if it is not JSON."""
     try:
         return parse(line)
     except InputError as error:
@@ -59,11 +60,13 @@ def record_place(
 
     Args:
         name: See :class:`Place`.
-        value: The object, as :func:`~glre_pyg.utils.json_fields.parse` gives it.
+        value: The object, as :func:`parsed` gives it, or the error.
         key: Field with the identifier.
         type: Type to convert the object to.
         build: Builds the document from the converted object.
     """
+    if isinstance(value, InputError):
+        return Place(name, None, value)
     identifier = value.get(key) if isinstance(value, dict) else None
     known = identifier if isinstance(identifier, str) else None
     return Place(name, known, lambda: build(convert(value, type)))

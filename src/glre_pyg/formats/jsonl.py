@@ -34,13 +34,13 @@ from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Sp
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.checking import FACTS, PAIRS, check_references, check_span, usable_fact, usable_pairs
-from glre_pyg.formats.json_records import record_place, usable_records
-from glre_pyg.formats.reading import Place, documents_at
+from glre_pyg.formats.json_records import parsed, record_place, usable_records
+from glre_pyg.formats.reading import documents_at
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
-from glre_pyg.utils.json_fields import Probability, parse
+from glre_pyg.utils.json_fields import Probability
 
 
 class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -89,22 +89,14 @@ def read_jsonl(
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
     name = Path(path).name
+    build = partial(_document, segmenter=segmenter, on_error=on_error)
     with opened(path) as file:
         places = (
-            _place(f"{name}:{number}", raw, segmenter, on_error)
+            record_place(f"{name}:{number}", parsed(raw), "id", _Record, build)
             for number, raw in enumerate(file, start=1)
             if raw.strip()
         )
         yield from documents_at(name, places, on_error)
-
-
-def _place(place: str, raw: bytes, segmenter: Segmenter, on_error: ErrorHandler | None) -> Place:
-    try:
-        value = parse(raw)
-    except InputError as error:
-        return Place(place, None, error)
-    build = partial(_document, segmenter=segmenter, on_error=on_error)
-    return record_place(place, value, "id", _Record, build)
 
 
 def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler | None) -> Document:
