@@ -188,3 +188,20 @@ def test_memory_that_is_not_enough_costs_the_document_alone(tmp_path):
     documents = read_jsonl(path, segmenter=segmenter, on_error=errors.append)
     assert [document.id for document in documents] == ["5", "7"]
     assert list(map(str, errors)) == ["mine.jsonl:2: 6: there is not enough memory"]
+
+
+@pytest.mark.parametrize(
+    ("spans", "line"),
+    [
+        ([(0, 6), (15, 18)], "2 of 2 mentions begin or end within a word: are ends exclusive?"),
+        ([(0, 7), (15, 19), (0, 14)], None),
+        ([(0, 7), (15, 19), (0, 14), (0, 3)], None),
+        ([(21, 22), (22, 23)], None),
+    ],
+)
+def test_many_mentions_within_words_are_told(tmp_path, capsys, spans, line):
+    mentions = [{"start": start, "end": end, "type": "A", "ids": ["1"]} for start, end in spans]
+    path = save(tmp_path, {"id": "1", "text": "Velorin raised rash. 甲药甲药", "mentions": mentions})
+    [document] = read_jsonl(path)
+    assert len(document.mentions) == len(spans)
+    assert capsys.readouterr().err == (f"note: mine.jsonl: {line}\n" if line else "")

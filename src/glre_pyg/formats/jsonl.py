@@ -39,8 +39,11 @@ from glre_pyg.formats.reading import documents_at
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
 from glre_pyg.utils.json_fields import Probability
+
+_MOST = 0.25
+"""Share of mentions that may begin or end within a word; if more do, offsets are probably wrong."""
 
 
 class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -96,7 +99,18 @@ def read_jsonl(
             for number, raw in enumerate(file, start=1)
             if raw.strip()
         )
-        yield from documents_at(name, places, on_error)
+        total = cut = 0
+        for document in documents_at(name, places, on_error):
+            total += len(document.mentions)
+            cut += sum(_cuts_a_word(document.text, mention) for mention in document.mentions)
+            yield document
+    if cut > _MOST * total:
+        note(f"{name}: {cut} of {total} mentions begin or end within a word: are ends exclusive?")
+
+
+def _cuts_a_word(text: str, mention: Mention) -> bool:
+    around = (text[place - 1 : place + 1] for place in mention.span if place)
+    return any(len(both) == 2 and both.isascii() and both.isalnum() for both in around)
 
 
 def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler | None) -> Document:
