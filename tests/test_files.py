@@ -2,6 +2,8 @@
 
 import ast
 import errno
+import io
+import itertools
 import json
 import os
 import socket
@@ -14,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import read_documents
+from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.utils import files
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import (
@@ -412,3 +417,36 @@ def opens_text(function: str, call: ast.Call) -> bool:
     if function.endswith(".open"):  # that of a path has a mode or no argument
         return bool(modes or not call.args)
     return function == "open" or function.endswith((".read_text", ".write_text", ".fdopen", ".TextIOWrapper"))
+
+
+# Disks that fail, and files that change, while they are read
+
+
+@pytest.mark.parametrize("what", ["fails", "grows", "shrinks"])
+def test_a_disk_that_fails_or_a_file_that_changes_while_it_is_read_is_one_line(what, tmp_path, monkeypatch):
+    path, calls = tmp_path / "documents.jsonl", itertools.count()
+    write_jsonl(SyntheticCorpus().generate("test", 50), path)
+    size = path.stat().st_size
+    assert size > 20_000
+
+    class Disk(files._NamedFile):
+        def readinto(self, buffer):
+            with files._named(self.name):
+                if next(calls) == 1:
+                    if what == "fails":
+                        raise OSError(errno.EIO, os.strerror(errno.EIO))
+                    with path.open("r+b") as file:
+                        file.truncate(size - 1000 if what == "shrinks" else None)
+                        file.seek(0, os.SEEK_END)
+                        file.write(b'{"id": "cut' if what == "grows" else b"")
+                return super().readinto(memoryview(buffer)[:10_000])
+
+        readall = io.RawIOBase.readall
+
+    monkeypatch.setattr(files, "_NamedFile", Disk)
+    with pytest.raises((InputError, OSError)) as caught:
+        list(read_documents(path))
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    assert path.name in text
+    assert ("Input/output error" if what == "fails" else "not JSON") in text

@@ -127,6 +127,12 @@ def test_documents_of_a_file_come_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["all.spacy"]
 
 
+def test_documents_of_a_file_are_not_packed_again_for_each_of_them(tmp_path, monkeypatch):
+    write_spacy(random_documents(3), tmp_path / "d.spacy")
+    monkeypatch.delattr(spacy.tokens.DocBin, "to_bytes")
+    assert len(list(read_spacy(tmp_path / "d.spacy"))) == 3
+
+
 def test_spacy_sees_words_sentences_entities_and_relations():
     doc = to_spacy(composite(), spacy.blank("en").vocab)
     assert [token.text for token in doc] == [

@@ -28,7 +28,6 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -169,7 +168,8 @@ def _place(
 
 def _doc(bin_: DocBin, number: int, vocab: Vocab) -> Doc:
     """Read one document of a ``DocBin``, whatever is wrong with the others."""
-    one = copy(bin_)
+    one = object.__new__(type(bin_))  # a copy would pack and unpack all documents
+    vars(one).update(vars(bin_))
     one.strings = set()  # the vocabulary has them
     for part in ("tokens", "spaces", "cats", "span_groups", "user_data", "flags"):
         setattr(one, part, getattr(bin_, part)[number : number + 1])

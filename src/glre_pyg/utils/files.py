@@ -63,7 +63,27 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     Raises:
         OSError: If it cannot be opened, or is a folder, a pipe, a device or a socket.
     """
-    return open(path, "rb", opener=regular_opener)
+    return BufferedReader(_NamedFile(os.fspath(path), opener=regular_opener))
+
+
+class _NamedFile(io.FileIO):
+    """File whose errors name it, as when a disk fails while it is read."""
+
+    def readinto(self, buffer: Any) -> int | None:
+        with _named(self.name):
+            return super().readinto(buffer)
+
+    def readall(self) -> bytes:
+        with _named(self.name):
+            return super().readall()
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def regular_opener(path: str, flags: int) -> int:
