@@ -132,3 +132,35 @@ class AdaptiveThreshold(RelationLoss):
         """Return the probabilities of the relations [P, R], which are 0.5 at the threshold class."""
         logits = logits.float()
         return (logits[:, :-1] - logits[:, -1:]).sigmoid()
+
+
+class TwoStep(RelationLoss):
+    r"""First whether a pair has any relation, then which (Wang et al., 2019).
+
+    .. math::
+        L = BCE(l_{any}, y_{any}) + y_{any} \sum_{r \in R} BCE(l_r, y_r), \quad
+        p_r = \mathrm{sigmoid}(l_{any}) \, \mathrm{sigmoid}(l_r)
+
+    The second step is trained on the pairs that have a relation alone. With a single relation, there is only
+    the first. Paper: two models, trained one after the other. Here: one, and the mean over pairs.
+
+    Args:
+        num_relations: Number of relations R.
+    """
+
+    def __init__(self, num_relations: int) -> None:
+        super().__init__(num_relations, 1 if num_relations == 1 else num_relations + 1)
+
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each pair [P], given logits [P, R + 1], of which the last is of any relation."""
+        has_any = labels.amax(-1)
+        losses = binary_cross_entropy_with_logits(logits[:, -1], has_any, reduction="none")
+        if self.num_logits == 1:
+            return losses
+        which = binary_cross_entropy_with_logits(logits[:, :-1], labels, reduction="none").sum(-1)
+        return losses + has_any * which
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of the relations [P, R]."""
+        any_relation = logits[:, -1:].float().sigmoid()
+        return any_relation if self.num_logits == 1 else any_relation * logits[:, :-1].float().sigmoid()

@@ -87,8 +87,18 @@ def mean_of_spans(words: Tensor, span: Tensor, total: int | None = None) -> Tens
         span: Words ``[start, end)`` of each span [N, 2].
         total: Total number of words of all spans; by default computed, which synchronizes with the device.
     """
+    inside, _ = words_of_spans(span, total)
+    return embedding_bag(inside, words, cumsum(span[:, 1] - span[:, 0])[:-1], mode="mean")
+
+
+def words_of_spans(span: Tensor, total: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return the words of each span, and the span of each of them; both ascend with the spans.
+
+    Args:
+        span: Words ``[start, end)`` of each span [N, 2].
+        total: Total number of words of all spans; by default computed, which synchronizes with the device.
+    """
     sizes = span[:, 1] - span[:, 0]
-    ptr = cumsum(sizes)
-    offset = (span[:, 0] - ptr[:-1]).repeat_interleave(sizes, output_size=total)
-    inside = torch.arange(len(offset), device=words.device) + offset
-    return embedding_bag(inside, words, ptr[:-1], mode="mean")
+    index = torch.arange(len(span), device=span.device).repeat_interleave(sizes, output_size=total)
+    offset = (span[:, 0] - cumsum(sizes)[:-1]).index_select(0, index)
+    return torch.arange(len(index), device=span.device) + offset, index

@@ -1,9 +1,21 @@
-"""Pooling of mentions into entities."""
+"""Pooling of words into mentions, and of mentions into entities."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch_geometric.utils import scatter
+
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.nn.nodes import mean_of_spans
+
+
+def mean_of_mentions(words: Tensor, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
+    """Return mentions [M, d], the means of their words, and entities [E, d], the means of their mentions."""
+    mention = mean_of_spans(words, batch["mention"].span, sizes_of(batch).mention_words)
+    index, entity = batch["mention", "refers_to", "entity"].edge_index
+    rows = mention.index_select(0, index)
+    return mention, scatter(rows, entity, dim_size=batch["entity"].num_nodes, reduce="mean")
 
 
 def logsumexp_of_mentions(mention: Tensor, refers_to: Tensor, num_entities: int) -> Tensor:

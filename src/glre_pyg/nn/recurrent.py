@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,19 +42,44 @@ class BiLSTM(Layer):
         super().__init__()
         self.base = base(tokenizer)
         self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(
-            self.base.out_channels, hidden_channels, num_layers, batch_first=True, bidirectional=True
-        )
-        self.out_channels = 2 * hidden_channels
+        self.lstm = LSTM(self.base.out_channels, hidden_channels=hidden_channels, num_layers=num_layers)
+        self.out_channels = self.lstm.out_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return word vectors [W, 2 * hidden_channels] of a batch."""
-        words = self.dropout(self.base(batch))
+        return self.lstm(self.dropout(self.base(batch)), word_counts(batch))
+
+
+class LSTM(nn.LSTM):
+    """LSTM over sequences of different lengths that are stored one after another.
+
+    Args:
+        in_channels: Width of the input.
+        hidden_channels: Width of one direction.
+        num_layers: Number of layers.
+        bidirectional: Whether to read in both directions.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        hidden_channels: PositiveInt,
+        num_layers: PositiveInt = 1,
+        bidirectional: bool = True,
+    ) -> None:
+        super().__init__(
+            in_channels, hidden_channels, num_layers, batch_first=True, bidirectional=bidirectional
+        )
+        self.out_channels = hidden_channels * (1 + bidirectional)
+
+    def forward(self, words: Tensor, counts: Sequence[int]) -> Tensor:  # type: ignore[override]
+        """Return outputs [W, out_channels], given the words [W, in_channels] and lengths of sequences."""
         if not len(words):
             return words.new_zeros(0, self.out_channels)
-        order, sizes = _packing(torch.tensor(word_counts(batch)))
+        order, sizes = _packing(torch.tensor([count for count in counts if count]))
         order = order.to(words.device)
-        output, _ = self.lstm(PackedSequence(words.index_select(0, order), sizes))
+        output, _ = super().forward(PackedSequence(words.index_select(0, order), sizes))
         return torch.empty_like(output.data).index_copy(0, order, output.data)
 
 

@@ -1,0 +1,89 @@
+"""Baselines of DocRED: a CNN, an LSTM, a BiLSTM, and a context-aware BiLSTM (Yao et al., ACL 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, word_counts
+from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.convolution import Convolution
+from glre_pyg.nn.distance import DistanceEmbedding
+from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.pooling import mean_of_mentions
+from glre_pyg.nn.recurrent import LSTM
+from glre_pyg.utils.ranges import PositiveInt
+
+
+class SequenceModel(RelationModel):
+    r"""Words with type and entity number, a sequence layer, and a bilinear classifier.
+
+    .. math:: y_r = \mathrm{sigmoid}([e_i; E(d_{ij})]^\top W_r [e_j; E(d_{ji})] + b_r)
+
+    An entity is the mean of its mentions, which are means of their words; :math:`d` is the distance between
+    first mentions. With a context layer, a pair also attends to the other pairs of its document, as in the
+    model of Sorokin and Gurevych (2017), and the classifier is linear.
+
+    Args:
+        tokenizer: Tokenizer of the graphs.
+        num_relations: Number of relations R.
+        encoder: Encoder from a batch to words; called with the tokenizer.
+        features: Type and entity number of words; called without arguments.
+        sequence: Layer over the words of a document; called with its input width.
+        channels: Width of the projection of words after it.
+        distance: Embedding of signed distances; called without arguments.
+        context_layer: Attention over the pairs of a document, called with their width; None for none.
+        loss: Loss, which defines the number of logits; called with R.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        num_relations: int,
+        *,
+        encoder: Callable[[Tokenizer], Layer],
+        features: Callable[[], MentionFeatures],
+        sequence: Callable[[int], LSTM | Convolution],
+        channels: PositiveInt,
+        distance: Callable[[], DistanceEmbedding],
+        context_layer: Callable[[int], Layer] | None,
+        loss: Callable[[int], RelationLoss],
+    ) -> None:
+        super().__init__(loss(num_relations))
+        self.encoder, self.features = encoder(tokenizer), features()
+        self.sequence = sequence(self.encoder.out_channels + self.features.out_channels)
+        self.project = nn.Linear(self.sequence.out_channels, channels)
+        self.distance = distance()
+        side, outputs = channels + self.distance.out_channels, self.loss.num_logits
+        self.context_layer = context_layer(2 * side) if context_layer else None
+        self.classifier: nn.Module = (
+            nn.Linear(2 * side + self.context_layer.out_channels, outputs)
+            if self.context_layer
+            else GroupedBilinear(side, outputs, block_size=side)
+        )
+        self.pair_channels = side * (4 + min(side, outputs))
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Return the logits of all candidate pairs [P, loss.num_logits]."""
+        words = self.encoder(batch)  # [W, ·]
+        words = torch.cat([words, self.features(batch, len(words))], dim=-1)
+        words = torch.relu(self.project(self.sequence(words, word_counts(batch))))
+        _, entity = mean_of_mentions(words, batch)  # [E, ·]
+        head, tail = (
+            torch.cat([entity.index_select(0, index), self.distance(distance)], dim=-1)  # [P, ·]
+            for index, distance in zip(
+                batch.pair_index, (batch.pair_distance, -batch.pair_distance), strict=True
+            )
+        )
+        if self.context_layer is None:
+            return self.classifier(head, tail)
+        pair = torch.cat([head, tail], dim=-1)
+        context = self.context_layer(pair, documents_of_pairs(batch), sizes_of(batch).pairs)
+        return self.classifier(torch.cat([pair, context], dim=-1))

@@ -1,0 +1,81 @@
+"""Type and entity number of each word, which models without a graph read (Yao et al., ACL 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.nodes import words_of_spans
+from glre_pyg.utils.ranges import PositiveInt
+
+
+class MentionFeatures(Layer):
+    """Embeddings of the type and the number of the entity that a word mentions; 0 for other words.
+
+    Entities are numbered by their first mention in the text, not by their index in the graph, and entities
+    that begin with the same word have the same number. In training, the numbers of each document are
+    permuted, so that nothing can be learnt from the order.
+
+    Here: a word in several mentions has the sum of their embeddings.
+
+    Args:
+        type_channels: Width of the type embeddings.
+        number_channels: Width of the number embeddings.
+        max_types: Number of type embeddings, at least the number of entity types of the corpus.
+        max_entities: Number of number embeddings; further entities of a document share the last.
+
+    Shape:
+        Batch to [W, type_channels + number_channels].
+    """
+
+    def __init__(
+        self,
+        *,
+        type_channels: PositiveInt,
+        number_channels: PositiveInt,
+        max_types: PositiveInt,
+        max_entities: PositiveInt,
+    ) -> None:
+        super().__init__()
+        self.types = nn.Embedding(max_types, type_channels)
+        self.entity_numbers = nn.Embedding(max_entities, number_channels)
+        self.out_channels = type_channels + number_channels
+
+    def forward(self, batch: DocumentGraph, num_words: int) -> Tensor:
+        """Return the features [W, out_channels] of the words of a batch."""
+        mention, entity = batch["mention", "refers_to", "entity"].edge_index
+        number = self.numbers(batch, num_words).clamp(max=self.entity_numbers.num_embeddings - 1)
+        kind = self.types(batch["mention"].type.index_select(0, mention))
+        rows = torch.cat([kind, self.entity_numbers(number.index_select(0, entity))], dim=-1)
+        span = batch["mention"].span.index_select(0, mention)
+        word, index = words_of_spans(span, sizes_of(batch).mention_words)
+        return rows.new_zeros(num_words, self.out_channels).index_add(0, word, rows.index_select(0, index))
+
+    def numbers(self, batch: DocumentGraph, num_words: int) -> Tensor:
+        """Return the number of each entity in its document [E], from 0."""
+        mention, entity = batch["mention", "refers_to", "entity"].edge_index
+        count = batch["entity"].num_nodes
+        start = batch["mention"].span[:, 0].index_select(0, mention)
+        first = scatter(start, entity, dim_size=count, reduce="min")  # ascends with the documents
+        document = batch["entity"].batch if "batch" in batch["entity"] else torch.zeros_like(first)
+        if not self.training:
+            return _ranks(first, document)
+        random = torch.rand(num_words, dtype=torch.double, device=first.device)
+        return _ranks(document + random.index_select(0, first), document)
+
+
+def _ranks(key: Tensor, document: Tensor) -> Tensor:
+    """Return the rank of each key among the different keys of its document, where keys ascend with documents.
+
+    >>> _ranks(torch.tensor([7, 3, 7, 9]), torch.tensor([0, 0, 0, 1])).tolist()
+    [1, 0, 1, 0]
+    """
+    order = key.argsort()
+    is_new = torch.ones_like(order)
+    is_new[1:] = (key[order].diff() != 0).long()
+    rank = torch.empty_like(order).scatter_(0, order, is_new.cumsum(0))
+    return rank - scatter(rank, document, reduce="min").index_select(0, document)
