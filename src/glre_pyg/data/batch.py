@@ -42,8 +42,7 @@ class BatchSizes:
         entity = batch["mention", "refers_to", "entity"].edge_index[1]
         mentions = torch.bincount(entity, minlength=batch["entity"].num_nodes)  # [E]
         head, tail = mentions[batch.pair_index].sum(dim=1).tolist()
-        is_batch = isinstance(batch, Batch)
-        entities = batch["entity"].ptr.diff().tolist() if is_batch else [batch["entity"].num_nodes]
+        entities = nodes_per_document(batch, "entity")
         windows, window_documents, markers = _window_sizes(batch)
         return cls(
             windows=windows,
@@ -55,6 +54,12 @@ class BatchSizes:
             window_documents=window_documents,
             markers=markers,
         )
+
+
+def nodes_per_document(batch: DocumentGraph, node_type: str) -> list[int]:
+    """Return the number of nodes of a type in each document, which synchronizes with the device."""
+    store = batch[node_type]
+    return store.ptr.diff().tolist() if isinstance(batch, Batch) else [store.num_nodes]
 
 
 def _window_sizes(batch: DocumentGraph) -> tuple[list[int], list[int], list[int]]:

@@ -28,6 +28,10 @@ class RelationModel(nn.Module):
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
         raise NotImplementedError
 
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs in prediction beside its words and its encoder."""
+        return self.pair_channels * graph.pair_index.size(1)
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""
         return self.loss.probabilities(logits)

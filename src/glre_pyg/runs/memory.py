@@ -43,11 +43,10 @@ def document_bytes(model: RelationModel, graphs: Sequence[DocumentGraph], *, tra
     width = max((m.out_channels for m in modules if isinstance(m, _ENCODERS)), default=0)
     lstm = sum(17 * m.hidden_size * m.num_layers for m in modules if isinstance(m, nn.LSTM))
     per_word = (4 * width + lstm) * (2 if training else 1)
-    per_pair = model.pair_channels * (3 if training else 1)
     encoder = next((m for m in modules if isinstance(m, TransformerEncoder)), None)
 
     def estimate(graph: DocumentGraph) -> int:
-        numbers = per_word * len(graph.words) + per_pair * graph.pair_index.size(1)
+        numbers = per_word * len(graph.words) + model.document_numbers(graph) * (3 if training else 1)
         numbers += 6 * sum(store.edge_index.size(1) for store in graph.edge_stores)
         if encoder is not None and "features" not in graph:
             windows = torch.bincount(graph.window_index) + 2

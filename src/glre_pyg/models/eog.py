@@ -1,0 +1,176 @@
+"""EoG: edge-oriented graphs (Christopoulou et al., EMNLP 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter, softmax
+
+from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
+from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.distance import DistanceEmbedding
+from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.local import sentence_of_mentions
+from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.nodes import NodeEncoder, words_of_spans
+from glre_pyg.nn.recurrent import LSTM
+from glre_pyg.nn.walks import Walks
+from glre_pyg.utils.ranges import PositiveInt, Rate
+
+EDGES = {
+    ("mention", "co_occurs", "mention"): 3,
+    ("mention", "refers_to", "entity"): 2,
+    ("mention", "in", "sentence"): 2,
+    ("entity", "in", "sentence"): 2,
+    ("sentence", "with", "sentence"): 2,
+}
+"""Edge types of a graph, and the number of node vectors in the representation of an edge."""
+
+
+class EoG(RelationModel):
+    r"""Edge-oriented graph: the edge between two entities is inferred from walks over the other edges.
+
+    .. math::
+        x_{MM} = [n_{m_i}; n_{m_j}; c_{m_i m_j}; d_{m_i m_j}], \quad
+        x_{MS} = [n_m; n_s], \quad x_{ME} = [n_m; n_e], \quad x_{SS} = [n_{s_i}; n_{s_j}; d_{s_i s_j}], \quad
+        x_{ES} = [n_e; n_s], \quad e^{(1)}_z = W_z x_z
+
+    Words are read by a BiLSTM over each sentence; :math:`c` is the mean of the sentence's words weighted by
+    attention from both mentions. Walks of these edges are combined by :class:`~glre_pyg.nn.walks.Walks`, and
+    the edge from head to tail is classified. Edges between nodes of different types have the same
+    representation in both directions.
+
+    Paper: softmax over relations and "no relation". Here: the loss and thresholds of all models.
+
+    Args:
+        tokenizer: Tokenizer of the graphs.
+        num_relations: Number of relations R.
+        encoder: Encoder from a batch to words; called with the tokenizer.
+        sequence: LSTM over the words of a sentence; called with its input width.
+        nodes: Vectors of nodes; called with the width of words.
+        distance: Embedding of signed distances between mentions, in words, and between sentences; called
+            without arguments.
+        channels: Width d of the edges.
+        walks: Inference; called with d.
+        dropout: Dropout rate of words and of the classified edges.
+        loss: Loss, which defines the number of logits; called with R.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        num_relations: int,
+        *,
+        encoder: Callable[[Tokenizer], Layer],
+        sequence: Callable[[int], LSTM],
+        nodes: Callable[[int], NodeEncoder],
+        distance: Callable[[], DistanceEmbedding],
+        channels: PositiveInt,
+        walks: Callable[[int], Walks],
+        dropout: Rate,
+        loss: Callable[[int], RelationLoss],
+    ) -> None:
+        super().__init__(loss(num_relations))
+        self.encoder = encoder(tokenizer)
+        self.sequence = sequence(self.encoder.out_channels)
+        self.nodes = nodes(self.sequence.out_channels)
+        self.mention_distance, self.sentence_distance = distance(), distance()
+        self.query = nn.Linear(self.nodes.hidden_channels, self.sequence.out_channels, bias=False)
+        width, extra = self.nodes.out_channels, self.mention_distance.out_channels
+        widths = [2 * width + self.sequence.out_channels + extra, *[2 * width] * 3, 2 * width + extra]
+        self.edges = nn.ModuleList(nn.Linear(size, channels, bias=False) for size in widths)
+        self.walks = walks(channels)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels, self.loss.num_logits)
+        self.channels = channels
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs beside its encoder: those of its edges."""
+        num_nodes = sum(graph[kind].num_nodes for kind in NODE_TYPES)
+        return 3 * self.channels * self.walks.iterations * num_nodes**2
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Return the logits of all candidate pairs [P, loss.num_logits]."""
+        words = self.dropout(self.encoder(batch))  # [W, ·]
+        lengths = (batch["sentence"].span[:, 1] - batch["sentence"].span[:, 0]).tolist()
+        words = self.sequence(words, lengths)
+        edge, exists, start, sizes = self._edges(words, batch)
+        first_entity = [0, *accumulate(sizes_of(batch).entities)]
+        mentions = nodes_per_document(batch, "mention")
+        out = []
+        for document, pairs in enumerate(batch.pair_index.split(sizes_of(batch).pairs, dim=1)):
+            size = sizes[document]
+            cells = slice(start[document], start[document] + size**2)
+            walked, _ = self.walks(
+                edge[cells].view(size, size, self.channels), exists[cells].view(size, size)
+            )
+            head, tail = pairs - first_entity[document] + mentions[document]
+            out.append(walked[head, tail])
+        return self.classifier(self.dropout(torch.cat(out)))
+
+    def _edges(self, words: Tensor, batch: DocumentGraph) -> tuple[Tensor, Tensor, list[int], list[int]]:
+        """Return the edges of all documents, as flat matrices.
+
+        Returns:
+            Edges [·, d], and whether they exist [·]; first row and number of nodes n of each document, which
+            has n² rows.
+        """
+        nodes = self.nodes(words, batch)
+        counts = {kind: nodes_per_document(batch, kind) for kind in NODE_TYPES}
+        sizes = [sum(numbers) for numbers in zip(*counts.values(), strict=True)]
+        start = [0, *accumulate(size**2 for size in sizes)]
+        place, document = _places(counts, words.device)  # of each node, by type: in its document, and which
+        first = torch.tensor(start, device=words.device)
+        width = torch.tensor(sizes, device=words.device)
+        rows = [torch.zeros(start[-1], self.channels, device=words.device)]
+        cells = [torch.empty(0, dtype=torch.long, device=words.device)]
+        for (edge_type, _), layer in zip(EDGES.items(), self.edges, strict=True):
+            source, _, target = edge_type
+            i, j = batch[edge_type].edge_index
+            parts = [nodes.typed[source].index_select(0, i), nodes.typed[target].index_select(0, j)]
+            if edge_type == ("mention", "co_occurs", "mention"):
+                context = self._contexts(words, nodes.mention, batch)
+                begin = batch["mention"].span[:, 0]
+                parts += [(context[i] + context[j]) / 2, self.mention_distance(begin[i] - begin[j])]
+            elif source == target:
+                parts.append(self.sentence_distance(i - j))
+            vectors = layer(torch.cat(parts, dim=-1))
+            of = document[source][i]
+            one, other = place[source][i], place[target][j]
+            rows.append(vectors)
+            cells.append(first[of] + one * width[of] + other)
+            if source != target:
+                rows.append(vectors)
+                cells.append(first[of] + other * width[of] + one)
+        cell = torch.cat(cells)
+        edge = rows[0].index_copy(0, cell, torch.cat(rows[1:]).to(rows[0].dtype))
+        exists = torch.zeros(start[-1], dtype=torch.bool, device=words.device).index_fill(0, cell, True)
+        return edge, exists, start, sizes
+
+    def _contexts(self, words: Tensor, mention: Tensor, batch: DocumentGraph) -> Tensor:
+        """Return the words of its sentence that each mention attends to [M, ·]."""
+        sentence = sentence_of_mentions(batch["mention", "in", "sentence"].edge_index)  # [M]
+        word, index = words_of_spans(batch["sentence"].span.index_select(0, sentence))
+        near = words.index_select(0, word)
+        logits = (self.query(mention).index_select(0, index) * near).sum(-1)
+        weights = softmax(logits, index, num_nodes=len(mention))
+        return scatter(weights[:, None] * near, index, dim_size=len(mention), reduce="sum")
+
+
+def _places(
+    counts: dict[str, list[int]], device: torch.device
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Number the nodes of each document, types one after another: [N] for each type, and their documents."""
+    place, document = {}, {}
+    offsets = [0] * len(next(iter(counts.values())))
+    for kind, numbers in counts.items():
+        spans = [torch.arange(offset, offset + n) for offset, n in zip(offsets, numbers, strict=True)]
+        place[kind] = torch.cat(spans).to(device)
+        document[kind] = torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers)).to(device)
+        offsets = [offset + number for offset, number in zip(offsets, numbers, strict=True)]
+    return place, document
