@@ -18,7 +18,7 @@ from common import GIB, Record, limit_memory, spread
 from hydra.utils import instantiate
 from invented import LABELS, WORDS, invented_document
 from shares import shares
-from workload import ENCODERS, Workload, configure, make_tokenizer
+from workload import ENCODERS, EncoderChoice, Workload, configure, make_tokenizer
 
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.datasets import Corpus
@@ -159,6 +159,71 @@ def _compared(batches: Sequence[Record], step: str, alone: str) -> Record:
         "ratio": spread([batch[f"{step}_s"] / batch[f"{alone}_s"] for batch in batches]),
         "documents_per_second": sum(batch["documents"] for batch in batches) / total,
         "batch_documents_per_second": spread([b["documents"] / b[f"{step}_s"] for b in batches]),
+    }
+
+
+def models(
+    *,
+    device: str,
+    precision: str,
+    threads: int,
+    seed: int,
+    corpus: str,
+    models: Sequence[str],
+    encoder: str,
+    batch_size: int,
+    batches: int,
+) -> Record:
+    """Steps of training and of prediction of several models on the same documents, in turns.
+
+    Args:
+        device, precision, threads, seed: See the command.
+        corpus: The corpus, whose training split is measured.
+        models: Names of the models; the others are compared with the first.
+        encoder: Encoder of all models.
+        batch_size: Documents a batch.
+        batches: Batches that are measured, the first of an epoch.
+    """
+    _set_threads(threads)
+    works, graphs = {}, {}
+    for name in models:
+        overrides = [f"dataset={corpus}", f"model={name}", f"encoder={encoder}"]
+        # Markers make documents longer: the documents of a batch are chosen by the first model's lengths.
+        _, graphs[name], _, works[name] = _set_up(
+            overrides, "train", None, device=device, precision=precision, seed=seed
+        )
+    lengths = [len(graph.input_ids) for graph in graphs[models[0]]]
+    measured: dict[str, list[Record]] = {name: [] for name in models}
+    for turn, part in enumerate(islice(LengthSampler(lengths, batch_size, seed=seed), batches)):
+        for place in range(len(models)):
+            name = models[(place + turn) % len(models)]
+            work, documents = works[name], [graphs[name][index] for index in part]
+            seconds: Record = {"documents": len(documents)}
+            for mode, step in (("step", work.train_step), ("predict", work.predict)):
+                work.fit(documents, training=mode == "step")
+                if not turn:
+                    step(documents)  # warm up
+                seconds[f"{mode}_s"] = work.timed(lambda step=step, given=documents: step(given))
+            measured[name].append(seconds)
+    first = measured[models[0]]
+    return {
+        "models": {
+            name: {
+                "parameters": sum(each.numel() for each in works[name].model.parameters()),
+                **{
+                    mode: _compared(
+                        [
+                            one | {"reference_s": base[f"{step}_s"]}
+                            for one, base in zip(found, first, strict=True)
+                        ],
+                        step,
+                        "reference",
+                    )
+                    for mode, step in (("train", "step"), ("predict", "predict"))
+                },
+            }
+            for name, found in measured.items()
+        }
     }
 
 
@@ -337,19 +402,23 @@ def point(
 def _set_up(
     overrides: Sequence[str],
     split: str,
-    encoder: str,
+    encoder: str | None,
     *,
     limit: int | None = None,
     device: str,
     precision: str,
     seed: int,
 ) -> tuple[Corpus, list[DocumentGraph], str, Workload]:
-    """A corpus, graphs of its first documents with pieces, what weights the encoder has, and the work."""
+    """A corpus, graphs of its first documents with pieces, what weights the encoder has, and the work.
+
+    Without the name of an encoder, it is that of the overrides.
+    """
     config = configure(overrides)
     corpus: Corpus = instantiate(config.dataset)
     documents = corpus.documents(split)[:limit]
     words = (document.word_texts() for document in documents)
-    tokenizer, weights = make_tokenizer(ENCODERS[encoder], config, words)
+    choice = ENCODERS[encoder] if encoder else EncoderChoice((), ())
+    tokenizer, weights = make_tokenizer(choice, config, words)
     graphs = [tokenizer(corpus.labels.graph(document)) for document in documents]
     work = Workload(
         config, tokenizer, len(corpus.labels.relations), device=device, precision=precision, seed=seed

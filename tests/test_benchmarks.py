@@ -52,6 +52,20 @@ def check_header(found, command):
 
 
 @pytest.mark.slow
+def test_models(tmp_path):
+    output = ("--output", str(tmp_path))
+    done = run("models", "--quick", "--seed", "3", "--models", "wang_two_step", "atlop", *output)
+    found = json.loads((tmp_path / "models.json").read_text())
+    check_header(found, "models")
+    assert list(found["models"]) == ["glre", "wang_two_step", "atlop"]
+    for mode in ("train", "predict"):
+        assert found["models"]["glre"][mode]["ratio"]["median"] == 1
+        assert found["models"]["atlop"][mode]["ratio"]["n"] == 5
+        assert found["models"]["atlop"][mode]["documents_per_second"] > 0
+    assert "| wang_two_step |" in done.stdout
+
+
+@pytest.mark.slow
 def test_throughput(tmp_path, benchmarks):
     done = run("throughput", "--quick", "--seed", "3", "--output", str(tmp_path))
     found = json.loads((tmp_path / "throughput.json").read_text())
