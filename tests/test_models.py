@@ -33,6 +33,7 @@ MODELS = {
     "atlop": ["transformer"],
     "eog": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
+    "tang_hin": ["bilstm"],
     "verga_bran": ["bilstm"],
     "wang_two_step": ["transformer", "bilstm"],
     "yao_bilstm": ["transformer", "bilstm"],
