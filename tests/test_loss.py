@@ -8,7 +8,7 @@ from torch.nn.functional import logsigmoid
 
 from glre_pyg.data.graph import IGNORED
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.loss import AdaptiveThreshold, BinaryCrossEntropy, RelationLoss
+from glre_pyg.nn.loss import AdaptiveThreshold, BalancedSoftmax, BinaryCrossEntropy, RelationLoss
 
 close = torch.testing.assert_close
 LABELS = torch.tensor([[0, 0, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 0], [-1, 1, -1], [1, 1, 1]]).float()
@@ -19,6 +19,7 @@ LOSSES = [
     for na_column in (False, True)
 ]
 LOSSES += [BinaryCrossEntropy(3, reduction="mean", na_column=False, na_keep=0.5), AdaptiveThreshold(3)]
+LOSSES.append(BalancedSoftmax(3))
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
@@ -204,6 +205,16 @@ def test_adaptive_threshold_is_the_published_formula():
     found.backward()
     assert logits.grad[[2, 4]].eq(0).all()
     assert logits.grad[COUNTED].ne(0).all()
+
+
+def test_balanced_softmax_is_the_published_formula():
+    logits = torch.randn(6, 3)
+    expected = 0.0
+    for row, labels in zip(logits[COUNTED].tolist(), LABELS[COUNTED].tolist(), strict=True):
+        others = sum(math.exp(x) for x, true in zip(row, labels, strict=True) if not true)
+        missed = sum(math.exp(-x) for x, true in zip(row, labels, strict=True) if true)
+        expected += math.log(1 + others) + math.log(1 + missed)
+    assert BalancedSoftmax(3)(logits, LABELS).item() == pytest.approx(expected / len(COUNTED), rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1000.0])

@@ -11,11 +11,10 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.bilinear import GroupedBilinear
-from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.encoder import TransformerEncoder, check_markers
 from glre_pyg.nn.localized_context import localized_context
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.pooling import logsumexp_of_mentions
-from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveInt
 
 
@@ -59,10 +58,7 @@ class ATLOP(RelationModel):
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
-        if not isinstance(self.encoder, TransformerEncoder):
-            raise InputError("encoder: ATLOP reads the attention of a transformer, such as encoder=minilm")
-        if getattr(tokenizer, "marker", None) != marker:
-            raise InputError(f"encoder.tokenizer.marker: ATLOP needs '{marker}' around mentions")
+        check_markers("ATLOP", self.encoder, tokenizer, marker)
         width = self.encoder.out_channels
         self.head, self.tail = nn.Linear(2 * width, channels), nn.Linear(2 * width, channels)
         self.classifier = GroupedBilinear(channels, self.loss.num_logits, block_size=block_size)

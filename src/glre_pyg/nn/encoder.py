@@ -15,7 +15,7 @@ from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
-from glre_pyg.data.tokenizer import SubwordTokenizer
+from glre_pyg.data.tokenizer import SubwordTokenizer, Tokenizer
 from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
@@ -235,6 +235,18 @@ def _groups(inputs: dict[str, Tensor], padding: Padding) -> Iterator[dict[str, T
     columns = zip(*(x.split(sizes) for x in inputs.values()), strict=True)
     for (rows, width), tensors in zip(padding.groups, columns, strict=True):
         yield {name: x.view(rows, width) for name, x in zip(inputs, tensors, strict=True)}
+
+
+def check_markers(model: str, encoder: Layer, tokenizer: Tokenizer, marker: str) -> None:
+    """Check the encoder and the tokenizer of a model that reads attention weights at markers.
+
+    Raises:
+        InputError: If the encoder is not a transformer, or the tokenizer has not this marker.
+    """
+    if not isinstance(encoder, TransformerEncoder):
+        raise InputError(f"encoder: {model} reads the attention of a transformer, such as encoder=minilm")
+    if getattr(tokenizer, "marker", None) != marker:
+        raise InputError(f"encoder.tokenizer.marker: {model} needs '{marker}' around mentions")
 
 
 def compile_with(model: nn.Module, backend: str | None) -> None:

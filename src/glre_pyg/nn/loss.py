@@ -134,6 +134,29 @@ class AdaptiveThreshold(RelationLoss):
         return (logits[:, :-1] - logits[:, -1:]).sigmoid()
 
 
+class BalancedSoftmax(RelationLoss):
+    r"""Logits of true relations above 0 and of others below, without a threshold (DocuNet, 2021).
+
+    .. math::
+        L = \log \Big(1 + \sum_{r \in N} \exp(l_r)\Big) + \log \Big(1 + \sum_{r \in P} \exp(-l_r)\Big)
+
+    *P* are the relations of a pair and *N* the others. The loss is averaged over pairs.
+
+    Args:
+        num_relations: Number of relations R.
+    """
+
+    def __init__(self, num_relations: int) -> None:
+        super().__init__(num_relations, num_relations)
+
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each pair [P], given logits [P, R]."""
+        true, threshold = labels > 0, torch.zeros_like(logits[:, :1])
+        others = torch.cat([threshold, logits.masked_fill(true, -torch.inf)], dim=-1)
+        missed = torch.cat([threshold, (-logits).masked_fill(~true, -torch.inf)], dim=-1)
+        return others.logsumexp(-1) + missed.logsumexp(-1)
+
+
 class TwoStep(RelationLoss):
     r"""First whether a pair has any relation, then which (Wang et al., 2019).
 

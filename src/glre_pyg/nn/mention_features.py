@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import words_of_spans
 from glre_pyg.utils.ranges import PositiveInt
@@ -48,24 +48,32 @@ class MentionFeatures(Layer):
     def forward(self, batch: DocumentGraph, num_words: int) -> Tensor:
         """Return the features [W, out_channels] of the words of a batch."""
         mention, entity = batch["mention", "refers_to", "entity"].edge_index
-        number = self.numbers(batch, num_words).clamp(max=self.entity_numbers.num_embeddings - 1)
+        number = entity_numbers(batch, permuted=self.training).clamp(
+            max=self.entity_numbers.num_embeddings - 1
+        )
         kind = self.types(batch["mention"].type.index_select(0, mention))
         rows = torch.cat([kind, self.entity_numbers(number.index_select(0, entity))], dim=-1)
         span = batch["mention"].span.index_select(0, mention)
         word, index = words_of_spans(span, sizes_of(batch).mention_words)
         return rows.new_zeros(num_words, self.out_channels).index_add(0, word, rows.index_select(0, index))
 
-    def numbers(self, batch: DocumentGraph, num_words: int) -> Tensor:
-        """Return the number of each entity in its document [E], from 0."""
-        mention, entity = batch["mention", "refers_to", "entity"].edge_index
-        count = batch["entity"].num_nodes
-        start = batch["mention"].span[:, 0].index_select(0, mention)
-        first = scatter(start, entity, dim_size=count, reduce="min")  # ascends with the documents
-        document = batch["entity"].batch if "batch" in batch["entity"] else torch.zeros_like(first)
-        if not self.training:
-            return _ranks(first, document)
-        random = torch.rand(num_words, dtype=torch.double, device=first.device)
-        return _ranks(document + random.index_select(0, first), document)
+
+def entity_numbers(batch: DocumentGraph, *, permuted: bool) -> Tensor:
+    """Return the number of each entity in its document [E], from 0: see :class:`MentionFeatures`.
+
+    Args:
+        batch: The batch.
+        permuted: Whether the numbers of each document are in random order.
+    """
+    mention, entity = batch["mention", "refers_to", "entity"].edge_index
+    count = batch["entity"].num_nodes
+    start = batch["mention"].span[:, 0].index_select(0, mention)
+    first = scatter(start, entity, dim_size=count, reduce="min")  # ascends with the documents
+    document = batch["entity"].batch if "batch" in batch["entity"] else torch.zeros_like(first)
+    if not permuted:
+        return _ranks(first, document)
+    random = torch.rand(sum(word_counts(batch)), dtype=torch.double, device=first.device)
+    return _ranks(document + random.index_select(0, first), document)
 
 
 def _ranks(key: Tensor, document: Tensor) -> Tensor:
