@@ -77,9 +77,12 @@ class DocuNet(RelationModel):
         self.segment = nn.Linear(self.unet.out_channels, channels, bias=False)
         self.classifier = GroupedBilinear(channels, self.loss.num_logits, block_size=block_size)
         self.pair_channels = 4 * width + channels * (5 + min(block_size, self.loss.num_logits))
-        self.pair_channels += 2 * (
-            2 * matrix_channels + 12 * self.unet.out_channels
-        )  # cells of no candidates
+        self.matrix_channels = matrix_channels
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs beside its encoder: those of pairs and matrices."""
+        cell = 2 * self.matrix_channels + 12 * self.unet.out_channels
+        return super().document_numbers(graph) + cell * graph["entity"].num_nodes ** 2
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""

@@ -18,9 +18,6 @@ from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
 
-SENTENCES = 20
-"""Number of sentences that estimates of memory assume in a document."""
-
 
 class HierarchicalInference(RelationModel):
     r"""Inference at the levels of entities, sentences and the document.
@@ -73,7 +70,12 @@ class HierarchicalInference(RelationModel):
         self.document_level = DocumentInference(channels)
         self.classifier = classifier(channels + self.document_level.out_channels, self.loss.num_logits)
         self.pair_channels = num_subspaces * subspace_channels * (subspace_channels + 6)
-        self.pair_channels += 12 * channels * SENTENCES
+        self.sentence_channels = 12 * channels
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs beside its encoder: each pair has all sentences."""
+        rows = graph.pair_index.size(1) * graph["sentence"].num_nodes
+        return super().document_numbers(graph) + self.sentence_channels * rows
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
