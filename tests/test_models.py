@@ -33,6 +33,7 @@ MODELS = {
     "atlop": ["transformer"],
     "docunet": ["transformer"],
     "eog": ["transformer", "bilstm"],
+    "gain": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
     "tang_hin": ["bilstm"],
     "verga_bran": ["bilstm"],
