@@ -35,6 +35,7 @@ MODELS = {
     "eog": ["transformer", "bilstm"],
     "gain": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
+    "ssan": ["transformer"],
     "tang_hin": ["bilstm"],
     "verga_bran": ["bilstm"],
     "wang_two_step": ["transformer", "bilstm"],
@@ -84,7 +85,7 @@ def test_every_yaml_file_of_a_model_is_in_the_list():
     assert sorted(path.stem for path in Path(config_dir(), "model").glob("*.yaml")) == sorted(MODELS)
 
 
-@pytest.mark.parametrize("name", ["atlop", "docunet"])
+@pytest.mark.parametrize("name", ["atlop", "docunet", "ssan"])
 def test_another_encoder_is_an_error_in_a_line(name):
     with pytest.raises(InputError, match=r"^encoder"):
         built(name, "bilstm")

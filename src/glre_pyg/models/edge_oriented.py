@@ -15,7 +15,7 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.local import sentence_of_mentions
+from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, words_of_spans
 from glre_pyg.nn.recurrent import LSTM
@@ -154,7 +154,7 @@ class EoG(RelationModel):
 
     def _contexts(self, words: Tensor, mention: Tensor, batch: DocumentGraph) -> Tensor:
         """Return the words of its sentence that each mention attends to [M, ·]."""
-        sentence = sentence_of_mentions(batch["mention", "in", "sentence"].edge_index)  # [M]
+        sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)  # [M]
         word, index = words_of_spans(batch["sentence"].span.index_select(0, sentence))
         near = words.index_select(0, word)
         logits = (self.query(mention).index_select(0, index) * near).sum(-1)

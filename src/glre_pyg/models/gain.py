@@ -13,8 +13,9 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_graph import MentionGraph, PathReasoning, entity_of_mentions
+from glre_pyg.nn.mention_graph import MentionGraph, PathReasoning
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -75,9 +76,8 @@ class GAIN(RelationModel):
         words = torch.relu(self.project(self.encoder(batch)))  # [W, ·]
         mention, _ = mean_of_mentions(words, batch)
         mention, document = self.graph(mention, _documents(words, batch), batch)  # [M, ·], [B, ·]
-        entity = scatter(
-            mention, entity_of_mentions(batch), dim_size=batch["entity"].num_nodes, reduce="mean"
-        )
+        index = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
+        entity = scatter(mention, index, dim_size=batch["entity"].num_nodes, reduce="mean")  # [E, ·]
         head, tail = (entity.index_select(0, index) for index in batch.pair_index)  # [P, ·]
         whole = document.index_select(0, documents_of_pairs(batch))
         path = self.paths(entity, batch)

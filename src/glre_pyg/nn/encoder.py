@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
+from glre_pyg.nn.structured_attention import StructureBias
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Pattern, PositiveInt, Rate, Share
@@ -121,15 +124,33 @@ class TransformerEncoder(Layer):
         self.transformer.train(mode and self.trainable)
         return self
 
-    def forward(self, batch: DocumentGraph) -> Tensor:
-        """Return word vectors [W, d] of a batch."""
-        if "features" in batch:
+    def forward(self, batch: DocumentGraph, bias: StructureBias | None = None) -> Tensor:
+        """Return word vectors [W, d] of a batch.
+
+        Args:
+            batch: The batch.
+            bias: Term of attention in all layers, by the structure between tokens.
+
+        Raises:
+            InputError: If there is a bias, and the transformer is compiled, recomputes activations, or does
+                not use torch's scaled dot-product attention.
+        """
+        if bias is None and "features" in batch:
             return batch.features
-        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+        if bias is not None and (self.backend or self.gradient_checkpointing):
+            raise InputError("encoder: compile and gradient_checkpointing cannot be combined with this model")
+        is_trained = self.trainable or bias is not None
+        with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
             if not len(batch.input_ids):
                 return batch.input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
             padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes_of(batch).windows)
-            hidden = [self._run(group).flatten(0, 1) for group in _groups(inputs, padding)]
+            hidden = []
+            modes: Iterator[AbstractContextManager[object]] = repeat(nullcontext())
+            if bias is not None:
+                modes = bias.modes(batch, cell, padding.groups)
+            for group, mode in zip(_groups(inputs, padding), modes, strict=False):
+                with mode:
+                    hidden.append(self._run(group).flatten(0, 1))
             return self._pool(torch.cat(hidden), cell, batch)
 
     def attend(self, batch: DocumentGraph) -> tuple[Tensor, list[EncodedWindows]]:

@@ -140,7 +140,7 @@ class LocalAttention(Layer):
             num_incidences: Total number of mentions of the heads, and of the tails, of all pairs; by default
                 computed, which synchronizes with the device.
         """
-        sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))  # [M, channels]
+        sentence = sentence.index_select(0, target_of_mentions(in_sentence))  # [M, channels]
         head, tail = pair_index
         heads, tails = (
             mentions_of_pairs(entity, refers_to, len(query), size)
@@ -159,7 +159,7 @@ class LocalAttention(Layer):
         Returns:
             For each side: pairs [I], ascending, mentions of their entity [I], and weights [I, heads].
         """
-        sentence = sentence.index_select(0, sentence_of_mentions(in_sentence))
+        sentence = sentence.index_select(0, target_of_mentions(in_sentence))
         head, tail = pair_index
         heads, tails = (mentions_of_pairs(entity, refers_to, len(query)) for entity in pair_index)
         return (
@@ -215,7 +215,7 @@ def mentions_of_pairs(
     return pair, mention[order[cumsum(counts)[entity[pair]] + within]]
 
 
-def sentence_of_mentions(in_sentence: Tensor) -> Tensor:
-    """Return the sentence of each mention [M], given edges from mentions to sentences [2, M]."""
-    mention, sentence = in_sentence
-    return torch.empty_like(sentence).scatter_(0, mention, sentence)
+def target_of_mentions(edges: Tensor) -> Tensor:
+    """Return the entity or the sentence of each mention [M], given edges from mentions to them [2, M]."""
+    mention, target = edges
+    return torch.empty_like(target).scatter_(0, mention, target)

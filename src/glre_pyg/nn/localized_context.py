@@ -11,6 +11,7 @@ from torch import Tensor
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.encoder import EncodedWindows
+from glre_pyg.nn.local import target_of_mentions
 
 
 def localized_context(windows: Iterable[EncodedWindows], batch: DocumentGraph, channels: int) -> Tensor:
@@ -30,9 +31,8 @@ def localized_context(windows: Iterable[EncodedWindows], batch: DocumentGraph, c
         channels: Width d of the tokens.
     """
     sizes = sizes_of(batch)
-    mention, entity = batch["mention", "refers_to", "entity"].edge_index
-    entity_of_mention = torch.empty_like(entity).scatter_(0, mention, entity)  # a mention has one entity
-    markers = entity_of_mention[batch.marker_index[1]].split(sizes.markers)
+    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
+    markers = entity[batch.marker_index[1]].split(sizes.markers)
     pairs = batch.pair_index.split(sizes.pairs, dim=1)
     first_entity = [0, *accumulate(sizes.entities)]
     total = [batch.pair_distance.new_zeros(count, channels, dtype=torch.float) for count in sizes.pairs]

@@ -11,7 +11,7 @@ from torch_geometric.utils import scatter, softmax
 
 from glre_pyg.data.batch import nodes_per_document, sizes_of
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.nn.local import sentence_of_mentions
+from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.utils.ranges import PositiveInt, Rate
 
 
@@ -44,8 +44,8 @@ class MentionGraph(nn.Module):
 
     def forward(self, mention: Tensor, document: Tensor, batch: DocumentGraph) -> tuple[Tensor, Tensor]:
         """Return mentions [M, channels] and documents [B, channels] after convolution."""
-        entity = entity_of_mentions(batch)
-        sentence = sentence_of_mentions(batch["mention", "in", "sentence"].edge_index)
+        entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
+        sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)
         _, both = torch.unique(torch.stack([entity, sentence]), dim=1, return_inverse=True)
         counts = torch.tensor(nodes_per_document(batch, "mention"), device=mention.device)
         of_document = torch.arange(len(document), device=mention.device).repeat_interleave(
@@ -124,12 +124,6 @@ def paths(batch: DocumentGraph) -> tuple[Tensor, Tensor]:
     )
     first = torch.tensor([0, *accumulate(sizes.entities)], device=entity.device)
     return pair, middle + first[document[head[pair]]]
-
-
-def entity_of_mentions(batch: DocumentGraph) -> Tensor:
-    """Return the entity of each mention [M]."""
-    mention, entity = batch["mention", "refers_to", "entity"].edge_index
-    return torch.empty_like(entity).scatter_(0, mention, entity)  # a mention has one entity
 
 
 def _sums(x: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
