@@ -62,11 +62,17 @@ def test_a_run_directory_holds_everything(folder):
         "predictions_dev.jsonl",
         "predictions_test.jsonl",
         "log.jsonl",
+        "costs.json",
         "environment.json",
     }
     log = [json.loads(line) for line in (folder / "first/log.jsonl").read_text().splitlines()]
     assert [entry["epoch"] for entry in log] == [1, 2, 3]
     assert list((folder / "first").rglob("events.out.tfevents*"))
+    costs = json.loads((folder / "first/costs.json").read_text())
+    assert costs["training_documents_per_second"] == sorted(e["documents_per_second"] for e in log)[1]
+    assert costs["prediction_documents_per_second"] > 0
+    assert 0 < costs["million_parameters"] < 1
+    assert 0.1 < costs["peak_memory_gib"] < 8
 
 
 def test_the_best_epoch_is_that_of_the_highest_dev_f1(folder):

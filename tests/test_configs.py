@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from checkpoints import checkpoint
 from documents import random_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.formats.detection import write_documents
 from glre_pyg.formats.docred_json import write_docred
 from glre_pyg.formats.pubtator_writer import write_pubtator
 from glre_pyg.runs.directory import read_scores
@@ -29,6 +31,7 @@ GROUPS = (
     "thresholds",
     "optimizer",
     "training",
+    "track",
 )
 SMALL = [
     "encoder=tiny",
@@ -46,7 +49,11 @@ def options(group: str) -> list[str]:
 
 def composed(*overrides: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+        config = compose("train", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)  # rows of the bench have the name of their choice of model
+    with open_dict(config):
+        del config["hydra"]
+    return config
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,8 @@ WITHOUT = {
     "table4_without_context": {"layer.context._target_": "glre_pyg.nn.context.NoContext"},
     "table4_without_bert": {"encoder.module._target_": "glre_pyg.nn.recurrent.BiLSTM"},
 }
-OURS = [each for each in options("experiment") if each not in ("released_cdr", "synthetic_layers")]
+OURS = [each for each in options("experiment") if each.startswith(("table", "figure"))]
+BENCH = [each for each in options("experiment") if each.startswith("bench_")]
 
 
 @pytest.mark.parametrize("experiment", OURS)
@@ -222,12 +230,34 @@ def docred(tmp_path):
         ]
         hidden = [replace(each, facts=()) for each in documents] if split == "test" else documents
         write_docred(hidden, tmp_path / f"{name}.json", lossy=True)
+        write_docred(documents, tmp_path / f"{split}_revised.json", lossy=True)
+    return tmp_path
+
+
+@pytest.fixture
+def biored(tmp_path):
+    """A folder like BioRED's, with invented documents."""
+    types = {
+        "Chemical": "ChemicalEntity",
+        "Disease": "DiseaseOrPhenotypicFeature",
+        "Gene": "GeneOrGeneProduct",
+    }
+    for split in ("train", "dev", "test"):
+        documents = [
+            replace(
+                each,
+                mentions=tuple(replace(of, type=types[of.type]) for of in each.mentions),
+                facts=tuple(replace(of, relation="Positive_Correlation") for of in each.facts),
+            )
+            for each in SyntheticCorpus(bridged=0).generate(split, 4)
+        ]
+        write_documents(documents, tmp_path / f"{split.title()}.PubTator", "biored")
     return tmp_path
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
 @pytest.mark.filterwarnings("ignore:.*sha256")
-def test_every_experiment_trains_a_step(experiment, cdr, docred, tmp_path):
+def test_every_experiment_trains_a_step(experiment, cdr, docred, biored, tmp_path):
     config = composed(f"experiment={experiment}", "training.epochs=1")
     if "name" in config.encoder.tokenizer:
         folder = checkpoint("bert_cased", tmp_path / "bert", length=128)
@@ -235,12 +265,14 @@ def test_every_experiment_trains_a_step(experiment, cdr, docred, tmp_path):
     if "sizes" in config.dataset:
         config.dataset.sizes = {"train": 6, "dev": 3, "test": 3}
     else:
-        config.dataset.root = str(docred if config.dataset._target_.endswith("RED") else cdr)
+        corpus = config.dataset._target_.rpartition(".")[2]
+        config.dataset.root = str({"CDR": cdr, "BioRED": biored}.get(corpus, docred))
         config.training.batch_size = 4
     run = train(config, tmp_path / "run")
     scores = read_scores(tmp_path / "run")
     assert scores["best_epoch"] == 1
-    assert ("test" in scores) == (len(run.labels.relations) == 1)  # DocRED's is not labelled
+    assert ("test" in scores) == (not config.dataset._target_.endswith(".DocRED"))  # which is not labelled
+    assert run.config.name == ("glre" if experiment in BENCH else config.name)
 
 
 @pytest.mark.parametrize("layer", ["global", "local", "context"])
@@ -248,6 +280,28 @@ def test_every_experiment_trains_a_step(experiment, cdr, docred, tmp_path):
 def test_every_layer_of_an_experiment_can_be_left_out(experiment, layer):
     config = composed(f"experiment={experiment}", f"layer/{layer}=none")
     assert set(config.layer[layer]) == {"_target_", "_partial_"}
+
+
+@pytest.mark.parametrize("experiment", BENCH)
+def test_models_of_the_bench_differ_in_nothing_else(experiment):
+    rows = {}
+    for model in options("model"):
+        row = OmegaConf.to_container(composed(f"experiment={experiment}", f"model={model}"), resolve=True)
+        assert row.pop("name") == model
+        assert row["report"] == "bench"
+        row["encoder"]["tokenizer"].pop("marker")  # text around mentions, of models that read it
+        for part in ("model", "thresholds"):
+            row.pop(part)
+        rows[model] = row
+    assert all(row == rows["glre"] for row in rows.values())
+
+
+def test_a_track_is_the_encoder_of_every_model():
+    assert composed("experiment=bench_cdr").encoder.name == "minilm"
+    assert composed("experiment=bench_cdr", "track=words").encoder.name == "bilstm"
+    assert composed("track=words").encoder.name == "bilstm"
+    bilstm, words = (composed(f"encoder={name}").encoder for name in ("bilstm", "words"))
+    assert (bilstm.tokenizer, bilstm.module.base) == (words.tokenizer, words.module)
 
 
 def test_the_released_code_differs_from_the_paper_in_these_values():

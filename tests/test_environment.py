@@ -92,7 +92,9 @@ def test_the_same_seed_gives_the_same_run_twice(tmp_path):
             train(compose("train", [*SMALL, "seed=3"]), tmp_path / name)
         train(compose("train", [*SMALL, "seed=4"]), tmp_path / "other")
     names = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()}
-    timed = {path for path in names if path.name == "log.jsonl" or path.parts[0] == "tensorboard"}
+    timed = {
+        path for path in names if path.name in ("log.jsonl", "costs.json") or path.parts[0] == "tensorboard"
+    }
     same = {
         path
         for path in names - timed

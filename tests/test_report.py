@@ -530,6 +530,57 @@ def test_figure_3_is_a_table_too_and_bins_without_facts_are_empty(tmp_path):
     assert "2" not in line
 
 
+def test_the_bench_tests_each_row_against_glre_and_leaves_out_rows_without_runs(tmp_path):
+    for name, right in {"glre": [*range(30)], "atlop": [*range(10)], "eog": [*range(29)]}.items():
+        for seed in (0, 1):
+            folder = write_run(tmp_path / f"{name}{seed}", 0.6, name=name, seed=seed)
+            predictions(folder, right[seed:])
+            costs = {
+                "million_parameters": 22.7,
+                "peak_memory_gib": 1.5,
+                "training_documents_per_second": 1234.5,
+            }
+            (folder / "costs.json").write_text(json.dumps(costs))
+    glre, eog, atlop = cells(report(tmp_path, "bench").markdown())
+    assert [row[""][:5] for row in (glre, eog, atlop)] == ["GLRE", "Chris", "Zhou "]
+    # Of 40, GLRE found 30 and 29, EoG 29 and 28, ATLOP 10 and 9; F1 of 30 is 60/70, of 29 58/69, ...
+    assert glre["F1"] == "84.89 ± 1.17"
+    assert glre["Δ F1"] == glre["p"] == glre["differs"] == "-"
+    assert (atlop["Δ F1"], atlop["differs"]) == ("-46.52", "yes")
+    assert (eog["Δ F1"], eog["differs"]) == ("-1.68", "no")
+    assert glre["million parameters"] == "22.7"
+    assert (glre["lr"], glre["encoder lr"]) == ("0.001", "0.0001")
+    assert glre["documents/s in training"] == "1,234"
+    assert "documents/s in prediction" not in glre
+    lines = csv.DictReader(StringIO(report(tmp_path, "bench").csv()))
+    (line,) = [line for line in lines if line["row"].startswith("Zhou") and line["score"] == "F1"]
+    assert float(line["p_value"]) == pytest.approx(2 * 2 / 5001)  # the smaller of two, so twice
+    assert float(line["low"]) < float(line["mean"]) < float(line["high"])
+    (tmp_path / "glre0/costs.json").write_text('{"million_parameters": "many"}')
+    with pytest.raises(InputError, match="glre0: costs/million_parameters: 'many' is not a number"):
+        report(tmp_path, "bench")
+
+
+def test_the_bench_without_glre_has_no_tests(tmp_path):
+    predictions(write_run(tmp_path / "a", 0.6, name="atlop"), [1, 2])
+    (row,) = cells(report(tmp_path, "bench").markdown())
+    assert (row["Δ F1"], row["p"]) == ("-", "-")
+
+
+@pytest.mark.parametrize(("table", "corpus"), [("table2", "cdr"), ("table3", "docred")])
+def test_runs_of_the_bench_stand_beside_the_papers_figures(table, corpus, tmp_path):
+    write_run(tmp_path / "a", 0.6, name="wang_two_step", protocol=replace(PROTOCOL, corpus=corpus))
+    rows = [row for row in report(tmp_path, table).sections[0].rows if row.group]
+    assert [(row.title, row.ours["F1"].mean) for row in rows] == [("Wang et al. (2019)", pytest.approx(60))]
+
+
+@pytest.mark.parametrize("name", ["table2", "table3"])
+def test_rows_of_the_bench_have_their_place_in_the_papers_tables(name):
+    bench = {row.names[0] for row in layout("bench").rows}
+    others = {other for row in layout(name).rows for other in row.names if not other.startswith("table")}
+    assert len(others & bench) == len(layout(name).rows)
+
+
 # Files
 
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.evaluation.significance import compare, f1_interval, paired_test
+from glre_pyg.evaluation.significance import (
+    bootstrap_test,
+    compare,
+    f1_interval,
+    holm,
+    mean_f1_interval,
+    paired_test,
+)
 from glre_pyg.utils.exceptions import InputError
 from scored import random_pairs
 
@@ -139,6 +146,42 @@ def test_a_system_against_itself_and_degenerate_inputs():
 
 
 # Runs
+
+
+def test_a_bootstrap_test_is_that_of_a_loop_over_resamples():
+    """Two runs against three: mean F1 of both on the same resampled documents."""
+    first = np.stack([system(1, 0.6), system(2, 0.62)])
+    second = np.stack([system(seed, 0.5) for seed in (3, 4, 5)])
+    test = bootstrap_test(first, second, resamples=400)
+    expected = np.mean([f1(run) for run in first]) - np.mean([f1(run) for run in second])
+    assert test.difference == pytest.approx(expected)
+    random = np.random.default_rng(1)
+    samples = []
+    for _ in range(2000):
+        chosen = random.integers(0, first.shape[1], first.shape[1])
+        samples.append(
+            np.mean([f1(run[chosen]) for run in first]) - np.mean([f1(run[chosen]) for run in second])
+        )
+    assert test.interval == pytest.approx(np.percentile(samples, [2.5, 97.5]), abs=0.01)
+    low, high = mean_f1_interval(first)
+    assert low < np.mean([f1(run) for run in first]) < high
+    assert mean_f1_interval(first[:1], resamples=300) == f1_interval(first[0], resamples=300)
+
+
+def test_a_bootstrap_test_finds_what_is_there_and_no_more():
+    one, other = system(1, 0.8)[None], system(2, 0.4)[None]
+    assert bootstrap_test(one, other).p_value < 0.001
+    assert bootstrap_test(other, one).difference == -bootstrap_test(one, other).difference
+    same = bootstrap_test(one, one)
+    assert (same.difference, same.p_value, same.interval) == (0, 1, (0, 0))
+    assert bootstrap_test(one[:, :1], other[:, :1]).p_value == 1
+
+
+def test_holm_multiplies_the_smallest_p_value_by_the_number_of_tests():
+    assert holm([]) == []
+    assert holm([0.02]) == [0.02]
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.001, 0.9]) == pytest.approx([1.0, 0.003, 1.0])
 
 
 def shuffled(pairs, seed):

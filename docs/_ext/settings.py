@@ -34,6 +34,7 @@ GROUPS = {
     "thresholds": "How thresholds are selected, and the corresponding loss.",
     "optimizer": "The optimizer.",
     "training": "The training loop.",
+    "track": "The encoder of all models of the bench.",
     "mentions": "Mention finders for plain text.",
     "recipe": "Values tuned for a model, a corpus and an encoder.",
     "experiment": "The rows of the paper's tables, and other experiments.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,6 +14,8 @@ from glre_pyg.utils.console import plural
 from glre_pyg.utils.exceptions import InputError
 
 Interval = tuple[float, float]
+DocumentCounts = tuple[list[str], np.ndarray]
+"""Names of documents [D], and their true positives, predictions and facts [D, 3]."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,20 @@ def compare(
     Raises:
         InputError: If the two systems have different documents, or different numbers of facts in one.
     """
-    names, counts = first.counts_by_document(first_threshold, filtered=filtered)
-    others, other_counts = second.counts_by_document(second_threshold, filtered=filtered)
+    documents, counts = first.counts_by_document(first_threshold, filtered=filtered)
+    other_counts = paired_counts(
+        (documents, counts), second.counts_by_document(second_threshold, filtered=filtered)
+    )
+    return paired_test(counts, other_counts, resamples=resamples, seed=seed)
+
+
+def paired_counts(first: DocumentCounts, second: DocumentCounts) -> np.ndarray:
+    """Return the counts [D, 3] of the second system in the order of the first system's documents.
+
+    Raises:
+        InputError: If the two systems have different documents, or different numbers of facts in one.
+    """
+    (names, counts), (others, other_counts) = first, second
     row = {name: index for index, name in enumerate(others)}
     unpaired = [(name, "first") for name in names if name not in row]
     unpaired += [(name, "second") for name in row.keys() - set(names)]
@@ -115,7 +130,60 @@ def compare(
             raise InputError(
                 f"{name}: {one} {plural(one, 'fact')} for the first system, {other} for the second"
             )
-    return paired_test(counts, other_counts, resamples=resamples, seed=seed)
+    return other_counts
+
+
+def mean_f1_interval(runs: np.ndarray, *, resamples: int = 5000, seed: int = 0) -> Interval:
+    """Compute a 95 % bootstrap interval over documents of the mean F1 of runs with different seeds.
+
+    Args:
+        runs: Counts of each run [S, D, 3], documents in the same order.
+        resamples, seed: See :func:`f1_interval`.
+    """
+    return _interval(_mean_f1, np.moveaxis(runs, 0, 1), 0.95, resamples, seed)
+
+
+def bootstrap_test(
+    first: np.ndarray, second: np.ndarray, *, resamples: int = 5000, seed: int = 0
+) -> PairedTest:
+    """Test whether the mean F1 of two systems differs, by a paired bootstrap over documents.
+
+    The systems may have different numbers of runs, which a permutation of documents cannot exchange. The p
+    value is twice the share of resamples in which the difference is zero or has the other sign.
+
+    Args:
+        first: Counts of each run of one system [S, D, 3].
+        second: Counts of each run of the other, documents in the same order.
+        resamples: Number of bootstrap samples.
+        seed: Random seed.
+    """
+    size = len(first)
+    both = np.moveaxis(np.concatenate([first, second]), 0, 1)  # [D, S, 3]
+
+    def difference(totals: np.ndarray) -> np.ndarray:
+        return _mean_f1(totals[..., :size, :]) - _mean_f1(totals[..., size:, :])
+
+    value, documents = float(difference(both.sum(0))), len(both)
+    if documents < 2:
+        return PairedTest(value, 1.0, (value, value), documents)
+    result = _bootstrap(difference, both, 0.95, resamples, seed)
+    samples, interval = result.bootstrap_distribution, result.confidence_interval
+    tail = min(np.count_nonzero(samples <= 0), np.count_nonzero(samples >= 0))
+    p_value = min(1.0, 2 * (tail + 1) / (resamples + 1))
+    return PairedTest(value, p_value, (float(interval.low), float(interval.high)), documents)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p values for the number of tests, so that the family-wise error rate is kept (Holm, 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def _interval(
@@ -125,28 +193,40 @@ def _interval(
     if len(counts) < 2:
         value = float(statistic(counts.sum(0)))
         return value, value
-    interval = stats.bootstrap(
+    interval = _bootstrap(statistic, counts, level, resamples, seed).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _bootstrap(
+    statistic: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, level: float, resamples: int, seed: int
+) -> Any:
+    """Bootstrap a statistic of the sum of counts [D, ...] over documents; returns SciPy's result."""
+    return stats.bootstrap(
         (np.arange(len(counts)),),
         lambda numbers, axis: statistic(_sum(counts, numbers)),
         vectorized=True,
         n_resamples=resamples,
-        batch=_batch(len(counts)),
+        batch=_batch(counts.size // counts.shape[-1]),
         confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    )
 
 
 def _sum(counts: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Sums [..., C] of the counts [D, C] of samples of documents [..., D]."""
-    return counts[numbers.astype(int)].sum(-2)
+    """Sums [..., *C] of the counts [D, *C] of samples of documents [..., D]."""
+    return counts[numbers.astype(int)].sum(numbers.ndim - 1)
 
 
 def _f1(totals: np.ndarray) -> np.ndarray:
     """F1 [...] of true positives, predictions and facts [..., 3]; 0 without predictions and facts."""
     correct, predicted, gold = np.moveaxis(totals, -1, 0)
     return 2 * correct / np.maximum(predicted + gold, 1)
+
+
+def _mean_f1(totals: np.ndarray) -> np.ndarray:
+    """Mean F1 [...] of runs, from the counts of each [..., S, 3]."""
+    return _f1(totals).mean(-1)
 
 
 def _f1_difference(totals: np.ndarray) -> np.ndarray:

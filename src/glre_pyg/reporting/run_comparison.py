@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from glre_pyg.evaluation.predictions import read_predictions
-from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval
+from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval, paired_counts
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.reporting.run_records import SCORES, Record, common_protocol, find_runs, read_record
 from glre_pyg.utils.console import echo, plural
@@ -31,10 +33,7 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
     records = [read_record(folder) for folder in folders]
     protocol = common_protocol(records)
     pairs = [read_pairs(record, split) for record in records]
-    thresholds = [
-        read_threshold(record.scores.get("threshold"), record.relations, record.folder / SCORES)
-        for record in records
-    ]
+    thresholds = [_threshold(record) for record in records]
     test = compare(pairs[0], thresholds[0], pairs[1], thresholds[1], filtered=filtered)
     kind = "" if filtered else ", every candidate pair counts"
     echo(f"protocol: {protocol}")
@@ -51,6 +50,22 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
         f"  p = {test.p_value:.4f} (paired permutation test)"
     )
     return test
+
+
+def aligned_counts(records: Sequence[Record], split: str) -> list[np.ndarray]:
+    """Return the true positives, predictions and facts [D, 3] of runs, with documents in the same order.
+
+    Raises:
+        InputError: If a run has no predictions of the split, or two runs have different documents.
+    """
+    counts = [
+        read_pairs(record, split).counts_by_document(_threshold(record), filtered=True) for record in records
+    ]
+    return [paired_counts(counts[0], each) for each in counts]
+
+
+def _threshold(record: Record) -> Threshold:
+    return read_threshold(record.scores.get("threshold"), record.relations, record.folder / SCORES)
 
 
 def read_pairs(record: Record, split: str) -> ScoredPairs:

@@ -30,7 +30,7 @@ Settings = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1) of a score over runs, in percent; None for one run."""
+    """Mean and sample standard deviation (n - 1) of a number over runs; None for one run."""
 
     mean: float
     deviation: float | None
@@ -78,8 +78,8 @@ class Group(NamedTuple):
         return str((self.records[0].config.get("encoder") or {}).get("name", "unknown"))
 
     def summary(self, split: str, path: str) -> Summary | None:
-        """Summarize a score over the runs; see :meth:`Record.score`."""
-        return Summary.of(record.score(split, path) for record in self.records)
+        """Summarize a column of a table over the runs; see :meth:`Record.value`."""
+        return Summary.of(record.value(split, path) for record in self.records)
 
 
 def group(records: Sequence[Record]) -> tuple[list[Group], list[str]]:

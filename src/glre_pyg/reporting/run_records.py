@@ -19,18 +19,28 @@ from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import convert
 
-CONFIG, SCORES, LABELS = "config.yaml", "scores.json", "labels.json"
+CONFIG, SCORES, LABELS, COSTS = "config.yaml", "scores.json", "labels.json", "costs.json"
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: its resolved config, the protocol of its scores, ``scores.json``, and its relations."""
+    """A finished run.
+
+    Args:
+        folder: The run directory.
+        config: The resolved config.
+        protocol: The protocol of its scores.
+        scores: ``scores.json``.
+        relations: Its relations.
+        costs: ``costs.json``; empty if it has none.
+    """
 
     folder: Path
     config: Mapping[str, Any]
     protocol: Protocol
     scores: Mapping[str, Any]
     relations: tuple[str, ...]
+    costs: Mapping[str, Any]
 
     @property
     def name(self) -> str | None:
@@ -44,24 +54,35 @@ class Record:
         seed = self.config.get("seed")
         return seed, (self.config.get("training") or {}).get("seed", seed)
 
-    def score(self, split: str, path: str) -> float | None:
-        """Return a score in percent, or None if the run has no such score or no facts to find.
+    def value(self, split: str, path: str) -> float | None:
+        """Return the number in a column of a table, or None if the run has no such number.
 
-        Its path, such as ``by_distance/>=3/f1``, is that within the scores of the split.
+        Args:
+            split: Split that is scored.
+            path: Path of a score, such as ``by_distance/>=3/f1``, within the scores of the split; of a value
+                in ``costs.json``, such as ``costs/peak_memory_gib``; or of a setting, such as
+                ``settings/optimizer/lr``. Scores are in percent, and None without facts to find.
 
         Raises:
-            InputError: If the value is not a score.
+            InputError: If the value is not a score, or not a number.
         """
-        *parents, name = path.split("/")
-        scores: Any = self.scores.get(split)
-        for parent in parents:
-            scores = scores.get(parent) if isinstance(scores, Mapping) else None
-        if not isinstance(scores, Mapping) or name not in scores or scores.get("gold") == 0:
+        if not is_score(path):
+            value = _lookup({"costs": self.costs, "settings": self.config}, path)
+            if isinstance(value, int | float) or value is None:
+                return value
+            raise InputError(f"{self.folder}: {path}: '{value}' is not a number")
+        value = _lookup(self.scores.get(split), path)
+        parent = _lookup(self.scores.get(split), path.rpartition("/")[0])
+        if value is None or (isinstance(parent, Mapping) and parent.get("gold") == 0):
             return None
-        value = scores[name]
         if not isinstance(value, int | float) or not 0 <= value <= 1:
             raise InputError(f"{self.folder / SCORES}: {split}/{path}: '{value}' is not between 0 and 1")
         return 100 * value
+
+
+def is_score(path: str) -> bool:
+    """Whether a column of a table has scores, which are in percent; see :meth:`Record.value`."""
+    return path.partition("/")[0] not in ("costs", "settings")
 
 
 def find_runs(places: str | int | Sequence[str]) -> list[Path]:
@@ -114,7 +135,9 @@ def read_record(folder: Path) -> Record:
         if isinstance(protocol, dict):
             for name in sorted(protocol.keys() - {field.name for field in fields(Protocol)}):
                 raise InputError(f"protocol.{name}: unknown field")
-        return Record(folder, config, convert(protocol, Protocol, "protocol"), scores, relations)
+        found = convert(protocol, Protocol, "protocol")
+    costs = read_json(folder / COSTS) if (folder / COSTS).is_file() else {}
+    return Record(folder, config, found, scores, relations, costs)
 
 
 def common_protocol(records: Sequence[Record], *, ignore: Sequence[str] = ()) -> Protocol:
@@ -144,6 +167,13 @@ class _Config(Struct):
 
 class _Labels(Struct):
     relations: tuple[str, ...]
+
+
+def _lookup(node: object, path: str) -> object:
+    """Return the value at a path in nested mappings; None if there is none."""
+    for name in path.split("/"):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node
 
 
 def _runs_below(top: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Tables 2 to 5, as ``conf/table`` lays them out: rows of runs beside the paper's figures."""
+"""Tables 2 to 5 and the bench, as ``conf/table`` lays them out: rows of runs beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from glre_pyg.evaluation.protocol import Protocol
+from glre_pyg.evaluation.significance import Interval, PairedTest, bootstrap_test, holm, mean_f1_interval
+from glre_pyg.reporting.run_comparison import aligned_counts
 from glre_pyg.reporting.run_groups import Group, Summary, difference_error, group
 from glre_pyg.reporting.run_records import Record, common_protocol
 from glre_pyg.utils.console import plural
@@ -40,12 +44,14 @@ class Layout:
 
     Args:
         title: Heading.
-        columns: Title of each column, and the path of its score; see :meth:`Record.score`.
+        columns: Title of each column, and the path of its number; see :meth:`Record.value`.
         settings: Training settings, a section of the table for each; if empty, runs may have any one setting.
         corpus: Name of the corpus; None for any one corpus.
         rows: Rows; if empty, every run belongs to the table, in rows by settings.
         reference: Name of the row that the others are compared with.
         compared: Title of the column in which they are compared.
+        tested: Whether differences in filtered F1 are tested by a bootstrap over documents, in place of the
+            paper's findings.
         note: A sentence below the table.
     """
 
@@ -56,6 +62,7 @@ class Layout:
     rows: tuple[RowLayout, ...]
     reference: str | None
     compared: str | None
+    tested: bool
     note: str | None
 
     @classmethod
@@ -80,6 +87,7 @@ class Layout:
             rows=tuple(_row(name, row or {}, count) for name, row in rows.items()),
             reference=reference,
             compared=compared,
+            tested=bool(config.get("tested")),
             note=config.get("note"),
         )
 
@@ -133,6 +141,8 @@ class Row:
         group: Its runs; None if there are only the paper's figures.
         paper, ours: Figures and scores by column.
         difference: Difference from the reference row, if there is one.
+        interval: 95 % interval of filtered F1, in a table with tests.
+        test: Test of the difference, with a p value adjusted for the number of rows, likewise.
     """
 
     title: str
@@ -140,6 +150,8 @@ class Row:
     paper: Mapping[str, float | None]
     ours: Mapping[str, Summary | None]
     difference: Difference | None = None
+    interval: Interval | None = None
+    test: PairedTest | None = None
 
 
 @dataclass(frozen=True)
@@ -252,10 +264,36 @@ def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -
     if not layout.reference or not layout.compared:
         return rows, notes
     place = [layout.reference in row_layout.names for row_layout in layout.rows].index(True)
+    if layout.tested:
+        return _with_tests(rows, place, split), notes
     return [
         one if one is rows[place] else replace(one, difference=_difference(one, rows[place], layout.compared))
         for one in rows
     ], notes
+
+
+def _with_tests(rows: Sequence[Row], place: int, split: str) -> list[Row]:
+    """Return the rows that have runs, with intervals, and tests against the row at a place if it has runs."""
+    present = [row for row in rows if row.group]
+    records = [record for row in present if row.group for record in row.group.records]
+    aligned = iter(aligned_counts(records, split))
+    counts = {row.title: np.stack([next(aligned) for _ in row.group.records]) for row in present if row.group}
+    tests: dict[str, PairedTest] = {}
+    if (reference := rows[place].title) in counts:
+        tests = {
+            title: bootstrap_test(runs, counts[reference])
+            for title, runs in counts.items()
+            if title != reference
+        }
+    adjusted = holm([test.p_value for test in tests.values()])
+    tests = {
+        title: replace(test, p_value=p_value)
+        for (title, test), p_value in zip(tests.items(), adjusted, strict=True)
+    }
+    return [
+        replace(row, interval=mean_f1_interval(counts[row.title]), test=tests.get(row.title))
+        for row in present
+    ]
 
 
 def _difference(row: Row, reference: Row, column: str) -> Difference:

@@ -3,8 +3,8 @@
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the tokenizer),
 ``model.safetensors``, ``scores.json``, ``known_facts.json`` (if the corpus has an Ign F1),
 ``environment.json`` and ``checksums.json``. A saved model has these files and a ``README.md``. A run
-also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``log.jsonl``, TensorBoard's files and a
-checkpoint, and with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
+also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``costs.json``, ``log.jsonl``, TensorBoard's
+files and a checkpoint, and with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from glre_pyg.data.tokenizer import Tokenizer
 
 CONFIG, LABELS, SCORES, KNOWN = "config.yaml", "labels.json", "scores.json", "known_facts.json"
+COSTS = "costs.json"
 ENVIRONMENT, ENCODER, CHECKSUMS = "environment.json", "encoder", "checksums.json"
 FILES = (WEIGHTS, CONFIG, LABELS, SCORES, KNOWN, ENVIRONMENT)
 """Files of a saved model besides those of its tokenizer."""

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import psutil
@@ -127,6 +127,26 @@ def allocated_bytes(device: torch.device | str) -> int:
     if torch.device(device).type == "cuda":
         return torch.cuda.memory_allocated(device)
     return psutil.Process().memory_info().rss
+
+
+def reset_peak() -> None:
+    """Let :func:`peak_bytes` begin anew, as the runs of a sweep share a process."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # other systems than Linux
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the most bytes in use on a device since :func:`reset_peak`; None if the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    rows = (line.split() for line in status.splitlines())
+    return next((int(row[1]) * 2**10 for row in rows if row[0] == "VmHWM:"), None)
 
 
 def available_bytes(gib: float | None, device: torch.device | str) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 
 from omegaconf import DictConfig
 
@@ -16,13 +19,15 @@ from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.reporting.case_studies import write_case_study
-from glre_pyg.runs.directory import KNOWN, SCORES, read_scores
+from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
 from glre_pyg.runs.hub import resolve_folder
 from glre_pyg.runs.loading import load
+from glre_pyg.runs.memory import GIB, peak_bytes, reset_peak
 from glre_pyg.runs.run import Run, finish
 from glre_pyg.training.fitting import Fitted, fit_model
 from glre_pyg.training.fixed_epoch import fixed_epoch
-from glre_pyg.training.preparation import TRAIN, Experiment, prepare
+from glre_pyg.training.loop import LOG
+from glre_pyg.training.preparation import TRAIN, Experiment, HeldOut, prepare
 from glre_pyg.training.resuming import begin_or_resume
 from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo, plural
@@ -50,6 +55,7 @@ def train(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Ru
         InputError: If a file of the corpus, the encoder or another run cannot be read, or the folder contains
             a run.
     """
+    reset_peak()
     config, folder, is_finished = begin_or_resume(config, folder, overrides)
     if is_finished:
         echo(f"{folder}: is finished, and left as it is")
@@ -74,11 +80,9 @@ def _train(experiment: Experiment) -> Run:
         predicted=test.graphs,
     )
     run = _run(experiment, fitted, 0.5)
-    pairs = {"dev": run.score(dev.documents, graphs=dev.graphs, progress="dev")}
+    pairs, speed = _score(run, {"dev": dev, "test": test})
     run = replace(run, threshold=experiment.choose_threshold(pairs["dev"]))  # in fp32, as for a loaded run
-    if test.documents:
-        pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
-    return _finish(experiment, run, fitted.epoch, pairs, "dev")
+    return _finish(experiment, run, fitted.epoch, pairs, "dev", speed)
 
 
 def _train_on_dev_too(experiment: Experiment) -> Run:
@@ -93,10 +97,20 @@ def _train_on_dev_too(experiment: Experiment) -> Run:
         last_epoch=epoch,
     )
     run = _run(experiment, fitted, threshold)
-    pairs = {}
-    if test.documents:
-        pairs["test"] = run.score(test.documents, graphs=test.graphs, progress="test")
-    return _finish(experiment, run, fitted.epoch, pairs, source)
+    pairs, speed = _score(run, {"test": test})
+    return _finish(experiment, run, fitted.epoch, pairs, source, speed)
+
+
+def _score(run: Run, splits: Mapping[str, HeldOut]) -> tuple[dict[str, ScoredPairs], float | None]:
+    """Return the scored pairs of the splits that have documents, and the documents scored per second."""
+    started = time.perf_counter()
+    pairs = {
+        split: run.score(held_out.documents, graphs=held_out.graphs, progress=split)
+        for split, held_out in splits.items()
+        if held_out.documents
+    }
+    documents = sum(len(held_out.documents) for held_out in splits.values())
+    return pairs, documents / (time.perf_counter() - started) if documents else None
 
 
 def _run(experiment: Experiment, fitted: Fitted, threshold: Threshold) -> Run:
@@ -113,7 +127,12 @@ def _run(experiment: Experiment, fitted: Fitted, threshold: Threshold) -> Run:
 
 
 def _finish(
-    experiment: Experiment, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs], source: str
+    experiment: Experiment,
+    run: Run,
+    epoch: int,
+    pairs: Mapping[str, ScoredPairs],
+    source: str,
+    speed: float | None,
 ) -> Run:
     """Print the scores of a run and complete its directory."""
     folder, config = experiment.folder, experiment.config
@@ -123,6 +142,7 @@ def _finish(
     if not distributed.is_main_process():
         return run
     _write_scores(experiment, run, epoch, pairs, _protocol(experiment, source))
+    _write_costs(run, folder, speed)
     if "test" in pairs and config.cases:
         write_case_study(
             run,
@@ -154,6 +174,19 @@ def _write_scores(
         scores[split] = print_scores(scored, run.threshold, f"{corpus.name} {split}", corpus.protocol)
         write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)
     write_json(scores, folder / SCORES)
+
+
+def _write_costs(run: Run, folder: Path, speed: float | None) -> None:
+    """Write ``costs.json``: what a run costs, apart from its scores, which are the same on any machine."""
+    log = map(json.loads, (folder / LOG).read_text(encoding="utf-8").splitlines())
+    peak = peak_bytes(run.device)
+    costs = {
+        "million_parameters": sum(parameter.numel() for parameter in run.model.parameters()) / 1e6,
+        "training_documents_per_second": median(entry["documents_per_second"] for entry in log),
+        "prediction_documents_per_second": speed and round(speed, 2),
+        "peak_memory_gib": peak and round(peak / GIB, 2),
+    }
+    write_json(costs, folder / COSTS)
 
 
 def _protocol(experiment: Experiment, source: str) -> Protocol:
