@@ -290,7 +290,7 @@ def test_models_of_the_bench_differ_in_nothing_else(experiment):
         assert row.pop("name") == model
         assert row["report"] == "bench"
         row["encoder"]["tokenizer"].pop("marker")  # text around mentions, of models that read it
-        for part in ("model", "thresholds"):
+        for part in ("model", "layer", "thresholds"):
             row.pop(part)
         rows[model] = row
     assert all(row == rows["glre"] for row in rows.values())
@@ -302,6 +302,14 @@ def test_a_track_is_the_encoder_of_every_model():
     assert composed("track=words").encoder.name == "bilstm"
     bilstm, words = (composed(f"encoder={name}").encoder for name in ("bilstm", "words"))
     assert (bilstm.tokenizer, bilstm.module.base) == (words.tokenizer, words.module)
+
+
+@pytest.mark.parametrize("model", options("model"))
+def test_a_model_has_one_sequence_layer_over_word_vectors(model):
+    config = composed("track=words", f"model={model}")
+    encoder = config.model.encoder._target_.rpartition(".")[2]
+    assert encoder == ("WordEmbedding" if {"sequence", "blocks"} & config.model.keys() else "BiLSTM")
+    assert composed("track=minilm", f"model={model}").model.encoder._target_.endswith(".TransformerEncoder")
 
 
 def test_the_released_code_differs_from_the_paper_in_these_values():

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -135,10 +136,14 @@ def with_comments(help_text: str, overrides: Sequence[str], *, config_folder: st
             for name, line in _yaml_lines(file.read_text(encoding="utf-8")):
                 if name and " # " in line:
                     comments[place + name] = line.partition(" # ")[2]
-    return "\n".join(
-        f"{line:<40}  # {comments[name]}" if name in comments else line
-        for name, line in _yaml_lines(help_text)
-    )
+    lines = []
+    for name, line in _yaml_lines(help_text):
+        if name in comments:
+            line = f"{line:<40}  # {comments[name]}"
+        elif len(line) > 120:  # the options of a group
+            line = fill(line, 120, subsequent_indent="  ")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _yaml_lines(text: str) -> Iterator[tuple[str | None, str]]:
