@@ -179,6 +179,8 @@ def relabelled(graph, entity, mention):
     order = torch.randperm(graph.pair_index.size(1))
     out.pair_index = entity[graph.pair_index][:, order]
     out.pair_label, out.pair_distance = graph.pair_label[order], graph.pair_distance[order]
+    pair, sentence = graph.pair_evidence
+    out.pair_evidence = torch.stack([order.argsort()[pair], sentence])
     return out
 
 

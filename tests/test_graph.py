@@ -29,7 +29,7 @@ from glre_pyg.data.graph import documents_of_pairs, word_counts
 from glre_pyg.utils.exceptions import InputError
 
 SHAPES = {"mention": {"span", "type"}, "entity": {"type", "id"}, "sentence": {"span"}}
-GRAPH_LEVEL = {"id", "words", "pair_index", "pair_label", "pair_distance"}
+GRAPH_LEVEL = {"id", "words", "pair_index", "pair_label", "pair_distance", "pair_evidence"}
 
 
 def edges(graph, *key):

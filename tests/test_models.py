@@ -32,6 +32,7 @@ from glre_pyg.utils.exceptions import InputError
 MODELS = {
     "atlop": ["transformer"],
     "docunet": ["transformer"],
+    "dreeam": ["transformer"],
     "eog": ["transformer", "bilstm"],
     "gain": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
@@ -85,7 +86,7 @@ def test_every_yaml_file_of_a_model_is_in_the_list():
     assert sorted(path.stem for path in Path(config_dir(), "model").glob("*.yaml")) == sorted(MODELS)
 
 
-@pytest.mark.parametrize("name", ["atlop", "docunet", "ssan"])
+@pytest.mark.parametrize("name", ["atlop", "docunet", "dreeam", "ssan"])
 def test_another_encoder_is_an_error_in_a_line(name):
     with pytest.raises(InputError, match=r"^encoder"):
         built(name, "bilstm")

@@ -53,6 +53,7 @@ class DocumentGraph(HeteroData):
         pair_index: Head and tail entity of each candidate pair [2, P].
         pair_label: 1 for the relations of a pair, otherwise 0; -1 for pairs that are ignored [P, R].
         pair_distance: Words from the tail's first mention to the head's [P].
+        pair_evidence: Pair and sentence of each sentence that the corpus gives as evidence of a fact [2, ·].
 
     Example:
         >>> from glre_pyg.data.document import Document, Fact, Mention, Sentence
@@ -78,6 +79,8 @@ class DocumentGraph(HeteroData):
     def __inc__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         if key == "pair_index":
             return self["entity"].num_nodes
+        if key == "pair_evidence":
+            return torch.tensor([[self.pair_index.size(1)], [self["sentence"].num_nodes]])
         if key in ("span", "word_index"):
             return len(self.words)
         if key == "window_index":
@@ -87,7 +90,7 @@ class DocumentGraph(HeteroData):
         return super().__inc__(key, value, *args, **kwargs)
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if key in ("pair_index", "marker_index"):
+        if key in ("pair_index", "pair_evidence", "marker_index"):
             return 1
         if key in ("span", "word_index", "window_index"):
             return 0
@@ -134,6 +137,7 @@ def build_graph(
     graph = DocumentGraph(id=document.id, words=document.word_texts())
     graph.pair_index = torch.from_numpy(np.ascontiguousarray(pairs))
     graph.pair_label = _labels(document, pairs, relations, directed)
+    graph.pair_evidence = _evidence(document, pairs, directed)
     graph.pair_distance = torch.from_numpy(position[0] - position[1])
     graph["mention"].num_nodes, graph["mention"].span = len(mentions), torch.from_numpy(mention_span)
     graph["mention"].type = _type_index(document, types, mentions)
@@ -230,10 +234,7 @@ def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], dir
     labels = np.zeros((pairs.shape[1], len(relations)), dtype=np.float32)
     if not document.facts and not document.ignored:  # in prediction
         return torch.from_numpy(labels)
-    ids = [entity.id for entity in document.entities]
-    row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs.T.tolist())}
-    if not directed:
-        row |= {(tail, head): index for (head, tail), index in row.items()}
+    row = _row_of_pairs(document, pairs, directed)
     column = {name: index for index, name in enumerate(relations)}
     for fact in document.facts:
         if fact.relation not in column:
@@ -246,3 +247,23 @@ def _labels(document: Document, pairs: np.ndarray, relations: Sequence[str], dir
         if pair in row:
             labels[row[pair]] = IGNORED
     return torch.from_numpy(labels)
+
+
+def _evidence(document: Document, pairs: np.ndarray, directed: bool) -> Tensor:
+    facts = [fact for fact in document.facts if fact.evidence]
+    row = _row_of_pairs(document, pairs, directed) if facts else {}
+    rows = [
+        (row[fact.head, fact.tail], sentence)
+        for fact in facts
+        if (fact.head, fact.tail) in row
+        for sentence in fact.evidence
+        if 0 <= sentence < len(document.sentences)
+    ]
+    return torch.from_numpy(np.ascontiguousarray(_rows(rows).T))
+
+
+def _row_of_pairs(document: Document, pairs: np.ndarray, directed: bool) -> dict[tuple[str, str], int]:
+    """Return the number of each candidate pair by the identifiers of its entities."""
+    ids = [entity.id for entity in document.entities]
+    row = {(ids[head], ids[tail]): index for index, (head, tail) in enumerate(pairs.T.tolist())}
+    return row if directed else row | {(tail, head): index for (head, tail), index in row.items()}

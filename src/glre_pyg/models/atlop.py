@@ -45,6 +45,9 @@ class ATLOP(RelationModel):
         InputError: If the encoder is not a transformer, or the tokenizer has no markers.
     """
 
+    num_divergences = 0
+    """Number of the last logits that the classifier does not compute."""
+
     def __init__(
         self,
         tokenizer: Tokenizer,
@@ -61,15 +64,20 @@ class ATLOP(RelationModel):
         check_markers("ATLOP", self.encoder, tokenizer, marker)
         width = self.encoder.out_channels
         self.head, self.tail = nn.Linear(2 * width, channels), nn.Linear(2 * width, channels)
-        self.classifier = GroupedBilinear(channels, self.loss.num_logits, block_size=block_size)
-        self.pair_channels = 6 * width + channels * (4 + min(block_size, self.loss.num_logits))
+        outputs = self.loss.num_logits - self.num_divergences
+        self.classifier = GroupedBilinear(channels, outputs, block_size=block_size)
+        self.pair_channels = 6 * width + channels * (4 + min(block_size, outputs))
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
         mention, windows = self.encoder.attend(batch)  # [M, ·]
+        context = localized_context(windows, batch, self.encoder.out_channels)  # [P, ·]
+        return self.classify(mention, context, batch)
+
+    def classify(self, mention: Tensor, context: Tensor, batch: DocumentGraph) -> Tensor:
+        """Return the logits of pairs [P, ·], given mentions [M, ·] and the localized contexts of pairs."""
         refers_to = batch["mention", "refers_to", "entity"].edge_index
         entity = logsumexp_of_mentions(mention, refers_to, batch["entity"].num_nodes)  # [E, ·]
-        context = localized_context(windows, batch, self.encoder.out_channels)  # [P, ·]
         head, tail = batch.pair_index
         z_head = torch.tanh(self.head(torch.cat([entity.index_select(0, head), context], dim=-1)))
         z_tail = torch.tanh(self.tail(torch.cat([entity.index_select(0, tail), context], dim=-1)))

@@ -22,7 +22,7 @@ from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.padding import Padding
-from glre_pyg.nn.structured_attention import StructureBias
+from glre_pyg.nn.structured_attention import StructureBias, sentences_of_cells
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import Pattern, PositiveInt, Rate, Share
@@ -35,6 +35,7 @@ class EncodedWindows:
     Args:
         window: Number of each window in the batch [N], on the host.
         hidden: Tokens, with special tokens and padding [N, L, d].
+        sentence: Sentence of each token in the batch; -1 for special tokens and padding [N, L].
         attention: Attention weights of the last layer from the first marker of each mention to the tokens
             [N, z, K, L], for z heads and the K markers of the window with the most; those of other windows
             are padded at the end.
@@ -42,6 +43,7 @@ class EncodedWindows:
 
     window: list[int]
     hidden: Tensor
+    sentence: Tensor
     attention: Tensor
 
 
@@ -168,6 +170,7 @@ class TransformerEncoder(Layer):
             sizes = sizes_of(batch)
             padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes.windows)
             marker_cell = cell[batch.marker_index[0]]  # [K]
+            sentences = sentences_of_cells(batch, cell, padding.cells)
             order = padding.start.argsort().tolist()  # windows in the order of cells
             markers = marker_cell.split(sizes.markers)
             encoded: list[EncodedWindows] = []
@@ -182,7 +185,8 @@ class TransformerEncoder(Layer):
                 with LastAttention() as attention:
                     hidden = self._run(group)
                 weights = attention.weights((place - row * width).clamp(min=0), group["attention_mask"])
-                encoded.append(EncodedWindows(window, hidden.float(), weights))
+                sentence = sentences[start : start + rows * width].view(rows, width)
+                encoded.append(EncodedWindows(window, hidden.float(), sentence, weights))
                 start += rows * width
             cells = torch.cat([windows.hidden.flatten(0, 1) for windows in encoded])
             marker = cells.index_select(0, marker_cell)

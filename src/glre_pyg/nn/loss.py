@@ -187,3 +187,28 @@ class TwoStep(RelationLoss):
         """Return the probabilities of the relations [P, R]."""
         any_relation = logits[:, -1:].float().sigmoid()
         return any_relation if self.num_logits == 1 else any_relation * logits[:, :-1].float().sigmoid()
+
+
+class WithDivergence(RelationLoss):
+    """Another loss, with a weighted divergence of each pair that the model computes as its last logit.
+
+    Args:
+        base: The other loss.
+        weight: Weight of the divergence.
+    """
+
+    def __init__(self, base: RelationLoss, weight: float) -> None:
+        super().__init__(base.num_relations, base.num_logits + 1)
+        self.base, self.weight = base, weight
+
+    def mask(self, labels: Tensor) -> Tensor:
+        """Return the mask [P] of the pairs in the other loss."""
+        return self.base.mask(labels)
+
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each pair [P], given logits [P, num_logits]."""
+        return self.base.pair_losses(logits[:, :-1], labels) + self.weight * logits[:, -1]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of the relations [P, R]."""
+        return self.base.probabilities(logits[:, :-1])

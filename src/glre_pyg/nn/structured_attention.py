@@ -125,10 +125,9 @@ def token_structures(
 ) -> Iterator[Tensor]:
     """Yield the number of the structure between tokens [N, L, L] of each group of windows; 0 for none."""
     count = sum(rows * width for rows, width in groups)
-    of_word, of_cell = _entities_of_words(batch), batch.word_index
-    entities = of_word.new_zeros(count, of_word.size(1)).index_copy(0, cell, of_word[of_cell])
-    sentences = torch.full((count,), -1, device=cell.device)
-    sentences[cell] = torch.bucketize(of_cell, batch["sentence"].span[:, 1].contiguous(), right=True)
+    of_word = _entities_of_words(batch)
+    entities = of_word.new_zeros(count, of_word.size(1)).index_copy(0, cell, of_word[batch.word_index])
+    sentences = sentences_of_cells(batch, cell, count)
     start = 0
     for rows, width in groups:
         inside = slice(start, start + rows * width)
@@ -140,6 +139,14 @@ def token_structures(
         number = torch.where(both, 4 - 2 * is_coreferent.long() - is_same.long(), 0)
         yield torch.where(one & is_same, STRUCTURES, number)
         start += rows * width
+
+
+def sentences_of_cells(batch: DocumentGraph, cell: Tensor, count: int) -> Tensor:
+    """Return the sentence of each of the cells of padded windows, given the cell of tokens; -1 for none."""
+    sentences = torch.full((count,), -1, device=cell.device)
+    ends = batch["sentence"].span[:, 1].contiguous()
+    sentences[cell] = torch.bucketize(batch.word_index, ends, right=True)
+    return sentences
 
 
 def _entities_of_words(batch: DocumentGraph) -> Tensor:
