@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from safetensors.torch import load_model, save_model
 
 from documents import (
@@ -97,6 +97,11 @@ def test_a_tokenizer_without_markers_is_an_error_in_a_line(name):
     model = instantiate(config_of(name).model)
     with pytest.raises(InputError, match=r"^encoder\.tokenizer\.marker: "):
         model(subwords(DOCUMENTS), len(LABELS.relations), encoder=transformer())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_cites_its_paper(name):
+    assert "https://" in get_class(config_of(name).model._target_).citation
 
 
 @every_model

@@ -1355,6 +1355,13 @@ def test_a_filter_is_told(loaded):
     assert "leaves pairs out" not in made(loaded, lambda scores: scores.update(dev=equal, test=equal))[1]
 
 
+def test_a_card_cites_the_paper_of_its_model(loaded, monkeypatch):
+    for citation, expected in (("A paper. https://example.org", ["A paper. https://example.org"]), ("", [])):
+        monkeypatch.setattr(type(loaded.model), "citation", citation)
+        _, text = made(loaded)
+        assert [part.strip() for part in text.split("## Citation")[1:]] == expected
+
+
 def test_scores_without_a_protocol_make_a_card(loaded):
     head, text = made(loaded, lambda scores: (scores.clear(), scores.update(threshold=0.5)))
     assert "Scored pairs: unknown" in text

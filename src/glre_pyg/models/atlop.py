@@ -45,6 +45,11 @@ class ATLOP(RelationModel):
         InputError: If the encoder is not a transformer, or the tokenizer has no markers.
     """
 
+    citation = (
+        "Wenxuan Zhou, Kevin Huang, Tengyu Ma and Jing Huang: Document-Level Relation Extraction with "
+        "Adaptive Thresholding and Localized Context Pooling. AAAI 2021. "
+        "https://doi.org/10.1609/aaai.v35i16.17717"
+    )
     num_divergences = 0
     """Number of the last logits that the classifier does not compute."""
 

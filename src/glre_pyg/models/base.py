@@ -15,9 +15,11 @@ class RelationModel(nn.Module):
         loss: Loss and probabilities of the logits.
 
     Attributes:
+        citation: Citation of the model's paper, in Markdown, for the model card.
         pair_channels: Approximate number of values computed per pair in prediction, for estimates of memory.
     """
 
+    citation: str = ""
     pair_channels: int = 0
 
     def __init__(self, loss: RelationLoss) -> None:

@@ -55,6 +55,12 @@ class DocuNet(RelationModel):
         InputError: If the encoder is not a transformer, or the tokenizer has no markers.
     """
 
+    citation = (
+        "Ningyu Zhang, Xiang Chen, Xin Xie, Shumin Deng, Chuanqi Tan, Mosha Chen, Fei Huang, Luo Si and "
+        "Huajun Chen: Document-level Relation Extraction as Semantic Segmentation. IJCAI 2021. "
+        "https://arxiv.org/abs/2106.03618"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

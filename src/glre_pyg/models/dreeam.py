@@ -36,6 +36,11 @@ class DREEAM(ATLOP):
         loss: Loss :math:`L_{RE}`; called with R.
     """
 
+    citation = (
+        "Youmi Ma, An Wang and Naoaki Okazaki: DREEAM: Guiding Attention with Evidence for Improving "
+        "Document-Level Relation Extraction. EACL 2023. https://aclanthology.org/2023.eacl-main.145"
+    )
+
     num_divergences = 1
 
     def __init__(

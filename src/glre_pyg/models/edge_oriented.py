@@ -61,6 +61,11 @@ class EoG(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Fenia Christopoulou, Makoto Miwa and Sophia Ananiadou: Connecting the Dots: Document-level Neural "
+        "Relation Extraction with Edge-oriented Graphs. EMNLP-IJCNLP 2019. https://arxiv.org/abs/1909.00228"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -45,6 +45,11 @@ class GAIN(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Shuang Zeng, Runxin Xu, Baobao Chang and Lei Li: Double Graph Based Reasoning for Document-level "
+        "Relation Extraction. EMNLP 2020. https://arxiv.org/abs/2009.13752"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -46,6 +46,19 @@ class GLRE(RelationModel):
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
     """
 
+    citation = """https://aclanthology.org/2020.emnlp-main.303/
+
+```bibtex
+@inproceedings{wang-etal-2020-global,
+    title = "Global-to-Local Neural Networks for Document-Level Relation Extraction",
+    author = "Wang, Difeng and Hu, Wei and Cao, Ermei and Sun, Weijian",
+    booktitle = "Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing",
+    year = "2020",
+    pages = "3711--3721",
+    doi = "10.18653/v1/2020.emnlp-main.303",
+}
+```"""
+
     def __init__(
         self,
         tokenizer: Tokenizer,

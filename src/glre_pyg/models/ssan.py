@@ -40,6 +40,12 @@ class SSAN(RelationModel):
         InputError: If the encoder is not a transformer.
     """
 
+    citation = (
+        "Benfeng Xu, Quan Wang, Yajuan Lyu, Yong Zhu and Zhendong Mao: Entity Structure Within and "
+        "Throughout: Modeling Mention Dependencies for Document-Level Relation Extraction. AAAI 2021. "
+        "https://arxiv.org/abs/2102.10249"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -43,6 +43,12 @@ class HierarchicalInference(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Hengzhu Tang, Yanan Cao, Zhenyu Zhang, Jiangxia Cao, Fang Fang, Shi Wang and Pengfei Yin: HIN: "
+        "Hierarchical Inference Network for Document-Level Relation Extraction. PAKDD 2020. "
+        "https://doi.org/10.1007/978-3-030-47426-3_16"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -40,6 +40,11 @@ class BRAN(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Patrick Verga, Emma Strubell and Andrew McCallum: Simultaneously Self-Attending to All Mentions "
+        "for Full-Abstract Biological Relation Extraction. NAACL 2018. https://arxiv.org/abs/1802.10569"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

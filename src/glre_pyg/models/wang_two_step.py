@@ -31,6 +31,11 @@ class TwoStepBilinear(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Hong Wang, Christfried Focke, Rob Sylvester, Nilesh Mishra and William Wang: Fine-tune Bert for "
+        "DocRED with Two-step Process. 2019. https://arxiv.org/abs/1909.11898"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

@@ -43,6 +43,12 @@ class SequenceModel(RelationModel):
         loss: Loss, which defines the number of logits; called with R.
     """
 
+    citation = (
+        "Yuan Yao, Deming Ye, Peng Li, Xu Han, Yankai Lin, Zhenghao Liu, Zhiyuan Liu, Lixin Huang, Jie Zhou "
+        "and Maosong Sun: DocRED: A Large-Scale Document-Level Relation Extraction Dataset. ACL 2019. "
+        "https://aclanthology.org/P19-1074"
+    )
+
     def __init__(
         self,
         tokenizer: Tokenizer,

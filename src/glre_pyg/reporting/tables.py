@@ -47,7 +47,8 @@ class Layout:
         columns: Title of each column, and the path of its number; see :meth:`Record.value`.
         settings: Training settings, a section of the table for each; if empty, runs may have any one setting.
         corpus: Name of the corpus; None for any one corpus.
-        rows: Rows; if empty, every run belongs to the table, in rows by settings.
+        rows: Rows, of which those without runs and figures are left out; if empty, every run belongs to the
+            table, in rows by settings.
         reference: Name of the row that the others are compared with.
         compared: Title of the column in which they are compared.
         tested: Whether differences in filtered F1 are tested by a bootstrap over documents, in place of the
@@ -262,7 +263,7 @@ def _rows(layout: Layout, setting: int, records: Sequence[Record], split: str) -
         rows.append(row(row_layout.title, groups[0] if groups else None, paper))
         notes += duplicates
     if not layout.reference or not layout.compared:
-        return rows, notes
+        return [row for row in rows if row.group or any(row.paper.values())], notes
     place = [layout.reference in row_layout.names for row_layout in layout.rows].index(True)
     if layout.tested:
         return _with_tests(rows, place, split), notes

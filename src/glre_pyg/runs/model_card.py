@@ -81,6 +81,7 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
         num_parameters=f"{sum(parameter.numel() for parameter in run.model.parameters()):,}",
         settings=_settings(config, run.environment),
         is_glre=is_glre,
+        citation=run.model.citation,
         config={place: value for place, _, value in walk(OmegaConf.to_container(config))},
         escape=lambda value: escape(str(value)),
     )
