@@ -308,7 +308,7 @@ def sentencepiece_only(name, folder):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(text),
         model_writer=model,
-        vocab_size=85,
+        vocab_size=80,
         hard_vocab_limit=False,
         minloglevel=2,
         **options,
