@@ -1,10 +1,13 @@
 """Outputs of commands: what is read is never written over, by whatever name."""
 
+import errno
 import os
 import stat
+import threading
 
 import pytest
 from omegaconf import OmegaConf
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from commands import run
 from documents import random_documents
@@ -126,3 +129,20 @@ def test_commands_keep_what_they_read(here, command):
     _, error = run(command, *given, "output=out/../in.jsonl", cwd=here, code=2)
     assert "is the input" in error
     assert (here / "in.jsonl").read_bytes() == before
+
+
+def test_a_disk_that_does_not_take_the_training_curves_is_one_line(tmp_path, monkeypatch):
+    """TensorBoard writes them in a thread of its own."""
+    said = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    monkeypatch.setattr(RecordWriter, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "failed")))
+    settings = [
+        "dataset.sizes={train: 4, dev: 3, test: 3}",
+        "encoder=tiny",
+        "training.epochs=1",
+        "cache=false",
+    ]
+    _, error = run("train", *settings, "hydra.run.dir=run", cwd=tmp_path, code=2)
+    [line] = error.splitlines()
+    assert line == f"error: {tmp_path / 'run'}: cannot be written: failed; there is no checkpoint"
+    assert said == []

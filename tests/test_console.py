@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from contextlib import suppress
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -67,3 +68,13 @@ def test_commands_work_with_odd_names_in_a_narrow_encoding(tmp_path, encoding):
     )
     assert out.startswith("\\u4e2d\\x1b[2J, protocol ")
     assert (tmp_path / "ü中.json").exists()
+
+
+def test_standard_output_that_cannot_be_written_is_named(monkeypatch):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            echo("a line")
+        with suppress(OSError):
+            full.close()
+    assert caught.value.filename == "standard output"

@@ -274,6 +274,29 @@ def test_what_the_disk_does_not_take_leaves_what_was_there(after, code, tmp_path
     assert contents(tmp_path) == dict(zip(("file", "other"), expected, strict=True))
 
 
+@pytest.mark.parametrize("name", ["write", "ftruncate"])
+def test_a_lock_that_the_disk_does_not_take_leaves_nothing(name, tmp_path, monkeypatch):
+    def failing(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    line = f"^{tmp_path / 'file'}: cannot be written: Input/output error$"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, failing)
+        with pytest.raises(WriteError, match=line):
+            exclusive(tmp_path / "file").__enter__()
+    assert not list(tmp_path.iterdir())
+    with exclusive(tmp_path / "file"):  # the lock has ended
+        pass
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.EIO, "failed")))
+    (tmp_path / "new").write_text("new")
+    with pytest.raises(OSError, match="failed") as caught:
+        atomic_replace(tmp_path / "new", tmp_path / "old")
+    assert caught.value.filename == str(tmp_path / "new")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_a_file_that_grows_too_large_leaves_what_was_there(tmp_path):
     write_text("old", tmp_path / "file")

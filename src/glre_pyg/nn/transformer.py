@@ -71,7 +71,7 @@ def _settings(config: PretrainedConfig, names: set[str], value: float | None) ->
     known = names & set(vars(config))
     if not known:
         raise InputError(f"encoder: no such dropout is known in a model of type {config.model_type}")
-    return dict.fromkeys(known, value)
+    return dict.fromkeys(known, float(value))  # huggingface_hub may refuse a whole number
 
 
 def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> PreTrainedModel:

@@ -6,6 +6,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from importlib.metadata import version
@@ -84,7 +85,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
                     main(config)
 
             limit_kernel_cache()
-            with _process(shared) as is_active, _interruptible(), _one_line_errors(name):
+            with _process(shared) as is_active, _interruptible(), _threads(), _one_line_errors(name):
                 if is_active:
                     check_arguments(sys.argv[1:], config_dir())
                     sys.argv[1:] = literal_values(sys.argv[1:], text_settings(schema))
@@ -220,6 +221,21 @@ def _interruptible() -> Iterator[None]:
         if os.environ.get("RANK", "0") == "0":
             echo_error(error.line())
         sys.exit(128 + error.signal)
+
+
+@contextmanager
+def _threads() -> Iterator[None]:
+    """Print no traceback of a thread if a disk fails: TensorBoard raises the error in the main one, too."""
+
+    def print_error(error: threading.ExceptHookArgs) -> None:
+        if not isinstance(error.exc_value, OSError):
+            threading.__excepthook__(error)
+
+    before, threading.excepthook = threading.excepthook, print_error
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

@@ -36,8 +36,16 @@ def plural(number: int, noun: str, several: str = "") -> str:
 
 
 def echo(*lines: str) -> None:
-    """Print lines to standard output, as :func:`printable`."""
-    print("\n".join(_encodable(line, sys.stdout) for line in lines), flush=True)
+    """Print lines to standard output, as :func:`printable`.
+
+    Raises:
+        OSError: If it cannot be written, as on a full disk; the error names it.
+    """
+    try:
+        print("\n".join(_encodable(line, sys.stdout) for line in lines), flush=True)
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def echo_error(line: str) -> None:

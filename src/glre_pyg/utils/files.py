@@ -232,9 +232,7 @@ def exclusive(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            lock.unlink()
-        os.close(descriptor)
+        _release(descriptor, lock)
 
 
 def _take(lock: Path, path: Path) -> int:
@@ -245,8 +243,12 @@ def _take(lock: Path, path: Path) -> int:
         if _is_locked(descriptor, lock):
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = f"process {os.getpid()} on {socket.gethostname()} since {since}"
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, holder.encode())
+            try:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, holder.encode())
+            except OSError:
+                _release(descriptor, lock)
+                raise
             return descriptor
         holder = os.read(descriptor, 200).decode(errors="replace")
         os.close(descriptor)
@@ -254,6 +256,14 @@ def _take(lock: Path, path: Path) -> int:
             break
         time.sleep(0.05)  # it is being made or removed
     raise InputError(f"{path}: is being written by {holder or 'another process'}")
+
+
+def _release(descriptor: int, lock: Path) -> None:
+    """Remove a lock file and end its lock, even if the disk fails."""
+    with suppress(OSError):
+        lock.unlink()
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def _is_locked(descriptor: int, path: Path) -> bool:
@@ -417,6 +427,7 @@ def sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        with _named(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
