@@ -650,8 +650,8 @@ def made(monkeypatch):
 
     for module in (base, user_files):
         monkeypatch.setattr(module, "read_documents", counting("parsed", module.read_documents))
-    encode = TransformerEncoder._encode
-    monkeypatch.setattr(TransformerEncoder, "_encode", counting("encoded", encode))
+    layout = TransformerEncoder._layout  # called once for each batch that is encoded
+    monkeypatch.setattr(TransformerEncoder, "_layout", counting("encoded", layout))
     return counts
 
 

@@ -739,9 +739,9 @@ def test_what_is_no_file_in_a_folder_costs_a_line_alone(run, here, capsys):
     assert extracted(run, "input=folder", "output=out.jsonl") == 2
     assert len(list(read_documents(here / "out.jsonl"))) == 2
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("error: a.jsonl: ")
+    assert first.startswith("error: folder/a.jsonl: ")
     assert "not a regular file" in first
-    assert second.startswith("error: c.jsonl: ")
+    assert second.startswith("error: folder/c.jsonl: ")
     assert "no such file" in second
 
 
