@@ -59,6 +59,15 @@ def test_what_is_read_is_not_written_over(here, output):
         output_path(config(output))
 
 
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_what_a_link_in_a_folder_of_inputs_leads_to_is_not_written_over(here, link):
+    (here / "corpus.jsonl").write_text("read through the folder")
+    (here / "input/sub").mkdir()
+    link(here / "corpus.jsonl", here / "input/sub/linked.jsonl")
+    with pytest.raises(InputError, match=r"^corpus.jsonl: is the input"):
+        output_path(config("corpus.jsonl"))
+
+
 def test_the_part_of_an_output_is_not_its_input(here):
     (here / "a.jsonl.part").write_text("of an earlier command")
     with pytest.raises(InputError, match="is the input"):

@@ -27,6 +27,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file
 
+import glre_pyg.runs.loading
 from checkpoints import FAMILIES, checkpoint
 from commands import run as command
 from documents import LABELS, random_documents
@@ -335,6 +336,23 @@ def dying_at(stop):
         move(source, target)
 
     return replace
+
+
+def test_a_model_that_is_replaced_while_it_is_loaded_is_no_mixture(loaded, tmp_path, monkeypatch):
+    labels = replace(loaded.labels, relations=tuple(f"new {name}" for name in loaded.labels.relations))
+    save_pretrained(loaded, tmp_path)
+    read = glre_pyg.runs.loading.read_labels
+
+    def read_and_replace(path):
+        found = read(path)
+        save_pretrained(replace(loaded, labels=labels), tmp_path)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(glre_pyg.runs.loading, "read_labels", read_and_replace)
+        with pytest.raises(InputError, match=r"were replaced while they were read: load it again$"):
+            from_pretrained(tmp_path)
+    assert from_pretrained(tmp_path).labels == labels
 
 
 def test_a_kill_mixes_no_two_models(loaded, tmp_path, monkeypatch):

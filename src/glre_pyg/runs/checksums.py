@@ -40,6 +40,12 @@ def verify(folder: Path) -> None:
             raise InputError(f"{folder / name}: was not saved with the model, {CHECKSUMS} does not name it")
 
 
+def file_states(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Return what differs as soon as a file that loading reads is replaced or changed, by its name."""
+    states = {name: (folder / name).stat() for name in _files(folder)}
+    return {name: (state.st_ino, state.st_mtime_ns, state.st_size) for name, state in states.items()}
+
+
 def _files(folder: Path) -> list[str]:
     """Names of the files in a folder that loading reads, with forward slashes."""
     tokenizer = sorted(path for path in (folder / ENCODER).rglob("[!.]*") if path.is_file())

@@ -18,7 +18,7 @@ from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import compile_with
-from glre_pyg.runs.checksums import verify
+from glre_pyg.runs.checksums import file_states, verify
 from glre_pyg.runs.directory import (
     CONFIG,
     ENCODER,
@@ -65,9 +65,10 @@ def load(
         compile: Backend that compiles the encoder, whatever training used; None does not compile.
 
     Raises:
-        InputError: If a file is missing, malformed or not the one that was saved, if the config names what it
-            may not, or if there is not enough memory.
+        InputError: If a file is missing, malformed, not the one that was saved, or replaced while it is read,
+            if the config names what it may not, or if there is not enough memory.
     """
+    before = file_states(folder)
     verify(folder)
     config = read_config(folder)
     model = _checked_model_config(folder, config)
@@ -93,6 +94,8 @@ def load(
         with as_input_errors(folder):
             replace(run, store=None).predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
     compile_with(run.model, compile)
+    if file_states(folder) != before:
+        raise InputError(f"{folder}: its files were replaced while they were read: load it again")
     return run
 
 

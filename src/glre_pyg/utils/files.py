@@ -180,18 +180,29 @@ def check_output(path: Path, inputs: Iterable[Path] = ()) -> Path:
         The path itself; that of its destination if it is a link.
 
     Raises:
-        InputError: If its folder is missing, it exists and is not a regular file, or it is an input or in a
-            folder of inputs.
+        InputError: If its folder is missing, it exists and is not a regular file, or it is an input, in a
+            folder of inputs, or what a link in such a folder leads to.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path}: cannot be written, its folder is missing")
     target = _target(path)
-    written = [target, *(Path(f"{target}{suffix}") for suffix in (PART, PROGRESS, LOCK))]
-    for source in filter(Path.exists, inputs):
-        others = target.parents if source.is_dir() else written
-        if any(other.exists() and other.samefile(source) for other in others):
+    written = _identities([target, *(Path(f"{target}{suffix}") for suffix in (PART, PROGRESS, LOCK))])
+    folders = _identities(target.parents)
+    for source in inputs:
+        read = _identities(source.rglob("*") if written and source.is_dir() else [source])
+        if read & written or _identities([source]) & folders:
             raise InputError(f"{path}: is the input, or lies in its folder: write somewhere else")
     return target
+
+
+def _identities(paths: Iterable[Path]) -> set[tuple[int, int]]:
+    """Return device and number of files and folders that exist, which are the same by all of their names."""
+    found = set()
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def _target(path: Path) -> Path:
