@@ -278,3 +278,17 @@ def test_the_commands_are_listed_and_run_by_name(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["counts.json"]
     _, err = run("__main__", "statistics", cwd=tmp_path, code=2)
     assert err == f"error: 'statistics' is not one of {', '.join(COMMANDS)}; did you mean stats?\n"
+
+
+def test_the_task_of_a_command_can_be_sent_to_other_processes(monkeypatch):
+    """As the launcher of joblib does, with cloudpickle, which takes what is in ``__main__`` by value."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    tasks = []
+
+    def no_hydra(**options):
+        return lambda task: lambda: tasks.append(task)
+
+    monkeypatch.setattr("hydra.main", no_hydra)
+    monkeypatch.setattr(sys, "argv", ["train", "seed=1"])
+    runpy.run_module("glre_pyg.train", run_name="__main__")
+    assert cloudpickle.dumps(tasks[0])

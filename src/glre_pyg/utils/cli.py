@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from importlib import import_module
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -71,6 +72,9 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
     def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
         def run() -> None:
+            if main.__module__ == "__main__":  # launchers of other processes need a name that can be imported
+                import_module(f"glre_pyg.{name}").main()
+                return
             if sys.argv[1:] == ["--version"]:
                 echo(f"glre_pyg {version('glre_pyg')}")
                 return
