@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
+import glre_pyg.__main__
 import glre_pyg.stats
 from commands import run
 from glre_pyg.training.checkpoint import CHECKPOINT
@@ -26,6 +28,15 @@ def test_a_command_ends_with_one_line(number, tmp_path, monkeypatch):
     assert err == f"interrupted by {number.name}: run the same command again\n"
     assert signal.getsignal(number) == before
     assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_while_a_command_is_imported_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["glre", "stats"])
+    monkeypatch.setattr(glre_pyg.__main__, "import_module", lambda _: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(SystemExit) as end:
+        glre_pyg.__main__.main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "interrupted by SIGINT: run the same command again\n"
 
 
 def test_signals_are_deferred_and_the_second_is_ignored():

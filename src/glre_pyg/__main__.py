@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from glre_pyg.utils.console import echo, echo_error
+from glre_pyg.utils.interrupts import interruptible
 
 COMMANDS = (
     "train",
@@ -28,7 +29,8 @@ def main() -> None:
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in COMMANDS:
         del sys.argv[1]
-        import_module(f"glre_pyg.{name}").main()
+        with interruptible():  # while it is imported, too
+            import_module(f"glre_pyg.{name}").main()
     elif name == "--version":
         echo(f"glre_pyg {version('glre_pyg')}")
     elif name in ("--help", "-h"):

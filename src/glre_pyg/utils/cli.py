@@ -31,7 +31,7 @@ from glre_pyg.utils.command_line import (
 from glre_pyg.utils.console import echo, echo_error
 from glre_pyg.utils.exceptions import InputError, is_out_of_memory
 from glre_pyg.utils.files import WriteError, check_output
-from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
+from glre_pyg.utils.interrupts import interruptible
 from glre_pyg.utils.settings import check_settings, set_texts, text_settings
 
 Main = Callable[[DictConfig], None]
@@ -89,7 +89,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
                     main(config)
 
             limit_kernel_cache()
-            with _process(shared) as is_active, _interruptible(), _threads(), _one_line_errors(name):
+            with _process(shared) as is_active, interruptible(), _threads(), _one_line_errors(name):
                 if is_active:
                     check_arguments(sys.argv[1:], config_dir())
                     sys.argv[1:] = literal_values(sys.argv[1:], text_settings(schema))
@@ -213,18 +213,6 @@ def _help_with_comments(name: str) -> Iterator[None]:
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     text = with_comments(printed.getvalue(), overrides, config_folder=config_dir(), config_name=name)
     echo(*text.split("\n"))
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """End with one line and an exit code at a signal."""
-    try:
-        with raise_interrupts():
-            yield
-    except Interrupted as error:
-        if os.environ.get("RANK", "0") == "0":
-            echo_error(error.line())
-        sys.exit(128 + error.signal)
 
 
 @contextmanager

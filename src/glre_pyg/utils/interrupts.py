@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from glre_pyg.utils.console import echo_error
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -48,6 +52,18 @@ def raise_interrupts() -> Iterator[None]:
         _State.pending = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End with one line and an exit code at a signal."""
+    try:
+        with raise_interrupts():
+            yield
+    except Interrupted as error:
+        if os.environ.get("RANK", "0") == "0":
+            echo_error(error.line())
+        sys.exit(128 + error.signal)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
