@@ -10,6 +10,7 @@ from torch import nn
 from commands import small_files
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint
+from glre_pyg.training.loop import Progress
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError
 
@@ -186,6 +187,31 @@ def test_a_state_that_is_no_state_is_one_line(saved, content):
     torch.save(content, folder / CHECKPOINT)
     with pytest.raises(InputError, match=rf"^{folder / CHECKPOINT}: (not a checkpoint|is not of this run)"):
         restored(folder)
+
+
+def test_averages_of_another_shape_and_weights_that_are_no_bytes_are_one_line(saved):
+    folder, _ = saved
+    for place in ("optimizer", "best"):
+        content = torch.load(folder / CHECKPOINT, weights_only=True)
+        if place == "best":
+            content["best"] = "best"
+        else:
+            content["parts"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(1)
+        (folder / "copy").mkdir(exist_ok=True)
+        torch.save(content, folder / "copy" / CHECKPOINT)
+        with pytest.raises(InputError, match="is not of this run"):
+            restored(folder / "copy")
+
+
+@pytest.mark.parametrize("value", [-1, "x", None, float("nan"), 10**30])
+def test_progress_that_is_none_is_one_line(tmp_path, value):
+    model = nn.Linear(3, 2)
+    Checkpoint(tmp_path, model, {"progress": Progress()}, RUN).save()
+    content = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    content["parts"]["progress"]["log_bytes"] = value
+    torch.save(content, tmp_path / CHECKPOINT)
+    with pytest.raises(InputError, match="is not of this run"):
+        Checkpoint(tmp_path, model, {"progress": Progress()}, RUN).restore()
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

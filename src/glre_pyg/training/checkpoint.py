@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.utils import distributed
@@ -117,6 +118,10 @@ class Checkpoint:
             self._check(state["run"])
             for name, part in self.parts.items():
                 part.load_state_dict(state["parts"][name])
+                if isinstance(part, Optimizer):
+                    _check_averages(part)
+            if state["best"] is not None and state["best"].dtype != torch.uint8:
+                raise TypeError("best weights are not bytes")
             if len(state["random"]) == distributed.world_size():
                 _set_random_state(state["random"][distributed.rank()])
         except (RuntimeError, LookupError, TypeError, AttributeError, ValueError) as error:
@@ -152,6 +157,18 @@ class Checkpoint:
             ours, theirs = self.run.get(name), saved.get(name)
             if ours != theirs:
                 raise InputError(f"{self.path}: is of another run: {name} was {theirs}, and is {ours}")
+
+
+def _check_averages(optimizer: Optimizer) -> None:
+    """Refuse averages of gradients of another shape: the optimizer reads them without a check."""
+    for parameter, state in optimizer.state.items():
+        for name in _AVERAGES & state.keys():
+            if state[name].shape != parameter.shape:
+                raise ValueError(f"{name} of the optimizer has the shape {tuple(state[name].shape)}")
+
+
+_AVERAGES = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "momentum_buffer", "square_avg", "sum"}
+"""Names of what torch's optimizers keep in the shape of a parameter."""
 
 
 def _random_state() -> dict[str, object]:

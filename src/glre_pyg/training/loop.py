@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from accelerate import Accelerator
-from safetensors.torch import load_model
+from msgspec import convert
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -32,7 +32,7 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.evaluation.scores import Scores, Threshold
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.directory import WEIGHTS
-from glre_pyg.runs.weights import save_weights
+from glre_pyg.runs.weights import load_weights, save_weights
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint, Stateful
 from glre_pyg.training.epochs import EpochTrainer, TrainingError
 from glre_pyg.training.sampler import LengthSampler
@@ -41,7 +41,7 @@ from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, atomic_path, regular_opener
 from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, interruption, is_interrupted
-from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate, Seed, Share
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Rate, Seed, Share
 
 LOG = "log.jsonl"
 
@@ -100,11 +100,11 @@ class Progress:
         saved: Epoch of the last checkpoint, and step within an epoch; empty if there is none.
     """
 
-    epoch: int = 0
-    step: int = 0
+    epoch: NonNegativeInt = 0
+    step: NonNegativeInt = 0
     best_f1: float = -1.0
-    best_epoch: int = 0
-    log_bytes: int = 0
+    best_epoch: NonNegativeInt = 0
+    log_bytes: NonNegativeInt = 0
     losses: list[float] = field(default_factory=list)
     batch: int = 0
     saved: str = ""
@@ -114,9 +114,13 @@ class Progress:
         return asdict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set the fields; with another number of documents in a step, an epoch begins again."""
+        """Set the fields; with another number of documents in a step, an epoch begins again.
+
+        Raises:
+            ValueError: If a field has another type, or is negative.
+        """
         batch = self.batch
-        vars(self).update(state, batch=batch)
+        vars(self).update(vars(convert(state, Progress)), batch=batch)
         if state.get("batch", batch) != batch:
             self.losses = []
         self.mark_saved()
@@ -203,7 +207,7 @@ def fit(
         _finish(accelerator)
     accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # the model computes in fp32 again
     if progress.best_epoch:
-        load_model(model, folder / WEIGHTS)
+        load_weights(model, folder / WEIGHTS)
     return progress
 
 
