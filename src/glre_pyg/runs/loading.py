@@ -72,9 +72,7 @@ def load(
     verify(folder)
     config = read_config(folder)
     model = _checked_model_config(folder, config)
-    labels, scores = read_labels(folder / LABELS), read_scores(folder)
-    with as_input_errors(folder / LABELS):
-        _check_labels(labels)
+    labels, scores = _read_labels(folder / LABELS), read_scores(folder)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
     is_own = is_signed(folder / CONFIG)
     tokenizer = _load_tokenizer(folder / ENCODER, config.encoder.tokenizer._target_, is_own=is_own)
@@ -90,9 +88,8 @@ def load(
         scores=scores,
         environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
     )
-    if not is_own:  # somebody else's config: its layers may not fit together
-        with as_input_errors(folder):
-            replace(run, store=None).predict([run.tokenizer(labels.blind_graph(_probe(labels)))])
+    if not is_own:
+        _try_prediction(run, folder)
     compile_with(run.model, compile)
     if file_states(folder) != before:
         raise InputError(f"{folder}: its files were replaced while they were read: load it again")
@@ -122,6 +119,21 @@ def _load_tokenizer(folder: Path, target: str, *, is_own: bool) -> Tokenizer:
         build: Any = get_method(target)  # a class method of the tokenizer
         tokenizer: Tokenizer = build.__self__.load(folder)
     return tokenizer
+
+
+def _read_labels(path: Path) -> Labels:
+    """Read the labels of a run, and check that its graphs can have them."""
+    labels = read_labels(path)
+    with as_input_errors(path):
+        _check_labels(labels)
+    return labels
+
+
+def _try_prediction(run: Run, folder: Path) -> None:
+    """Predict an invented document, as the layers of somebody else's config may not fit together."""
+    with as_input_errors(folder):
+        graph = run.tokenizer(run.labels.blind_graph(_probe(run.labels)))
+        replace(run, store=None).predict([graph])
 
 
 def _check_labels(labels: Labels) -> None:
