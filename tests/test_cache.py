@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -586,14 +587,14 @@ def test_two_at_once_build_one_cache(cache, capsys):
     torch.manual_seed(0)
     encoder = transformer(trainable=False)(tokenizer)
 
-    def vectors(_):
+    def vectors(copy):
         graphs = [tokenizer(LABELS.blind_graph(each)) for each in documents]
         both.wait()
-        FeatureStore(Cache(cache.folder)).attach(encoder, graphs, batch_size=1, device="cpu")
+        FeatureStore(Cache(cache.folder)).attach(copy, graphs, batch_size=1, device="cpu")
         return [graph.features for graph in graphs]
 
     with ThreadPoolExecutor(2) as pool:
-        ours, theirs = pool.map(vectors, range(2))
+        ours, theirs = pool.map(vectors, [deepcopy(encoder), deepcopy(encoder)])
     assert capsys.readouterr().out.count("encoded 40 documents") == 1
     assert len(files(cache, ".safetensors")) == 1
     assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True))

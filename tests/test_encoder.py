@@ -567,7 +567,7 @@ def test_configs(name, roomy, monkeypatch):
     assert model(batch).shape == (sum(word_counts(batch)), model.out_channels)
     if "name" in config.tokenizer and "package" not in config.tokenizer:
         assert config.tokenizer.name in asked
-    assert (name in ("bilstm", "bilstm_small", "tiny")) == (not asked)
+    assert (name in ("bilstm", "bilstm_small", "tiny", "words")) == (not asked)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from documents import batch_of, document, empty, random_documents
 from glre_pyg.nn.convolution import Convolution
 from glre_pyg.nn.convolutional_transformer import ConvolutionalTransformer
 from glre_pyg.nn.loss import TwoStep
-from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.mention_features import MentionFeatures, entity_numbers
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.nn.walks import Walks
@@ -103,7 +103,9 @@ def three_entities():
 def test_entities_are_numbered_by_the_text():
     batch = batch_of([three_entities(), empty(), three_entities()])
     layer = features().eval()
-    numbers = dict(zip(chain(*batch["entity"].id), layer.numbers(batch, 16).tolist(), strict=True))
+    numbers = dict(
+        zip(chain(*batch["entity"].id), entity_numbers(batch, permuted=False).tolist(), strict=True)
+    )
     assert numbers == {"B": 0, "A": 1, "C": 1}
     rows = layer(batch, 16)
     types = {"Chemical": 0, "Disease": 1, "Gene": 2}
@@ -124,8 +126,7 @@ def test_entities_are_numbered_by_the_text():
 
 def test_numbers_are_permuted_in_training():
     batch = batch_of([three_entities()])
-    layer = features()
-    found = {tuple(layer.numbers(batch, 8).tolist()) for _ in range(50)}
+    found = {tuple(entity_numbers(batch, permuted=True).tolist()) for _ in range(50)}
     ids = batch["entity"].id[0]
     expected = {"B": (0, 1), "A": (1, 0), "C": (1, 0)}
     assert found == {tuple(expected[name][order] for name in ids) for order in range(2)}

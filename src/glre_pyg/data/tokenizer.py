@@ -199,15 +199,16 @@ class SubwordTokenizer:
 
     def _token_ids(self, words: list[str]) -> list[list[int]]:
         """Return the ids of the tokens of each word, which do not depend on its context and are cached."""
-        if len(self._cached_ids) > _CACHE_SIZE:
-            self._cached_ids.clear()
-        new = [*{word for word in words if word not in self._cached_ids}]
+        # Several threads may share the tokenizer: only complete rows are put into the cache.
+        known = self._cached_ids = {} if len(self._cached_ids) > _CACHE_SIZE else self._cached_ids
+        new = [*{word for word in words if word not in known}]
         if new:
-            self._cached_ids |= {word: [] for word in new}
+            rows: dict[str, list[int]] = {word: [] for word in new}
             encoding = self._encode([self._space + word for word in new])
             for token, index in zip(encoding["input_ids"], encoding.word_ids(), strict=True):
-                self._cached_ids[new[index]].append(token)
-        return [self._cached_ids[word] or [self.unknown_id] for word in words]
+                rows[new[index]].append(token)
+            known |= rows
+        return [known[word] or [self.unknown_id] for word in words]
 
     def _encode(self, words: list[str]) -> BatchEncoding:
         with as_input_errors("encoder: tokenizer"):

@@ -72,8 +72,8 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
     def decorator(main: Main) -> Callable[[], None]:
         @functools.wraps(main)
         def run() -> None:
-            if main.__module__ == "__main__":  # launchers of other processes need a name that can be imported
-                import_module(f"glre_pyg.{name}").main()
+            if main.__module__ == "__main__" and (spec := main.__globals__["__spec__"]):
+                import_module(spec.name).main()  # launchers of other processes need a name to import
                 return
             if sys.argv[1:] == ["--version"]:
                 echo(f"glre_pyg {version('glre_pyg')}")
