@@ -80,9 +80,4 @@ class SSAN(RelationModel):
         words = self.encoder(batch, self.structure)  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         entity = torch.tanh(self.project(entity))
-        distances = (batch.pair_distance, -batch.pair_distance)
-        head, tail = (
-            torch.cat([entity.index_select(0, index), self.distance(distance)], dim=-1)  # [P, ·]
-            for index, distance in zip(batch.pair_index, distances, strict=True)
-        )
-        return self.classifier(head, tail)
+        return self.classifier(*self.distance.append(entity, batch.pair_index, batch.pair_distance))

@@ -14,6 +14,7 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.convolutional_transformer import ConvolutionalTransformer
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.nodes import mean_of_spans
 from glre_pyg.nn.pooling import logsumexp_of_mentions
@@ -75,14 +76,13 @@ class BRAN(RelationModel):
         sizes = sizes_of(batch)
         words = self.blocks(self.encoder(batch), word_counts(batch))  # [W, ·]
         mention = mean_of_spans(words, batch["mention"].span, sizes.mention_words)  # [M, ·]
-        index, entity = batch["mention", "refers_to", "entity"].edge_index
-        entity_of_mention = torch.empty_like(entity).scatter_(0, index, entity)
+        entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)  # [M]
         counts = nodes_per_document(batch, "mention")
         first_entity = accumulate(sizes.entities, initial=0)
         documents = zip(
             self.head(mention).split(counts),
             self.tail(mention).split(counts),
-            entity_of_mention.split(counts),
+            entity.split(counts),
             batch.pair_index.split(sizes.pairs, dim=1),
             first_entity,
             sizes.entities,

@@ -82,12 +82,7 @@ class SequenceModel(RelationModel):
         words = torch.cat([words, self.features(batch, len(words))], dim=-1)
         words = torch.relu(self.project(self.sequence(words, word_counts(batch))))
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
-        head, tail = (
-            torch.cat([entity.index_select(0, index), self.distance(distance)], dim=-1)  # [P, ·]
-            for index, distance in zip(
-                batch.pair_index, (batch.pair_distance, -batch.pair_distance), strict=True
-            )
-        )
+        head, tail = self.distance.append(entity, batch.pair_index, batch.pair_distance)  # [P, ·]
         if self.context_layer is None:
             return self.classifier(head, tail)
         pair = torch.cat([head, tail], dim=-1)

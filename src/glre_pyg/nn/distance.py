@@ -50,6 +50,20 @@ class DistanceEmbedding(Layer):
         rows = self.table(torch.arange(self.table.num_embeddings, device=distance.device))
         return SharedFeatures(rows, self.bins(distance))
 
+    def append(self, entity: Tensor, pair_index: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heads and tails of pairs [P, d + channels], each with the embedding of its distance.
+
+        Args:
+            entity: Entities [E, d].
+            pair_index: Head and tail entity of each pair [2, P].
+            distance: Signed distance from tail to head [P]; that of the tail is its negative.
+        """
+        head, tail = pair_index
+        return (
+            torch.cat([entity.index_select(0, head), self(distance)], dim=-1),
+            torch.cat([entity.index_select(0, tail), self(-distance)], dim=-1),
+        )
+
     def bins(self, distance: Tensor) -> Tensor:
         """Return the bins [P] of signed distances [P].
 
