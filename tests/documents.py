@@ -4,11 +4,14 @@ from functools import partial
 from itertools import pairwise
 from random import Random
 
+import pytest
 import torch
 from torch_geometric.data import Batch
 
+from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.labels import Labels
+from glre_pyg.data.parser import Parser
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.models.glre import GLRE
@@ -209,6 +212,35 @@ def vocabulary(documents, marker=None):
     """Tokenizer of the encoder without BERT."""
     words = [each.word_texts() for each in documents]
     return WordTokenizer.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
+
+
+def pipeline():
+    """A spaCy pipeline in which each word but the first depends on an earlier one that its letters choose."""
+    spacy = pytest.importorskip("spacy")
+
+    @spacy.Language.component("invented_parser")
+    def parse(doc):
+        for index, token in enumerate(doc):
+            token.head = doc[sum(map(ord, token.text)) % index] if index else token
+            token.dep_ = f"label{len(token) % 5}" if index else "ROOT"
+            token.pos_ = ("NOUN", "VERB", "ADP")[len(token) % 3]
+        return doc
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("invented_parser", name="parser")
+    return nlp
+
+
+def annotated(tokenizer, *, parse=None, characters=0):
+    """A tokenizer that also annotates graphs as the settings of a model ask for."""
+    annotations = Annotations(Parser(pipeline(), name="invented") if parse else None, characters)
+
+    def prepare(graph):
+        graph = tokenizer(graph)
+        annotations.add([graph])
+        return graph
+
+    return prepare
 
 
 def transformer(*, dropout=0.0, pooling="mean", trainable=True, max_padding=None):

@@ -34,7 +34,6 @@ from documents import (
 from glre_pyg.data.document import Document, Fact, Mention, Sentence
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.datasets import CDR, Files, base, user_files
-from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.formats.pubtator_writer import write_pubtator
@@ -50,6 +49,10 @@ from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
 DOCUMENTS = random_documents(9)
+
+
+def cached_documents(cache, key, read):
+    return cache.records("documents", key, Document, read)
 
 
 @pytest.fixture

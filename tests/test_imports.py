@@ -44,7 +44,8 @@ HYDRA = (
 )
 LIBRARIES = {
     "torch": (
-        *("data.batch", "data.graph", "data.tokenizer", "data.word_tokenizer"),
+        *("data.annotations", "data.batch", "data.graph", "data.parser"),
+        *("data.tokenizer", "data.word_tokenizer"),
         *("nn", "models", "runs", "extraction", "training"),
         *("reporting.drawing", "utils.distributed", "utils.cli"),
     ),
@@ -56,7 +57,7 @@ LIBRARIES = {
     "huggingface_hub": ("runs", "nn.transformer"),
     "matplotlib": ("reporting",),
     "scipy": ("evaluation",),
-    "spacy": ("formats", "mentions", "extraction"),
+    "spacy": ("data.parser", "formats", "mentions", "extraction"),
 }
 """For each library, the packages and modules that may import it."""
 

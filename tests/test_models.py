@@ -10,6 +10,7 @@ from safetensors.torch import load_model, save_model
 
 from documents import (
     LABELS,
+    annotated,
     batch_of,
     bilstm,
     by_name,
@@ -79,6 +80,8 @@ def built(name, encoder, documents=DOCUMENTS, **sizes):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
+    if config.get("parse") or config.get("characters"):
+        tokenizer = annotated(tokenizer, parse=config.get("parse"), characters=config.get("characters", 0))
     return model, tokenizer
 
 

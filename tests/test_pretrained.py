@@ -733,7 +733,7 @@ def test_nothing_is_unpickled(saved, tmp_path):
             "glre_pyg.utils.download.fetch",
         ),
         *("glre_pyg.runs.hub.from_pretrained", "glre_pyg.runs.hub.push_to_hub"),
-        *("glre_pyg.datasets.document_cache.cached_documents", "glre_pyg.evaluation.thresholds.Path"),
+        *("glre_pyg.datasets.official_files.find", "glre_pyg.evaluation.thresholds.Path"),
         *(
             "transformers.pipeline",
             "torch_geometric.nn.Sequential",

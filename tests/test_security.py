@@ -17,8 +17,8 @@ from hydra.utils import instantiate
 
 from checkpoints import checkpoint
 from documents import two_sentences
+from glre_pyg.data.document import Document
 from glre_pyg.data.tokenizer import SubwordTokenizer
-from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.nn.transformer import build_transformer
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.cli import config_dir
@@ -136,7 +136,7 @@ def test_a_file_that_another_has_put_into_the_cache_is_data(kind, tmp_path):
     planted.parent.mkdir(parents=True)
     planted.write_bytes(content)
     with suppress(Exception):  # it holds no documents
-        cached_documents(Cache(tmp_path / "cache"), "key", list)
+        Cache(tmp_path / "cache").records("documents", "key", Document, list)
     assert not (tmp_path / "exploded").exists()
 
 

@@ -51,7 +51,6 @@ from hydra import compose, initialize_config_dir
 
 from glre_pyg import RelationExtractor, from_pretrained, save_pretrained
 from glre_pyg.data.document import Document
-from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.runs.directory import CHECKSUMS
@@ -322,7 +321,7 @@ def caches(options: argparse.Namespace) -> int:
     def read_all(cache: Cache) -> tuple[list[Document], list[np.ndarray]]:
         graphs = [tokenizer(LABELS.blind_graph(document)) for document in documents]
         FeatureStore(cache).attach(encoder, graphs, batch_size=5, device="cpu")
-        found = cached_documents(cache, "key", lambda: documents)
+        found = cache.records("documents", "key", Document, lambda: documents)
         return found, [graph.features.numpy() for graph in graphs]
 
     failures = 0

@@ -81,7 +81,7 @@ class DocumentGraph(HeteroData):
             return self["entity"].num_nodes
         if key == "pair_evidence":
             return torch.tensor([[self.pair_index.size(1)], [self["sentence"].num_nodes]])
-        if key in ("span", "word_index"):
+        if key in ("span", "word_index", "depends"):
             return len(self.words)
         if key == "window_index":
             return int(value[-1]) + 1 if len(value) else 0
@@ -90,7 +90,7 @@ class DocumentGraph(HeteroData):
         return super().__inc__(key, value, *args, **kwargs)
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if key in ("pair_index", "pair_evidence", "marker_index"):
+        if key in ("pair_index", "pair_evidence", "marker_index", "depends"):
             return 1
         if key in ("span", "word_index", "window_index"):
             return 0

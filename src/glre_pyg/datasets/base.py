@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.labels import Labels
-from glre_pyg.datasets.document_cache import cached_documents
 from glre_pyg.datasets.official_files import OfficialFile, find
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
@@ -174,7 +173,8 @@ class FileCorpus(Corpus):
         if path not in self._loaded:
             key = self._key(path) if self.cache else None
             read = partial(self._read, path)
-            self._loaded[path] = cached_documents(self.cache, key, read) if self.cache and key else read()
+            documents = self.cache.records("documents", key, Document, read) if self.cache and key else read()
+            self._loaded[path] = documents
         return self._loaded[path]
 
     def sources(self, path: Path) -> list[Path]:

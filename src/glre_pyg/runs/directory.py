@@ -65,19 +65,21 @@ def write_config(folder: Path, config: DictConfig) -> None:
     sign(folder / CONFIG)
 
 
-def write_setup(folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str]) -> None:
+def write_setup(
+    folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str], parser: str | None = None
+) -> None:
     """Write what is known before training: tokenizer, label map, environment.
 
     Args:
         folder: The run directory.
         tokenizer: The tokenizer.
         labels: The label map.
-        data: See :func:`~glre_pyg.runs.environment.describe_environment`.
+        data, parser: See :func:`~glre_pyg.runs.environment.describe_environment`.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # outdated where a run is resumed
     save_tokenizer(tokenizer, folder)
     write_json(asdict(labels), folder / LABELS)
-    write_json(describe_environment(data), folder / ENVIRONMENT)
+    write_json(describe_environment(data, parser), folder / ENVIRONMENT)
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -20,11 +20,12 @@ _PACKAGES = (
 )
 
 
-def describe_environment(data: Mapping[str, str]) -> dict[str, object]:
+def describe_environment(data: Mapping[str, str], parser: str | None = None) -> dict[str, object]:
     """Return versions, code, data and machine as JSON.
 
     Args:
         data: Checksum (SHA-256) of the file of each split, or of the config that generates them.
+        parser: Name and version of the pipeline that parses documents; None if the model needs no parse.
     """
     package = Path(__file__).resolve().parents[1]
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -34,6 +35,7 @@ def describe_environment(data: Mapping[str, str]) -> dict[str, object]:
         "commit": git_commit(package),
         "code": contents_of(*sorted(package.rglob("*.py"))),
         "data": dict(data),
+        "parser": parser,
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cpus": os.cpu_count(),

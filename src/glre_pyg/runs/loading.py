@@ -11,6 +11,7 @@ import torch
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
@@ -38,7 +39,7 @@ from glre_pyg.runs.saved_tokenizer import check_tokenizer
 from glre_pyg.runs.trust import is_signed
 from glre_pyg.runs.weights import check_weights, load_weights
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.exceptions import InputError, as_input_errors
+from glre_pyg.utils.exceptions import InputError, as_input_errors, note
 from glre_pyg.utils.files import read_json
 from glre_pyg.utils.json_fields import check_text, walk
 from glre_pyg.utils.settings import check_config
@@ -74,6 +75,7 @@ def load(
     model = _checked_model_config(folder, config)
     labels, scores = _read_labels(folder / LABELS), read_scores(folder)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
+    environment = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     is_own = is_signed(folder / CONFIG)
     tokenizer = _load_tokenizer(folder / ENCODER, config.encoder.tokenizer._target_, is_own=is_own)
     run = Run(
@@ -86,7 +88,8 @@ def load(
         store=None if cache is None else FeatureStore(cache),
         memory=available_bytes(memory, device),
         scores=scores,
-        environment=read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {},
+        environment=environment,
+        annotations=_annotations(folder, model, environment.get("parser"), is_own=is_own),
     )
     if not is_own:
         _try_prediction(run, folder)
@@ -121,6 +124,14 @@ def _load_tokenizer(folder: Path, target: str, *, is_own: bool) -> Tokenizer:
     return tokenizer
 
 
+def _annotations(folder: Path, model: dict[str, Any], parser: object, *, is_own: bool) -> Annotations:
+    with as_input_errors(folder / CONFIG):
+        annotations = Annotations.of_model(model, folders=is_own)  # somebody else's folder may run code
+    if annotations.pipeline and annotations.pipeline != parser:
+        note(f"{folder}: was trained with parses of {parser}, and these are of {annotations.pipeline}")
+    return annotations
+
+
 def _read_labels(path: Path) -> Labels:
     """Read the labels of a run, and check that its graphs can have them."""
     labels = read_labels(path)
@@ -132,8 +143,8 @@ def _read_labels(path: Path) -> Labels:
 def _try_prediction(run: Run, folder: Path) -> None:
     """Predict an invented document, as the layers of somebody else's config may not fit together."""
     with as_input_errors(folder):
-        graph = run.tokenizer(run.labels.blind_graph(_probe(run.labels)))
-        replace(run, store=None).predict([graph])
+        bare = replace(run, store=None)
+        bare.predict(bare.graphs([_probe(run.labels)]))
 
 
 def _check_labels(labels: Labels) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.labels import Labels
@@ -23,6 +24,7 @@ from glre_pyg.runs.directory import ENVIRONMENT, read_scores
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils import distributed
+from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import read_json
 
@@ -42,6 +44,7 @@ class Run:
         memory: Bytes that predictions may use; None for no limit.
         scores: Threshold, protocol and scores, as in ``scores.json``; empty before the run is finished.
         environment: Versions and machine of the training, as in ``environment.json``; empty if unknown.
+        annotations: What the model asks for beside tokens.
     """
 
     model: RelationModel
@@ -54,6 +57,7 @@ class Run:
     memory: int | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Annotations = field(default_factory=Annotations)
 
     @property
     def device(self) -> torch.device:
@@ -66,8 +70,10 @@ class Run:
         self._encode(graphs, add=False)
         return graphs
 
-    def _blind_graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
-        return [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+    def _blind_graphs(self, documents: Sequence[Document], cache: Cache | None = None) -> list[DocumentGraph]:
+        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+        self.annotations.add(graphs, cache)
+        return graphs
 
     def _encode(self, graphs: Sequence[DocumentGraph], *, add: bool) -> None:
         """Set the word vectors of a frozen encoder, if there is a store, to which new ones may be added."""
@@ -114,7 +120,7 @@ class Run:
             progress: Title of a progress bar; None for no bar.
         """
         if graphs is None:
-            graphs = self._blind_graphs(documents)
+            graphs = self._blind_graphs(documents, self.store.cache if self.store else None)
         shard = distributed.shard(graphs)
         self._encode(shard, add=True)
         probabilities = distributed.all_gather(self.predict(shard, progress=progress))

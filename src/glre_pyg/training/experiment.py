@@ -123,6 +123,7 @@ def _run(experiment: Experiment, fitted: Fitted, threshold: Threshold) -> Run:
         experiment.known,
         experiment.store,
         fitted.memory,
+        annotations=experiment.annotations,
     )
 
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 from torch.optim import Optimizer
 
+from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.labels import Labels
@@ -95,6 +96,8 @@ class Experiment:
             unlabelled.
         labels: Relations, entity types and candidate pairs.
         tokenizer: Tokenizer of the encoder.
+        annotations: What the model asks for beside tokens.
+        cache: The cache; None for no cache.
         known: Facts that Ign F1 ignores; None if the corpus has no such score.
         store: Cache of the word vectors of frozen encoders; None for no cache.
         choose_threshold: Selects a threshold on the scored pairs of dev.
@@ -108,17 +111,22 @@ class Experiment:
     documents: dict[str, list[Document]]
     labels: Labels
     tokenizer: Tokenizer
+    annotations: Annotations
+    cache: Cache | None
     known: NamedFacts | None
     store: FeatureStore | None
     choose_threshold: Callable[[ScoredPairs], Threshold]
 
     def graphs(self, documents: Iterable[Document]) -> list[DocumentGraph]:
         """Return tokenized graphs of documents with their labels."""
-        return [self.tokenizer(self.labels.graph(document)) for document in documents]
+        graphs = [self.tokenizer(self.labels.graph(document)) for document in documents]
+        self.annotations.add(graphs, self.cache)
+        return graphs
 
     def held_out(self, documents: Sequence[Document]) -> HeldOut:
         """Return documents with tokenized graphs that do not contain their facts."""
         graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
+        self.annotations.add(graphs, self.cache)
         return HeldOut(documents, graphs)
 
 
@@ -129,6 +137,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         InputError: If settings contradict each other, a file cannot be read, or a split is not usable.
     """
     _check_settings(config)
+    annotations = Annotations.of_model(config.model)
     echo(f"run directory: {folder}")
     cache = Cache.from_setting(config.get("cache"))
     corpus = make_corpus(config.dataset)
@@ -145,7 +154,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         document.word_texts() for document in trained_on
     )
     if distributed.is_main_process():
-        write_setup(folder, tokenizer, corpus.labels, files)
+        write_setup(folder, tokenizer, corpus.labels, files, annotations.pipeline)
     distributed.barrier()
     if not torch_geometric.typing.WITH_TORCH_SCATTER:
         echo("torch-scatter is not installed: torch's own kernels are used, with the same results")
@@ -158,6 +167,8 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         documents=documents,
         labels=corpus.labels,
         tokenizer=tokenizer,
+        annotations=annotations,
+        cache=cache,
         known=corpus.known(),
         store=None if cache is None else FeatureStore(cache),
         choose_threshold=instantiate(config.thresholds.choose),

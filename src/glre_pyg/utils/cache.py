@@ -1,4 +1,4 @@
-"""On-disk cache of documents and word vectors, which take long to make and can be made again.
+"""On-disk cache of documents, word vectors and parses, which take long to make and can be made again.
 
 A cached file is named ``KEY-SHA256.SUFFIX``. The key is a hash of everything that its contents depend on:
 versions, settings and input files. The checksum is that of its contents: a damaged file is noticed, removed
@@ -15,15 +15,18 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import msgspec
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path, user_state_path
 from safetensors import SafetensorError
 
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import WriteError, atomic_replace, hidden_folder, sha256_of
+from glre_pyg.utils.files import WriteError, atomic_replace, hidden_folder, open_regular, sha256_of
+
+T = TypeVar("T")
 
 FORMAT = 3  # raise it when the contents of cached files change, and the version of glre_pyg does not
 
@@ -87,6 +90,37 @@ class Cache:
         echo(f"cache: {path}: is not what was written there; it is removed and made again")
         with suppress(OSError):  # a folder, or another process has removed it
             path.unlink()
+
+    def records(self, place: str, key: str, kind: type[T], make: Callable[[], list[T]]) -> list[T]:
+        """Return records of a key, or make and keep them; of several processes, one makes them.
+
+        Args:
+            place: Folder in the cache.
+            key: Hash of everything that the records depend on.
+            kind: Class of a record, which msgspec writes as a line of JSON.
+            make: Makes them.
+        """
+        records = self._records(place, key, kind)
+        if records is None:
+            with self.lock(place, key):
+                records = self._records(place, key, kind)  # another process may have been faster
+                if records is None:
+                    records = make()
+                    lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+                    self.save(place, key, ".jsonl", lambda path: path.write_bytes(lines))
+        return records
+
+    def _records(self, place: str, key: str, kind: type[T]) -> list[T] | None:
+        path = self.find(place, key)
+        if path is None:
+            return None
+        decode = msgspec.json.Decoder(kind).decode
+        try:
+            with open_regular(path) as file:
+                return [decode(line) for line in file]
+        except (OSError, ValueError):  # it was replaced after it was verified, or written by another program
+            self.remove(path)
+            return None
 
     def lock(self, place: str, key: str) -> AbstractContextManager[None]:
         """Keep other processes from writing files of a key; see :func:`locked`."""

@@ -1,0 +1,74 @@
+"""Annotations of words that some models ask for: a dependency parse, and characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.parser import Parser
+from glre_pyg.utils.cache import Cache
+
+ALPHABET = 128
+"""Number of characters in ``characters``: padding, 1 to 126 of ASCII, and 127 for all others."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """Adds to graphs what a model asks for.
+
+    Args:
+        parser: Adds ``depends``, ``dependency`` and ``pos``; None adds no parse.
+        characters: Number K of the first characters of each word in ``characters`` [W, K]; 0 adds none.
+    """
+
+    parser: Parser | None = None
+    characters: int = 0
+
+    @classmethod
+    def of_model(cls, model: Mapping[str, Any], *, folders: bool = True) -> Self:
+        """Return the annotations that the config of a model asks for, with ``parse`` and ``characters``.
+
+        Args:
+            model: The config.
+            folders: Whether a spaCy pipeline may be a folder, and not only an installed package.
+
+        Raises:
+            InputError: If spaCy or the pipeline is not installed, or the pipeline has no parser.
+        """
+        name = model.get("parse")
+        parser = Parser.load(name, folders=folders) if name else None
+        return cls(parser, model.get("characters") or 0)
+
+    @property
+    def pipeline(self) -> str | None:
+        """Name and version of the pipeline that parses documents, if they are parsed."""
+        return self.parser.name if self.parser else None
+
+    def add(self, graphs: Sequence[DocumentGraph], cache: Cache | None = None) -> None:
+        """Add the annotations to graphs.
+
+        Args:
+            graphs: The graphs.
+            cache: Where the parses of all of them are kept, or come from; None for no cache.
+        """
+        if self.parser:
+            self.parser.add(graphs, cache)
+        if self.characters:
+            for graph in graphs:
+                graph.characters = character_index(graph.words, self.characters)
+
+
+def character_index(words: Sequence[str], length: int) -> torch.Tensor:
+    """Return the characters of words [W, length] as numbers below :data:`ALPHABET`; 0 is padding.
+
+    >>> character_index(["ab", "\u03b2-x"], 2).tolist()
+    [[97, 98], [127, 45]]
+    """
+    table = np.array([word[:length] for word in words], dtype=f"<U{length}")
+    points = table.view(np.uint32).reshape(len(words), length)
+    return torch.from_numpy(np.minimum(points, ALPHABET - 1).astype(np.int64))
