@@ -45,6 +45,7 @@ MODELS = {
     "yao_cnn": ["bilstm"],
     "yao_context": ["bilstm"],
     "yao_lstm": ["bilstm"],
+    "zhang_gcn": ["transformer", "bilstm"],
 }
 """Names of the files in ``conf/model``, and the encoders that each model is tested with."""
 

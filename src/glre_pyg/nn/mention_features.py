@@ -53,9 +53,18 @@ class MentionFeatures(Layer):
         )
         kind = self.types(batch["mention"].type.index_select(0, mention))
         rows = torch.cat([kind, self.entity_numbers(number.index_select(0, entity))], dim=-1)
-        span = batch["mention"].span.index_select(0, mention)
-        word, index = words_of_spans(span, sizes_of(batch).mention_words)
-        return rows.new_zeros(num_words, self.out_channels).index_add(0, word, rows.index_select(0, index))
+        return _at_words(rows, batch["mention"].span.index_select(0, mention), batch, num_words)
+
+
+def types_of_words(types: nn.Embedding, batch: DocumentGraph, num_words: int) -> Tensor:
+    """Return the sum of the type embeddings of the mentions that each word is in [W, d]."""
+    return _at_words(types(batch["mention"].type), batch["mention"].span, batch, num_words)
+
+
+def _at_words(rows: Tensor, span: Tensor, batch: DocumentGraph, num_words: int) -> Tensor:
+    """Return the sum of the rows [M, d] of the mentions that each word is in [W, d], given their words."""
+    word, index = words_of_spans(span, sizes_of(batch).mention_words)
+    return rows.new_zeros(num_words, rows.size(1)).index_add(0, word, rows.index_select(0, index))
 
 
 def entity_numbers(batch: DocumentGraph, *, permuted: bool) -> Tensor:

@@ -1,0 +1,177 @@
+"""Dependency paths between the entities of pairs, and graph convolution (Zhang et al., EMNLP 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.nn.local import mentions_of_pairs, target_of_mentions
+from glre_pyg.nn.nodes import words_of_spans
+from glre_pyg.utils.exceptions import InputError
+
+
+@dataclass(frozen=True)
+class PathNodes:
+    """The words around the path between the entities of each pair: a tree for each pair, N nodes in all.
+
+    Args:
+        pair: Pair of each node [N], ascending.
+        word: Word of each node [N].
+        parent: Node that each node depends on [N]; the node itself if its head is not in the tree.
+        in_head: Whether the word is in a mention of the pair's head entity [N].
+        in_tail: Likewise, of its tail entity [N].
+    """
+
+    pair: Tensor
+    word: Tensor
+    parent: Tensor
+    in_head: Tensor
+    in_tail: Tensor
+
+
+class DocumentTree:
+    """Dependency trees of the sentences of documents, joined into one: a root depends on the previous root.
+
+    Attributes:
+        parent: Word that each word depends on [W]; -1 for the first root of a document.
+        is_root: Whether a word is the root of a sentence [W].
+        ancestors: Whether the word at a position of the document [W, L], counted from 0, is the word itself
+            or one that it depends on, directly or not; L is the length of the longest document.
+        depth: Number of ancestors of each word [W].
+
+    Raises:
+        InputError: If the graphs of the batch have no parse.
+    """
+
+    def __init__(self, batch: DocumentGraph) -> None:
+        if "depends" not in batch:
+            raise InputError("parse: the model needs dependency parses, and its graphs have none")
+        counts = word_counts(batch)
+        device = batch.depends.device
+        total, self.longest = sum(counts), max(counts, default=0)
+        ids = torch.arange(total, device=device)
+        first = torch.tensor([0, *accumulate(counts)][:-1], device=device)
+        self.first = first.repeat_interleave(torch.tensor(counts, device=device), output_size=total)  # [W]
+        self.parent = torch.full_like(ids, -1)
+        self.parent[batch.depends[0]] = batch.depends[1]
+        self.is_root = self.parent < 0
+        earlier = torch.where(self.is_root, ids, -1).roll(1).cummax(0).values if total else ids
+        earlier = torch.where((earlier >= self.first) & (earlier < ids), earlier, -1)
+        self.parent = torch.where(self.is_root, earlier, self.parent)
+        self.ancestors = ids[:, None] - self.first[:, None] == torch.arange(self.longest, device=device)
+        above = self.parent
+        for _ in range(self.longest.bit_length()):  # twice as many generations each time
+            known = above.clamp(min=0)
+            self.ancestors |= self.ancestors.index_select(0, known) & (above >= 0)[:, None]
+            above = torch.where(above >= 0, above.index_select(0, known), -1)
+        self.depth = self.ancestors.sum(1)
+
+
+def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
+    """Return the words on the path between the entities of each pair, and those up to a distance below it.
+
+    The path is that between the two mentions, one of each entity, whose syntactic heads are closest in the
+    text; of several, the first.
+
+    Args:
+        batch: The batch, with ``depends``.
+        distance: Number of dependencies from the path down; 0 for the path alone (K in the paper).
+    """
+    tree = DocumentTree(batch)
+    head, tail = closest_words(batch, tree)  # [P]
+    above_head, above_tail = tree.ancestors[head], tree.ancestors[tail]  # [P, L]
+    start = tree.first.index_select(0, head)[:, None]  # [P, 1]
+    position = torch.arange(tree.longest, device=head.device)
+    word = (start + position).clamp(max=max(len(tree.depth) - 1, 0))  # [P, L]
+    common = above_head & above_tail
+    depth = torch.where(common, tree.depth[word], 0)
+    lowest = common & (depth == depth.amax(-1, keepdim=True)) if tree.longest else common
+    kept = (above_head ^ above_tail) | lowest
+    inside = word - start == position  # not past the end of the last document
+    parent = torch.where(inside, tree.parent[word] - start, -1)  # [P, L]; roots of documents are negative
+    depends = inside & ~tree.is_root[word]
+    for _ in range(distance):
+        kept = kept | (kept.gather(1, parent.clamp(min=0)) & depends)
+    pair, place = kept.nonzero(as_tuple=True)
+    number = kept.flatten().cumsum(0).view_as(kept) - 1
+    above = parent[pair, place]
+    has_parent = (above >= 0) & kept[pair, above.clamp(min=0)]
+    node_word = word[pair, place]
+    node = torch.arange(len(pair), device=pair.device)
+    of_entity = _entity_words(batch, tree)  # [E, L]
+    return PathNodes(
+        pair=pair,
+        word=node_word,
+        parent=torch.where(has_parent, number[pair, above.clamp(min=0)], node),
+        in_head=of_entity[batch.pair_index[0][pair], place],
+        in_tail=of_entity[batch.pair_index[1][pair], place],
+    )
+
+
+def closest_words(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, Tensor]:
+    """Return the syntactic heads [P] of the closest mentions of each pair: of its head, and of its tail."""
+    total = max(len(tree.depth), 1)
+    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
+    key = tree.depth[word] * total + word  # the highest word of a mention; of several, the first
+    top = _smallest(key, mention, batch["mention"].num_nodes) % total  # [M]
+    refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
+    head, tail = batch.pair_index
+    pair, of_head = mentions_of_pairs(head, refers_to, count)
+    index, of_tail = mentions_of_pairs(tail.index_select(0, pair), refers_to, count)
+    one, other = top[of_head[index]], top[of_tail]
+    distance = ((one - other).abs() - 1) % total  # the same word is the last choice
+    key = (distance * total + one) * total + other
+    best = _smallest(key, pair[index], len(head))
+    return best // total % total, best % total
+
+
+def _smallest(key: Tensor, index: Tensor, count: int) -> Tensor:
+    """Return the smallest key of each index [count], each of which occurs."""
+    return scatter(key, index, dim_size=count, reduce="min")
+
+
+def _entity_words(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
+    """Return whether the word at each position of its document is in a mention of each entity [E, L]."""
+    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
+    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)[mention]
+    inside = torch.zeros(batch["entity"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
+    inside[entity, word - tree.first[word]] = True
+    return inside
+
+
+class TreeConvolution(nn.Module):
+    r"""Graph convolution over undirected dependencies, with self-loops (Zhang et al., Eq. 3).
+
+    .. math::
+        h_i^{(l)} = \mathrm{ReLU}\Big(\sum_{j=1}^{n} \tilde A_{ij} W^{(l)} h_j^{(l-1)} / d_i + b^{(l)}\Big),
+        \quad \tilde A = A + I, \quad d_i = \sum_j \tilde A_{ij}
+
+    Args:
+        in_channels: Width of the input.
+        out_channels: Width of the output.
+
+    Shape:
+        Nodes [N, in_channels] and the parent of each [N], itself if it has none, to [N, out_channels].
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_channels, out_channels)
+
+    def forward(self, x: Tensor, parent: Tensor) -> Tensor:
+        """Return the nodes after the convolution [N, out_channels]."""
+        has_parent = (parent != torch.arange(len(parent), device=parent.device))[:, None].to(x.dtype)
+        total = (x + has_parent * x.index_select(0, parent)).index_add(0, parent, has_parent * x)
+        degree = (1 + has_parent).index_add(0, parent, has_parent)
+        return torch.relu(self.linear(total / degree))
+
+
+def max_of_nodes(x: Tensor, nodes: PathNodes, mask: Tensor, num_pairs: int) -> Tensor:
+    """Return the maximum over the nodes of each pair that are in a mask [P, d], of which there is one."""
+    return scatter(x.masked_fill(~mask[:, None], -torch.inf), nodes.pair, dim_size=num_pairs, reduce="max")

@@ -1,0 +1,120 @@
+"""Dependency paths of pairs, and convolution over them, against plain loops."""
+
+import networkx as nx
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from documents import LABELS, annotated, batch_of, document, no_pair, odd_documents, random_documents
+from glre_pyg.data.graph import word_counts
+from glre_pyg.nn.dependency_paths import (
+    DocumentTree,
+    TreeConvolution,
+    closest_words,
+    max_of_nodes,
+    path_nodes,
+)
+from glre_pyg.utils.exceptions import InputError
+
+DOCUMENTS = [*odd_documents(), *random_documents(4)]
+parsed = annotated(lambda graph: graph, parse="invented")
+
+
+def links(graph):
+    """Head of each word of a document; a root has the previous root, the first None."""
+    heads = dict(graph.depends.t().tolist())
+    roots = [word for word in range(len(graph.words)) if word not in heads]
+    previous = dict(zip(roots, [None, *roots], strict=False))
+    return [heads.get(word, previous.get(word)) for word in range(len(graph.words))], set(roots)
+
+
+def ancestors(parents, word):
+    above = [word]
+    while parents[above[-1]] is not None:
+        above.append(parents[above[-1]])
+    return above
+
+
+def closest(graph, parents, head, tail):
+    """Syntactic heads of the closest mentions of two entities that differ, if there are any."""
+    tops = {}
+    mention, entity = graph["mention", "refers_to", "entity"].edge_index.tolist()
+    for number, name in zip(mention, entity, strict=True):
+        start, end = graph["mention"].span[number].tolist()
+        top = min(range(start, end), key=lambda word: (len(ancestors(parents, word)), word))
+        tops.setdefault(name, []).append(top)
+    return min(
+        ((one, other) for one in tops[head] for other in tops[tail]),
+        key=lambda pair: (pair[0] == pair[1], abs(pair[0] - pair[1]), *pair),
+    )
+
+
+def test_the_tree_of_a_document_in_a_batch():
+    batch = batch_of(DOCUMENTS, parsed)
+    tree, first = DocumentTree(batch), 0
+    for each, count in zip(DOCUMENTS, word_counts(batch), strict=True):
+        parents, _ = links(parsed(LABELS.graph(each)))
+        for word in range(count):
+            above = ancestors(parents, word)
+            assert tree.ancestors[first + word].nonzero().flatten().tolist() == sorted(above)
+            assert tree.depth[first + word] == len(above)
+        first += count
+
+
+@pytest.mark.parametrize("distance", [0, 1, 2])
+def test_the_words_around_a_path(distance):
+    batch = batch_of(DOCUMENTS, parsed)
+    nodes, first, number = path_nodes(batch, distance=distance), 0, 0
+    heads, tails = closest_words(batch, DocumentTree(batch))
+    for each in DOCUMENTS:
+        graph = parsed(LABELS.graph(each))
+        parents, roots = links(graph)
+        tree = nx.Graph((word, above) for word, above in enumerate(parents) if above is not None)
+        tree.add_nodes_from(range(len(parents)))
+        for head, tail in graph.pair_index.t().tolist():
+            one, other = closest(graph, parents, head, tail)
+            assert (heads[number] - first, tails[number] - first) == (one, other)
+            kept = set(nx.shortest_path(tree, one, other))
+            for _ in range(distance):
+                kept |= {word for word, above in enumerate(parents) if above in kept and word not in roots}
+            mine = nodes.pair == number
+            words = nodes.word[mine] - first
+            assert words.tolist() == sorted(kept)
+            above = nodes.word[nodes.parent[mine]] - first
+            expected = [parents[word] if parents[word] in kept else word for word in sorted(kept)]
+            assert above.tolist() == expected
+            for entity, inside in ((head, nodes.in_head[mine]), (tail, nodes.in_tail[mine])):
+                mentions = graph["mention", "refers_to", "entity"].edge_index
+                spans = graph["mention"].span[mentions[0][mentions[1] == entity]].tolist()
+                assert inside.tolist() == [any(a <= word < b for a, b in spans) for word in sorted(kept)]
+            number += 1
+        first += len(parents)
+    assert number == batch.pair_index.size(1)
+
+
+def test_convolution_against_a_loop():
+    torch.manual_seed(0)
+    layer = TreeConvolution(3, 4)
+    x, parent = torch.randn(5, 3), torch.tensor([1, 1, 1, 4, 4])
+    edges = {(0, 1), (2, 1), (3, 4)}
+    for node, row in enumerate(layer(x, parent)):
+        near = [other for other in range(5) if {(node, other), (other, node)} & edges or node == other]
+        expected = torch.relu(layer.linear(sum(x[other] for other in near) / len(near)))
+        torch.testing.assert_close(row, expected)
+
+
+def test_the_maximum_of_some_nodes():
+    nodes = path_nodes(batch_of(DOCUMENTS, parsed), distance=1)
+    x = torch.randn(len(nodes.pair), 2)
+    for pair, row in enumerate(max_of_nodes(x, nodes, nodes.in_head, int(nodes.pair.max()) + 1)):
+        assert torch.equal(row, x[(nodes.pair == pair) & nodes.in_head].amax(0))
+
+
+def test_documents_without_pairs_or_words():
+    for documents in ([no_pair()], [document([])]):
+        assert not len(path_nodes(batch_of(documents, parsed), distance=1).pair)
+
+
+def test_graphs_without_a_parse_are_an_error_in_a_line():
+    with pytest.raises(InputError, match=r"^parse: "):
+        path_nodes(Batch.from_data_list([LABELS.graph(DOCUMENTS[0])]), distance=1)
