@@ -214,15 +214,24 @@ def vocabulary(documents, marker=None):
     return WordTokenizer.build(words, min_count=1, lowercase=True, vectors=None, max_vectors=None)
 
 
+def invented_heads(words):
+    """Head of each word of a sentence: one that its letters choose, before it or, in odd sentences, after it."""
+    size = len(words)
+    heads = [sum(map(ord, word)) % max(index, 1) for index, word in enumerate(words)]
+    if size % 2:
+        heads = [size - 1 - heads[size - 1 - index] for index in range(size)]
+    return heads
+
+
 def pipeline():
-    """A spaCy pipeline in which each word but the first depends on an earlier one that its letters choose."""
+    """A spaCy pipeline with :func:`invented_heads`."""
     spacy = pytest.importorskip("spacy")
 
     @spacy.Language.component("invented_parser")
     def parse(doc):
-        for index, token in enumerate(doc):
-            token.head = doc[sum(map(ord, token.text)) % index] if index else token
-            token.dep_ = f"label{len(token) % 5}" if index else "ROOT"
+        for token, head in zip(doc, invented_heads([token.text for token in doc]), strict=True):
+            token.head = doc[head]
+            token.dep_ = "ROOT" if head == token.i else f"label{len(token) % 5}"
             token.pos_ = ("NOUN", "VERB", "ADP")[len(token) % 3]
         return doc
 

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from documents import LABELS, batch_of, document, empty, pipeline, random_document, random_documents
+from documents import (
+    LABELS,
+    batch_of,
+    document,
+    empty,
+    invented_heads,
+    pipeline,
+    random_document,
+    random_documents,
+)
 from glre_pyg.data.annotations import Annotations, character_index
 from glre_pyg.data.graph import word_counts
 from glre_pyg.data.parser import UPOS, Parser
@@ -28,11 +37,10 @@ def test_a_parse_is_that_of_each_sentence_alone():
         assert len(graph.dependency) == len(graph.pos) == len(each.words)
         for sentence in each.sentences:
             words = each.word_texts()[sentence.start : sentence.end]
-            for index, word in enumerate(words):
-                head = sum(map(ord, word)) % index if index else None
+            for index, (word, head) in enumerate(zip(words, invented_heads(words), strict=True)):
                 place = sentence.start + index
-                assert heads.get(place) == (None if head is None else sentence.start + head)
-                assert graph.dependency[place] == (f"label{len(word) % 5}" if index else "ROOT")
+                assert heads.get(place) == (None if head == index else sentence.start + head)
+                assert graph.dependency[place] == ("ROOT" if head == index else f"label{len(word) % 5}")
                 assert UPOS[graph.pos[place]] == ("NOUN", "VERB", "ADP")[len(word) % 3]
 
 

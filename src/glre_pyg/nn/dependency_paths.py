@@ -61,8 +61,9 @@ class DocumentTree:
         self.parent = torch.full_like(ids, -1)
         self.parent[batch.depends[0]] = batch.depends[1]
         self.is_root = self.parent < 0
-        earlier = torch.where(self.is_root, ids, -1).roll(1).cummax(0).values if total else ids
-        earlier = torch.where((earlier >= self.first) & (earlier < ids), earlier, -1)
+        roots = torch.cat([ids.new_tensor([-1]), torch.where(self.is_root, ids, -1)])
+        earlier = roots.cummax(0).values[:-1]  # the last root before each word, maybe of another document
+        earlier = torch.where(earlier >= self.first, earlier, -1)
         self.parent = torch.where(self.is_root, earlier, self.parent)
         self.ancestors = ids[:, None] - self.first[:, None] == torch.arange(self.longest, device=device)
         above = self.parent
@@ -93,7 +94,7 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     depth = torch.where(common, tree.depth[word], 0)
     lowest = common & (depth == depth.amax(-1, keepdim=True)) if tree.longest else common
     kept = (above_head ^ above_tail) | lowest
-    inside = word - start == position  # not past the end of the last document
+    inside = (tree.first[word] == start) & (word - start == position)  # not past the end of the document
     parent = torch.where(inside, tree.parent[word] - start, -1)  # [P, L]; roots of documents are negative
     depends = inside & ~tree.is_root[word]
     for _ in range(distance):
