@@ -10,7 +10,6 @@ from glre_pyg.data.graph import word_counts
 from glre_pyg.nn.dependency_paths import (
     DocumentTree,
     TreeConvolution,
-    closest_words,
     max_of_nodes,
     path_nodes,
 )
@@ -35,18 +34,27 @@ def ancestors(parents, word):
     return above
 
 
+def words_of(graph, entity):
+    """Words of all mentions of an entity."""
+    mention, target = graph["mention", "refers_to", "entity"].edge_index
+    return {
+        w
+        for start, end in graph["mention"].span[mention[target == entity]].tolist()
+        for w in range(start, end)
+    }
+
+
 def closest(graph, parents, head, tail):
-    """Syntactic heads of the closest mentions of two entities that differ, if there are any."""
-    tops = {}
-    mention, entity = graph["mention", "refers_to", "entity"].edge_index.tolist()
-    for number, name in zip(mention, entity, strict=True):
-        start, end = graph["mention"].span[number].tolist()
-        top = min(range(start, end), key=lambda word: (len(ancestors(parents, word)), word))
-        tops.setdefault(name, []).append(top)
-    return min(
-        ((one, other) for one in tops[head] for other in tops[tail]),
-        key=lambda pair: (pair[0] == pair[1], abs(pair[0] - pair[1]), *pair),
-    )
+    """Syntactic heads of the closest mentions of two entities, and the words of all mentions with these heads."""
+    mentions = []
+    for entity in (head, tail):
+        mention, target = graph["mention", "refers_to", "entity"].edge_index
+        spans = [range(*span) for span in graph["mention"].span[mention[target == entity]].tolist()]
+        depth = {word: (len(ancestors(parents, word)), word) for span in spans for word in span}
+        mentions.append([(min(span, key=depth.get), {*span}) for span in spans])
+    pairs = [(one, other, a | b) for one, a in mentions[0] for other, b in mentions[1]]
+    key = min((one == other, abs(one - other), one, other) for one, other, _ in pairs)
+    return *key[2:], set().union(*(words for one, other, words in pairs if (one, other) == key[2:]))
 
 
 def test_the_tree_of_a_document_in_a_batch():
@@ -65,28 +73,23 @@ def test_the_tree_of_a_document_in_a_batch():
 def test_the_words_around_a_path(distance):
     batch = batch_of(DOCUMENTS, parsed)
     nodes, first, number = path_nodes(batch, distance=distance), 0, 0
-    heads, tails = closest_words(batch, DocumentTree(batch))
     for each in DOCUMENTS:
         graph = parsed(LABELS.graph(each))
         parents, roots = links(graph)
         tree = nx.Graph((word, above) for word, above in enumerate(parents) if above is not None)
         tree.add_nodes_from(range(len(parents)))
         for head, tail in graph.pair_index.t().tolist():
-            one, other = closest(graph, parents, head, tail)
-            assert (heads[number] - first, tails[number] - first) == (one, other)
-            kept = set(nx.shortest_path(tree, one, other))
+            one, other, words = closest(graph, parents, head, tail)
+            kept = words.union(nx.shortest_path(tree, one, other))
             for _ in range(distance):
                 kept |= {word for word, above in enumerate(parents) if above in kept and word not in roots}
             mine = nodes.pair == number
-            words = nodes.word[mine] - first
-            assert words.tolist() == sorted(kept)
+            assert (nodes.word[mine] - first).tolist() == sorted(kept)
             above = nodes.word[nodes.parent[mine]] - first
             expected = [parents[word] if parents[word] in kept else word for word in sorted(kept)]
             assert above.tolist() == expected
             for entity, inside in ((head, nodes.in_head[mine]), (tail, nodes.in_tail[mine])):
-                mentions = graph["mention", "refers_to", "entity"].edge_index
-                spans = graph["mention"].span[mentions[0][mentions[1] == entity]].tolist()
-                assert inside.tolist() == [any(a <= word < b for a, b in spans) for word in sorted(kept)]
+                assert inside.tolist() == [word in words_of(graph, entity) for word in sorted(kept)]
             number += 1
         first += len(parents)
     assert number == batch.pair_index.size(1)

@@ -77,15 +77,18 @@ class DocumentTree:
 def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     """Return the words on the path between the entities of each pair, and those up to a distance below it.
 
-    The path is that between the two mentions, one of each entity, whose syntactic heads are closest in the
-    text; of several, the first.
+    The path is that between two mentions, one of each entity, and has all of their words; see
+    :func:`closest_mentions`.
 
     Args:
         batch: The batch, with ``depends``.
         distance: Number of dependencies from the path down; 0 for the path alone (K in the paper).
     """
     tree = DocumentTree(batch)
-    head, tail = closest_words(batch, tree)  # [P]
+    words = _mention_words(batch, tree)  # [M, L]
+    of, one, other, top = closest_mentions(batch, tree)
+    count = batch.pair_index.size(1)
+    head, tail = (of.new_zeros(count).scatter(0, of, top[mention]) for mention in (one, other))  # [P]
     above_head, above_tail = tree.ancestors[head], tree.ancestors[tail]  # [P, L]
     start = tree.first.index_select(0, head)[:, None]  # [P, 1]
     position = torch.arange(tree.longest, device=head.device)
@@ -93,7 +96,7 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     common = above_head & above_tail
     depth = torch.where(common, tree.depth[word], 0)
     lowest = common & (depth == depth.amax(-1, keepdim=True)) if tree.longest else common
-    kept = (above_head ^ above_tail) | lowest
+    kept = (above_head ^ above_tail) | lowest | _any_row(words[one] | words[other], of, count)
     inside = (tree.first[word] == start) & (word - start == position)  # not past the end of the document
     parent = torch.where(inside, tree.parent[word] - start, -1)  # [P, L]; roots of documents are negative
     depends = inside & ~tree.is_root[word]
@@ -103,47 +106,57 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     number = kept.flatten().cumsum(0).view_as(kept) - 1
     above = parent[pair, place]
     has_parent = (above >= 0) & kept[pair, above.clamp(min=0)]
-    node_word = word[pair, place]
     node = torch.arange(len(pair), device=pair.device)
-    of_entity = _entity_words(batch, tree)  # [E, L]
+    refers_to = batch["mention", "refers_to", "entity"].edge_index
+    of_entity = _any_row(words, target_of_mentions(refers_to), batch["entity"].num_nodes)  # [E, L]
     return PathNodes(
         pair=pair,
-        word=node_word,
+        word=word[pair, place],
         parent=torch.where(has_parent, number[pair, above.clamp(min=0)], node),
         in_head=of_entity[batch.pair_index[0][pair], place],
         in_tail=of_entity[batch.pair_index[1][pair], place],
     )
 
 
-def closest_words(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, Tensor]:
-    """Return the syntactic heads [P] of the closest mentions of each pair: of its head, and of its tail."""
+def closest_mentions(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the mentions of each pair whose syntactic heads are closest in the text.
+
+    The same head is the last choice; of several pairs of mentions, those with the first heads are chosen.
+
+    Returns:
+        Pairs [K], at least one row of each; a mention of their head entity [K], and of their tail entity [K];
+        and the syntactic head of every mention [M].
+    """
     total = max(len(tree.depth), 1)
     word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
     key = tree.depth[word] * total + word  # the highest word of a mention; of several, the first
-    top = _smallest(key, mention, batch["mention"].num_nodes) % total  # [M]
+    top = scatter(key, mention, dim_size=batch["mention"].num_nodes, reduce="min") % total
     refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
     head, tail = batch.pair_index
     pair, of_head = mentions_of_pairs(head, refers_to, count)
     index, of_tail = mentions_of_pairs(tail.index_select(0, pair), refers_to, count)
-    one, other = top[of_head[index]], top[of_tail]
-    distance = ((one - other).abs() - 1) % total  # the same word is the last choice
+    pair, of_head = pair[index], of_head[index]
+    one, other = top[of_head], top[of_tail]
+    distance = ((one - other).abs() - 1) % total
     key = (distance * total + one) * total + other
-    best = _smallest(key, pair[index], len(head))
-    return best // total % total, best % total
+    best = key == scatter(key, pair, dim_size=len(head), reduce="min")[pair]
+    return pair[best], of_head[best], of_tail[best], top
 
 
-def _smallest(key: Tensor, index: Tensor, count: int) -> Tensor:
-    """Return the smallest key of each index [count], each of which occurs."""
-    return scatter(key, index, dim_size=count, reduce="min")
-
-
-def _entity_words(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
-    """Return whether the word at each position of its document is in a mention of each entity [E, L]."""
+def _mention_words(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
+    """Return whether the word at each position of its document is in each mention [M, L]."""
     word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
-    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)[mention]
-    inside = torch.zeros(batch["entity"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
-    inside[entity, word - tree.first[word]] = True
+    inside = torch.zeros(batch["mention"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
+    inside[mention, word - tree.first[word]] = True
     return inside
+
+
+def _any_row(rows: Tensor, index: Tensor, count: int) -> Tensor:
+    """Return whether any of the rows [K, L] of each index is true [count, L]."""
+    return (
+        torch.zeros(count, rows.size(1), dtype=torch.int, device=rows.device).index_add(0, index, rows.int())
+        > 0
+    )
 
 
 class TreeConvolution(nn.Module):
