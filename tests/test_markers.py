@@ -176,3 +176,14 @@ def test_grouped_bilinear_against_loops(relations, block_size):
 def test_a_width_that_is_no_multiple_of_the_block_size_is_an_error():
     with pytest.raises(InputError, match="12 channels are no multiple of block_size=5"):
         GroupedBilinear(12, 2, block_size=5)
+
+
+def test_attention_has_the_dropout_of_the_transformer_in_training():
+    tokenizer = marked(attention_probs_dropout_prob=0.5)
+    encoder = transformer(dropout=0.5)(tokenizer)
+    batch = batch_of(random_documents(4), tokenizer)
+    inside = [window.attention for window in encoder.attend(batch)[1]]
+    dropped = sum((weights == 0).sum() for weights in inside) / sum(weights.numel() for weights in inside)
+    assert 0.3 < dropped < 0.8  # half of the weights, and padding
+    [window] = encoder.eval().attend(tokenizer(LABELS.graph(DOCUMENTS[-1])))[1]
+    assert (window.attention > 0).all()

@@ -29,8 +29,8 @@ class ATLOP(RelationModel):
     and :math:`c^{(s,o)}` the localized context of a pair. The loss is
     :class:`~glre_pyg.nn.loss.AdaptiveThreshold`.
 
-    Here: attention weights are without dropout, and the context of a document in several windows has the
-    tokens of all of them; the released code averages overlapping windows first.
+    Here: the context of a document in several windows has the tokens of all of them; the released code
+    averages overlapping windows first.
 
     Args:
         tokenizer: Tokenizer of the graphs, with the same marker.

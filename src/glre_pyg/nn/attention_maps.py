@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import dropout, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
 from glre_pyg.utils.exceptions import InputError
@@ -25,6 +25,7 @@ class LastAttention(TorchFunctionMode):
         self.query: Tensor | None = None
         self.key: Tensor | None = None
         self.scale: float | None = None
+        self.dropout = 0.0
 
     def __torch_function__(
         self,
@@ -37,11 +38,13 @@ class LastAttention(TorchFunctionMode):
         options = kwargs or {}
         if func is scaled_dot_product_attention:
             self.query, self.key = args[:2] if args else (options["query"], options["key"])
-            self.scale = options.get("scale")
+            self.scale, self.dropout = options.get("scale"), options.get("dropout_p", 0.0)
         return func(*args, **options)
 
     def weights(self, index: Tensor, mask: Tensor) -> Tensor:
-        """Return the attention weights [N, z, K, L] of some tokens of each sequence, without dropout.
+        """Return the attention weights [N, z, K, L] of some tokens of each sequence.
+
+        They have the dropout of the attention, but not that of the same weights.
 
         Args:
             index: Positions of the tokens in their sequence [N, K].
@@ -57,4 +60,5 @@ class LastAttention(TorchFunctionMode):
         query = query.take_along_dim(index[:, None, :, None], dim=2)  # [N, z, K, d/z]
         scale = query.size(-1) ** -0.5 if self.scale is None else self.scale
         logits = query @ key.transpose(2, 3) * scale
-        return torch.softmax(logits.masked_fill(mask[:, None, None] == 0, -torch.inf), dim=-1)
+        weights = torch.softmax(logits.masked_fill(mask[:, None, None] == 0, -torch.inf), dim=-1)
+        return dropout(weights, self.dropout) if self.dropout else weights
