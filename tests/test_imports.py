@@ -56,7 +56,8 @@ LIBRARIES = {
     "accelerate": ("runs", "training", "utils.distributed"),
     "huggingface_hub": ("runs", "nn.transformer"),
     "matplotlib": ("reporting",),
-    "scipy": ("evaluation",),
+    "scipy": ("evaluation", "nn.linear_fitting"),
+    "sklearn": ("nn.linear_fitting",),
     "spacy": ("data.parser", "formats", "mentions", "extraction"),
 }
 """For each library, the packages and modules that may import it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from glre_pyg.data.graph import DocumentGraph
@@ -33,6 +35,16 @@ class RelationModel(nn.Module):
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs in prediction beside its words and its encoder."""
         return self.pair_channels * graph.pair_index.size(1)
+
+    def prefit(self, graphs: Sequence[DocumentGraph]) -> None:
+        """Fit the parts that are not trained by gradients, before training; by default, there are none.
+
+        Args:
+            graphs: Graphs to train on, with labels.
+
+        Raises:
+            InputError: If a library is not installed.
+        """
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""

@@ -214,20 +214,22 @@ def _summary(
 ) -> str:
     """Return a line with the sizes of model and data, and estimates of time and memory."""
     memory = allocated_bytes(accelerator.device) + needed
-    seconds = seconds_per_epoch(
-        model,
-        graphs,
-        batch_size=settings.batch_size,
-        device=accelerator.device,
-        autocast=accelerator.autocast,
-    )
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    epoch = "fitted at once"
+    if parameters:
+        seconds = seconds_per_epoch(
+            model,
+            graphs,
+            batch_size=settings.batch_size,
+            device=accelerator.device,
+            autocast=accelerator.autocast,
+        )
+        epoch = f"about {seconds / accelerator.num_processes:.0f} s to train an epoch"
     tokens = sum(len(graph.input_ids) for graph in graphs)
     pairs = sum(graph.pair_index.size(1) for graph in graphs)
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return (
         f"{experiment.corpus.name}: {len(graphs)} {plural(len(graphs), 'document')} to train on "
         f"({tokens:,} subword tokens, {pairs:,} {plural(pairs, 'pair')}), {len(dev_graphs)} for dev; "
         f"encoder {experiment.config.encoder.name}, "
-        f"{parameters:,} trainable parameters; about {seconds / accelerator.num_processes:.0f} s to train an "
-        f"epoch, in {memory / GIB:.1f} GiB of memory"
+        f"{parameters:,} trainable parameters; {epoch}, in {memory / GIB:.1f} GiB of memory"
     )

@@ -93,8 +93,7 @@ def _cross_validate(experiment: Experiment, num_folds: int) -> tuple[int, Thresh
             save_probabilities=partial(_save, folder),
         )
     distributed.barrier()
-    epochs = range(settings.first_evaluation, settings.epochs + 1)
-    return _best_epoch(experiment, folds, epochs)
+    return _best_epoch(experiment, folds)
 
 
 def split_documents(documents: Sequence[Document], num_folds: int) -> list[Sequence[Document]]:
@@ -110,10 +109,10 @@ def split_documents(documents: Sequence[Document], num_folds: int) -> list[Seque
     return [documents[number::num_folds] for number in range(num_folds)]
 
 
-def _best_epoch(
-    experiment: Experiment, folds: Sequence[HeldOut], epochs: Sequence[int]
-) -> tuple[int, Threshold]:
+def _best_epoch(experiment: Experiment, folds: Sequence[HeldOut]) -> tuple[int, Threshold]:
     """Return the first epoch with the highest F1 on the held-out documents, and its threshold."""
+    saved = (experiment.folder / "fold_0").glob(_file(Path(), "*").name)
+    epochs = sorted(int(path.stem.removeprefix("epoch_")) for path in saved)
     documents = [document for fold in folds for document in fold.documents]
     graphs = [graph for fold in folds for graph in fold.graphs]
     best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)
@@ -134,5 +133,5 @@ def _save(folder: Path, epoch: int, probabilities: list[np.ndarray]) -> None:
             np.savez(file, *probabilities)
 
 
-def _file(folder: Path, epoch: int) -> Path:
+def _file(folder: Path, epoch: int | str) -> Path:
     return folder / f"epoch_{epoch}.npz"

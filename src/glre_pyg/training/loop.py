@@ -16,7 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -35,6 +35,7 @@ from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.runs.weights import load_weights, save_weights
 from glre_pyg.training.checkpoint import CHECKPOINT, Checkpoint, Stateful
 from glre_pyg.training.epochs import EpochTrainer, TrainingError
+from glre_pyg.training.prefitting import PrefitOnly, is_trained, prefit
 from glre_pyg.training.sampler import LengthSampler
 from glre_pyg.utils import distributed
 from glre_pyg.utils.console import echo
@@ -46,6 +47,7 @@ from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Ra
 LOG = "log.jsonl"
 
 Evaluate = Callable[[RelationModel, int], tuple[Scores, Threshold]]
+Trainer = EpochTrainer | PrefitOnly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,12 +194,16 @@ def fit(
         InputError: If the checkpoint to resume from is damaged or belongs to another run.
     """
     progress = Progress(batch=settings.batch_size * settings.accumulation * distributed.world_size())
-    trainer = _trainer(model, graphs, settings, optimizer, accelerator, progress)
-    checkpoint = _checkpoint(model, trainer, settings, folder)
-    if settings.resume:
-        checkpoint.restore()
+    trainer: Trainer = PrefitOnly(accelerator, model, graphs)
+    if is_trained(model):
+        trainer = _trainer(model, graphs, settings, optimizer, accelerator, progress)
     else:
+        settings = replace(settings, epochs=1, first_evaluation=1)
+    checkpoint = _checkpoint(model, trainer, progress, settings, folder)
+    if not (settings.resume and checkpoint.restore()):
         checkpoint.remove()
+        if isinstance(trainer, EpochTrainer):
+            prefit(model, graphs)
     _truncate(folder / LOG, progress.log_bytes)
     trainer.save = partial(_save_checkpoint, checkpoint, progress)
     with _naming_the_checkpoint(folder, progress), deferred_interrupts():
@@ -248,20 +254,21 @@ def _trainer(
 
 
 def _checkpoint(
-    model: RelationModel, trainer: EpochTrainer, settings: TrainingSettings, folder: Path
+    model: RelationModel, trainer: Trainer, progress: Progress, settings: TrainingSettings, folder: Path
 ) -> Checkpoint:
-    optimizer, scaler = trainer.schedule.optimizer, trainer.accelerator.scaler
-    parts = {"progress": trainer.progress, "optimizer": optimizer, "schedule": trainer.schedule}
-    if trainer.average is not None:
-        parts["average"] = trainer.average
-    if scaler is not None:
-        parts["scaler"] = scaler
+    parts: dict[str, object] = {"progress": progress}
+    if isinstance(trainer, EpochTrainer):
+        parts |= {"optimizer": trainer.schedule.optimizer, "schedule": trainer.schedule}
+        if trainer.average is not None:
+            parts["average"] = trainer.average
+        if trainer.accelerator.scaler is not None:
+            parts["scaler"] = trainer.accelerator.scaler
     return Checkpoint(folder, model, cast(dict[str, Stateful], parts), _identity(settings, trainer.graphs))
 
 
 def _epoch(
     model: RelationModel,
-    trainer: EpochTrainer,
+    trainer: Trainer,
     progress: Progress,
     evaluate: Evaluate | None,
     settings: TrainingSettings,
@@ -273,7 +280,9 @@ def _epoch(
     loss = trainer.train()
     speed = len(trainer.graphs) / (time.perf_counter() - started)
     progress.epoch += 1
-    entry: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step, "loss": loss}
+    entry: dict[str, Any] = {"epoch": progress.epoch, "step": progress.step}
+    if loss is not None:
+        entry["loss"] = loss
     entry["documents_per_second"] = round(speed, 2)
     if evaluate is None:
         progress.best_epoch = progress.epoch
@@ -350,7 +359,7 @@ def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progr
         file.flush()
         os.fsync(file.fileno())
         progress.log_bytes = file.tell()
-    line = f"epoch {entry['epoch']:3d}  loss {entry['loss']:.4f}"
+    line = f"epoch {entry['epoch']:3d}" + (f"  loss {entry['loss']:.4f}" if "loss" in entry else "")
     if "dev_f1" in entry:
         line += "  dev P {dev_precision:.4f} R {dev_recall:.4f} F1 {dev_f1:.4f}".format(**entry)
     if "threshold" in entry:
