@@ -127,10 +127,7 @@ def closest_mentions(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, 
         Pairs [K], at least one row of each; a mention of their head entity [K], and of their tail entity [K];
         and the syntactic head of every mention [M].
     """
-    total = max(len(tree.depth), 1)
-    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
-    key = tree.depth[word] * total + word  # the highest word of a mention; of several, the first
-    top = scatter(key, mention, dim_size=batch["mention"].num_nodes, reduce="min") % total
+    total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
     refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
     head, tail = batch.pair_index
     pair, of_head = mentions_of_pairs(head, refers_to, count)
@@ -141,6 +138,14 @@ def closest_mentions(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, 
     key = (distance * total + one) * total + other
     best = key == scatter(key, pair, dim_size=len(head), reduce="min")[pair]
     return pair[best], of_head[best], of_tail[best], top
+
+
+def heads_of_mentions(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
+    """Return the syntactic head of each mention [M]: its highest word; of several, the first."""
+    total = max(len(tree.depth), 1)
+    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
+    key = tree.depth[word] * total + word
+    return scatter(key, mention, dim_size=batch["mention"].num_nodes, reduce="min") % total
 
 
 def _mention_words(batch: DocumentGraph, tree: DocumentTree) -> Tensor:

@@ -1,0 +1,71 @@
+"""Instances: the pairs of mentions that models of single sentences classify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.nn.dependency_paths import DocumentTree, heads_of_mentions
+from glre_pyg.nn.local import mentions_of_pairs, target_of_mentions
+from glre_pyg.nn.nodes import words_of_spans
+
+
+@dataclass(frozen=True)
+class MentionPairs:
+    """Pairs of mentions of the two entities of candidate pairs: the instances I of a batch.
+
+    Args:
+        pair: Candidate pair of each instance [I], ascending; there is an instance of each.
+        head: Syntactic head of the mention of its head entity [I].
+        tail: Likewise, of its tail entity [I].
+        together: Whether both are in the same sentence [I].
+    """
+
+    pair: Tensor
+    head: Tensor
+    tail: Tensor
+    together: Tensor
+
+    def select(self, index: Tensor) -> MentionPairs:
+        """Return some of the instances."""
+        return MentionPairs(self.pair[index], self.head[index], self.tail[index], self.together[index])
+
+
+def mention_pairs(batch: DocumentGraph, tree: DocumentTree) -> MentionPairs:
+    """Return the mentions of each pair that share a sentence, or else those that are closest in the text.
+
+    Mentions with the same syntactic head, one within the other, are an instance if the pair has no other.
+    """
+    total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
+    refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
+    pair, of_head = mentions_of_pairs(batch.pair_index[0], refers_to, count)
+    index, of_tail = mentions_of_pairs(batch.pair_index[1].index_select(0, pair), refers_to, count)
+    pair, head, tail = pair[index], top[of_head[index]], top[of_tail]
+    sentence = sentences_of_words(batch, torch.stack([head, tail]))
+    together = (sentence[0] == sentence[1]) & (head != tail)
+    distance = torch.where(together, -1, ((head - tail).abs() - 1) % total)
+    nearest = scatter(distance, pair, dim_size=batch.pair_index.size(1), reduce="min")
+    near = distance == nearest[pair]
+    instance = ((pair * total + head) * total + tail)[near].unique()  # some mentions have the same head
+    pair, head, tail = instance // total**2, instance // total % total, instance % total
+    sentence = sentences_of_words(batch, torch.stack([head, tail]))
+    return MentionPairs(pair, head, tail, sentence[0] == sentence[1])
+
+
+def sentences_of_words(batch: DocumentGraph, word: Tensor) -> Tensor:
+    """Return the sentence of each word [·]; sentences cover all words, in order."""
+    return torch.searchsorted(batch["sentence"].span[:, 1].contiguous(), word, right=True)
+
+
+def words_of_entities(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
+    """Return whether the word at each position of its document is in a mention of each entity [E, L]."""
+    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
+    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)[mention]
+    inside = torch.zeros(batch["entity"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
+    inside[entity, word - tree.first[word]] = True
+    return inside
