@@ -38,6 +38,7 @@ MODELS = {
     "eog": ["transformer", "bilstm"],
     "gain": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
+    "nguyen_char": ["transformer", "bilstm"],
     "panyam_kernel": ["bilstm"],
     "ssan": ["transformer"],
     "tang_hin": ["bilstm"],
@@ -48,6 +49,7 @@ MODELS = {
     "yao_context": ["bilstm"],
     "yao_lstm": ["bilstm"],
     "zhang_gcn": ["transformer", "bilstm"],
+    "zheng_hierarchical": ["transformer", "bilstm"],
 }
 """Names of the files in ``conf/model``, and the encoders that each model is tested with."""
 
