@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch_geometric.data import Batch
 
-from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, word_counts
+from glre_pyg.data.graph import NODE_TYPES, DocumentGraph, documents_of_pairs, word_counts
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,10 @@ class BatchSizes:
 
     Args:
         windows: Number of subword tokens of each window.
+        mentions: Number of mentions of each document [B].
         entities: Number of entities of each document [B].
+        sentences: Number of sentences of each document [B].
+        sentence_words: Number of words of each sentence [S].
         pairs: Number of candidate pairs of each document [B].
         head_mentions: Total number of mentions of the heads of all pairs.
         tail_mentions: Total number of mentions of the tails of all pairs.
@@ -28,7 +31,10 @@ class BatchSizes:
     """
 
     windows: list[int]
+    mentions: list[int]
     entities: list[int]
+    sentences: list[int]
+    sentence_words: list[int]
     pairs: list[int]
     head_mentions: int
     tail_mentions: int
@@ -42,12 +48,16 @@ class BatchSizes:
         entity = batch["mention", "refers_to", "entity"].edge_index[1]
         mentions = torch.bincount(entity, minlength=batch["entity"].num_nodes)  # [E]
         head, tail = mentions[batch.pair_index].sum(dim=1).tolist()
-        entities = nodes_per_document(batch, "entity")
+        nodes = {kind: _nodes_per_document(batch, kind) for kind in NODE_TYPES}
+        span = batch["sentence"].span
         windows, window_documents, markers = _window_sizes(batch)
         return cls(
             windows=windows,
-            entities=entities,
-            pairs=torch.bincount(documents_of_pairs(batch), minlength=len(entities)).tolist(),
+            mentions=nodes["mention"],
+            entities=nodes["entity"],
+            sentences=nodes["sentence"],
+            sentence_words=(span[:, 1] - span[:, 0]).tolist(),
+            pairs=torch.bincount(documents_of_pairs(batch), minlength=len(nodes["entity"])).tolist(),
             head_mentions=head,
             tail_mentions=tail,
             mention_words=int((batch["mention"].span[:, 1] - batch["mention"].span[:, 0]).sum()),
@@ -56,8 +66,7 @@ class BatchSizes:
         )
 
 
-def nodes_per_document(batch: DocumentGraph, node_type: str) -> list[int]:
-    """Return the number of nodes of a type in each document, which synchronizes with the device."""
+def _nodes_per_document(batch: DocumentGraph, node_type: str) -> list[int]:
     store = batch[node_type]
     return store.ptr.diff().tolist() if isinstance(batch, Batch) else [store.num_nodes]
 

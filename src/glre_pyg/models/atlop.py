@@ -66,7 +66,7 @@ class ATLOP(RelationModel):
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
-        check_markers("ATLOP", self.encoder, tokenizer, marker)
+        check_markers(type(self).__name__, self.encoder, tokenizer, marker)
         width = self.encoder.out_channels
         self.head, self.tail = nn.Linear(2 * width, channels), nn.Linear(2 * width, channels)
         outputs = self.loss.num_logits - self.num_divergences

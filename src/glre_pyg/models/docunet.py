@@ -76,7 +76,7 @@ class DocuNet(RelationModel):
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
-        check_markers("DocuNet", self.encoder, tokenizer, marker)
+        check_markers(type(self).__name__, self.encoder, tokenizer, marker)
         width = self.encoder.out_channels
         self.cell, self.unet = nn.Linear(width, matrix_channels), unet(matrix_channels)
         self.head, self.tail = nn.Linear(width, channels), nn.Linear(width, channels)

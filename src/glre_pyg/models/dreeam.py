@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from glre_pyg.data.batch import nodes_per_document
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.atlop import ATLOP
@@ -68,7 +68,7 @@ class DREEAM(ATLOP):
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]; the last is the divergence."""
         mention, windows = self.encoder.attend(batch)  # [M, ·]
-        widths = self.encoder.out_channels, max(nodes_per_document(batch, "sentence"))
+        widths = self.encoder.out_channels, max(sizes_of(batch).sentences)
         both = localized_context(with_sentences(windows, batch), batch, sum(widths))
         context, share = both.split(widths, dim=-1)  # [P, ·], [P, most sentences]
         logits = self.classify(mention, context, batch)

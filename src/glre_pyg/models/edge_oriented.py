@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
@@ -102,11 +102,10 @@ class EoG(RelationModel):
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
         words = self.dropout(self.encoder(batch))  # [W, ·]
-        lengths = (batch["sentence"].span[:, 1] - batch["sentence"].span[:, 0]).tolist()
-        words = self.sequence(words, lengths)
+        words = self.sequence(words, sizes_of(batch).sentence_words)
         edge, exists, start, sizes = self._edges(words, batch)
         first_entity = [0, *accumulate(sizes_of(batch).entities)]
-        mentions = nodes_per_document(batch, "mention")
+        mentions = sizes_of(batch).mentions
         out = []
         for document, pairs in enumerate(batch.pair_index.split(sizes_of(batch).pairs, dim=1)):
             size = sizes[document]
@@ -125,8 +124,8 @@ class EoG(RelationModel):
             Edges [·, d], and whether they exist [·]; first row and number of nodes n of each document, which
             has n² rows.
         """
-        nodes = self.nodes(words, batch)
-        counts = {kind: nodes_per_document(batch, kind) for kind in NODE_TYPES}
+        nodes, found = self.nodes(words, batch), sizes_of(batch)
+        counts = {"mention": found.mentions, "entity": found.entities, "sentence": found.sentences}
         sizes = [sum(numbers) for numbers in zip(*counts.values(), strict=True)]
         start = [0, *accumulate(size**2 for size in sizes)]
         place, document = _places(counts, words.device)  # of each node, by type: in its document, and which

@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
@@ -77,7 +77,7 @@ class BRAN(RelationModel):
         words = self.blocks(self.encoder(batch), word_counts(batch))  # [W, ·]
         mention = mean_of_spans(words, batch["mention"].span, sizes.mention_words)  # [M, ·]
         entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)  # [M]
-        counts = nodes_per_document(batch, "mention")
+        counts = sizes_of(batch).mentions
         first_entity = accumulate(sizes.entities, initial=0)
         documents = zip(
             self.head(mention).split(counts),

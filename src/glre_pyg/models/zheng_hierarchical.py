@@ -10,7 +10,7 @@ from torch.nn.functional import conv1d
 from torch.nn.utils.rnn import pad_sequence
 from torch_geometric.utils import scatter
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
@@ -93,7 +93,7 @@ class HierarchicalModel(RelationModel):
             return self.classifier(words.new_zeros(0, self.classifier.in_features))
         span = batch["sentence"].span
         lengths = span[:, 1] - span[:, 0]
-        rows = pad_sequence(words.split(lengths.tolist()), batch_first=True)  # [S, L, ·]
+        rows = pad_sequence(words.split(sizes_of(batch).sentence_words), batch_first=True)  # [S, L, ·]
         first, number, edges = _sentences(batch)
         listed = (edges[head] >= 0) | (edges[tail] >= 0)  # [P, sentences of a document]
         listed[:, 0] = True
@@ -125,7 +125,7 @@ def _sentences(batch: DocumentGraph) -> tuple[Tensor, Tensor, Tensor]:
         from each entity to each sentence of its document [E, ·], -1 if there is none.
     """
     entity, sentence = batch["entity", "in", "sentence"].edge_index
-    counts = torch.tensor(nodes_per_document(batch, "sentence"), device=entity.device)
+    counts = torch.tensor(sizes_of(batch).sentences, device=entity.device)
     first = counts.cumsum(0) - counts
     every = torch.arange(batch["sentence"].num_nodes, device=entity.device)
     place = every - first.repeat_interleave(counts, output_size=len(every))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.encoder import EncodedWindows
 
@@ -26,7 +26,7 @@ def with_sentences(windows: Iterable[EncodedWindows], batch: DocumentGraph) -> I
         windows: Windows of the batch, with tokens [N, L, d].
         batch: The batch.
     """
-    counts = torch.tensor(nodes_per_document(batch, "sentence"))
+    counts = torch.tensor(sizes_of(batch).sentences)
     first = (counts.cumsum(0) - counts).tolist()
     documents = sizes_of(batch).window_documents
     for group in windows:
@@ -46,7 +46,7 @@ def evidence_divergence(share: Tensor, batch: DocumentGraph) -> Tensor:
         batch: The batch; :math:`v_s` is the share of a sentence in the evidence of all facts of a pair.
     """
     pair, sentence = batch.pair_evidence
-    counts = torch.tensor(nodes_per_document(batch, "sentence"), device=sentence.device)
+    counts = torch.tensor(sizes_of(batch).sentences, device=sentence.device)
     first = (counts.cumsum(0) - counts).repeat_interleave(counts)  # of each sentence's document
     v = torch.zeros_like(share).index_put(
         (pair, sentence - first[sentence]), share.new_ones(()), accumulate=True

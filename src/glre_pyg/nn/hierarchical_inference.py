@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch_geometric.utils import scatter, softmax
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
-from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -83,15 +85,16 @@ class SentenceInference(nn.Module):
             words: Words [W, channels].
             batch: The batch.
         """
-        sizes, num_sentences = sizes_of(batch), nodes_per_document(batch, "sentence")
-        lengths = (batch["sentence"].span[:, 1] - batch["sentence"].span[:, 0]).split(num_sentences)
+        sizes = sizes_of(batch)
+        span = batch["sentence"].span
+        lengths = (span[:, 1] - span[:, 0]).split(sizes.sentences)
+        sentences = iter(words.split(sizes.sentence_words))
         rows = [inference.new_zeros(0, inference.size(1))]
-        for pairs, inside, length in zip(
-            inference.split(sizes.pairs), words.split(word_counts(batch)), lengths, strict=True
-        ):
+        for pairs, length in zip(inference.split(sizes.pairs), lengths, strict=True):
+            inside = [*islice(sentences, len(length))]
             if not len(pairs):
                 continue
-            padded = pad_sequence(inside.split(length.tolist()), batch_first=True)  # [S, L, c]
+            padded = pad_sequence(inside, batch_first=True)  # [S, L, c]
             position = torch.arange(padded.size(1), device=length.device)
             logits = torch.einsum("pc,slc->psl", self.query(pairs), padded).float()
             weights = logits.masked_fill(position >= length[:, None], torch.finfo(torch.float).min)
@@ -100,9 +103,7 @@ class SentenceInference(nn.Module):
             features = torch.cat([sentence, query, sentence - query, sentence * query], dim=-1)
             rows.append(torch.relu(self.compare(features)).flatten(0, 1))
         counts = [
-            sentences
-            for sentences, pairs in zip(num_sentences, sizes.pairs, strict=True)
-            for _ in range(pairs)
+            count for count, pairs in zip(sizes.sentences, sizes.pairs, strict=True) for _ in range(pairs)
         ]
         return torch.cat(rows), counts
 

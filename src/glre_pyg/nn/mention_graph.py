@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
-from glre_pyg.data.batch import nodes_per_document, sizes_of
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.utils.ranges import PositiveInt, Rate
@@ -47,7 +47,7 @@ class MentionGraph(nn.Module):
         entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
         sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)
         _, both = torch.unique(torch.stack([entity, sentence]), dim=1, return_inverse=True)
-        counts = torch.tensor(nodes_per_document(batch, "mention"), device=mention.device)
+        counts = torch.tensor(sizes_of(batch).mentions, device=mention.device)
         of_document = torch.arange(len(document), device=mention.device).repeat_interleave(
             counts, output_size=len(mention)
         )
@@ -110,7 +110,7 @@ def paths(batch: DocumentGraph) -> tuple[Tensor, Tensor]:
     """Return all paths with two edges between the entities of pairs: the pair and the middle of each."""
     sizes = sizes_of(batch)
     entity, sentence = batch["entity", "in", "sentence"].edge_index
-    num_sentences = nodes_per_document(batch, "sentence")
+    num_sentences = sizes_of(batch).sentences
     document, place = _padded_index(sizes.entities, entity.device)
     _, column = _padded_index(num_sentences, entity.device)
     shape = len(sizes.entities), max(sizes.entities), max(num_sentences)
