@@ -105,6 +105,13 @@ def test_documents_without_pairs():
     assert classifier(batch, instances(batch)).shape == (0, 2)
 
 
+def test_documents_without_instances():
+    classifier = LinearSVM(2, **SIZES)
+    classifier.fit(graphs(), lambda batch: ())
+    assert not classifier.weight.any()
+    assert (classifier.bias < -10).all()
+
+
 def test_a_long_computation_is_announced(monkeypatch, capsys):
     classifier = LinearSVM(2, **SIZES)
     classifier.fit(graphs(20), instances)

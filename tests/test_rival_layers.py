@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from documents import batch_of, document, empty, random_documents
-from glre_pyg.nn.convolution import Convolution
+from glre_pyg.nn.convolution import Convolution, RaggedConvolution
 from glre_pyg.nn.convolutional_transformer import ConvolutionalTransformer
 from glre_pyg.nn.loss import TwoStep
 from glre_pyg.nn.mention_features import MentionFeatures, entity_numbers
@@ -161,3 +161,19 @@ def test_two_step_with_one_relation_has_one_step():
         loss.pair_losses(torch.tensor([[0.3]]), torch.tensor([[1.0]])), -torch.tensor([0.3]).sigmoid().log()
     )
     close(loss.probabilities(torch.tensor([[0.3]])), torch.tensor([[0.3]]).sigmoid())
+
+
+def test_convolution_over_ragged_sequences():
+    torch.manual_seed(0)
+    layer = RaggedConvolution(3, hidden_channels=5, kernel_size=3)
+    conv = torch.nn.Conv1d(3, 5, 3, padding=1)
+    with torch.no_grad():
+        conv.weight.copy_(layer.linear.weight.view(5, 3, 3).transpose(1, 2))
+        conv.bias.copy_(layer.linear.bias)
+    x, sequence = torch.randn(7, 3), torch.tensor([0, 0, 0, 2, 3, 3, 3])
+    found = layer(x, sequence, 5)
+    for number in range(5):
+        rows = x[sequence == number]
+        expected = torch.relu(conv(rows.t()[None]))[0].amax(-1) if len(rows) else torch.zeros(5)
+        torch.testing.assert_close(found[number], expected)
+    assert layer(x[:0], sequence[:0], 0).shape == (0, 5)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-import torch
 from torch import Tensor
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
+from glre_pyg.nn.dependency_paths import DocumentTree
+from glre_pyg.nn.hashed_features import Features
+from glre_pyg.nn.instance_words import WORDS
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.mention_pairs import instance_numbers, mention_pairs
 from glre_pyg.nn.path_kernel import AllPaths
 
 
@@ -57,17 +60,18 @@ class GraphKernel(RelationModel):
 
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs, for ancestors, instances and features."""
-        words, (head, tail) = len(graph.words), graph.pair_index
-        mentions = torch.bincount(
-            graph["mention", "refers_to", "entity"].edge_index[1], minlength=graph["entity"].num_nodes
-        )
-        instances = int((mentions[head] * mentions[tail]).sum())
-        return words**2 // 2 + 20 * instances + 1_500 * min(instances * words, 2**15)
+        instances, numbers = instance_numbers(graph)
+        return numbers + 1_500 * min(instances * len(graph.words), WORDS)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, R]."""
-        return self.classifier(batch, self.kernel(batch))
+        return self.classifier(batch, self.features(batch))
+
+    def features(self, batch: DocumentGraph) -> Iterable[Features]:
+        """Return the features of the instances of a batch."""
+        tree = DocumentTree(batch)
+        return self.kernel(batch, tree, mention_pairs(batch, tree))
 
     def prefit(self, graphs: Sequence[DocumentGraph]) -> None:
         """Fit the support vector machine."""
-        self.classifier.fit(graphs, self.kernel)
+        self.classifier.fit(graphs, self.features)

@@ -17,13 +17,13 @@ from torch_geometric.utils import scatter
 
 
 def hashes(texts: Iterable[str | Sequence[str]]) -> Tensor:
-    """Return a hash of each text, the same on every machine; those of several documents follow each other.
+    """Return a hash of each text in lower case, the same on every machine; documents follow each other.
 
-    >>> hashes(["aspirin", "asthma"]).tolist(), hashes([["aspirin"], [], ["asthma"]]).tolist()
+    >>> hashes(["aspirin", "asthma"]).tolist(), hashes([["Aspirin"], [], ["asthma"]]).tolist()
     ([3416760201, 2221346356], [3416760201, 2221346356])
     """
     flat = (text for part in texts for text in ([part] if isinstance(part, str) else part))
-    return torch.tensor([zlib.crc32(text.encode()) for text in flat], dtype=torch.long)
+    return torch.tensor([zlib.crc32(text.lower().encode()) for text in flat], dtype=torch.long)
 
 
 def combined(first: Tensor, *others: Tensor | int) -> Tensor:

@@ -108,6 +108,7 @@ class HashedLinear(nn.Module):
         self, graphs: Sequence[DocumentGraph], instances: Instances
     ) -> Iterator[tuple[csr_matrix, np.ndarray]]:
         """Yield features [I, 2**bits] and labels [I, R] of the instances of a few documents at a time."""
+        yield csr_matrix((0, len(self.weight))), np.zeros((0, len(self.bias)))
         started, size = time.perf_counter(), 0
         graphs = [*_drawn(graphs, self.max_pairs)]
         for first in range(0, len(graphs), _DOCUMENTS):
@@ -134,6 +135,19 @@ class LinearSVM(HashedLinear):
             from sklearn.svm import LinearSVC
         weight = {1: self.positive_weight}
         return LinearSVC(C=self.cost, class_weight=weight, max_iter=10_000, random_state=0)
+
+
+class MaximumEntropy(HashedLinear):
+    """Logistic regression; see :class:`HashedLinear`."""
+
+    def estimator(self) -> Any:
+        """Return scikit-learn's estimator of one relation."""
+        with _scikit_learn():
+            from sklearn.linear_model import LogisticRegression
+        weight = {1: self.positive_weight}
+        return LogisticRegression(
+            C=self.cost, class_weight=weight, solver="liblinear", max_iter=1_000, random_state=0
+        )
 
 
 @contextmanager

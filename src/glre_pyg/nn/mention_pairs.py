@@ -21,40 +21,41 @@ class MentionPairs:
 
     Args:
         pair: Candidate pair of each instance [I], ascending; there is an instance of each.
-        head: Syntactic head of the mention of its head entity [I].
-        tail: Likewise, of its tail entity [I].
+        mentions: Mention of its head entity, and of its tail entity [2, I].
+        head: Syntactic head of the first mention [I].
+        tail: Syntactic head of the second mention [I].
         together: Whether both are in the same sentence [I].
     """
 
     pair: Tensor
+    mentions: Tensor
     head: Tensor
     tail: Tensor
     together: Tensor
 
     def select(self, index: Tensor) -> MentionPairs:
         """Return some of the instances."""
-        return MentionPairs(self.pair[index], self.head[index], self.tail[index], self.together[index])
+        head, tail, together = self.head[index], self.tail[index], self.together[index]
+        return MentionPairs(self.pair[index], self.mentions[:, index], head, tail, together)
 
 
 def mention_pairs(batch: DocumentGraph, tree: DocumentTree) -> MentionPairs:
     """Return the mentions of each pair that share a sentence, or else those that are closest in the text.
 
-    Mentions with the same syntactic head, one within the other, are an instance if the pair has no other.
+    Mentions with the same syntactic head, one within the other, are instances of a pair without others.
     """
     total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
     refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
     pair, of_head = mentions_of_pairs(batch.pair_index[0], refers_to, count)
     index, of_tail = mentions_of_pairs(batch.pair_index[1].index_select(0, pair), refers_to, count)
-    pair, head, tail = pair[index], top[of_head[index]], top[of_tail]
+    pair, mentions = pair[index], torch.stack([of_head[index], of_tail])
+    head, tail = top[mentions]
     sentence = sentences_of_words(batch, torch.stack([head, tail]))
-    together = (sentence[0] == sentence[1]) & (head != tail)
-    distance = torch.where(together, -1, ((head - tail).abs() - 1) % total)
+    together = sentence[0] == sentence[1]
+    distance = torch.where(together & (head != tail), -1, ((head - tail).abs() - 1) % total)
     nearest = scatter(distance, pair, dim_size=batch.pair_index.size(1), reduce="min")
-    near = distance == nearest[pair]
-    instance = ((pair * total + head) * total + tail)[near].unique()  # some mentions have the same head
-    pair, head, tail = instance // total**2, instance // total % total, instance % total
-    sentence = sentences_of_words(batch, torch.stack([head, tail]))
-    return MentionPairs(pair, head, tail, sentence[0] == sentence[1])
+    near = (distance == nearest[pair]).nonzero().squeeze(1)
+    return MentionPairs(pair, mentions, head, tail, together).select(near)
 
 
 def sentences_of_words(batch: DocumentGraph, word: Tensor) -> Tensor:
@@ -69,3 +70,14 @@ def words_of_entities(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
     inside = torch.zeros(batch["entity"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
     inside[entity, word - tree.first[word]] = True
     return inside
+
+
+def instance_numbers(graph: DocumentGraph) -> tuple[int, int]:
+    """Return about how many instances a document has, and how many numbers it takes to find them."""
+    words, pairs = len(graph.words), graph.pair_index.size(1)
+    mentions = torch.bincount(
+        graph["mention", "refers_to", "entity"].edge_index[1], minlength=graph["entity"].num_nodes
+    )
+    head, tail = mentions[graph.pair_index]
+    instances = pairs + graph["mention", "co_occurs", "mention"].edge_index.size(1)
+    return instances, words**2 // 2 + 16 * int((head * tail).sum()) + instances * words // 2

@@ -10,18 +10,15 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.dependency_paths import DocumentTree
 from glre_pyg.nn.hashed_features import Features, combined, hashes
-from glre_pyg.nn.mention_pairs import MentionPairs, mention_pairs, sentences_of_words, words_of_entities
-from glre_pyg.nn.nodes import words_of_spans
+from glre_pyg.nn.instance_words import parts_of_instances, words_of_instances
+from glre_pyg.nn.lexical_features import texts_of_words
+from glre_pyg.nn.mention_pairs import MentionPairs, words_of_entities
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate
 
-_WORDS = 2**15
-"""About how many words of graphs are computed together, which bounds the memory."""
-_TEXT, _TYPE, _ENTITY, _POS, _DEPENDENCY = range(5)
-_BEFORE, _BETWEEN, _AFTER, _ON_PATH, _OFF_PATH = range(5)
+_ENTITY, _POS, _DEPENDENCY, _ON_PATH, _OFF_PATH = range(2, 7)  # after the numbers of other kinds of labels
 _Part = tuple[Tensor, Tensor, Tensor]
 """Instance, hash and value of each feature [N]."""
 
@@ -61,16 +58,13 @@ class AllPaths:
         self.path_weight, self.other_weight = path_weight, other_weight
         self.least_weight, self.max_words = least_weight, max_words
 
-    def __call__(self, batch: DocumentGraph) -> Iterator[Features]:
+    def __call__(
+        self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs
+    ) -> Iterator[Features]:
         """Yield the features of the instances of a batch, some instances at a time."""
-        tree = DocumentTree(batch)
-        words, instances = _Words.of_batch(batch, tree), mention_pairs(batch, tree)
-        span = _spans(batch, instances, self.max_words)  # [I, 2, 2]
-        part = (span[..., 1] - span[..., 0]).sum(-1).cumsum(0) // _WORDS
-        sizes = part.unique_consecutive(return_counts=True)[1].tolist()
-        for index in torch.arange(len(part), device=span.device).split(sizes):
-            some = instances.select(index)
-            graphs = _Graphs.of_instances(batch, words, some, span[index])
+        words = _Words.of_batch(batch, tree)
+        for some, span in parts_of_instances(batch, instances, self.max_words):
+            graphs = _Graphs.of_instances(batch, words, some, span)
             parts = [*self._tree_features(graphs), *self._line_features(graphs)]
             row, feature, value = (torch.cat(column) for column in zip(*parts, strict=True))
             yield Features(some.pair, row, feature, value)
@@ -117,19 +111,6 @@ def _products(
         yield row[index], combined(one[index], other[index]), weight[index]
 
 
-def _spans(batch: DocumentGraph, instances: MentionPairs, max_words: int) -> Tensor:
-    """Return two ranges of words of each instance [I, 2, 2]; the second is empty if the first has all."""
-    first, last = torch.minimum(instances.head, instances.tail), torch.maximum(instances.head, instances.tail)
-    span = batch["sentence"].span
-    (start, middle), (resume, end) = (span[sentences_of_words(batch, word)].t() for word in (first, last))
-    far = end - start > max_words
-    start = torch.where(far, torch.maximum(start, first - max_words // 2), start)
-    middle = torch.where(far, torch.minimum(middle, first + max_words // 2), end)
-    end = torch.where(far, torch.minimum(end, last + max_words // 2), end)
-    resume = torch.where(far, torch.maximum(torch.maximum(resume, last - max_words // 2), middle), end)
-    return torch.stack([start, middle, resume, torch.maximum(resume, end)], dim=-1).view(-1, 2, 2)
-
-
 @dataclass(frozen=True)
 class _Words:
     """The words of a batch.
@@ -150,13 +131,10 @@ class _Words:
 
     @classmethod
     def of_batch(cls, batch: DocumentGraph, tree: DocumentTree) -> Self:
-        word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
-        kind = batch["mention"].type[mention]
-        kinds = torch.full_like(tree.parent, -1).scatter_reduce(0, word, kind, "amax")  # of several, one
-        text, dependency = (hashes(texts).to(word.device) for texts in (batch.words, batch.dependency))
+        dependency = hashes(batch.dependency).to(batch.pos.device)
         return cls(
             tree,
-            torch.where(kinds < 0, combined(text, _TEXT), combined(kinds, _TYPE)),
+            texts_of_words(batch),
             combined(batch.pos, _POS),
             combined(dependency, _DEPENDENCY),
             words_of_entities(batch, tree),
@@ -187,28 +165,23 @@ class _Graphs:
 
     @classmethod
     def of_instances(cls, batch: DocumentGraph, words: _Words, instances: MentionPairs, span: Tensor) -> Self:
-        tree = words.tree
-        word, part = words_of_spans(span.flatten(0, 1))
-        row = part // 2
-        number, above = torch.arange(len(word), device=word.device), tree.parent[word]
-        parent = (number + above - word).clamp(0, len(word) - 1)
+        tree, inside = words.tree, words_of_instances(words.tree, instances, span)
+        row, word = inside.row, inside.word
+        above = tree.parent[word]
+        parent = (torch.arange(len(word), device=word.device) + above - word).clamp(0, len(word) - 1)
         linked = (above >= 0) & (row[parent] == row) & (word[parent] == above)
-        head, tail = instances.head, instances.tail
-        depth = (tree.ancestors[head] & tree.ancestors[tail]).sum(1)  # of the lowest word above both
-        position = word - tree.first[word]
-        above_head, above_tail = (tree.ancestors[each[row], position] for each in (head, tail))
-        lowest = above_head & above_tail & (tree.depth[word] == depth[row])
         entities = batch.pair_index[:, instances.pair[row]]  # [2, N]
-        whose = (words.of_entity[entities, position] * torch.tensor([[1], [2]], device=word.device)).sum(0)
+        whose = (
+            words.of_entity[entities, word - tree.first[word]] * torch.tensor([[1], [2]], device=word.device)
+        ).sum(0)
         types = batch["entity"].type[entities]
         entity = combined(whose, types[0], types[1], _ENTITY)
-        first, last = torch.minimum(head, tail)[row], torch.maximum(head, tail)[row]
         return cls(
             row=row,
             word=word,
             parent=torch.where(linked, parent, -1),
-            on_path=(above_head ^ above_tail) | lowest,
+            on_path=inside.on_path,
             labels=(torch.where(whose > 0, entity, words.text[word]), words.pos[word]),
             dependency=words.dependency[word],
-            side=torch.where(word < first, _BEFORE, torch.where(word > last, _AFTER, _BETWEEN)),
+            side=inside.side,
         )
