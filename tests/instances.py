@@ -1,11 +1,12 @@
 """Instances of invented documents in plain loops, for tests."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import product
 
 import numpy as np
 
 from documents import LABELS, annotated, odd_documents, random_documents
+from glre_pyg.data.parser import UPOS
 from glre_pyg.nn.dependency_paths import DocumentTree
 from glre_pyg.nn.mention_pairs import mention_pairs
 
@@ -58,6 +59,25 @@ def words_of(graph, first, last, max_words):
         for word in range(start, end)
         if (start <= word < middle and first - near <= word < first + near)
         or (resume <= word < end and last - near <= word < last + near)
+    ]
+
+
+def labels_of(graph, pair):
+    """Text and part of speech of each word."""
+    head, tail = graph.pair_index[:, pair].tolist()
+    texts, whose = [("text", word) for word in graph.words], Counter()
+    for mention, (start, end) in enumerate(graph["mention"].span.tolist()):
+        for word in range(start, end):
+            kind = int(graph["mention"].type[mention])
+            before = texts[word][1] if texts[word][0] == "type" else -1
+            texts[word] = ("type", max(kind, before))
+    for mention, entity in graph["mention", "refers_to", "entity"].edge_index.t().tolist():
+        for word in range(*graph["mention"].span[mention].tolist()):
+            whose[word] |= (entity == head) + 2 * (entity == tail)
+    types = graph["entity"].type[[head, tail]].tolist()
+    return [
+        (("entity", whose[word], *types) if whose[word] else text, ("pos", UPOS[graph.pos[word]]))
+        for word, text in enumerate(texts)
     ]
 
 

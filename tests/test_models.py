@@ -50,6 +50,7 @@ MODELS = {
     "yao_context": ["bilstm"],
     "yao_lstm": ["bilstm"],
     "zhang_gcn": ["transformer", "bilstm"],
+    "zhou_hybrid": ["transformer", "bilstm"],
     "zheng_hierarchical": ["transformer", "bilstm"],
 }
 """Names of the files in ``conf/model``, and the encoders that each model is tested with."""

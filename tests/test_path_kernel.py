@@ -1,6 +1,6 @@
 """The all-paths graph kernel of instances, against plain loops with matrices."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import pairwise, product
 
 import networkx as nx
@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from documents import batch_of, document
-from glre_pyg.data.parser import UPOS
 from glre_pyg.nn import instance_words
 from glre_pyg.nn.dependency_paths import DocumentTree
 from glre_pyg.nn.mention_pairs import mention_pairs
@@ -19,30 +18,12 @@ from instances import (
     every_instance,
     found_features,
     gram,
+    labels_of,
     normalized,
     parents_of,
     parsed,
     words_of,
 )
-
-
-def labels_of(graph, pair):
-    """Text and part of speech of each word."""
-    head, tail = graph.pair_index[:, pair].tolist()
-    texts, whose = [("text", word) for word in graph.words], Counter()
-    for mention, (start, end) in enumerate(graph["mention"].span.tolist()):
-        for word in range(start, end):
-            kind = int(graph["mention"].type[mention])
-            before = texts[word][1] if texts[word][0] == "type" else -1
-            texts[word] = ("type", max(kind, before))
-    for mention, entity in graph["mention", "refers_to", "entity"].edge_index.t().tolist():
-        for word in range(*graph["mention"].span[mention].tolist()):
-            whose[word] |= (entity == head) + 2 * (entity == tail)
-    types = graph["entity"].type[[head, tail]].tolist()
-    return [
-        (("entity", whose[word], *types) if whose[word] else text, ("pos", UPOS[graph.pos[word]]))
-        for word, text in enumerate(texts)
-    ]
 
 
 def paths(matrix, labels, weights):

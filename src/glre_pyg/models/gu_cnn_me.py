@@ -13,18 +13,16 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.convolution import RaggedConvolution
 from glre_pyg.nn.dependency_paths import DocumentTree
 from glre_pyg.nn.distance import DistanceEmbedding
-from glre_pyg.nn.hashed_features import Features, hashes
+from glre_pyg.nn.hashed_features import Features
 from glre_pyg.nn.instance_words import spans_of_instances, words_of_instances
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.lexical_features import LexicalFeatures
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.mention_pairs import MentionPairs, instance_numbers, mention_pairs
+from glre_pyg.nn.path_embedding import PathEmbedding
 from glre_pyg.nn.pooling import logsumexp_of_mentions
 from glre_pyg.utils.ranges import PositiveInt, Rate
-
-_LABELS = 128
-"""Number of embeddings of dependencies, which labels share by their hash."""
 
 
 class CNNAndMaximumEntropy(RelationModel):
@@ -52,7 +50,7 @@ class CNNAndMaximumEntropy(RelationModel):
         max_words: Maximum number of words of a sentence; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
         position: Embedding of distances; called without arguments.
-        label_channels: Width of the embeddings of labels and of directions.
+        path_embedding: Words on a path; called with the width of words.
         sequence: Convolution over the words of a sentence; called with its input width.
         path: Convolution over the words of a path; likewise.
         channels: Width of the classifier.
@@ -77,7 +75,7 @@ class CNNAndMaximumEntropy(RelationModel):
         parse: str,
         max_words: PositiveInt,
         position: Callable[[], DistanceEmbedding],
-        label_channels: PositiveInt,
+        path_embedding: Callable[[int], PathEmbedding],
         sequence: Callable[[int], RaggedConvolution],
         path: Callable[[int], RaggedConvolution],
         channels: PositiveInt,
@@ -89,10 +87,9 @@ class CNNAndMaximumEntropy(RelationModel):
         super().__init__(loss(num_relations))
         self.encoder, self.features = encoder(tokenizer), features()
         self.to_head, self.to_tail = position(), position()
-        self.labels, self.directions = nn.Embedding(_LABELS, label_channels), nn.Embedding(3, label_channels)
-        width = self.encoder.out_channels
-        self.sequence = sequence(width + 2 * self.to_head.out_channels)
-        self.path = path(width + 2 * label_channels)
+        self.sequence = sequence(self.encoder.out_channels + 2 * self.to_head.out_channels)
+        self.path_embedding = path_embedding(self.encoder.out_channels)
+        self.path = path(self.path_embedding.out_channels)
         self.layers = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(self.sequence.out_channels + self.path.out_channels, channels),
@@ -130,15 +127,9 @@ class CNNAndMaximumEntropy(RelationModel):
         start, end = batch["mention"].span[instances.mentions[:, words.row]].unbind(-1)  # [2, N]
         distance = torch.clamp(words.word - start, max=0) + torch.clamp(words.word - end + 1, min=0)
         inside = torch.cat([x[words.word], self.to_head(distance[0]), self.to_tail(distance[1])], dim=-1)
-        index = words.path()
-        label = hashes(batch.dependency).to(x.device)[words.word[index]] % _LABELS
-        along = torch.cat(
-            [x[words.word[index]], self.labels(label), self.directions(words.direction[index])], dim=-1
-        )
+        along, row = self.path_embedding(x, batch, words)
         count = len(instances.pair)
-        return torch.cat(
-            [self.sequence(inside, words.row, count), self.path(along, words.row[index], count)], dim=-1
-        )
+        return torch.cat([self.sequence(inside, words.row, count), self.path(along, row, count)], dim=-1)
 
     def _others(
         self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs
