@@ -43,9 +43,8 @@ class HybridModel(RelationModel):
     reads the words :math:`w_k` on the dependency path from head to tail with their dependencies :math:`l_k`;
     CNN is a convolution, and its maximum over the path. The machines score a pair by its best instance.
 
-    Paper: the details of the three models differ from those here, which are given where they are defined; the
-    network reads vectors that were trained on a large corpus. Here: in training, the model has the logits of
-    the network alone.
+    Here: the parts differ from the paper's in detail, as is said where they are defined. In training, the
+    model has the logits of the network alone.
 
     Args:
         tokenizer: Tokenizer of the graphs.

@@ -194,16 +194,11 @@ def fit(
         InputError: If the checkpoint to resume from is damaged or belongs to another run.
     """
     progress = Progress(batch=settings.batch_size * settings.accumulation * distributed.world_size())
-    trainer: Trainer = PrefitOnly(accelerator, model, graphs)
-    if is_trained(model):
-        trainer = _trainer(model, graphs, settings, optimizer, accelerator, progress)
-    else:
+    if not is_trained(model):
         settings = replace(settings, epochs=1, first_evaluation=1)
+    trainer = _trainer(model, graphs, settings, optimizer, accelerator, progress)
     checkpoint = _checkpoint(model, trainer, progress, settings, folder)
-    if not (settings.resume and checkpoint.restore()):
-        checkpoint.remove()
-        if isinstance(trainer, EpochTrainer):
-            prefit(model, graphs)
+    _resume_or_begin(checkpoint, model, graphs, settings)
     _truncate(folder / LOG, progress.log_bytes)
     trainer.save = partial(_save_checkpoint, checkpoint, progress)
     with _naming_the_checkpoint(folder, progress), deferred_interrupts():
@@ -215,6 +210,17 @@ def fit(
     if progress.best_epoch:
         load_weights(model, folder / WEIGHTS)
     return progress
+
+
+def _resume_or_begin(
+    checkpoint: Checkpoint, model: RelationModel, graphs: Sequence[DocumentGraph], settings: TrainingSettings
+) -> None:
+    """Restore the checkpoint, if there is one to resume, or fit what comes before the loop."""
+    if settings.resume and checkpoint.restore():
+        return
+    checkpoint.remove()
+    if is_trained(model):  # otherwise, this is the first epoch
+        prefit(model, graphs)
 
 
 def _finish(accelerator: Accelerator) -> None:
@@ -230,7 +236,9 @@ def _trainer(
     optimizer: Callable[[nn.Module], Optimizer],
     accelerator: Accelerator,
     progress: Progress,
-) -> EpochTrainer:
+) -> Trainer:
+    if not is_trained(model):
+        return PrefitOnly(accelerator, model, graphs)
     average: AveragedModel | None = None
     if settings.ema is not None:  # before prepare(), which binds the model's forward to its weights
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
