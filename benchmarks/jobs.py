@@ -20,6 +20,7 @@ from invented import LABELS, WORDS, invented_document
 from shares import shares
 from workload import ENCODERS, EncoderChoice, Workload, configure, make_tokenizer
 
+from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.graph import DocumentGraph, word_counts
 from glre_pyg.datasets import Corpus
 from glre_pyg.runs.encoder_cache import FeatureStore
@@ -420,6 +421,7 @@ def _set_up(
     choice = ENCODERS[encoder] if encoder else EncoderChoice((), ())
     tokenizer, weights = make_tokenizer(choice, config, words)
     graphs = [tokenizer(corpus.labels.graph(document)) for document in documents]
+    Annotations.of_model(config.model).add(graphs, Cache.from_setting(None))
     work = Workload(
         config, tokenizer, len(corpus.labels.relations), device=device, precision=precision, seed=seed
     )

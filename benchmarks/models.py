@@ -23,11 +23,14 @@ examples:
   python benchmarks/models.py --device cuda --precision bf16
 """
 REFERENCE = "glre"
+FITTED_AT_ONCE = {"panyam_kernel"}
+"""Models without a step of training."""
 
 
 def arguments() -> Namespace:
     """The options of the command."""
-    names = sorted(path.stem for path in Path(__file__).parents[1].joinpath("conf/model").glob("*.yaml"))
+    files = Path(__file__).parents[1].joinpath("conf/model").glob("*.yaml")
+    names = sorted({path.stem for path in files} - FITTED_AT_ONCE)
     out = parser(__doc__ or "", EXAMPLES)
     out.add_argument("--corpus", default="cdr", help="corpus, whose training split is measured (cdr)")
     out.add_argument("--models", nargs="+", choices=names, default=names, help="(all)")
