@@ -420,8 +420,9 @@ def _set_up(
     words = (document.word_texts() for document in documents)
     choice = ENCODERS[encoder] if encoder else EncoderChoice((), ())
     tokenizer, weights = make_tokenizer(choice, config, words)
-    graphs = [tokenizer(corpus.labels.graph(document)) for document in documents]
-    Annotations.of_model(config.model).add(graphs, Cache.from_setting(None))
+    graphs = Annotations.of_model(config.model).add(
+        map(tokenizer, map(corpus.labels.graph, documents)), Cache.from_setting(None)
+    )
     work = Workload(
         config, tokenizer, len(corpus.labels.relations), device=device, precision=precision, seed=seed
     )

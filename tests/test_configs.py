@@ -310,7 +310,9 @@ def test_a_model_has_one_sequence_layer_over_word_vectors(model):
     if "encoder" not in config.model:  # of features alone
         return
     encoder = config.model.encoder._target_.rpartition(".")[2]
-    assert encoder == ("WordEmbedding" if {"sequence", "blocks"} & config.model.keys() else "BiLSTM")
+    assert encoder == (
+        "WordEmbedding" if {"sequence", "blocks", "character_vectors"} & config.model.keys() else "BiLSTM"
+    )
     assert composed("track=minilm", f"model={model}").model.encoder._target_.endswith(".TransformerEncoder")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -49,18 +49,20 @@ class Annotations:
         """Name and version of the pipeline that parses documents, if they are parsed."""
         return self.parser.name if self.parser else None
 
-    def add(self, graphs: Sequence[DocumentGraph], cache: Cache | None = None) -> None:
-        """Add the annotations to graphs.
+    def add(self, graphs: Iterable[DocumentGraph], cache: Cache | None = None) -> list[DocumentGraph]:
+        """Add the annotations to graphs, and return these.
 
         Args:
             graphs: The graphs.
             cache: Where the parses of all of them are kept, or come from; None for no cache.
         """
+        graphs = [*graphs]
         if self.parser:
             self.parser.add(graphs, cache)
         if self.characters:
             for graph in graphs:
                 graph.characters = character_index(graph.words, self.characters)
+        return graphs
 
 
 def character_index(words: Sequence[str], length: int) -> torch.Tensor:

@@ -173,10 +173,15 @@ def word_counts(batch: DocumentGraph) -> list[int]:
     return list(map(len, words)) if words and isinstance(words[0], list) else [len(words)]
 
 
+def documents_of_nodes(batch: DocumentGraph, node_type: str) -> Tensor:
+    """Return the document of each node of a type, ascending; zeros for a single graph."""
+    store = batch[node_type]
+    return store.batch if "batch" in store else batch.pair_index.new_zeros(store.num_nodes)
+
+
 def documents_of_pairs(batch: DocumentGraph) -> Tensor:
     """Return the document of each pair of a batch [P], ascending; zeros for a single graph."""
-    head = batch.pair_index[0]
-    return batch["entity"].batch[head] if "batch" in batch["entity"] else torch.zeros_like(head)
+    return documents_of_nodes(batch, "entity").index_select(0, batch.pair_index[0])
 
 
 def _rows(pairs: Sequence[tuple[int, int]]) -> np.ndarray:

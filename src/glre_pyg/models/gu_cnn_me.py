@@ -19,7 +19,8 @@ from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.lexical_features import LexicalFeatures
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_pairs import MentionPairs, instance_numbers, mention_pairs
+from glre_pyg.nn.mention_pairs import MentionPairs, instance_numbers, mention_pairs, per_batch
+from glre_pyg.nn.nodes import distance_to_span
 from glre_pyg.nn.path_embedding import PathEmbedding
 from glre_pyg.nn.pooling import logsumexp_of_mentions
 from glre_pyg.utils.ranges import PositiveInt, Rate
@@ -125,7 +126,7 @@ class CNNAndMaximumEntropy(RelationModel):
         words = words_of_instances(tree, instances, spans_of_instances(batch, instances, self.max_words))
         x = self.encoder(batch)  # [W, ·]
         start, end = batch["mention"].span[instances.mentions[:, words.row]].unbind(-1)  # [2, N]
-        distance = torch.clamp(words.word - start, max=0) + torch.clamp(words.word - end + 1, min=0)
+        distance = distance_to_span(words.word, start, end)
         inside = torch.cat([x[words.word], self.to_head(distance[0]), self.to_tail(distance[1])], dim=-1)
         along, row = self.path_embedding(x, batch, words)
         count = len(instances.pair)
@@ -139,9 +140,4 @@ class CNNAndMaximumEntropy(RelationModel):
 
     def prefit(self, graphs: Sequence[DocumentGraph]) -> None:
         """Fit the maximum entropy model."""
-
-        def instances(batch: DocumentGraph) -> Iterable[Features]:
-            tree = DocumentTree(batch)
-            return self._others(batch, tree, mention_pairs(batch, tree))
-
-        self.classifier.fit(graphs, instances)
+        self.classifier.fit(graphs, per_batch(self._others))

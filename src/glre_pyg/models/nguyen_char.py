@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch_geometric.utils import scatter
 
-from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, word_counts
+from glre_pyg.data.graph import DocumentGraph, documents_of_nodes, documents_of_pairs, word_counts
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.characters import CharacterConvolution
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.nodes import distance_to_span
 from glre_pyg.nn.pair_convolution import PairConvolution
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveInt, Rate
@@ -38,7 +39,7 @@ class CharacterCNN(RelationModel):
         num_relations: Number of relations R.
         encoder: Encoder from a batch to words; called with the tokenizer.
         characters: Number of characters of a word that are read; see :mod:`glre_pyg.data.annotations`.
-        sequence: Word vectors from characters; called without arguments.
+        character_vectors: Word vectors from characters; called without arguments.
         position_channels: Width of the embedding of a position.
         max_distance: Distance beyond which positions have the same embedding.
         hidden_channels: Width of each convolution.
@@ -60,7 +61,7 @@ class CharacterCNN(RelationModel):
         *,
         encoder: Callable[[Tokenizer], Layer],
         characters: PositiveInt,
-        sequence: Callable[[], CharacterConvolution],
+        character_vectors: Callable[[], CharacterConvolution],
         position_channels: PositiveInt,
         max_distance: PositiveInt,
         hidden_channels: PositiveInt,
@@ -69,7 +70,7 @@ class CharacterCNN(RelationModel):
         loss: Callable[[int], RelationLoss],
     ) -> None:
         super().__init__(loss(num_relations))
-        self.encoder, self.characters = encoder(tokenizer), sequence()
+        self.encoder, self.characters = encoder(tokenizer), character_vectors()
         width = self.encoder.out_channels + self.characters.out_channels
         self.max_distance = max_distance
         self.positions = nn.ModuleList(
@@ -97,11 +98,10 @@ class CharacterCNN(RelationModel):
         words = torch.cat([self.encoder(batch), self.characters(batch.characters)], dim=-1)
         if not len(words):
             return self.classifier(words.new_zeros(0, self.classifier.in_features))
-        counts, count = word_counts(batch), batch["entity"].num_nodes
+        counts = word_counts(batch)
         words = pad_sequence(words.split(counts), batch_first=True)  # [B, L, ·]
         place = nearest_positions(batch, words.size(1), self.max_distance)  # [E, L]
-        entity = batch["entity"].batch if "batch" in batch["entity"] else place.new_zeros(count)
-        lengths = torch.tensor(counts, device=words.device)[entity]
+        lengths = torch.tensor(counts, device=words.device)[documents_of_nodes(batch, "entity")]
         inside = torch.arange(words.size(1), device=words.device) < lengths[:, None]  # [E, L]
         rows = [words, *(embedding(place) * inside[..., None] for embedding in self.positions)]
         parts = [*zip(rows, (documents_of_pairs(batch), *batch.pair_index), strict=True)]
@@ -122,12 +122,11 @@ def nearest_positions(batch: DocumentGraph, length: int, max_distance: int) -> T
         max_distance: Distance beyond which positions are the same.
     """
     entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
-    ends = torch.tensor(word_counts(batch), device=entity.device).cumsum(0)
-    document = batch["mention"].batch if "batch" in batch["mention"] else torch.zeros_like(entity)
-    span = batch["mention"].span - (ends[document] - ends.diff(prepend=ends.new_zeros(1))[document])[:, None]
+    counts = torch.tensor(word_counts(batch), device=entity.device)
+    first = (counts.cumsum(0) - counts)[documents_of_nodes(batch, "mention")]
+    start, end = (batch["mention"].span - first[:, None]).unsqueeze(-1).unbind(1)  # [M, 1]
     word = torch.arange(length, device=entity.device)
-    before, after = word - span[:, :1], word - span[:, 1:] + 1  # [M, length]; negative, positive outside
-    distance = before.clamp(max=0) + after.clamp(min=0)
+    distance = distance_to_span(word, start, end)  # [M, length]
     key = 2 * distance.abs() + (distance > 0)
     nearest = scatter(key, entity, dim_size=batch["entity"].num_nodes, reduce="min")
     signed = torch.where(nearest % 2 == 1, nearest // 2, -(nearest // 2))

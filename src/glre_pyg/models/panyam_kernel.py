@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.dependency_paths import DocumentTree
-from glre_pyg.nn.hashed_features import Features
 from glre_pyg.nn.instance_words import WORDS
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_pairs import instance_numbers, mention_pairs
+from glre_pyg.nn.mention_pairs import instance_numbers, per_batch
 from glre_pyg.nn.path_kernel import AllPaths
 
 
@@ -65,13 +63,8 @@ class GraphKernel(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, R]."""
-        return self.classifier(batch, self.features(batch))
-
-    def features(self, batch: DocumentGraph) -> Iterable[Features]:
-        """Return the features of the instances of a batch."""
-        tree = DocumentTree(batch)
-        return self.kernel(batch, tree, mention_pairs(batch, tree))
+        return self.classifier(batch, per_batch(self.kernel)(batch))
 
     def prefit(self, graphs: Sequence[DocumentGraph]) -> None:
         """Fit the support vector machine."""
-        self.classifier.fit(graphs, self.features)
+        self.classifier.fit(graphs, per_batch(self.kernel))

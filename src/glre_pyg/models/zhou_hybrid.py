@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,21 +12,18 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.convolution import RaggedConvolution
 from glre_pyg.nn.dependency_paths import DocumentTree
-from glre_pyg.nn.hashed_features import Features
 from glre_pyg.nn.instance_words import WORDS, spans_of_instances, words_of_instances
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.lexical_features import LexicalFeatures
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_pairs import MentionPairs, instance_numbers, mention_pairs
+from glre_pyg.nn.mention_pairs import MentionPairs, instance_numbers, mention_pairs, per_batch
 from glre_pyg.nn.path_embedding import PathEmbedding
 from glre_pyg.nn.pooling import logsumexp_of_mentions
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.nn.tree_kernel import TreeFragments
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveInt, Rate, Share
-
-Extract = Callable[[DocumentGraph, DocumentTree, MentionPairs], Iterable[Features]]
 
 
 class HybridModel(RelationModel):
@@ -143,10 +139,5 @@ class HybridModel(RelationModel):
 
     def prefit(self, graphs: Sequence[DocumentGraph]) -> None:
         """Fit the support vector machines."""
-
-        def instances(extract: Extract, batch: DocumentGraph) -> Iterable[Features]:
-            tree = DocumentTree(batch)
-            return extract(batch, tree, mention_pairs(batch, tree))
-
-        self.features_classifier.fit(graphs, partial(instances, self.features))
-        self.kernel_classifier.fit(graphs, partial(instances, self.kernel))
+        self.features_classifier.fit(graphs, per_batch(self.features))
+        self.kernel_classifier.fit(graphs, per_batch(self.kernel))

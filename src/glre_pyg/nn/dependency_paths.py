@@ -11,7 +11,7 @@ from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
-from glre_pyg.nn.local import mentions_of_pairs, target_of_mentions
+from glre_pyg.nn.local import all_mention_pairs, target_of_mentions
 from glre_pyg.nn.nodes import words_of_spans
 from glre_pyg.utils.exceptions import InputError
 
@@ -94,8 +94,7 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     position = torch.arange(tree.longest, device=head.device)
     word = (start + position).clamp(max=max(len(tree.depth) - 1, 0))  # [P, L]
     common = above_head & above_tail
-    depth = torch.where(common, tree.depth[word], 0)
-    lowest = common & (depth == depth.amax(-1, keepdim=True)) if tree.longest else common
+    lowest = common & (tree.depth[word] == common.sum(-1, keepdim=True))  # all common ones are above it
     kept = (above_head ^ above_tail) | lowest | _any_row(words[one] | words[other], of, count)
     inside = (tree.first[word] == start) & (word - start == position)  # not past the end of the document
     parent = torch.where(inside, tree.parent[word] - start, -1)  # [P, L]; roots of documents are negative
@@ -107,8 +106,7 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
     above = parent[pair, place]
     has_parent = (above >= 0) & kept[pair, above.clamp(min=0)]
     node = torch.arange(len(pair), device=pair.device)
-    refers_to = batch["mention", "refers_to", "entity"].edge_index
-    of_entity = _any_row(words, target_of_mentions(refers_to), batch["entity"].num_nodes)  # [E, L]
+    of_entity = words_of_entities(batch, tree)  # [E, L]
     return PathNodes(
         pair=pair,
         word=word[pair, place],
@@ -128,15 +126,11 @@ def closest_mentions(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, 
         and the syntactic head of every mention [M].
     """
     total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
-    refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
-    head, tail = batch.pair_index
-    pair, of_head = mentions_of_pairs(head, refers_to, count)
-    index, of_tail = mentions_of_pairs(tail.index_select(0, pair), refers_to, count)
-    pair, of_head = pair[index], of_head[index]
+    pair, of_head, of_tail = all_mention_pairs(batch)
     one, other = top[of_head], top[of_tail]
     distance = ((one - other).abs() - 1) % total
     key = (distance * total + one) * total + other
-    best = key == scatter(key, pair, dim_size=len(head), reduce="min")[pair]
+    best = key == scatter(key, pair, dim_size=batch.pair_index.size(1), reduce="min")[pair]
     return pair[best], of_head[best], of_tail[best], top
 
 
@@ -156,12 +150,16 @@ def _mention_words(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
     return inside
 
 
+def words_of_entities(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
+    """Return whether the word at each position of its document is in a mention of each entity [E, L]."""
+    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
+    return _any_row(_mention_words(batch, tree), entity, batch["entity"].num_nodes)
+
+
 def _any_row(rows: Tensor, index: Tensor, count: int) -> Tensor:
     """Return whether any of the rows [K, L] of each index is true [count, L]."""
-    return (
-        torch.zeros(count, rows.size(1), dtype=torch.int, device=rows.device).index_add(0, index, rows.int())
-        > 0
-    )
+    sums = torch.zeros(count, rows.size(1), dtype=torch.int, device=rows.device)
+    return sums.index_add(0, index, rows.int()) > 0
 
 
 class TreeConvolution(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.nn.dependency_paths import DocumentTree
-from glre_pyg.nn.hashed_features import combined, hashes
-from glre_pyg.nn.instance_words import InstanceWords, words_of_instances
+from glre_pyg.nn.dependency_paths import DocumentTree, words_of_entities
+from glre_pyg.nn.hashed_features import Features, combined, hashes
+from glre_pyg.nn.instance_words import InstanceWords, parts_of_instances, words_of_instances
 from glre_pyg.nn.lexical_features import texts_of_words
-from glre_pyg.nn.mention_pairs import MentionPairs, words_of_entities
+from glre_pyg.nn.mention_pairs import MentionPairs
 
+Part = tuple[Tensor, Tensor, Tensor]
+"""Instance, hash and value of each feature [N]."""
 _ENTITY, _POS, _DEPENDENCY = range(2, 5)  # after the numbers of texts and types
 
 
@@ -89,3 +92,29 @@ class InstanceGraphs:
             hashed.pos[word],
             hashed.dependency[word],
         )
+
+
+class GraphFeatures:
+    """Base class of the features of instances that depend on their graphs.
+
+    Args:
+        max_words: Maximum number of words of an instance; see
+            :func:`glre_pyg.nn.instance_words.spans_of_instances`.
+    """
+
+    def __init__(self, max_words: int) -> None:
+        self.max_words = max_words
+
+    def __call__(
+        self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs
+    ) -> Iterator[Features]:
+        """Yield the features of instances of a batch, some instances at a time."""
+        hashed = WordHashes.of_batch(batch, tree)
+        for some, span in parts_of_instances(batch, instances, self.max_words):
+            parts = self.parts(InstanceGraphs.of_instances(batch, hashed, some, span))
+            row, feature, value = (torch.cat(column) for column in zip(*parts, strict=True))
+            yield Features(some.pair, row, feature, value)
+
+    def parts(self, graphs: InstanceGraphs) -> Iterator[Part]:
+        """Yield the features of graphs, some features at a time."""
+        raise NotImplementedError

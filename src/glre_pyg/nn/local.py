@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 from torch_geometric.utils import cumsum, degree, softmax
 
+from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveInt, Rate
@@ -213,6 +214,19 @@ def mentions_of_pairs(
     pair = torch.arange(len(entity), device=entity.device).repeat_interleave(pair_counts, output_size=size)
     within = torch.arange(len(pair), device=entity.device) - cumsum(pair_counts)[pair]
     return pair, mention[order[cumsum(counts)[entity[pair]] + within]]
+
+
+def all_mention_pairs(batch: DocumentGraph) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all pairs of a mention of the head and one of the tail of each candidate pair.
+
+    Returns:
+        Indices of candidate pairs [I], ascending, of a mention of their head [I], and of their tail [I].
+    """
+    refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
+    head, tail = batch.pair_index
+    pair, of_head = mentions_of_pairs(head, refers_to, count)
+    index, of_tail = mentions_of_pairs(tail.index_select(0, pair), refers_to, count)
+    return pair.index_select(0, index), of_head.index_select(0, index), of_tail
 
 
 def target_of_mentions(edges: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph, word_counts
+from glre_pyg.data.graph import DocumentGraph, documents_of_nodes, word_counts
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.nodes import words_of_spans
 from glre_pyg.utils.ranges import PositiveInt
@@ -78,7 +78,7 @@ def entity_numbers(batch: DocumentGraph, *, permuted: bool) -> Tensor:
     count = batch["entity"].num_nodes
     start = batch["mention"].span[:, 0].index_select(0, mention)
     first = scatter(start, entity, dim_size=count, reduce="min")  # ascends with the documents
-    document = batch["entity"].batch if "batch" in batch["entity"] else torch.zeros_like(first)
+    document = documents_of_nodes(batch, "entity")
     if not permuted:
         return _ranks(first, document)
     random = torch.rand(sum(word_counts(batch)), dtype=torch.double, device=first.device)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch_geometric.utils import scatter
 
-from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.dependency_paths import DocumentTree, heads_of_mentions
-from glre_pyg.nn.local import mentions_of_pairs, target_of_mentions
-from glre_pyg.nn.nodes import words_of_spans
+from glre_pyg.nn.hashed_features import Features
+from glre_pyg.nn.local import all_mention_pairs
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,18 @@ class MentionPairs:
         return MentionPairs(self.pair[index], self.mentions[:, index], head, tail, together)
 
 
+Extract = Callable[[DocumentGraph, DocumentTree, MentionPairs], Iterable[Features]]
+"""Returns features of instances of a batch, some instances at a time."""
+
+
 def mention_pairs(batch: DocumentGraph, tree: DocumentTree) -> MentionPairs:
     """Return the mentions of each pair that share a sentence, or else those that are closest in the text.
 
     Mentions with the same syntactic head, one within the other, are instances of a pair without others.
     """
     total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
-    refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
-    pair, of_head = mentions_of_pairs(batch.pair_index[0], refers_to, count)
-    index, of_tail = mentions_of_pairs(batch.pair_index[1].index_select(0, pair), refers_to, count)
-    pair, mentions = pair[index], torch.stack([of_head[index], of_tail])
+    pair, *of_pair = all_mention_pairs(batch)
+    mentions = torch.stack(of_pair)  # [2, ·]
     head, tail = top[mentions]
     sentence = sentences_of_words(batch, torch.stack([head, tail]))
     together = sentence[0] == sentence[1]
@@ -58,18 +60,19 @@ def mention_pairs(batch: DocumentGraph, tree: DocumentTree) -> MentionPairs:
     return MentionPairs(pair, mentions, head, tail, together).select(near)
 
 
+def per_batch(extract: Extract) -> Callable[[DocumentGraph], Iterable[Features]]:
+    """Return a function from a batch to the features of its instances."""
+
+    def features(batch: DocumentGraph) -> Iterable[Features]:
+        tree = DocumentTree(batch)
+        return extract(batch, tree, mention_pairs(batch, tree))
+
+    return features
+
+
 def sentences_of_words(batch: DocumentGraph, word: Tensor) -> Tensor:
     """Return the sentence of each word [·]; sentences cover all words, in order."""
     return torch.searchsorted(batch["sentence"].span[:, 1].contiguous(), word, right=True)
-
-
-def words_of_entities(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
-    """Return whether the word at each position of its document is in a mention of each entity [E, L]."""
-    word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
-    entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)[mention]
-    inside = torch.zeros(batch["entity"].num_nodes, tree.longest, dtype=torch.bool, device=word.device)
-    inside[entity, word - tree.first[word]] = True
-    return inside
 
 
 def instance_numbers(graph: DocumentGraph) -> tuple[int, int]:

@@ -91,6 +91,11 @@ def mean_of_spans(words: Tensor, span: Tensor, total: int | None = None) -> Tens
     return embedding_bag(inside, words, cumsum(span[:, 1] - span[:, 0])[:-1], mode="mean")
 
 
+def distance_to_span(word: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return how many words a word is after a span ``[start, end)``: 0 inside, negative before it."""
+    return (word - start).clamp(max=0) + (word - end + 1).clamp(min=0)
+
+
 def words_of_spans(span: Tensor, total: int | None = None) -> tuple[Tensor, Tensor]:
     """Return the words of each span, and the span of each of them; both ascend with the spans.
 

@@ -8,20 +8,14 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.nn.dependency_paths import DocumentTree
-from glre_pyg.nn.hashed_features import Features, combined
-from glre_pyg.nn.instance_graphs import InstanceGraphs, WordHashes
-from glre_pyg.nn.instance_words import parts_of_instances
-from glre_pyg.nn.mention_pairs import MentionPairs
+from glre_pyg.nn.hashed_features import combined
+from glre_pyg.nn.instance_graphs import GraphFeatures, InstanceGraphs, Part
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate
 
 _ON_PATH, _OFF_PATH = range(5, 7)
-_Part = tuple[Tensor, Tensor, Tensor]
-"""Instance, hash and value of each feature [N]."""
 
 
-class AllPaths:
+class AllPaths(GraphFeatures):
     r"""Features of instances whose inner product is the all-paths graph kernel.
 
     .. math::
@@ -53,21 +47,15 @@ class AllPaths:
     def __init__(
         self, *, path_weight: Rate, other_weight: Rate, least_weight: PositiveFloat, max_words: PositiveInt
     ) -> None:
-        self.path_weight, self.other_weight = path_weight, other_weight
-        self.least_weight, self.max_words = least_weight, max_words
+        super().__init__(max_words)
+        self.path_weight, self.other_weight, self.least_weight = path_weight, other_weight, least_weight
 
-    def __call__(
-        self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs
-    ) -> Iterator[Features]:
-        """Yield the features of the instances of a batch, some instances at a time."""
-        hashed = WordHashes.of_batch(batch, tree)
-        for some, span in parts_of_instances(batch, instances, self.max_words):
-            graphs = InstanceGraphs.of_instances(batch, hashed, some, span)
-            parts = [*self._tree_features(graphs), *self._line_features(graphs)]
-            row, feature, value = (torch.cat(column) for column in zip(*parts, strict=True))
-            yield Features(some.pair, row, feature, value)
+    def parts(self, graphs: InstanceGraphs) -> Iterator[Part]:
+        """Yield the features of graphs: those of trees, then those of the order of words."""
+        yield from self._tree_features(graphs)
+        yield from self._line_features(graphs)
 
-    def _tree_features(self, graphs: InstanceGraphs) -> Iterator[_Part]:
+    def _tree_features(self, graphs: InstanceGraphs) -> Iterator[Part]:
         """Yield the features of the first part, whose vertices are N words, then the dependency of each."""
         words, parent = graphs.words, graphs.parent
         word, linked = torch.arange(len(parent), device=parent.device), parent >= 0
@@ -85,7 +73,7 @@ class AllPaths:
             row, source, target, total = row[kept], source[kept], target[kept], total[kept]
             yield from _products([first, second], row, source, target, total)
 
-    def _line_features(self, graphs: InstanceGraphs) -> Iterator[_Part]:
+    def _line_features(self, graphs: InstanceGraphs) -> Iterator[Part]:
         """Yield the features of the second part, whose vertices are words."""
         row, word, side = graphs.words.row, graphs.words.word, graphs.words.side
         labels = [combined(label, side) for label in (graphs.text, graphs.pos)]
@@ -102,7 +90,7 @@ class AllPaths:
 
 def _products(
     labels: Sequence[Tensor], row: Tensor, source: Tensor, target: Tensor, weight: Tensor
-) -> Iterator[_Part]:
+) -> Iterator[Part]:
     """Yield a feature for each label of the first and each of the last vertex of paths; 0 is no label."""
     for start, end in product(labels, labels):
         one, other = start[source], end[target]

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
-from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.nn.dependency_paths import DocumentTree
-from glre_pyg.nn.hashed_features import Features, combined
-from glre_pyg.nn.instance_graphs import InstanceGraphs, WordHashes
-from glre_pyg.nn.instance_words import parts_of_instances
-from glre_pyg.nn.mention_pairs import MentionPairs
+from glre_pyg.nn.hashed_features import combined
+from glre_pyg.nn.instance_graphs import GraphFeatures, InstanceGraphs, Part
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 
-class TreeFragments:
+class TreeFragments(GraphFeatures):
     r"""Features of instances whose inner product counts the fragments that two trees have in common.
 
     .. math::
@@ -40,20 +35,11 @@ class TreeFragments:
     """
 
     def __init__(self, *, depth: NonNegativeInt, decay: PositiveFloat, max_words: PositiveInt) -> None:
-        self.depth, self.decay, self.max_words = depth, decay, max_words
+        super().__init__(max_words)
+        self.depth, self.decay = depth, decay
 
-    def __call__(
-        self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs
-    ) -> Iterator[Features]:
-        """Yield the features of instances of a batch, some instances at a time."""
-        hashed = WordHashes.of_batch(batch, tree)
-        for some, span in parts_of_instances(batch, instances, self.max_words):
-            graphs = InstanceGraphs.of_instances(batch, hashed, some, span)
-            row, feature, value = zip(*self._fragments(graphs), strict=True)
-            yield Features(some.pair, torch.cat(row), torch.cat(feature), torch.cat(value))
-
-    def _fragments(self, graphs: InstanceGraphs) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield instance, hash and value of the fragments of each depth and each kind of labels."""
+    def parts(self, graphs: InstanceGraphs) -> Iterator[Part]:
+        """Yield the fragments of each depth and each kind of labels."""
         words, parent = graphs.words, graphs.parent
         linked = (parent >= 0) & words.on_path[parent]
         inside = words.on_path | linked

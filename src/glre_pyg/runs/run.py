@@ -71,9 +71,7 @@ class Run:
         return graphs
 
     def _blind_graphs(self, documents: Sequence[Document], cache: Cache | None = None) -> list[DocumentGraph]:
-        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
-        self.annotations.add(graphs, cache)
-        return graphs
+        return self.annotations.add(map(self.tokenizer, map(self.labels.blind_graph, documents)), cache)
 
     def _encode(self, graphs: Sequence[DocumentGraph], *, add: bool) -> None:
         """Set the word vectors of a frozen encoder, if there is a store, to which new ones may be added."""

@@ -119,15 +119,12 @@ class Experiment:
 
     def graphs(self, documents: Iterable[Document]) -> list[DocumentGraph]:
         """Return tokenized graphs of documents with their labels."""
-        graphs = [self.tokenizer(self.labels.graph(document)) for document in documents]
-        self.annotations.add(graphs, self.cache)
-        return graphs
+        return self.annotations.add(map(self.tokenizer, map(self.labels.graph, documents)), self.cache)
 
     def held_out(self, documents: Sequence[Document]) -> HeldOut:
         """Return documents with tokenized graphs that do not contain their facts."""
-        graphs = [self.tokenizer(self.labels.blind_graph(document)) for document in documents]
-        self.annotations.add(graphs, self.cache)
-        return HeldOut(documents, graphs)
+        blind = map(self.tokenizer, map(self.labels.blind_graph, documents))
+        return HeldOut(documents, self.annotations.add(blind, self.cache))
 
 
 def prepare(config: DictConfig, folder: Path) -> Experiment:
