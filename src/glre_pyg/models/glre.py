@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
@@ -43,6 +43,8 @@ class GLRE(RelationModel):
         classifier: Classifier (Eq. 8); called with the width of its input and the number of logits.
         query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
             convolution.
+        pair_layers: Layers from a batch to further features of pairs [P, ·], by name, which follow those of
+            Eq. 6; not in the paper.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
     """
 
@@ -72,6 +74,7 @@ class GLRE(RelationModel):
         context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
+        pair_layers: Mapping[str, Callable[[], Layer]] | None = None,
         loss: Callable[[int], RelationLoss],
     ) -> None:
         super().__init__(loss(num_relations))
@@ -82,10 +85,12 @@ class GLRE(RelationModel):
         self.local_layer = local_layer(query_layer.out_channels, self.nodes.hidden_channels)
         self.distance = distance()
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
-        self.context_layer = context_layer(2 * side)
-        self.classifier = classifier(2 * side + self.context_layer.out_channels, self.loss.num_logits)
+        self.pair_layers = nn.ModuleDict({name: layer() for name, layer in (pair_layers or {}).items()})
+        width = 2 * side + sum(layer.out_channels for layer in self.pair_layers.values())
+        self.context_layer = context_layer(width)
+        self.classifier = classifier(width + self.context_layer.out_channels, self.loss.num_logits)
         self.query = query
-        self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
+        self.pair_channels = 3 * width + 4 * self.nodes.hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
@@ -115,4 +120,5 @@ class GLRE(RelationModel):
         head_distance, tail_distance = (
             self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance)
         )
-        return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance))
+        others = [layer(batch) for layer in self.pair_layers.values()]
+        return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance, *others))
