@@ -38,6 +38,7 @@ MODELS = {
     "eog": ["transformer", "bilstm"],
     "gain": ["transformer", "bilstm"],
     "glre": ["transformer", "bilstm"],
+    "glre_plus": ["transformer", "bilstm"],
     "gu_cnn_me": ["transformer", "bilstm"],
     "nguyen_char": ["transformer", "bilstm"],
     "panyam_kernel": ["bilstm"],

@@ -51,6 +51,7 @@ class Settings(TypedDict):
     fixed_by: str | PositiveInt | None
     strict: bool
     mask_rate: Rate
+    ontology: str | None
     parse: str
     frozen: Pattern | None
     scaled_context: bool

@@ -1,4 +1,4 @@
-"""Annotations of words that some models ask for: a dependency parse, and characters."""
+"""Annotations of graphs that some models ask for: dependency parses, characters, and an ontology."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.ontology import Ontology
 from glre_pyg.data.parser import Parser
 from glre_pyg.utils.cache import Cache
 
@@ -24,17 +25,22 @@ class Annotations:
     Args:
         parser: Adds ``depends``, ``dependency`` and ``pos``; None adds no parse.
         characters: Number K of the first characters of each word in ``characters`` [W, K]; 0 adds none.
+        ontology: Adds ancestors of entities; None adds none.
     """
 
     parser: Parser | None = None
     characters: int = 0
+    ontology: Ontology | None = None
 
     @classmethod
-    def of_model(cls, model: Mapping[str, Any], *, folders: bool = True) -> Self:
+    def of_model(
+        cls, model: Mapping[str, Any], *, ontology: Ontology | None = None, folders: bool = True
+    ) -> Self:
         """Return the annotations that the config of a model asks for, with ``parse`` and ``characters``.
 
         Args:
             model: The config.
+            ontology: What its ``ontology`` names, if it does.
             folders: Whether a spaCy pipeline may be a folder, and not only an installed package.
 
         Raises:
@@ -42,7 +48,7 @@ class Annotations:
         """
         name = model.get("parse")
         parser = Parser.load(name, folders=folders) if name else None
-        return cls(parser, model.get("characters") or 0)
+        return cls(parser, model.get("characters") or 0, ontology)
 
     @property
     def pipeline(self) -> str | None:
@@ -59,6 +65,8 @@ class Annotations:
         graphs = [*graphs]
         if self.parser:
             self.parser.add(graphs, cache)
+        if self.ontology:
+            self.ontology.add(graphs)
         if self.characters:
             for graph in graphs:
                 graph.characters = character_index(graph.words, self.characters)

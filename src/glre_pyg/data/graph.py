@@ -83,6 +83,8 @@ class DocumentGraph(HeteroData):
             return torch.tensor([[self.pair_index.size(1)], [self["sentence"].num_nodes]])
         if key in ("span", "word_index", "depends"):
             return len(self.words)
+        if key == "ancestor_index":
+            return torch.tensor([[self["entity"].num_nodes], [0]])
         if key == "window_index":
             return int(value[-1]) + 1 if len(value) else 0
         if key == "marker_index":
@@ -90,7 +92,7 @@ class DocumentGraph(HeteroData):
         return super().__inc__(key, value, *args, **kwargs)
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
-        if key in ("pair_index", "pair_evidence", "marker_index", "depends"):
+        if key in ("pair_index", "pair_evidence", "marker_index", "depends", "ancestor_index"):
             return 1
         if key in ("span", "word_index", "window_index"):
             return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
@@ -43,8 +43,11 @@ class GLRE(RelationModel):
         classifier: Classifier (Eq. 8); called with the width of its input and the number of logits.
         query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
             convolution.
-        pair_layers: Layers from a batch to further features of pairs [P, ·], by name, which follow those of
-            Eq. 6; not in the paper.
+        statistics: Layer from a batch to further features of pairs [P, ·], which follow those of Eq. 6; None,
+            as in the paper, for none.
+        ontology: Ontology of the entities, as in :mod:`glre_pyg.data.annotations`; None, as in the paper, for
+            none.
+        knowledge: Layer from a batch to further features of entities [E, ·], if there is an ontology.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
     """
 
@@ -74,7 +77,9 @@ class GLRE(RelationModel):
         context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
-        pair_layers: Mapping[str, Callable[[], Layer]] | None = None,
+        statistics: Callable[[], Layer] | None = None,
+        ontology: str | None = None,
+        knowledge: Callable[[], Layer] | None = None,
         loss: Callable[[int], RelationLoss],
     ) -> None:
         super().__init__(loss(num_relations))
@@ -85,8 +90,13 @@ class GLRE(RelationModel):
         self.local_layer = local_layer(query_layer.out_channels, self.nodes.hidden_channels)
         self.distance = distance()
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
-        self.pair_layers = nn.ModuleDict({name: layer() for name, layer in (pair_layers or {}).items()})
-        width = 2 * side + sum(layer.out_channels for layer in self.pair_layers.values())
+        self.statistics = statistics() if statistics else None
+        self.knowledge = knowledge() if knowledge and ontology else None
+        width = 2 * side + sum(
+            times * layer.out_channels
+            for times, layer in ((1, self.statistics), (2, self.knowledge))
+            if layer is not None
+        )
         self.context_layer = context_layer(width)
         self.classifier = classifier(width + self.context_layer.out_channels, self.loss.num_logits)
         self.query = query
@@ -120,5 +130,10 @@ class GLRE(RelationModel):
         head_distance, tail_distance = (
             self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance)
         )
-        others = [layer(batch) for layer in self.pair_layers.values()]
-        return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance, *others))
+        parts = [head, local_head, head_distance, tail, local_tail, tail_distance]
+        if self.statistics is not None:
+            parts.append(self.statistics(batch))
+        if self.knowledge is not None:
+            known = self.knowledge(batch)
+            parts += [SharedFeatures(known, index, sizes.entities) for index in batch.pair_index]
+        return PairFeatures((*parts,))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
-from torch_geometric.utils import scatter
+from torch_geometric.utils import cumsum, scatter
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph, documents_of_nodes
+from glre_pyg.data.graph import DocumentGraph, documents_of_nodes, word_counts
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import all_mention_pairs, target_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
 
-_BINS = 8
-"""Number of bins of a number: 0, 1, 2, 3, 4-5, 6-8, 9-12 and more, or of powers of two."""
+_NUMBERS, _BINS = 13, 8
+"""Number of numbers of a pair, and of bins of each."""
 
 
 class PairStatistics(Layer):
@@ -22,17 +22,17 @@ class PairStatistics(Layer):
 
     .. math:: s_{ab} = \sum_k T_k[\mathrm{bin}_k(a, b)]
 
-    Means over mentions, which the graph is made of, do not tell how many there are. The numbers *k* are, for
-    each of the two entities,
+    Means over mentions and words, which the graph is made of, do not tell how many there are, or where. The
+    numbers *k* are, for each of the two entities,
 
-    - its mentions, and its sentences;
-    - its share of the mentions of the most frequent entity of its type in the document, in quarters;
-    - whether it is mentioned in the first sentence, and in the last;
+    - its mentions, and their share of those of the most frequent entity of its type in the document;
+    - the places of its first and of its last mention: the first sentence, or a seventh of the document;
+    - the entities of its type in the document;
 
     and for both together, the pairs of their mentions in one sentence, and the smallest number of sentences
     and of words between two of their mentions.
 
-    Not in the paper. All are invariant to the order of entities and mentions.
+    Not in the paper. The order of entities and of mentions does not matter.
 
     Args:
         channels: Width of the embedding.
@@ -43,40 +43,43 @@ class PairStatistics(Layer):
 
     def __init__(self, *, channels: PositiveInt) -> None:
         super().__init__()
-        self.table = nn.Embedding(13 * _BINS, channels)
-        nn.init.normal_(self.table.weight, std=13**-0.5)
+        self.table = nn.Embedding(_NUMBERS * _BINS, channels)
+        nn.init.normal_(self.table.weight, std=_NUMBERS**-0.5)
         self.out_channels = channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the embeddings of the candidate pairs [P, channels]."""
-        of_entity = torch.stack(_numbers_of_entities(batch), dim=1)  # [E, 5]
-        head, tail = batch.pair_index
-        bins = torch.cat(
-            [of_entity[head], of_entity[tail], torch.stack(_numbers_of_pairs(batch), dim=1)], dim=1
-        )
-        offset = _BINS * torch.arange(bins.size(1), device=bins.device)
+        head, tail = _bins_of_entities(batch)[batch.pair_index]
+        bins = torch.cat([head, tail, _bins_of_pairs(batch)], dim=1)  # [P, _NUMBERS]
+        offset = _BINS * torch.arange(_NUMBERS, device=bins.device)
         return embedding_bag(bins + offset, self.table.weight, mode="sum")
 
 
-def _numbers_of_entities(batch: DocumentGraph) -> list[Tensor]:
-    """Return the bins of the numbers of each entity [E]."""
-    count = batch["entity"].num_nodes
-    mentions = torch.bincount(batch["mention", "refers_to", "entity"].edge_index[1], minlength=count)
-    entity, sentence = batch["entity", "in", "sentence"].edge_index
-    sentences = torch.bincount(entity, minlength=count)
-    document, kind = documents_of_nodes(batch, "entity"), batch["entity"].type
-    group = document * (kind.max() + 1 if len(kind) else 1) + kind
+def _bins_of_entities(batch: DocumentGraph) -> Tensor:
+    """Return the bins of the numbers of each entity [E, 5]."""
+    count, kind = batch["entity"].num_nodes, batch["entity"].type
+    group = documents_of_nodes(batch, "entity") * (max(kind.tolist(), default=0) + 1) + kind
+    mention, entity = batch["mention", "refers_to", "entity"].edge_index
+    mentions = torch.bincount(entity, minlength=count)
     most = scatter(mentions, group, reduce="max")[group]
-    sizes = torch.tensor(sizes_of(batch).sentences, device=sentence.device)
-    last = sizes.cumsum(0) - 1
-    of_edge = document[entity]
-    first_or_last = torch.stack([sentence == (last - sizes + 1)[of_edge], sentence == last[of_edge]])
-    places = scatter(first_or_last.long(), entity, dim=1, dim_size=count, reduce="max")
-    return [_bins(mentions), _bins(sentences), 4 * mentions // most, *places]
+    place = _places(batch)[mention]
+    first, last = (scatter(place, entity, dim_size=count, reduce=reduce) for reduce in ("min", "max"))
+    entities = torch.bincount(group)[group]
+    share = (_BINS - 1) * mentions // most
+    return torch.stack([_bins(mentions), share, first, last, _bins(entities)], dim=1)
 
 
-def _numbers_of_pairs(batch: DocumentGraph) -> list[Tensor]:
-    """Return the bins of the numbers of each pair [P]."""
+def _places(batch: DocumentGraph) -> Tensor:
+    """Return the place of each mention [M]: 0 in the first sentence, else 1 plus the seventh it begins in."""
+    counts, sentences = batch.pair_index.new_tensor([word_counts(batch), sizes_of(batch).sentences])
+    document, start = documents_of_nodes(batch, "mention"), batch["mention"].span[:, 0]
+    place = 1 + (_BINS - 1) * (start - cumsum(counts)[document]) // counts[document]
+    sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)
+    return torch.where(sentence == cumsum(sentences)[document], 0, place)
+
+
+def _bins_of_pairs(batch: DocumentGraph) -> Tensor:
+    """Return the bins of the numbers of each pair [P, 3]."""
     pair, head, tail = all_mention_pairs(batch)
     count = batch.pair_index.size(1)
     sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)
@@ -84,9 +87,12 @@ def _numbers_of_pairs(batch: DocumentGraph) -> list[Tensor]:
     sentences = (sentence[head] - sentence[tail]).abs()
     words = torch.maximum(start[head] - end[tail], start[tail] - end[head]).clamp(min=0)
     together = scatter((sentences == 0).long(), pair, dim_size=count, reduce="sum")
-    nearest = [scatter(number, pair, dim_size=count, reduce="min") for number in (sentences, words)]
+    near_sentences, near_words = (
+        scatter(number, pair, dim_size=count, reduce="min") for number in (sentences, words)
+    )
     powers = 2 ** torch.arange(1, _BINS, device=pair.device)
-    return [_bins(together), _bins(nearest[0]), torch.bucketize(nearest[1], powers, right=True)]
+    near_words = torch.bucketize(near_words, powers, right=True)
+    return torch.stack([_bins(together), _bins(near_sentences), near_words], dim=1)
 
 
 def _bins(number: Tensor) -> Tensor:

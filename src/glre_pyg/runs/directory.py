@@ -2,7 +2,7 @@
 
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the tokenizer),
 ``model.safetensors``, ``scores.json``, ``known_facts.json`` (if the corpus has an Ign F1),
-``environment.json`` and ``checksums.json``. A saved model has these files and a ``README.md``. A run
+``ontology.tsv`` (if the model has one), ``environment.json`` and ``checksums.json``. A saved model has these files and a ``README.md``. A run
 also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``costs.json``, ``log.jsonl``, TensorBoard's
 files and a checkpoint, and with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
 """
@@ -35,12 +35,14 @@ from glre_pyg.utils.files import (
 from glre_pyg.utils.json_fields import convert, parse
 
 if TYPE_CHECKING:
+    from glre_pyg.data.annotations import Annotations
     from glre_pyg.data.tokenizer import Tokenizer
 
 CONFIG, LABELS, SCORES, KNOWN = "config.yaml", "labels.json", "scores.json", "known_facts.json"
+ONTOLOGY = "ontology.tsv"
 COSTS = "costs.json"
 ENVIRONMENT, ENCODER, CHECKSUMS = "environment.json", "encoder", "checksums.json"
-FILES = (WEIGHTS, CONFIG, LABELS, SCORES, KNOWN, ENVIRONMENT)
+FILES = (WEIGHTS, CONFIG, LABELS, SCORES, KNOWN, ONTOLOGY, ENVIRONMENT)
 """Files of a saved model besides those of its tokenizer."""
 
 
@@ -66,7 +68,11 @@ def write_config(folder: Path, config: DictConfig) -> None:
 
 
 def write_setup(
-    folder: Path, tokenizer: Tokenizer, labels: Labels, data: Mapping[str, str], parser: str | None = None
+    folder: Path,
+    tokenizer: Tokenizer,
+    labels: Labels,
+    data: Mapping[str, str],
+    annotations: Annotations,
 ) -> None:
     """Write what is known before training: tokenizer, label map, environment.
 
@@ -74,12 +80,15 @@ def write_setup(
         folder: The run directory.
         tokenizer: The tokenizer.
         labels: The label map.
-        data, parser: See :func:`~glre_pyg.runs.environment.describe_environment`.
+        data: See :func:`~glre_pyg.runs.environment.describe_environment`.
+        annotations: What the model asks for beside tokens.
     """
     (folder / CHECKSUMS).unlink(missing_ok=True)  # outdated where a run is resumed
     save_tokenizer(tokenizer, folder)
     write_json(asdict(labels), folder / LABELS)
-    write_json(describe_environment(data, parser), folder / ENVIRONMENT)
+    if annotations.ontology:
+        annotations.ontology.write(folder / ONTOLOGY)
+    write_json(describe_environment(data, annotations.pipeline), folder / ENVIRONMENT)
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -31,6 +31,7 @@ from glre_pyg.runs.directory import (
     FILES,
     KNOWN,
     LABELS,
+    ONTOLOGY,
     SCORES,
     WEIGHTS,
     replace_files,
@@ -139,8 +140,9 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
             else:
                 echo(f"{folder / CARD}: is kept as it is; without it, one is written")
             replace_files(new, folder)
-            if run.known is None:
-                (folder / KNOWN).unlink(missing_ok=True)
+            for name, part in ((KNOWN, run.known), (ONTOLOGY, run.annotations.ontology)):
+                if part is None:
+                    (folder / name).unlink(missing_ok=True)
     except WriteError as error:
         raise WriteError.from_error(folder, error) from error
     except OSError as error:
@@ -156,6 +158,8 @@ def _write(run: Run, folder: Path) -> None:
     write_json(run.environment, folder / ENVIRONMENT)
     if run.known is not None:
         write_named_facts(run.known, folder / KNOWN)
+    if run.annotations.ontology:
+        run.annotations.ontology.write(folder / ONTOLOGY)
     with atomic_path(folder / WEIGHTS) as part:
         save_weights(run.model, part)
     write_checksums(folder)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.labels import Labels
+from glre_pyg.data.ontology import Ontology
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.thresholds import read_threshold
@@ -26,6 +27,7 @@ from glre_pyg.runs.directory import (
     ENVIRONMENT,
     KNOWN,
     LABELS,
+    ONTOLOGY,
     SCORES,
     WEIGHTS,
     read_config,
@@ -125,8 +127,9 @@ def _load_tokenizer(folder: Path, target: str, *, is_own: bool) -> Tokenizer:
 
 
 def _annotations(folder: Path, model: dict[str, Any], parser: object, *, is_own: bool) -> Annotations:
+    ontology = Ontology.read(folder / ONTOLOGY) if model.get("ontology") else None
     with as_input_errors(folder / CONFIG):
-        annotations = Annotations.of_model(model, folders=is_own)  # somebody else's folder may run code
+        annotations = Annotations.of_model(model, ontology=ontology, folders=is_own)  # somebody else's folder may run code
     if annotations.pipeline and annotations.pipeline != parser:
         note(f"{folder}: was trained with parses of {parser}, and these are of {annotations.pipeline}")
     return annotations

@@ -20,8 +20,11 @@ from glre_pyg.data.annotations import Annotations
 from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.labels import Labels
+from glre_pyg.data.ontology import Ontology
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
+from glre_pyg.datasets.hypernyms import MeshTree
+from glre_pyg.datasets.official_files import mesh_tree
 from glre_pyg.evaluation.corpus_statistics import facts_outside
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
@@ -134,11 +137,11 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         InputError: If settings contradict each other, a file cannot be read, or a split is not usable.
     """
     _check_settings(config)
-    annotations = Annotations.of_model(config.model)
     echo(f"run directory: {folder}")
     cache = Cache.from_setting(config.get("cache"))
     corpus = make_corpus(config.dataset)
     corpus.cache, corpus.strict = cache, config.get("strict", True)
+    annotations = Annotations.of_model(config.model, ontology=_ontology(config, corpus))
     files = _checksums(corpus, config)
     documents = {split: corpus.documents(split) for split in ("train", "dev")}
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
@@ -151,7 +154,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
         document.word_texts() for document in trained_on
     )
     if distributed.is_main_process():
-        write_setup(folder, tokenizer, corpus.labels, files, annotations.pipeline)
+        write_setup(folder, tokenizer, corpus.labels, files, annotations)
     distributed.barrier()
     if not torch_geometric.typing.WITH_TORCH_SCATTER:
         echo("torch-scatter is not installed: torch's own kernels are used, with the same results")
@@ -181,6 +184,13 @@ def _check_settings(config: DictConfig) -> None:
     first, last = config.training.first_evaluation, config.training.epochs
     if first > last:
         raise InputError(f"training.first_evaluation: {first} is after the last epoch, {last}")
+
+
+def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
+    name = config.model.get("ontology")
+    if name != "mesh":
+        return Ontology.read(name) if name else None
+    return Ontology.of_tree_numbers(MeshTree.read(mesh_tree(getattr(corpus, "root_folder", None))).numbers)
 
 
 def _checksums(corpus: Corpus, config: DictConfig) -> dict[str, str]:
