@@ -50,18 +50,20 @@ def test_numbers_of_a_batch_are_those_of_its_documents():
 
 
 def test_embeddings_are_sums_of_rows():
-    batch, layer = batch_of(random_documents(2)), PairStatistics(channels=3)
+    batch, layer = batch_of(random_documents(2)), PairStatistics(channels=3, max_types=2)
     out = layer(batch)
     entities, pairs = _bins_of_entities(batch), _bins_of_pairs(batch)
     for number, (head, tail) in enumerate(batch.pair_index.t().tolist()):
         bins = [*entities[head], *entities[tail], *pairs[number]]
         expected = sum(layer.table.weight[8 * place + each] for place, each in enumerate(bins))
+        head_type, tail_type = batch["entity"].type[[head, tail]].clamp(max=1)
+        expected = expected + layer.head_types.weight[head_type] + layer.tail_types.weight[tail_type]
         torch.testing.assert_close(out[number], expected)
 
 
 @pytest.mark.parametrize("each", [empty(), no_entity(), no_pair()])
 def test_documents_without_pairs(each):
-    assert PairStatistics(channels=3)(batch_of([each])).shape == (0, 3)
+    assert PairStatistics(channels=3, max_types=2)(batch_of([each])).shape == (0, 3)
 
 
 def test_the_last_bin_is_open():

@@ -98,6 +98,11 @@ class Ontology:
         }
         return cls(above)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ontology) and self.parents == other.parents
+
+    __hash__ = object.__hash__
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the table that :meth:`read` reads."""
         rows = [f"{name}\t{each}" for name, above in sorted(self.parents.items()) for each in above or ("",)]

@@ -85,16 +85,16 @@ class RelationExtractor:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path,
+        name: str | Path | Sequence[str | Path],
         *,
         device: str | torch.device = "cpu",
         memory: float | None = None,
         **options: Any,
     ) -> RelationExtractor:
-        """Load a run's directory, a saved model, or a model from the Hugging Face hub.
+        """Load a run's directory, a saved model, or a model from the Hugging Face hub, or the average of several.
 
         Args:
-            name: A folder, or the model's name on the hub.
+            name: A folder, or the model's name on the hub; of several, the mean of their probabilities is taken.
             device: Device of the model.
             memory: Memory limit in GiB; None for most of what is available.
             **options: See :func:`~glre_pyg.runs.hub.resolve_folder`.

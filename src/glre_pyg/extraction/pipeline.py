@@ -20,6 +20,7 @@ from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
+from glre_pyg.extraction.scoring import names_of_runs
 from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
 from glre_pyg.mentions.dictionary import Dictionary
@@ -227,7 +228,7 @@ class _Extraction:
             title=f"Relations in {'standard input' if source == STANDARD_INPUT else Path(source).name}",
             relations=self.run.labels.relations,
             threshold=saved_threshold(self._threshold, self.run.labels.relations),
-            model=Path(str(self.config.run)).name,
+            model=", ".join(Path(name).name for name in names_of_runs(self.config)),
             directed=self.run.labels.directed,
             top_k=self.config.top_k,
         )

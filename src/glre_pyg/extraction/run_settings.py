@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from glre_pyg.utils.ranges import CacheFolder, PositiveFloat
@@ -10,7 +11,7 @@ from glre_pyg.utils.ranges import CacheFolder, PositiveFloat
 class RunSettings(TypedDict):
     """Settings of ``conf/run.yaml``."""
 
-    run: str
+    run: str | Sequence[str]
     device: str | None
     memory: PositiveFloat | None
     cache: CacheFolder

@@ -10,8 +10,8 @@ from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Corpus, FileCorpus, read_all
 from glre_pyg.evaluation.protocol import SPLITS
 from glre_pyg.evaluation.scores import ScoredPairs
+from glre_pyg.runs.ensemble import load_all
 from glre_pyg.runs.hub import resolve_folder
-from glre_pyg.runs.loading import load
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
@@ -22,15 +22,23 @@ from glre_pyg.utils.settings import make
 
 
 def load_run(config: DictConfig) -> Run:
-    """Load a run as the settings of ``conf/run.yaml`` say."""
+    """Load a run, or the average of several, as the settings of ``conf/run.yaml`` say."""
     device = distributed.usable_device(config.device)  # before anything is read or downloaded
-    return load(
-        resolve_folder(config.run),
+    return load_all(
+        [resolve_folder(name) for name in names_of_runs(config)],
         device=device,
         cache=Cache.from_setting(config.cache),
         memory=config.memory,
         compile=config.compile,
     )
+
+
+def names_of_runs(config: DictConfig) -> list[str]:
+    """Return the runs that a config names: one, or several to average."""
+    names = [config.run] if isinstance(config.run, str) else [*config.run]
+    if not names:
+        raise InputError("run: give a run, or several as [RUN,RUN]")
+    return names
 
 
 def make_corpus(dataset: DictConfig) -> Corpus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from glre_pyg.data.batch import sizes_of
@@ -14,9 +15,11 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.loss import RelationLoss, WithPrior
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
+from glre_pyg.nn.pair_prior import PairPrior
 from glre_pyg.nn.pairs import PairFeatures, SharedFeatures
+from glre_pyg.utils.ranges import Rate
 
 
 class GLRE(RelationModel):
@@ -43,12 +46,10 @@ class GLRE(RelationModel):
         classifier: Classifier (Eq. 8); called with the width of its input and the number of logits.
         query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
             convolution.
-        statistics: Layer from a batch to further features of pairs [P, ·], which follow those of Eq. 6; None,
-            as in the paper, for none.
-        ontology: Ontology of the entities, as in :mod:`glre_pyg.data.annotations`; None, as in the paper, for
-            none.
-        knowledge: Layer from a batch to further features of entities [E, ·], if there is an ontology.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
+        prior: Logits of pairs without their text; called with their number. None, as in the paper, for none.
+        prior_weight: Weight of these logits; see :class:`~glre_pyg.nn.loss.WithPrior`.
+        ontology: Ontology that graphs are annotated with; see :mod:`glre_pyg.data.annotations`.
     """
 
     citation = """https://aclanthology.org/2020.emnlp-main.303/
@@ -77,12 +78,13 @@ class GLRE(RelationModel):
         context_layer: Callable[[int], Layer],
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
-        statistics: Callable[[], Layer] | None = None,
-        ontology: str | None = None,
-        knowledge: Callable[[], Layer] | None = None,
         loss: Callable[[int], RelationLoss],
+        prior: Callable[[int], PairPrior] | None = None,
+        prior_weight: Rate = 0.0,
+        ontology: str | None = None,
     ) -> None:
-        super().__init__(loss(num_relations))
+        base = loss(num_relations)
+        super().__init__(base if prior is None else WithPrior(base, prior_weight))
         self.encoder = encoder(tokenizer)
         self.nodes = nodes(self.encoder.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
@@ -90,17 +92,11 @@ class GLRE(RelationModel):
         self.local_layer = local_layer(query_layer.out_channels, self.nodes.hidden_channels)
         self.distance = distance()
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
-        self.statistics = statistics() if statistics else None
-        self.knowledge = knowledge() if knowledge and ontology else None
-        width = 2 * side + sum(
-            times * layer.out_channels
-            for times, layer in ((1, self.statistics), (2, self.knowledge))
-            if layer is not None
-        )
-        self.context_layer = context_layer(width)
-        self.classifier = classifier(width + self.context_layer.out_channels, self.loss.num_logits)
+        self.context_layer = context_layer(2 * side)
+        self.classifier = classifier(2 * side + self.context_layer.out_channels, base.num_logits)
+        self.prior = prior(base.num_logits) if prior else None
         self.query = query
-        self.pair_channels = 3 * width + 4 * self.nodes.hidden_channels
+        self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
@@ -110,7 +106,8 @@ class GLRE(RelationModel):
         query = entity if self.query == "global" else nodes.typed["entity"]
         relation = self._target_relations(entity, query, nodes, batch)  # Eqs. 3-6
         context = self.context_layer(relation, documents_of_pairs(batch), sizes_of(batch).pairs)  # Eq. 7
-        return self.classifier(PairFeatures((relation, context)))  # Eq. 8
+        logits = self.classifier(PairFeatures((relation, context)))  # Eq. 8
+        return logits if self.prior is None else torch.cat([logits, self.prior(batch)], dim=-1)
 
     def _target_relations(
         self, entity: Tensor, query: Tensor, nodes: Nodes, batch: DocumentGraph
@@ -130,10 +127,4 @@ class GLRE(RelationModel):
         head_distance, tail_distance = (
             self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance)
         )
-        parts = [head, local_head, head_distance, tail, local_tail, tail_distance]
-        if self.statistics is not None:
-            parts.append(self.statistics(batch))
-        if self.knowledge is not None:
-            known = self.knowledge(batch)
-            parts += [SharedFeatures(known, index, sizes.entities) for index in batch.pair_index]
-        return PairFeatures((*parts,))
+        return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance))

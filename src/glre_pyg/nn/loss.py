@@ -212,3 +212,35 @@ class WithDivergence(RelationLoss):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""
         return self.base.probabilities(logits[:, :-1])
+
+
+class WithPrior(RelationLoss):
+    r"""Logits from the text of a pair beside logits of its prior, each with a loss of its own.
+
+    .. math:: L = L(l^{text}) + L(l^{prior}), \quad l = (1 - w) \, l^{text} + w \, l^{prior}
+
+    Probabilities are those of the weighted mean *l*. With one loss for the sum of both, the text, which is soon
+    learnt by heart, would leave nothing for the prior to explain.
+
+    Args:
+        base: The loss of both.
+        weight: Weight *w* of the prior.
+    """
+
+    def __init__(self, base: RelationLoss, weight: float) -> None:
+        super().__init__(base.num_relations, 2 * base.num_logits)
+        self.base, self.weight = base, weight
+
+    def mask(self, labels: Tensor) -> Tensor:
+        """Return the mask [P] of the pairs in the loss of both."""
+        return self.base.mask(labels)
+
+    def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each pair [P], given logits [P, num_logits], first those from the text."""
+        text, prior = logits.chunk(2, dim=-1)
+        return self.base.pair_losses(text, labels) + self.base.pair_losses(prior, labels)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Return the probabilities of the relations [P, R]."""
+        text, prior = logits.float().chunk(2, dim=-1)
+        return self.base.probabilities(torch.lerp(text, prior, self.weight))

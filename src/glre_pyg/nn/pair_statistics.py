@@ -20,7 +20,7 @@ _NUMBERS, _BINS = 13, 8
 class PairStatistics(Layer):
     r"""Embedding of how often, where and how closely the two entities of a pair are mentioned.
 
-    .. math:: s_{ab} = \sum_k T_k[\mathrm{bin}_k(a, b)]
+    .. math:: s_{ab} = \sum_k T_k[\mathrm{bin}_k(a, b)] + H[\mathrm{type}(a)] + T[\mathrm{type}(b)]
 
     Means over mentions and words, which the graph is made of, do not tell how many there are, or where. The
     numbers *k* are, for each of the two entities,
@@ -36,15 +36,18 @@ class PairStatistics(Layer):
 
     Args:
         channels: Width of the embedding.
+        max_types: Number of embeddings of types, at least the number of entity types of the corpus.
 
     Shape:
         Batch to [P, channels].
     """
 
-    def __init__(self, *, channels: PositiveInt) -> None:
+    def __init__(self, *, channels: PositiveInt, max_types: PositiveInt) -> None:
         super().__init__()
+        self.head_types, self.tail_types = (nn.Embedding(max_types, channels) for _ in range(2))
         self.table = nn.Embedding(_NUMBERS * _BINS, channels)
-        nn.init.normal_(self.table.weight, std=_NUMBERS**-0.5)
+        for table in (self.table, self.head_types, self.tail_types):
+            nn.init.normal_(table.weight, std=_NUMBERS**-0.5)
         self.out_channels = channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
@@ -52,7 +55,9 @@ class PairStatistics(Layer):
         head, tail = _bins_of_entities(batch)[batch.pair_index]
         bins = torch.cat([head, tail, _bins_of_pairs(batch)], dim=1)  # [P, _NUMBERS]
         offset = _BINS * torch.arange(_NUMBERS, device=bins.device)
-        return embedding_bag(bins + offset, self.table.weight, mode="sum")
+        numbers = embedding_bag(bins + offset, self.table.weight, mode="sum")
+        kind = batch["entity"].type[batch.pair_index].clamp(max=self.head_types.num_embeddings - 1)
+        return numbers + self.head_types(kind[0]) + self.tail_types(kind[1])
 
 
 def _bins_of_entities(batch: DocumentGraph) -> Tensor:

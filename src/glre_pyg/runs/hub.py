@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,7 +39,7 @@ from glre_pyg.runs.directory import (
     save_tokenizer,
     without_local_paths,
 )
-from glre_pyg.runs.loading import load
+from glre_pyg.runs.ensemble import load_all
 from glre_pyg.runs.model_card import model_card
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.trust import SIGNATURE
@@ -86,12 +87,17 @@ def resolve_folder(name: str | Path, **options: Any) -> Path:
 
 
 def from_pretrained(
-    name: str | Path, *, device: str | torch.device = "cpu", memory: float | None = None, **options: Any
+    name: str | Path | Sequence[str | Path],
+    *,
+    device: str | torch.device = "cpu",
+    memory: float | None = None,
+    **options: Any,
 ) -> Run:
-    """Load a run directory, a saved model, or a model of the hub.
+    """Load a run directory, a saved model, or a model of the hub, or the average of several.
 
     Args:
-        name: The folder, or the model's name on the hub, ``OWNER/NAME``.
+        name: The folder, or the model's name on the hub, ``OWNER/NAME``; of several, the mean of their
+            probabilities is taken.
         device: Device of the model.
         memory: GiB that predictions may use; None for most of the free memory.
         **options: See :func:`resolve_folder`.
@@ -108,7 +114,8 @@ def from_pretrained(
         >>> save_pretrained(run, "model", license="mit")                        # doctest: +SKIP
     """
     device = usable_device(device)  # before anything is downloaded
-    return load(resolve_folder(name, **options), device=device, memory=memory)
+    names = [name] if isinstance(name, str | Path) else name
+    return load_all([resolve_folder(each, **options) for each in names], device=device, memory=memory)
 
 
 def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:

@@ -1,0 +1,64 @@
+"""What is known of a pair before its text is read, as logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.nn.ontology_features import OntologyFeatures
+from glre_pyg.nn.pair_statistics import PairStatistics
+from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate
+
+
+class PairPrior(nn.Module):
+    r"""Logits of pairs from their statistics and from an ontology, without a word of the document.
+
+    .. math:: p_{ab} = W_2 \, \mathrm{ReLU}(W_1 [s_{ab}; k_a; k_b] + b_1) + b_2
+
+    They are added to the logits of a model that reads the text. Not in the paper.
+
+    Args:
+        num_logits: Number of logits of a pair.
+        statistics: :math:`s_{ab}`; called without arguments.
+        ontology: Ontology of the entities, as in :mod:`glre_pyg.data.annotations`; None for none.
+        knowledge: :math:`k_e`, if there is an ontology; called without arguments.
+        hidden_channels: Width of the hidden layer.
+        dropout: Dropout rate before both layers.
+        lr: Learning rate of the prior; ``optimizer.groups`` follows it.
+
+    Shape:
+        Batch to [P, num_logits].
+    """
+
+    def __init__(
+        self,
+        num_logits: int,
+        *,
+        statistics: Callable[[], PairStatistics],
+        ontology: str | None,
+        knowledge: Callable[[], OntologyFeatures],
+        hidden_channels: PositiveInt,
+        dropout: Rate,
+        lr: PositiveFloat,
+    ) -> None:
+        super().__init__()
+        self.statistics, self.knowledge = statistics(), knowledge() if ontology else None
+        width = self.statistics.out_channels + (2 * self.knowledge.out_channels if self.knowledge else 0)
+        self.layers = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Linear(width, hidden_channels),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden_channels, num_logits),
+        )
+
+    def forward(self, batch: DocumentGraph) -> Tensor:
+        """Return the logits of the candidate pairs [P, num_logits]."""
+        parts = [self.statistics(batch)]
+        if self.knowledge is not None:
+            known = self.knowledge(batch)
+            parts += [known.index_select(0, index) for index in batch.pair_index]
+        return self.layers(torch.cat(parts, dim=-1))

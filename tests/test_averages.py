@@ -1,0 +1,112 @@
+"""Averages of runs, and runs with an ontology."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from commands import run
+from glre_pyg import RelationExtractor, from_pretrained, save_pretrained
+from glre_pyg.datasets.generator import SyntheticCorpus
+from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.evaluation.thresholds import one_threshold
+from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.runs.loading import load
+from glre_pyg.utils.exceptions import InputError
+
+TINY = ["encoder=tiny", "training.epochs=1", "model.nodes.hidden_channels=16"]
+SIZES = {"train": 12, "dev": 8, "test": 8}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two seeds, a model with an ontology, and a run with other tokens."""
+    folder = tmp_path_factory.mktemp("averages")
+    documents = {split: list(SyntheticCorpus().generate(split, size)) for split, size in SIZES.items()}
+    for split, each in documents.items():
+        write_jsonl(each, folder / f"{split}.jsonl")
+    ids = sorted({entity.id for each in documents["train"] for entity in each.entities})
+    rows = [f"{name}\t{'general' if number % 2 else 'special'}" for number, name in enumerate(ids)]
+    (folder / "own.tsv").write_text("\n".join(["id\tparent", "special\tgeneral", *rows, ""]))
+    files = [f"dataset.{split}={folder}/{split}.jsonl" for split in SIZES]
+    common = ["dataset=jsonl", *files, "dataset.pair_types=[[Chemical,Disease]]", *TINY]
+    for name, overrides in {
+        "first": ["seed=0"],
+        "second": ["seed=1"],
+        "own": ["model=glre_plus", f"ontology={folder}/own.tsv"],
+        "words": ["encoder=bilstm_small"],
+    }.items():
+        run("train", *common, *overrides, f"hydra.run.dir={name}", cwd=folder)
+    (folder / "own.tsv").unlink()  # runs have a copy
+    return folder
+
+
+def probabilities(found, documents):
+    return np.concatenate(found.predict(found.graphs(documents)))
+
+
+def test_probabilities_are_the_mean_of_those_of_the_runs(folder):
+    documents = list(read_jsonl(folder / "test.jsonl"))
+    names = [folder / name for name in ("first", "second", "own")]
+    each = [probabilities(load(name), documents) for name in names]
+    both = from_pretrained(names)
+    np.testing.assert_allclose(probabilities(both, documents), np.mean(each, axis=0), atol=1e-6)
+    dev = [read_predictions(name / "predictions_dev.jsonl", both.labels.relations) for name in names]
+    dev[0].probability[:] = np.mean([pairs.probability for pairs in dev], axis=0)
+    assert both.threshold == one_threshold(dev[0])
+    with pytest.raises(InputError, match="has no scores, so it cannot be saved"):
+        save_pretrained(both, folder / "saved both")
+
+
+def test_commands_take_several_runs(folder):
+    runs = f"run=[{folder}/first,{folder}/second]"
+    out, _ = run("evaluate", runs, "output=scores.jsonl", cwd=folder)
+    assert "jsonl test" in out
+    run("predict", runs, "input=test.jsonl", "output=predicted.jsonl", cwd=folder)
+    found = [json.loads(line) for line in (folder / "predicted.jsonl").read_text().splitlines()]
+    assert len(found) == SIZES["test"]
+    run("predict", runs, "input=test.jsonl", "output=page.html", cwd=folder)
+    assert "first, second" in (folder / "page.html").read_text(encoding="utf-8")
+    [document] = RelationExtractor.from_pretrained([folder / "first", folder / "second"])(
+        list(read_jsonl(folder / "test.jsonl"))[:1], threshold=0.0
+    )
+    assert document.facts
+
+
+def test_runs_without_predictions_have_the_mean_of_their_thresholds(folder, tmp_path, capsys):
+    first, second = (load(folder / name) for name in ("first", "second"))
+    save_pretrained(second, tmp_path / "second")
+    both = from_pretrained([folder / "first", tmp_path / "second"])
+    assert both.threshold == pytest.approx((first.threshold + second.threshold) / 2)
+    assert "the threshold is the mean" in capsys.readouterr().err
+
+
+def test_runs_that_have_no_average(folder, tmp_path):
+    with pytest.raises(InputError, match="have different tokens"):
+        from_pretrained([folder / "first", folder / "words"])
+    _, err = run("predict", "run=[]", "input=test.jsonl", "output=x.jsonl", cwd=folder, code=2)
+    assert err == "error: run: give a run, or several as [RUN,RUN]\n"
+    shutil.copytree(folder / "second", tmp_path / "second")
+    path = tmp_path / "second/predictions_dev.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(InputError, match="changed|different pairs"):
+        from_pretrained([folder / "first", tmp_path / "second"])
+
+
+def test_a_saved_model_has_its_ontology(folder, tmp_path):
+    trained = load(folder / "own")
+    assert trained.annotations.ontology.depth["special"] == 2
+    save_pretrained(trained, tmp_path / "model")
+    documents = list(read_jsonl(folder / "test.jsonl"))
+    again = from_pretrained(tmp_path / "model")
+    assert again.annotations.ontology == trained.annotations.ontology
+    np.testing.assert_array_equal(probabilities(again, documents), probabilities(trained, documents))
+    (tmp_path / "model/ontology.tsv").unlink()
+    with pytest.raises(InputError, match="ontology.tsv"):
+        load(tmp_path / "model")
+
+
+def test_an_ontology_that_is_not_there(folder):
+    _, err = run("train", *TINY, "model=glre_plus", "ontology=nowhere.tsv", cwd=folder, code=2)
+    assert err == "error: ontology: nowhere.tsv: no such file\n"
