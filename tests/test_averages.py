@@ -15,7 +15,13 @@ from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.runs.loading import load
 from glre_pyg.utils.exceptions import InputError
 
-TINY = ["encoder=tiny", "training.epochs=1", "model.nodes.hidden_channels=16"]
+TINY = [
+    "encoder=tiny",
+    "training.epochs=4",
+    "training.batch_size=4",
+    "optimizer.lr=5e-3",
+    "model.nodes.hidden_channels=16",
+]
 SIZES = {"train": 12, "dev": 8, "test": 8}
 
 
@@ -110,3 +116,21 @@ def test_a_saved_model_has_its_ontology(folder, tmp_path):
 def test_an_ontology_that_is_not_there(folder):
     _, err = run("train", *TINY, "model=glre_plus", "ontology=nowhere.tsv", cwd=folder, code=2)
     assert err == "error: ontology: nowhere.tsv: no such file\n"
+
+
+def test_a_threshold_by_precision(folder, tmp_path, capsys):
+    trained = load(folder / "own")
+    rows = json.loads((folder / "own/scores.json").read_text())["by_precision"]
+    precision, row = next(iter(rows.items()))
+    extractor, documents = RelationExtractor(trained), list(read_jsonl(folder / "test.jsonl"))
+    by_name = extractor(documents, threshold=f"precision:{precision}", reasons=False)
+    assert f"on dev, precision {row['precision']:.3f}" in capsys.readouterr().err
+    assert by_name == extractor(documents, threshold=row["threshold"], reasons=False)
+    command = [f"run={folder}/own", f"input={folder}/test.jsonl", "output=found.jsonl"]
+    run("predict", *command, f"threshold=precision:{precision}", cwd=tmp_path)
+    assert list(read_jsonl(tmp_path / "found.jsonl")) == by_name
+    for wrong in ("precision:0.91", "recall:0.9", "much"):
+        _, err = run("predict", *command, f"threshold={wrong}", cwd=tmp_path, code=2)
+        assert f"threshold: '{wrong}' is neither a number nor precision:" in err
+    with pytest.raises(InputError, match="the run has no thresholds by precision"):
+        from_pretrained([folder / "first", folder / "second"]).threshold_of("precision:0.9")

@@ -80,7 +80,9 @@ def test_tree_numbers(tmp_path):
 def ontology_of(documents):
     """An ontology of the first document: its entities are below each other, the last one is unknown."""
     ids = [entity.id for entity in documents[0].entities]
-    return Ontology({name: [ids[number - 1], "top"] if number else [] for number, name in enumerate(ids[:-1])}), ids
+    return Ontology(
+        {name: [ids[number - 1], "top"] if number else [] for number, name in enumerate(ids[:-1])}
+    ), ids
 
 
 def test_graphs_get_edges_between_their_entities():

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glre_pyg.evaluation.scores import Scores
-from glre_pyg.evaluation.thresholds import fixed_threshold, one_threshold, threshold_by_relation
+from glre_pyg.evaluation.thresholds import (
+    PRECISIONS,
+    fixed_threshold,
+    one_threshold,
+    threshold_by_relation,
+    thresholds_by_precision,
+)
 from scored import random_pairs, scored_pairs
 
 EXAMPLE = {
@@ -205,3 +211,30 @@ def test_threshold_by_relation_without_pairs_or_facts():
 
 def test_fixed_threshold():
     assert fixed_threshold(random_pairs(0), value=0.5) == 0.5
+
+
+# By precision
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_precision_has_the_threshold_with_the_most_predictions(seed):
+    pairs = random_pairs(np.random.default_rng(seed))
+    found = thresholds_by_precision(pairs)
+    cuts = [*np.unique(pairs.probability[pairs.kept(True)]), 0.0]
+    for wanted in PRECISIONS:
+        good = [
+            scores for cut in cuts if (scores := pairs.score(float(cut), filtered=True)).precision >= wanted
+        ]
+        if not good:
+            assert f"{wanted:.2f}" not in found
+            continue
+        row = found[f"{wanted:.2f}"]
+        scores = pairs.score(row["threshold"], filtered=True)
+        assert scores.true_positives == max(scores.true_positives for scores in good)
+        assert (row["precision"], row["recall"]) == (scores.precision, scores.recall)
+        assert row["interval"][0] <= row["precision"] <= row["interval"][1]
+
+
+def test_a_precision_that_no_threshold_has():
+    assert thresholds_by_precision(scored_pairs([0.9, 0.8], [0, 0])) == {}
+    assert {*thresholds_by_precision(scored_pairs([0.9, 0.8], [0, 1]))} == {"0.50"}

@@ -53,7 +53,7 @@ class Settings(RunSettings):
     passages: Literal["join", "number"] | None
     mentions: MentionSettings
     output: str
-    threshold: Share | None
+    threshold: Share | str | None
     min_probability: Share
     reasons: bool | None
     max_sentences: NonNegativeInt

@@ -50,6 +50,11 @@ def f1_interval(counts: np.ndarray, *, level: float = 0.95, resamples: int = 200
     return _interval(_f1, counts, level, resamples, seed)
 
 
+def precision_interval(counts: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Compute a 95 % bootstrap interval of micro precision; see :func:`f1_interval`."""
+    return _interval(_precision, counts, 0.95, resamples, seed)
+
+
 def paired_test(first: np.ndarray, second: np.ndarray, *, resamples: int = 5000, seed: int = 0) -> PairedTest:
     """Test whether two systems differ in micro F1, by a permutation test over documents.
 
@@ -222,6 +227,11 @@ def _f1(totals: np.ndarray) -> np.ndarray:
     """F1 [...] of true positives, predictions and facts [..., 3]; 0 without predictions and facts."""
     correct, predicted, gold = np.moveaxis(totals, -1, 0)
     return 2 * correct / np.maximum(predicted + gold, 1)
+
+
+def _precision(totals: np.ndarray) -> np.ndarray:
+    """Precision [...] of true positives, predictions and facts [..., 3]; 0 without predictions."""
+    return totals[..., 0] / np.maximum(totals[..., 1], 1)
 
 
 def _mean_f1(totals: np.ndarray) -> np.ndarray:

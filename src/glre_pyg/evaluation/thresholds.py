@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.significance import precision_interval
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.json_fields import Probability, convert
 from glre_pyg.utils.ranges import NonNegativeInt, Share
+
+PRECISIONS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+"""Precisions that a run keeps a threshold of."""
 
 
 def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:
@@ -57,6 +62,32 @@ def threshold_by_relation(
             counts[relation] = cuts.correct[best], cuts.predicted[best]
             thresholds[relation] = cuts.threshold[best]
     return thresholds
+
+
+def thresholds_by_precision(pairs: ScoredPairs, *, filtered: bool = True) -> dict[str, dict[str, Any]]:
+    """Choose the lowest threshold for all relations with each precision of :data:`PRECISIONS` on these pairs.
+
+    Returns:
+        By precision, such as ``"0.90"``: ``threshold``, ``precision``, its 95 % bootstrap ``interval`` over
+        documents, and ``recall``. A precision that no threshold has is left out.
+    """
+    kept = pairs.kept(filtered)
+    cuts = _Cuts.of(pairs.probability[kept].ravel(), pairs.is_fact[kept].ravel())
+    precision = cuts.correct / np.maximum(cuts.predicted, 1)
+    out: dict[str, dict[str, Any]] = {}
+    for wanted in PRECISIONS:
+        rows = np.flatnonzero(precision >= wanted)
+        if len(rows):
+            threshold = float(cuts.threshold[rows[-1]])
+            scores = pairs.score(threshold, filtered=filtered)
+            _, counts = pairs.counts_by_document(threshold, filtered=filtered)
+            out[f"{wanted:.2f}"] = {
+                "threshold": threshold,
+                "precision": scores.precision,
+                "interval": list(precision_interval(counts)),
+                "recall": scores.recall,
+            }
+    return out
 
 
 def fixed_threshold(pairs: ScoredPairs, *, value: Share) -> Threshold:

@@ -39,14 +39,14 @@ class Options(TypedDict, total=False):
 
     Args:
         threshold: Probability above which a relation is a fact, or one for each relation, by name or [R];
-            None for the threshold that the run has chosen on dev.
+            ``"precision:0.9"`` for the one with that precision on dev; None for the one with the best F1 there.
         reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
             prediction for each sentence of a document with facts.
         types, unlinked: See :meth:`RelationExtractor.prepare`.
         on_error: Callback for documents with an error, which are skipped; None raises the error.
     """
 
-    threshold: Threshold | Mapping[str, float] | None
+    threshold: Threshold | Mapping[str, float] | str | None
     reasons: bool
     types: Mapping[str, str] | None
     unlinked: Unlinked
@@ -188,7 +188,7 @@ class RelationExtractor:
         documents: Given,
         *,
         mentions: Finder | None = None,
-        threshold: Threshold | Mapping[str, float] | None = None,
+        threshold: Threshold | Mapping[str, float] | str | None = None,
         reasons: bool = False,
         types: Mapping[str, str] | None = None,
         unlinked: Unlinked = "drop",
@@ -268,7 +268,7 @@ class RelationExtractor:
         self,
         documents: Sequence[Document],
         *,
-        threshold: Threshold | Mapping[str, float] | None = None,
+        threshold: Threshold | Mapping[str, float] | str | None = None,
         min_probability: float | None = None,
         reasons: bool = False,
         top_k: int | None = 10,
@@ -305,9 +305,11 @@ class RelationExtractor:
                     handle_error(InputError(f"{document.id}: no reasons: {reason}"), on_error)
             yield facts
 
-    def _thresholds(self, threshold: Threshold | Mapping[str, float] | None) -> np.ndarray:
+    def _thresholds(self, threshold: Threshold | Mapping[str, float] | str | None) -> np.ndarray:
         """Threshold of each relation [R]."""
         relations = self.run.labels.relations
+        if isinstance(threshold, str):
+            threshold = self.run.threshold_of(threshold)
         if isinstance(threshold, Mapping):
             if unmatched := threshold.keys() ^ set(relations):
                 raise InputError(

@@ -96,6 +96,8 @@ class _Extraction:
     def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
         self.run, self.config, self.output = run, config, output
         self.extractor = RelationExtractor(run)
+        wanted = config.threshold
+        self.threshold = run.threshold_of(wanted) if isinstance(wanted, str) else wanted
         self.corpus = self.extractor.corpus
         self.read_errors = SkippedDocuments(config.strict)
         self.errors = SkippedDocuments(config.strict, is_silent=not distributed.is_main_process())
@@ -240,7 +242,7 @@ class _Extraction:
 
     @property
     def _threshold(self) -> Threshold:
-        return self.run.threshold if self.config.threshold is None else float(self.config.threshold)
+        return self.run.threshold if self.threshold is None else float(self.threshold)
 
     def _predict(self, documents: Iterator[Document]) -> Iterator[list[Prediction]]:
         """Predict documents one chunk at a time; all processes have to call this."""
@@ -252,7 +254,7 @@ class _Extraction:
             shard_errors: list[InputError] = []
             shard = self.extractor.predict(
                 distributed.shard(chunk),
-                threshold=self.config.threshold,
+                threshold=self.threshold,
                 min_probability=self.config.min_probability if self.output.is_page else None,
                 reasons=self.output.is_page if self.config.reasons is None else self.config.reasons,
                 top_k=self.config.top_k,

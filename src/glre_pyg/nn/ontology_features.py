@@ -38,7 +38,10 @@ class OntologyFeatures(Layer):
 
     def __init__(self, *, channels: PositiveInt, num_buckets: PositiveInt, dropout: Rate) -> None:
         super().__init__()
-        self.ancestors, self.places = nn.Embedding(num_buckets, channels), nn.Embedding(_NUMBERS * _BINS, channels)
+        self.ancestors, self.places = (
+            nn.Embedding(num_buckets, channels),
+            nn.Embedding(_NUMBERS * _BINS, channels),
+        )
         nn.init.normal_(self.ancestors.weight, std=0.1)
         nn.init.normal_(self.places.weight, std=_NUMBERS**-0.5)
         self.dropout = nn.Dropout(dropout)
@@ -54,5 +57,7 @@ class OntologyFeatures(Layer):
         numbers = [store.depth, store.num_parents]
         numbers += [torch.bincount(index, minlength=count) for index in (special, general)]
         bins = torch.stack(numbers, dim=1).clamp(max=_BINS - 1)  # [E, _NUMBERS]
-        places = embedding_bag(bins + _BINS * torch.arange(_NUMBERS, device=bins.device), self.places.weight, mode="sum")
+        places = embedding_bag(
+            bins + _BINS * torch.arange(_NUMBERS, device=bins.device), self.places.weight, mode="sum"
+        )
         return torch.cat([self.dropout(ancestors), places], dim=-1)

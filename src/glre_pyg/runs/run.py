@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from msgspec import Struct
 from omegaconf import DictConfig
 
 from glre_pyg.data.annotations import Annotations
@@ -18,6 +20,7 @@ from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.thresholds import PRECISIONS
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.checksums import write_checksums
 from glre_pyg.runs.directory import ENVIRONMENT, read_scores
@@ -25,8 +28,18 @@ from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, note
 from glre_pyg.utils.files import read_json
+from glre_pyg.utils.json_fields import Probability, convert
+
+
+class _AtPrecision(Struct):
+    """A row of ``by_precision`` in ``scores.json``."""
+
+    threshold: Probability
+    precision: Probability
+    interval: tuple[Probability, Probability]
+    recall: Probability
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,30 @@ class Run:
     def device(self) -> torch.device:
         """Device of the model."""
         return next(self.model.parameters()).device
+
+    def threshold_of(self, wanted: str) -> float:
+        """Return the threshold that had a precision on dev, such as ``"precision:0.9"``, and print a line.
+
+        Raises:
+            InputError: If it is not such a text, or the run has no such threshold.
+        """
+        name, _, text = wanted.partition(":")
+        given = float(text) if name == "precision" and re.fullmatch(r"0?\.\d+", text) else 0.0
+        if given not in PRECISIONS:
+            listed = ", ".join(map(str, PRECISIONS))
+            raise InputError(f"threshold: '{wanted}' is neither a number nor precision: with one of {listed}")
+        precision = f"{given:.2f}"
+        found = self.scores.get("by_precision")
+        if not isinstance(found, dict):
+            raise InputError(f"threshold: {wanted}: the run has no thresholds by precision")
+        if precision not in found:
+            raise InputError(f"threshold: {wanted}: no threshold had this precision on dev")
+        row = convert(found[precision], _AtPrecision, f"by_precision.{precision}")
+        note(
+            f"threshold {row.threshold:.3f}: on dev, precision {row.precision:.3f} "
+            f"(95 %: {row.interval[0]:.3f} to {row.interval[1]:.3f}), recall {row.recall:.3f}"
+        )
+        return row.threshold
 
     def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
         """Build graphs for prediction, which do not contain the documents' facts."""

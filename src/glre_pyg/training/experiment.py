@@ -17,7 +17,7 @@ from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.evaluation.thresholds import saved_threshold
+from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
 from glre_pyg.runs.hub import resolve_folder
@@ -174,6 +174,8 @@ def _write_scores(
     for split, scored in pairs.items():
         scores[split] = print_scores(scored, run.threshold, f"{corpus.name} {split}", corpus.protocol)
         write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)
+    if "dev" in pairs:
+        scores["by_precision"] = thresholds_by_precision(pairs["dev"])
     write_json(scores, folder / SCORES)
 
 
