@@ -96,7 +96,7 @@ def test_runs_that_have_no_average(folder, tmp_path):
     shutil.copytree(folder / "second", tmp_path / "second")
     path = tmp_path / "second/predictions_dev.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(InputError, match="changed|different pairs"):
+    with pytest.raises(InputError, match="different pairs"):
         from_pretrained([folder / "first", tmp_path / "second"])
 
 
@@ -109,7 +109,7 @@ def test_a_saved_model_has_its_ontology(folder, tmp_path):
     assert again.annotations.ontology == trained.annotations.ontology
     np.testing.assert_array_equal(probabilities(again, documents), probabilities(trained, documents))
     (tmp_path / "model/ontology.tsv").unlink()
-    with pytest.raises(InputError, match="ontology.tsv"):
+    with pytest.raises(InputError, match=r"ontology\.tsv"):
         load(tmp_path / "model")
 
 

@@ -1,6 +1,6 @@
 """Statistics of pairs, against plain loops."""
 
-from itertools import product
+from itertools import chain, product
 
 import pytest
 import torch
@@ -45,8 +45,8 @@ def numbers_of(graph):
 def test_numbers_of_a_batch_are_those_of_its_documents():
     batch = batch_of(DOCUMENTS)
     entities, pairs = zip(*(numbers_of(LABELS.graph(each)) for each in DOCUMENTS), strict=True)
-    assert _bins_of_entities(batch).tolist() == sum(entities, [])
-    assert _bins_of_pairs(batch).tolist() == sum(pairs, [])
+    assert _bins_of_entities(batch).tolist() == [*chain(*entities)]
+    assert _bins_of_pairs(batch).tolist() == [*chain(*pairs)]
 
 
 def test_embeddings_are_sums_of_rows():

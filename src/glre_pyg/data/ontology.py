@@ -56,9 +56,10 @@ class Ontology:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Ontology:
-        """Read a table with the columns ``id`` and ``parent``, separated by tabs, below a line with their names.
+        """Read a table with the columns ``id`` and ``parent``, separated by a tab.
 
-        An identifier with several parents has several rows; the parent of a root is empty.
+        The first line has the names of the columns. An identifier with several parents has several rows; the
+        parent of a root is empty.
 
         Raises:
             InputError: If the file is missing or not such a table, or an identifier is its own ancestor.

@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
 
     Args:
         threshold: Probability above which a relation is a fact, or one for each relation, by name or [R];
-            ``"precision:0.9"`` for the one with that precision on dev; None for the one with the best F1 there.
+            ``"precision:0.9"`` for the one with that precision on dev; None for the one with the best F1.
         reasons: Whether to add reasons and a sentence ablation to each fact, at the cost of one more
             prediction for each sentence of a document with facts.
         types, unlinked: See :meth:`RelationExtractor.prepare`.
@@ -91,10 +91,11 @@ class RelationExtractor:
         memory: float | None = None,
         **options: Any,
     ) -> RelationExtractor:
-        """Load a run's directory, a saved model, or a model from the Hugging Face hub, or the average of several.
+        """Load a run's directory, a saved model, a model from the Hugging Face hub, or an average of them.
 
         Args:
-            name: A folder, or the model's name on the hub; of several, the mean of their probabilities is taken.
+            name: A folder, or the model's name on the hub; with several, probabilities are the mean of
+                theirs.
             device: Device of the model.
             memory: Memory limit in GiB; None for most of what is available.
             **options: See :func:`~glre_pyg.runs.hub.resolve_folder`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,16 +23,20 @@ class Average(RelationModel):
         super().__init__(models[0].loss)
         self.models = nn.ModuleList(models)
 
+    @property
+    def _each(self) -> Iterable[RelationModel]:
+        return cast(Iterable[RelationModel], self.models)
+
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs: the models predict one after the other."""
-        return max(model.document_numbers(graph) for model in self.models)
+        return max(model.document_numbers(graph) for model in self._each)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, ·], those of the models side by side."""
-        return torch.cat([model(batch) for model in self.models], dim=-1)
+        return torch.cat([model(batch) for model in self._each], dim=-1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""
-        parts = logits.split([model.loss.num_logits for model in self.models], dim=-1)
-        each = [model.probabilities(part) for model, part in zip(self.models, parts, strict=True)]
+        parts = logits.split([model.loss.num_logits for model in self._each], dim=-1)
+        each = [model.probabilities(part) for model, part in zip(self._each, parts, strict=True)]
         return torch.stack(each).mean(dim=0)

@@ -219,7 +219,7 @@ class WithPrior(RelationLoss):
 
     .. math:: L = L(l^{text}) + L(l^{prior}), \quad l = (1 - w) \, l^{text} + w \, l^{prior}
 
-    Probabilities are those of the weighted mean *l*. With one loss for the sum of both, the text, which is soon
+    Probabilities are those of the weighted mean *l*. With a single loss of the mean, the text, which is soon
     learnt by heart, would leave nothing for the prior to explain.
 
     Args:

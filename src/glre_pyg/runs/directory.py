@@ -2,9 +2,10 @@
 
 A run directory has ``config.yaml`` (resolved), ``labels.json`` (the label map), ``encoder/`` (the tokenizer),
 ``model.safetensors``, ``scores.json``, ``known_facts.json`` (if the corpus has an Ign F1),
-``ontology.tsv`` (if the model has one), ``environment.json`` and ``checksums.json``. A saved model has these files and a ``README.md``. A run
-also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``, ``costs.json``, ``log.jsonl``, TensorBoard's
-files and a checkpoint, and with cross-validation ``fold_0/`` and so on. Both can be loaded on any machine.
+``ontology.tsv`` (if the model has one), ``environment.json`` and ``checksums.json``. A saved model has these
+files and a ``README.md``. A run also has ``predictions_dev.jsonl``, ``predictions_test.jsonl``,
+``costs.json``, ``log.jsonl``, TensorBoard's files and a checkpoint, and with cross-validation ``fold_0/`` and
+so on. Both can be loaded on any machine.
 """
 
 from __future__ import annotations

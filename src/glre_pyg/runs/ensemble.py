@@ -88,17 +88,16 @@ def _threshold(runs: Sequence[Run], folders: Sequence[Path]) -> Threshold:
     files = [folder / DEV for folder in folders]
     if not all(map(Path.is_file, files)):
         note("run: the threshold is the mean of those of the runs, as not all have predictions for dev")
-        return _plain(np.mean([run.threshold for run in runs], axis=0))
+        mean = np.stack([np.asarray(run.threshold) for run in runs]).mean(axis=0)
+        return float(mean) if mean.ndim == 0 else mean
     relations = runs[0].labels.relations
     first, *others = (read_predictions(file, relations) for file in files)
     rows = [*zip(first.documents, first.heads, first.tails, strict=True)]
     for pairs, file in zip(others, files[1:], strict=True):
         if [*zip(pairs.documents, pairs.heads, pairs.tails, strict=True)] != rows:
             raise InputError(f"run: {file} and {files[0]} are predictions of different pairs")
-    mean = np.mean([pairs.probability for pairs in (first, *others)], axis=0)
-    threshold: Threshold = instantiate(runs[0].config.thresholds.choose)(replace(first, probability=mean))
+    probability = np.mean([pairs.probability for pairs in (first, *others)], axis=0)
+    threshold: Threshold = instantiate(runs[0].config.thresholds.choose)(
+        replace(first, probability=probability)
+    )
     return threshold
-
-
-def _plain(threshold: np.ndarray) -> Threshold:
-    return float(threshold) if threshold.ndim == 0 else threshold
