@@ -131,6 +131,6 @@ def test_a_threshold_by_precision(folder, tmp_path, capsys):
     assert list(read_jsonl(tmp_path / "found.jsonl")) == by_name
     for wrong in ("precision:0.91", "recall:0.9", "much"):
         _, err = run("predict", *command, f"threshold={wrong}", cwd=tmp_path, code=2)
-        assert f"threshold: '{wrong}' is neither a number nor precision:" in err
+        assert f"threshold: '{wrong}' is not a number from 0 to 1 or precision: with one of 0.5, " in err
     with pytest.raises(InputError, match="the run has no thresholds by precision"):
         from_pretrained([folder / "first", folder / "second"]).threshold_of("precision:0.9")

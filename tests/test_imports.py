@@ -44,7 +44,7 @@ HYDRA = (
 )
 LIBRARIES = {
     "torch": (
-        *("data.annotations", "data.batch", "data.graph", "data.parser"),
+        *("data.annotations", "data.batch", "data.graph", "data.ontology", "data.parser"),
         *("data.tokenizer", "data.word_tokenizer"),
         *("nn", "models", "runs", "extraction", "training"),
         *("reporting.drawing", "utils.distributed", "utils.cli"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from omegaconf import DictConfig
 
+from glre_pyg.evaluation.thresholds import PRECISION_TEXT, precision_of
 from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Share
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Rule, Share
 
 Format = Literal[
     "text",
@@ -28,6 +29,8 @@ Format = Literal[
     "spacy",
     "corpus",
 ]
+
+Precision = Annotated[str, Rule(precision_of, PRECISION_TEXT)]
 
 
 class MentionSettings(TypedDict):
@@ -53,7 +56,7 @@ class Settings(RunSettings):
     passages: Literal["join", "number"] | None
     mentions: MentionSettings
     output: str
-    threshold: Share | str | None
+    threshold: Share | Precision | None
     min_probability: Share
     reasons: bool | None
     max_sentences: NonNegativeInt

@@ -19,7 +19,7 @@ from glre_pyg.nn.loss import RelationLoss, WithPrior
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
 from glre_pyg.nn.pair_prior import PairPrior
 from glre_pyg.nn.pairs import PairFeatures, SharedFeatures
-from glre_pyg.utils.ranges import Rate
+from glre_pyg.utils.ranges import Share
 
 
 class GLRE(RelationModel):
@@ -48,7 +48,8 @@ class GLRE(RelationModel):
             convolution.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
         prior: Logits of pairs without their text; called with their number. None, as in the paper, for none.
-        prior_weight: Weight of these logits; see :class:`~glre_pyg.nn.loss.WithPrior`.
+        prior_weight: Weight of these logits; see :class:`~glre_pyg.nn.loss.WithPrior`. With 1, predictions
+            do not depend on the text.
         ontology: Ontology that graphs are annotated with; see :mod:`glre_pyg.data.annotations`.
     """
 
@@ -80,7 +81,7 @@ class GLRE(RelationModel):
         query: Literal["global", "initial"],
         loss: Callable[[int], RelationLoss],
         prior: Callable[[int], PairPrior] | None = None,
-        prior_weight: Rate = 0.0,
+        prior_weight: Share = 0.0,
         ontology: str | None = None,
     ) -> None:
         base = loss(num_relations)
@@ -97,6 +98,11 @@ class GLRE(RelationModel):
         self.prior = prior(base.num_logits) if prior else None
         self.query = query
         self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs beside its encoder."""
+        numbers = super().document_numbers(graph)
+        return numbers if self.prior is None else numbers + self.prior.document_numbers(graph)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""

@@ -55,6 +55,15 @@ class PairPrior(nn.Module):
             nn.Linear(hidden_channels, num_logits),
         )
 
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs for pairs of mentions, and of entities."""
+        mentions = torch.bincount(
+            graph["mention", "refers_to", "entity"].edge_index[1], minlength=graph["entity"].num_nodes
+        )
+        head, tail = mentions[graph.pair_index]
+        width = sum(layer.in_features for layer in self.layers if isinstance(layer, nn.Linear))
+        return 10 * int((head * tail).sum()) + 2 * width * len(head)
+
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of the candidate pairs [P, num_logits]."""
         parts = [self.statistics(batch)]

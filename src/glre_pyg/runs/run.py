@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.evaluation.thresholds import PRECISIONS
+from glre_pyg.evaluation.thresholds import precision_of
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.checksums import write_checksums
 from glre_pyg.runs.directory import ENVIRONMENT, read_scores
@@ -83,12 +82,7 @@ class Run:
         Raises:
             InputError: If it is not such a text, or the run has no such threshold.
         """
-        name, _, text = wanted.partition(":")
-        given = float(text) if name == "precision" and re.fullmatch(r"0?\.\d+", text) else 0.0
-        if given not in PRECISIONS:
-            listed = ", ".join(map(str, PRECISIONS))
-            raise InputError(f"threshold: '{wanted}' is neither a number nor precision: with one of {listed}")
-        precision = f"{given:.2f}"
+        precision = precision_of(wanted)
         found = self.scores.get("by_precision")
         if not isinstance(found, dict):
             raise InputError(f"threshold: {wanted}: the run has no thresholds by precision")
