@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glre_pyg.evaluation.precisions import PRECISIONS
 from glre_pyg.evaluation.scores import Scores
 from glre_pyg.evaluation.thresholds import (
-    PRECISIONS,
     fixed_threshold,
     one_threshold,
     threshold_by_relation,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypedDict
 
 from omegaconf import DictConfig
 
-from glre_pyg.evaluation.thresholds import PRECISION_TEXT, precision_of
+from glre_pyg.evaluation.precisions import PRECISION_TEXT, precision_of
 from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from glre_pyg.evaluation.precisions import PRECISIONS
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.significance import precision_interval
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.json_fields import Probability, convert
 from glre_pyg.utils.ranges import NonNegativeInt, Share
-
-PRECISIONS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-"""Precisions that a run keeps a threshold of."""
-PRECISION_TEXT = f"precision: with one of {', '.join(map(str, PRECISIONS))}"
 
 
 def one_threshold(pairs: ScoredPairs, *, filtered: bool = True) -> float:
@@ -90,19 +86,6 @@ def thresholds_by_precision(pairs: ScoredPairs, *, filtered: bool = True) -> dic
                 "recall": scores.recall,
             }
     return out
-
-
-def precision_of(text: str) -> str:
-    """Return the key of :func:`thresholds_by_precision` for a text such as ``"precision:0.9"``.
-
-    Raises:
-        InputError: If it is no such text.
-    """
-    name, _, number = text.partition(":")
-    given = float(number) if name == "precision" and re.fullmatch(r"0?\.\d+", number) else 0.0
-    if given not in PRECISIONS:
-        raise InputError(f"threshold: '{text}' is not {PRECISION_TEXT}")
-    return f"{given:.2f}"
 
 
 def fixed_threshold(pairs: ScoredPairs, *, value: Share) -> Threshold:

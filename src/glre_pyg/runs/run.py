@@ -18,8 +18,8 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.known_facts import NamedFacts
+from glre_pyg.evaluation.precisions import precision_of
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
-from glre_pyg.evaluation.thresholds import precision_of
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.checksums import write_checksums
 from glre_pyg.runs.directory import ENVIRONMENT, read_scores
