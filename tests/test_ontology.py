@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from documents import LABELS, batch_of, random_documents
+from documents import LABELS, batch_of, empty, no_entity, random_documents
 from glre_pyg.data.ontology import IS_A, Ontology
 from glre_pyg.datasets.hypernyms import MeshTree
 from glre_pyg.nn.ontology_features import OntologyFeatures
@@ -100,7 +100,7 @@ def test_graphs_get_edges_between_their_entities():
 
 
 def test_a_batch_has_the_features_of_its_documents():
-    documents = random_documents(3)
+    documents = [*random_documents(3), empty(), no_entity()]
     ontology, _ = ontology_of(documents)
 
     def add(graph):
