@@ -157,7 +157,7 @@ def settings(monkeypatch, tmp_path):
             return (found[each.id] for each in documents)
 
     monkeypatch.setattr("glre_pyg.extraction.scoring.resolve_folder", Path)
-    monkeypatch.setattr("glre_pyg.extraction.scoring.load", lambda folder, **options: loaded)
+    monkeypatch.setattr("glre_pyg.runs.ensemble.load", lambda folder, **options: loaded)
     monkeypatch.setattr("glre_pyg.extraction.extractor.RelationExtractor", Extractor)
     values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2, "strict": True}
     return SimpleNamespace(
@@ -187,7 +187,7 @@ def test_what_breaks_a_rule_is_not_written(settings):
 
 def test_a_missing_folder_is_told_before_the_run_is_loaded(settings, monkeypatch):
     monkeypatch.setattr(
-        "glre_pyg.extraction.scoring.load", lambda folder, **options: pytest.fail("it was loaded")
+        "glre_pyg.runs.ensemble.load", lambda folder, **options: pytest.fail("it was loaded")
     )
     settings.config.output = "nowhere/result.zip"
     with pytest.raises(InputError, match=r"^nowhere/result\.zip: cannot be written, its folder is missing$"):
