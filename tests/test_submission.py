@@ -186,9 +186,7 @@ def test_what_breaks_a_rule_is_not_written(settings):
 
 
 def test_a_missing_folder_is_told_before_the_run_is_loaded(settings, monkeypatch):
-    monkeypatch.setattr(
-        "glre_pyg.runs.ensemble.load", lambda folder, **options: pytest.fail("it was loaded")
-    )
+    monkeypatch.setattr("glre_pyg.runs.ensemble.load", lambda folder, **options: pytest.fail("it was loaded"))
     settings.config.output = "nowhere/result.zip"
     with pytest.raises(InputError, match=r"^nowhere/result\.zip: cannot be written, its folder is missing$"):
         submit(settings.config)

@@ -129,9 +129,8 @@ def _load_tokenizer(folder: Path, target: str, *, is_own: bool) -> Tokenizer:
 def _annotations(folder: Path, model: dict[str, Any], parser: object, *, is_own: bool) -> Annotations:
     ontology = Ontology.read(folder / ONTOLOGY) if model.get("ontology") else None
     with as_input_errors(folder / CONFIG):
-        annotations = Annotations.of_model(
-            model, ontology=ontology, folders=is_own
-        )  # somebody else's folder may run code
+        # A folder that somebody else names may run code.
+        annotations = Annotations.of_model(model, ontology=ontology, folders=is_own)
     if annotations.pipeline and annotations.pipeline != parser:
         note(f"{folder}: was trained with parses of {parser}, and these are of {annotations.pipeline}")
     return annotations

@@ -187,6 +187,7 @@ def _check_settings(config: DictConfig) -> None:
 
 
 def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
+    """Return the ontology that the model asks for: that of a file, or MeSH's tree."""
     name = config.model.get("ontology")
     if name != "mesh":
         return Ontology.read(name) if name else None
