@@ -118,7 +118,8 @@ def test_texts_are_what_was_typed(tmp_path):
     for text in TEXTS:
         run_, file = (f"{setting}={text}" for setting in ("run", "mentions.file"))
         config = composed(run_, "output=x", f"text={text}", "mentions=dictionary", file, cwd=tmp_path)
-        assert [config.run, config.text, config.mentions.file] == [text] * 3
+        runs = ["1", "2"] if text == "[1,2]" else text  # a setting that may be a list
+        assert [config.run, config.text, config.mentions.file] == [runs, text, text]
 
 
 def test_quotes_and_null_of_hydra_mean_what_they_did(tmp_path):
@@ -208,7 +209,7 @@ def test_help_shows_each_setting_with_its_comment(tmp_path):
     assert len(documented) > 10
     for name, comment in documented:
         assert lines[name].endswith(f"  # {comment}")
-    assert lines["run"].endswith("name of a model on the Hugging Face Hub")  # from the config that it extends
+    assert lines["run"].endswith("the mean of several: [RUN,RUN]")  # from the config that it extends
     assert "  file: ???" in out  # of the chosen option
 
 

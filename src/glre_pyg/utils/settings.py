@@ -289,8 +289,8 @@ def _description(hint: Any) -> str:
 
 
 def text_settings(schema: type) -> set[str]:
-    """Return the names of the settings of a ``TypedDict`` that are texts or null."""
-    return {name for name, hint in _hints(schema).items() if _is_text(hint)}
+    """Return the names of the settings of a ``TypedDict`` that are texts, lists of texts, or null."""
+    return {name for name, hint in _hints(schema).items() if _is_text(hint) or _is_text_or_list(hint)}
 
 
 def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> None:
@@ -315,7 +315,7 @@ def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> Non
         members = _members(hints.get(last))
         if Sequence[str] in members and text.startswith("[") and text.endswith("]") and not exists(text):
             OmegaConf.update(config, name, listed(text))
-        elif _is_text(hints.get(last)) or {str, Sequence[str]} <= members:
+        elif _is_text(hints.get(last)) or _is_text_or_list(hints.get(last)):
             OmegaConf.update(config, name, text)
 
 
@@ -323,6 +323,11 @@ def _is_text(hint: Any) -> bool:
     """Whether a type hint is that of a text or the name of a file, or of null as well."""
     classes = {get_origin(member) or member for member in _members(hint)}
     return bool(classes) and classes <= {str, Path, PathLike}
+
+
+def _is_text_or_list(hint: Any) -> bool:
+    """Whether a type hint is that of a text or a list of texts."""
+    return {str, Sequence[str]} <= _members(hint)
 
 
 def _members(hint: Any) -> set[Any]:
