@@ -23,7 +23,7 @@ class OntologyFeatures(Layer):
     :math:`A_e` are the ancestors of an entity's identifier; the sum over none is 0. Their vectors are in a
     table of hashed identifiers, so that the model does not depend on the edition of the ontology. The
     numbers are the depth of the identifier, its parents, and its descendants and ancestors that the document
-    mentions as well: a general term beside a special one is rarely the one that a fact is annotated with.
+    mentions as well: a general term beside a specific one is rarely the one that a fact is annotated with.
 
     Not in the paper, which names knowledge graphs as future work.
 
@@ -53,9 +53,9 @@ class OntologyFeatures(Layer):
         count = store.num_nodes
         rows = self.ancestors(name % self.ancestors.num_embeddings)
         ancestors = scatter(rows, entity, dim_size=count, reduce="mean")
-        special, general = batch[IS_A].edge_index
+        specific, general = batch[IS_A].edge_index
         numbers = [store.depth, store.num_parents]
-        numbers += [torch.bincount(index, minlength=count) for index in (special, general)]
+        numbers += [torch.bincount(index, minlength=count) for index in (specific, general)]
         bins = torch.stack(numbers, dim=1).clamp(max=_BINS - 1)  # [E, _NUMBERS]
         places = embedding_bag(
             bins + _BINS * torch.arange(_NUMBERS, device=bins.device), self.places.weight, mode="sum"

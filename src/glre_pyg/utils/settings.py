@@ -290,7 +290,7 @@ def _description(hint: Any) -> str:
 
 def text_settings(schema: type) -> set[str]:
     """Return the names of the settings of a ``TypedDict`` that are texts, lists of texts, or null."""
-    return {name for name, hint in _hints(schema).items() if _is_text(hint) or _is_text_or_list(hint)}
+    return {name for name, hint in _hints(schema).items() if _may_be_text(hint)}
 
 
 def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> None:
@@ -315,7 +315,7 @@ def set_texts(config: DictConfig, schema: type, typed: Mapping[str, str]) -> Non
         members = _members(hints.get(last))
         if Sequence[str] in members and text.startswith("[") and text.endswith("]") and not exists(text):
             OmegaConf.update(config, name, listed(text))
-        elif _is_text(hints.get(last)) or _is_text_or_list(hints.get(last)):
+        elif _may_be_text(hints.get(last)):
             OmegaConf.update(config, name, text)
 
 
@@ -325,9 +325,9 @@ def _is_text(hint: Any) -> bool:
     return bool(classes) and classes <= {str, Path, PathLike}
 
 
-def _is_text_or_list(hint: Any) -> bool:
-    """Whether a type hint is that of a text or a list of texts."""
-    return {str, Sequence[str]} <= _members(hint)
+def _may_be_text(hint: Any) -> bool:
+    """Whether a type hint is that of a text, or of a text or a list of texts."""
+    return _is_text(hint) or {str, Sequence[str]} <= _members(hint)
 
 
 def _members(hint: Any) -> set[Any]:
