@@ -217,10 +217,10 @@ def test_timing_an_epoch_leaves_everything_as_it_was(tokenizer):
     assert all(torch.equal(each, weights[name]) for name, each in model.state_dict().items())
 
 
-# What the kernel says of this process alone: getrusage's peak begins with that of the process that started it.
+# The peak of this process alone, as the kernel has it: getrusage's begins with that of the process that started it.
+# Libraries allocate once, more on some processors than on others: for the warm-up, not for the document.
 PEAK = """
 import sys
-import torch
 sys.path[:0] = [{tests!r}]
 from test_memory import estimate_and_run
 before, run, estimate = estimate_and_run(training={training})
@@ -231,21 +231,22 @@ print(int(peak) * 1024 - before, estimate)
 
 
 def estimate_and_run(training):
-    """Bytes that the process has, a function that runs on a large document, and bytes it should need."""
+    """Bytes that a warm process has, a function that runs on a large document, and bytes it should need."""
     import psutil
 
-    document = large_document(6000, 70, 3)
+    document, small = large_document(6000, 70, 3), large_document(200, 3, 2)
     tokenizer = subwords([document], hidden_size=128, intermediate_size=512)
     model = glre(tokenizer).train(training)
     batch = batch_of([document], tokenizer)
     needed = document_bytes(model, [batch[0]], training=training)[0]
 
-    def run():
+    def run(batch=batch):
         with torch.set_grad_enabled(training):
             logits = model(batch)
             if training:
                 model.loss(logits, batch.pair_label).backward()
 
+    run(batch_of([small], tokenizer))
     return psutil.Process().memory_info().rss, run, needed
 
 
@@ -255,6 +256,4 @@ def test_the_estimate_is_near_what_is_taken(training, tmp_path):
     (tmp_path / "peak.py").write_text(PEAK.format(tests=str(Path(__file__).parent), training=training))
     out, _ = run_scripts(tmp_path / "peak.py", cwd=tmp_path, environments=[{}], codes=[0])
     taken, estimate = map(int, out.split())
-    kernels = 64 * 2**20  # memory that libraries allocate once, whatever the document
-    assert (taken - kernels) / 1.3 < estimate < 2 * taken
-    assert estimate < 4 * taken
+    assert taken / 1.5 < estimate < 2 * taken
