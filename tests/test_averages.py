@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from commands import run
 from glre_pyg import RelationExtractor, from_pretrained, save_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
-from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.evaluation.calibration import NOT_CALIBRATED, fitted_calibration
 from glre_pyg.evaluation.thresholds import one_threshold
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.runs.loading import load
@@ -55,12 +56,15 @@ def probabilities(found, documents):
 def test_probabilities_are_the_mean_of_those_of_the_runs(folder):
     documents = list(read_jsonl(folder / "test.jsonl"))
     names = [folder / name for name in ("first", "second", "own")]
-    each = [probabilities(load(name), documents) for name in names]
-    both = from_pretrained(names)
-    np.testing.assert_allclose(probabilities(both, documents), np.mean(each, axis=0), atol=1e-6)
-    dev = [read_predictions(name / "predictions_dev.jsonl", both.labels.relations) for name in names]
-    dev[0].probability[:] = np.mean([pairs.probability for pairs in dev], axis=0)
-    assert both.threshold == one_threshold(dev[0])
+    runs, both = [*map(load, names)], from_pretrained(names)
+    each = [probabilities(replace(one, calibration=NOT_CALIBRATED), documents) for one in runs]
+    raw = replace(both, calibration=NOT_CALIBRATED)
+    np.testing.assert_allclose(probabilities(raw, documents), np.mean(each, axis=0), atol=1e-6)
+    dev = [*read_jsonl(folder / "dev.jsonl")]
+    scored = raw.score(dev)
+    assert both.calibration.slope == pytest.approx(fitted_calibration(scored).slope, rel=1e-3)
+    expected = both.calibration.threshold(one_threshold(scored))
+    assert both.threshold == pytest.approx(expected, abs=1e-5)
     with pytest.raises(InputError, match="has no scores, so it cannot be saved"):
         save_pretrained(both, folder / "saved both")
 
@@ -84,7 +88,8 @@ def test_runs_without_predictions_have_the_mean_of_their_thresholds(folder, tmp_
     first, second = (load(folder / name) for name in ("first", "second"))
     save_pretrained(second, tmp_path / "second")
     both = from_pretrained([folder / "first", tmp_path / "second"])
-    assert both.threshold == pytest.approx((first.threshold + second.threshold) / 2)
+    thresholds = [each.calibration.inverse.threshold(each.threshold) for each in (first, second)]
+    assert both.threshold == pytest.approx(np.mean(thresholds))
     assert "the threshold is the mean" in capsys.readouterr().err
 
 
@@ -132,5 +137,9 @@ def test_a_threshold_by_precision(folder, tmp_path, capsys):
     for wrong in ("precision:0.91", "recall:0.9", "much"):
         _, err = run("predict", *command, f"threshold={wrong}", cwd=tmp_path, code=2)
         assert f"threshold: '{wrong}' is not a number from 0 to 1 or precision: with one of 0.5, " in err
+    averaged = from_pretrained([folder / "own", folder / "own"])
+    precision, row = next(iter(averaged.scores["by_precision"].items()))
+    assert averaged.threshold_of(f"precision:{float(precision)}") == row["threshold"]
+    trained.scores.pop("by_precision")
     with pytest.raises(InputError, match="the run has no thresholds by precision"):
-        from_pretrained([folder / "first", folder / "second"]).threshold_of("precision:0.9")
+        trained.threshold_of("precision:0.9")

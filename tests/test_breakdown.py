@@ -174,6 +174,7 @@ def test_all_scores_are_plain_numbers():
     assert list(found) == [
         *["filtered", "unfiltered", "interval", "ign", "ign_ranked", "pair"],
         *["by_sentence", "by_distance", "by_mentions", "by_relation"],
+        *["reliability", "calibration_error", "reliability_before", "calibration_error_before"],
     ]
     assert found["filtered"] == dataclasses.asdict(pairs.score(0.5, filtered=True))
     assert found["unfiltered"] == dataclasses.asdict(pairs.score(0.5, filtered=False))

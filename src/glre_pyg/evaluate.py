@@ -33,7 +33,8 @@ def evaluate(config: DictConfig) -> dict[str, object]:
 
     output = output_path(config) if config.output else None
     run, corpus, _, pairs = score_run(config)
-    scores = print_scores(pairs, run.threshold, f"{corpus.name} {config.split}", corpus.protocol)
+    name = f"{corpus.name} {config.split}"
+    scores = print_scores(pairs, run.threshold, name, corpus.protocol, run.calibration)
     if output and is_main_process():
         write_predictions(pairs, output, run.threshold)
     return scores

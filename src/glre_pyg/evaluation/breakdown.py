@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from glre_pyg.evaluation.calibration import (
+    NOT_CALIBRATED,
+    Calibration,
+    calibration_error,
+    reliability,
+)
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.significance import f1_interval
 from glre_pyg.utils.console import echo, plural
@@ -49,13 +55,22 @@ def by_relation(pairs: ScoredPairs, threshold: Threshold, *, filtered: bool = Tr
     return {name: Scores.of(*row) for name, row in zip(pairs.relations, counts.tolist(), strict=True)}
 
 
-def all_scores(pairs: ScoredPairs, threshold: Threshold) -> dict[str, Any]:
+def all_scores(
+    pairs: ScoredPairs, threshold: Threshold, calibration: Calibration = NOT_CALIBRATED
+) -> dict[str, Any]:
     """Compute every score of a split, as plain numbers.
+
+    Args:
+        pairs: Probabilities and facts.
+        threshold: Probability above which a relation is predicted.
+        calibration: The calibration that the probabilities have had.
 
     Returns:
         ``filtered`` and ``unfiltered`` scores; ``interval``, the 95 % bootstrap interval of the filtered F1;
         the breakdowns ``by_sentence``, ``by_distance``, ``by_mentions`` and ``by_relation``, filtered; with
-        known facts, ``ign`` and ``ign_ranked``; with several relations, ``pair``.
+        known facts, ``ign`` and ``ign_ranked``; with several relations, ``pair``; and ``reliability`` and
+        ``calibration_error`` of the probabilities of all pairs, and before calibration,
+        ``reliability_before`` and ``calibration_error_before``.
     """
     scores: dict[str, Any] = {
         "filtered": asdict(pairs.score(threshold, filtered=True)),
@@ -69,6 +84,9 @@ def all_scores(pairs: ScoredPairs, threshold: Threshold) -> dict[str, Any]:
         scores["pair"] = asdict(pairs.pair_score(threshold, filtered=True))
     for kind in (by_sentence, by_distance, by_mentions, by_relation):
         scores[kind.__name__] = {name: asdict(each) for name, each in kind(pairs, threshold).items()}
+    for suffix, each in (("", pairs), ("_before", calibration.inverse.pairs(pairs))):
+        scores[f"reliability{suffix}"] = diagram = reliability(each)
+        scores[f"calibration_error{suffix}"] = calibration_error(diagram)
     return scores
 
 
@@ -80,7 +98,13 @@ def _by(
     return {name: Scores.total(counts[bins == index]) for index, name in enumerate(names)}
 
 
-def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: str) -> dict[str, Any]:
+def print_scores(
+    pairs: ScoredPairs,
+    threshold: Threshold,
+    name: str,
+    protocol: str,
+    calibration: Calibration = NOT_CALIBRATED,
+) -> dict[str, Any]:
     """Print the scores of an evaluation, and return all of them as numbers.
 
     Args:
@@ -88,6 +112,7 @@ def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: 
         threshold: Probability above which a relation is predicted.
         name: Corpus and split.
         protocol: Description of the pairs that the protocol scores.
+        calibration: The calibration that the probabilities have had.
     """
     rows = [(protocol, pairs.score(threshold, filtered=True))]
     if pairs.ignored.any():
@@ -102,9 +127,14 @@ def print_scores(pairs: ScoredPairs, threshold: Threshold, name: str, protocol: 
         f"{scores.gold} {plural(scores.gold, 'fact')})"
         for title, scores in rows
     ]
-    numbers = all_scores(pairs, threshold)
+    numbers = all_scores(pairs, threshold, calibration)
     low, high = numbers["interval"]
     lines.append(f"{name:12s} 95 % interval of F1: {low:.4f} to {high:.4f} (bootstrap over documents)")
+    if calibration != NOT_CALIBRATED:
+        after, before = numbers["calibration_error"], numbers["calibration_error_before"]
+        lines.append(
+            f"{name:12s} calibration error of probabilities: {after:.4f} ({before:.4f} before calibration)"
+        )
     for line in lines:
         echo(line)
     return numbers

@@ -15,15 +15,13 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta, Struct, to_builtins
 
+from glre_pyg.evaluation.calibration import FLOOR
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import atomic_open, open_regular
 from glre_pyg.utils.json_fields import Probability, check_text, convert, parse
 
 _EXACT = Meta(gt=-(1 << 53), lt=1 << 53)  # integers that float64 represents exactly
-
-FLOOR = 1e-3
-"""Lower probabilities are not written, unless they exceed the threshold."""
 
 
 class _Row(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -42,7 +40,7 @@ class _Row(Struct, forbid_unknown_fields=True, omit_defaults=True):
 def write_predictions(pairs: ScoredPairs, path: Path, threshold: Threshold = 1.0) -> None:
     """Write every pair with its probabilities, its facts, and what breakdowns need.
 
-    Probabilities are exact; those below :data:`FLOOR` are left out, and read as 0.
+    Probabilities are exact; those below 0.001 are left out, and read as 0, unless they exceed the threshold.
 
     Args:
         pairs: The pairs; their probabilities are converted to float32.

@@ -1,4 +1,7 @@
-"""Figures 3 and 4 over runs, and F1 by row; readable in grey, as hatches, markers and line styles differ."""
+"""Figures 3 and 4 over runs, F1 by row, and reliability diagrams.
+
+They are readable in grey, as hatches, markers and line styles differ.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.evaluation.breakdown import DISTANCES, MENTIONS
+from glre_pyg.evaluation.calibration import BINS
 from glre_pyg.reporting.tables import Row, Section
 from glre_pyg.utils.console import printable
 from glre_pyg.utils.files import atomic_path
@@ -27,9 +31,9 @@ _MAX_BARS = 4  # rows; more are drawn as lines, which need less room
 
 
 def draw_plots(sections: Sequence[Section], split: str, folder: Path) -> list[Path]:
-    """Draw F1 by row, by entity distance and by number of mentions, as PNG and SVG; return the PNG files.
+    """Draw F1 by row, entity distance and number of mentions, and reliability, as PNG and SVG.
 
-    Sections without runs are skipped.
+    Sections without runs are skipped, and so is the reliability of runs without any. Returns the PNG files.
 
     Raises:
         ModuleNotFoundError: If matplotlib is not installed.
@@ -48,6 +52,9 @@ def draw_plots(sections: Sequence[Section], split: str, folder: Path) -> list[Pa
             _draw_breakdown(axes, rows, split, kind, bins)
             axes.set_xlabel(label)
             files.append(_save(axes, folder / f"{name}{suffix}"))
+        axes = _new_axes(4.6 + 0.2 * len(rows))
+        if _draw_reliability(axes, rows, split):
+            files.append(_save(axes, folder / f"reliability{suffix}"))
     return files
 
 
@@ -115,6 +122,44 @@ def _draw_breakdown(axes: Axes, rows: Sequence[Row], split: str, kind: str, bins
     axes.set_ylim(0, None)
     axes.grid(axis="y", color="#dddddd")
     axes.set_ylabel(f"F1 on {split} (%)")
+
+
+def _draw_reliability(axes: Axes, rows: Sequence[Row], split: str) -> bool:
+    """Draw the share of facts by probability, of a single row also before calibration.
+
+    Returns whether the runs have any.
+    """
+    kinds = ("reliability", "reliability_before") if len(rows) == 1 else ("reliability",)
+    lines = [(row, kind, _reliability(row, split, kind)) for row in rows for kind in kinds]
+    axes.plot([0, 100], [0, 100], color="#999999", linewidth=1)
+    for number, (row, kind, points) in enumerate(lines):
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                label=_plain(row.title) + (", before calibration" if kind != kinds[0] else ""),
+                color=_COLORS[number % len(_COLORS)],
+                linestyle=_STYLES[number % len(_STYLES)],
+                marker=_MARKERS[number % len(_MARKERS)],
+            )
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    axes.set_aspect("equal")
+    axes.grid(color="#dddddd")
+    axes.set_xlabel(f"probability on {split}, mean of each tenth (%)")
+    axes.set_ylabel("share of facts (%)")
+    return any(points for *_, points in lines)
+
+
+def _reliability(row: Row, split: str, kind: str) -> list[tuple[float, float]]:
+    """Return mean probability and share of facts of each bin that some run of a row has, means over runs."""
+    points = []
+    for name in BINS:
+        mean, share = (
+            row.group and row.group.summary(split, f"{kind}/{name}/{of}") for of in ("mean", "share")
+        )
+        if mean and share:
+            points.append((mean.mean, share.mean))
+    return points
 
 
 def _plain(title: str) -> str:

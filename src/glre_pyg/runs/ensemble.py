@@ -11,8 +11,10 @@ import numpy as np
 from hydra.utils import instantiate
 
 from glre_pyg.data.annotations import Annotations
+from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Decision
 from glre_pyg.evaluation.predictions import read_predictions
-from glre_pyg.evaluation.scores import Threshold
+from glre_pyg.evaluation.scores import ScoredPairs
+from glre_pyg.evaluation.thresholds import thresholds_by_precision
 from glre_pyg.models.average import Average
 from glre_pyg.runs.directory import ENCODER
 from glre_pyg.runs.loading import load
@@ -40,8 +42,8 @@ def load_all(folders: Sequence[Path], **options: Any) -> Run:
 def average(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
     """Return a run with the mean of the probabilities of several runs.
 
-    Its threshold is chosen on the mean of their predictions for dev, as theirs were, or, where a saved model
-    has no predictions, it is the mean of their thresholds.
+    Its calibration and thresholds are chosen on the mean of their predictions for dev, as theirs were. Where
+    a saved model has no predictions, the threshold is the mean of theirs, and nothing is calibrated.
 
     Args:
         runs: The runs: seeds of a model, or different models.
@@ -58,14 +60,23 @@ def average(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
             raise InputError(f"run: {other} and {folder} have different relations, entity types or pairs")
         if _tokens(other) != tokens:
             raise InputError(f"run: {other} and {folder} have different tokens")
-    return replace(
+    averaged = replace(
         first,
         model=Average([run.model for run in runs]).eval(),
-        threshold=_threshold(runs, folders),
         store=None,
         scores={},
         annotations=_annotations(runs),
+        calibration=NOT_CALIBRATED,
     )
+    pairs = _dev_pairs(runs, folders)
+    if pairs is None:
+        note("run: the threshold is the mean of those of the runs, as not all have predictions for dev")
+        thresholds = [run.calibration.inverse.threshold(run.threshold) for run in runs]
+        mean = np.stack(thresholds).mean(axis=0)
+        return replace(averaged, threshold=float(mean) if mean.ndim == 0 else mean)
+    decision = Decision.on(pairs, instantiate(first.config.thresholds.choose))
+    by_precision = thresholds_by_precision(decision.calibration.pairs(pairs))
+    return replace(averaged, **vars(decision), scores={"by_precision": by_precision})
 
 
 def _tokens(folder: Path) -> str:
@@ -84,20 +95,18 @@ def _annotations(runs: Sequence[Run]) -> Annotations:
     return Annotations(next(iter(parsers.values()), None), max(characters, default=0), (*ontologies, None)[0])
 
 
-def _threshold(runs: Sequence[Run], folders: Sequence[Path]) -> Threshold:
+def _dev_pairs(runs: Sequence[Run], folders: Sequence[Path]) -> ScoredPairs | None:
+    """Return the pairs of dev with the mean of the runs' probabilities; None if one has no predictions."""
     files = [folder / DEV for folder in folders]
     if not all(map(Path.is_file, files)):
-        note("run: the threshold is the mean of those of the runs, as not all have predictions for dev")
-        mean = np.stack([np.asarray(run.threshold) for run in runs]).mean(axis=0)
-        return float(mean) if mean.ndim == 0 else mean
+        return None
     relations = runs[0].labels.relations
-    first, *others = (read_predictions(file, relations) for file in files)
+    first, *others = (
+        run.calibration.inverse.pairs(read_predictions(file, relations))
+        for run, file in zip(runs, files, strict=True)
+    )
     rows = [*zip(first.documents, first.heads, first.tails, strict=True)]
     for pairs, file in zip(others, files[1:], strict=True):
         if [*zip(pairs.documents, pairs.heads, pairs.tails, strict=True)] != rows:
             raise InputError(f"run: {file} and {files[0]} are predictions of different pairs")
-    probability = np.mean([pairs.probability for pairs in (first, *others)], axis=0)
-    threshold: Threshold = instantiate(runs[0].config.thresholds.choose)(
-        replace(first, probability=probability)
-    )
-    return threshold
+    return replace(first, probability=np.mean([pairs.probability for pairs in (first, *others)], axis=0))

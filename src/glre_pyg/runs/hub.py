@@ -214,7 +214,7 @@ def push_to_hub(
 
 
 def _check_finished(run: Run) -> None:
-    if not run.scores:
+    if "threshold" not in run.scores:
         raise InputError(
             "the run has no scores, so it cannot be saved: load it with from_pretrained, or take the result "
             "of glre_pyg.training.experiment.train"

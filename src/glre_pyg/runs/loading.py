@@ -16,6 +16,7 @@ from glre_pyg.data.document import Document, Mention, Sentence
 from glre_pyg.data.labels import Labels
 from glre_pyg.data.ontology import Ontology
 from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.evaluation.calibration import read_calibration
 from glre_pyg.evaluation.known_facts import read_named_facts
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.models.base import RelationModel
@@ -77,6 +78,8 @@ def load(
     model = _checked_model_config(folder, config)
     labels, scores = _read_labels(folder / LABELS), read_scores(folder)
     threshold = read_threshold(scores.get("threshold"), labels.relations, folder / SCORES)
+    with as_input_errors(folder / SCORES):
+        calibration = read_calibration(scores)
     environment = read_json(folder / ENVIRONMENT) if (folder / ENVIRONMENT).exists() else {}
     is_own = is_signed(folder / CONFIG)
     tokenizer = _load_tokenizer(folder / ENCODER, config.encoder.tokenizer._target_, is_own=is_own)
@@ -92,6 +95,7 @@ def load(
         scores=scores,
         environment=environment,
         annotations=_annotations(folder, model, environment.get("parser"), is_own=is_own),
+        calibration=calibration,
     )
     if not is_own:
         _try_prediction(run, folder)

@@ -17,6 +17,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.labels import Labels
 from glre_pyg.data.tokenizer import Tokenizer
+from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Calibration
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.precisions import precision_of
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
@@ -49,7 +50,8 @@ class Run:
         model: The model, with its best weights.
         tokenizer: The tokenizer of its encoder.
         labels: Names of relations and entity types, and which pairs are candidates.
-        threshold: Probability above which a relation is predicted: one number, or one for each relation.
+        threshold: Calibrated probability above which a relation is predicted: one number, or one for each
+            relation.
         config: The resolved config.
         known: Facts that Ign F1 leaves out, if the corpus has such a score.
         store: Cache for the word vectors of a frozen encoder; None for no cache.
@@ -57,6 +59,7 @@ class Run:
         scores: Threshold, protocol and scores, as in ``scores.json``; empty before the run is finished.
         environment: Versions and machine of the training, as in ``environment.json``; empty if unknown.
         annotations: What the model asks for beside tokens.
+        calibration: Calibration of the model's probabilities.
     """
 
     model: RelationModel
@@ -70,6 +73,7 @@ class Run:
     scores: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     annotations: Annotations = field(default_factory=Annotations)
+    calibration: Calibration = NOT_CALIBRATED
 
     @property
     def device(self) -> torch.device:
@@ -111,7 +115,7 @@ class Run:
             encode_once(self.model, graphs, batch_size=size, device=self.device, store=self.store, add=add)
 
     def predict(self, graphs: Sequence[DocumentGraph], *, progress: str | None = None) -> list[np.ndarray]:
-        """Return the probabilities [P, R] of the candidate pairs of each of :meth:`graphs`.
+        """Return the calibrated probabilities [P, R] of the candidate pairs of each of :meth:`graphs`.
 
         Args:
             graphs: The graphs.
@@ -130,7 +134,7 @@ class Run:
         )
         if not all(np.isfinite(rows).all() for rows in probabilities):
             raise InputError("the model's probabilities are not finite")
-        return probabilities
+        return [*map(self.calibration, probabilities)]
 
     def score(
         self,

@@ -6,17 +6,18 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
 from omegaconf import DictConfig
 
 from glre_pyg.evaluation.breakdown import print_scores
+from glre_pyg.evaluation.calibration import Decision
 from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
-from glre_pyg.evaluation.scores import ScoredPairs, Threshold
+from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
@@ -79,15 +80,16 @@ def _train(experiment: Experiment) -> Run:
         dev=dev,
         predicted=test.graphs,
     )
-    run = _run(experiment, fitted, 0.5)
-    pairs, speed = _score(run, {"dev": dev, "test": test})
-    run = replace(run, threshold=experiment.choose_threshold(pairs["dev"]))  # in fp32, as for a loaded run
+    pairs, speed = _score(_run(experiment, fitted, Decision(0.5)), {"dev": dev, "test": test})
+    decision = experiment.decision(pairs["dev"])  # in fp32, as for a loaded run
+    pairs = {split: decision.calibration.pairs(scored) for split, scored in pairs.items()}
+    run = _run(experiment, fitted, decision)
     return _finish(experiment, run, fitted.epoch, pairs, "dev", speed)
 
 
 def _train_on_dev_too(experiment: Experiment) -> Run:
     test = experiment.held_out(experiment.documents["test"])
-    epoch, threshold, source = fixed_epoch(experiment, _protocol(experiment, "dev"))
+    epoch, decision, source = fixed_epoch(experiment, _protocol(experiment, "dev"))
     fitted = fit_model(
         experiment,
         experiment.graphs(experiment.documents["train"] + experiment.documents["dev"]),
@@ -96,7 +98,7 @@ def _train_on_dev_too(experiment: Experiment) -> Run:
         predicted=test.graphs,
         last_epoch=epoch,
     )
-    run = _run(experiment, fitted, threshold)
+    run = _run(experiment, fitted, decision)
     pairs, speed = _score(run, {"test": test})
     return _finish(experiment, run, fitted.epoch, pairs, source, speed)
 
@@ -113,17 +115,18 @@ def _score(run: Run, splits: Mapping[str, HeldOut]) -> tuple[dict[str, ScoredPai
     return pairs, documents / (time.perf_counter() - started) if documents else None
 
 
-def _run(experiment: Experiment, fitted: Fitted, threshold: Threshold) -> Run:
+def _run(experiment: Experiment, fitted: Fitted, decision: Decision) -> Run:
     return Run(
         fitted.model,
         experiment.tokenizer,
         experiment.labels,
-        threshold,
+        decision.threshold,
         experiment.config,
         experiment.known,
         experiment.store,
         fitted.memory,
         annotations=experiment.annotations,
+        calibration=decision.calibration,
     )
 
 
@@ -166,13 +169,15 @@ def _write_scores(
     scores: dict[str, object] = {
         "protocol": asdict(protocol),
         "threshold": saved_threshold(run.threshold, experiment.labels.relations),
+        "calibration": asdict(run.calibration),
         "best_epoch": epoch,
     }
     if experiment.known:
         write_named_facts(experiment.known, folder / KNOWN)
     echo(f"protocol: {protocol}")
     for split, scored in pairs.items():
-        scores[split] = print_scores(scored, run.threshold, f"{corpus.name} {split}", corpus.protocol)
+        name = f"{corpus.name} {split}"
+        scores[split] = print_scores(scored, run.threshold, name, corpus.protocol, run.calibration)
         write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)
     if "dev" in pairs:
         scores["by_precision"] = thresholds_by_precision(pairs["dev"])

@@ -1,4 +1,4 @@
-"""Section 4.3, "Train + Dev": epoch and threshold if dev is part of the training data."""
+"""Section 4.3, "Train + Dev": epoch, threshold and calibration if dev is part of the training data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from glre_pyg.data.document import Document
+from glre_pyg.evaluation.calibration import Decision, read_calibration
 from glre_pyg.evaluation.protocol import Protocol
-from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import read_threshold
 from glre_pyg.reporting.run_groups import settings_of
 from glre_pyg.runs.directory import SCORES, read_config, read_scores
@@ -25,12 +25,12 @@ from glre_pyg.training.preparation import TRAIN, TRAIN_DEV, Experiment, HeldOut
 from glre_pyg.training.resuming import plain
 from glre_pyg.utils import distributed
 from glre_pyg.utils.console import plural
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import atomic_path, write_json
 
 
-def fixed_epoch(experiment: Experiment, protocol: Protocol) -> tuple[int, Threshold, str]:
-    """Return epoch and threshold for train+dev, and the data that they were selected on.
+def fixed_epoch(experiment: Experiment, protocol: Protocol) -> tuple[int, Decision, str]:
+    """Return the epoch for train+dev, threshold and calibration, and the data that they were selected on.
 
     ``fixed_by`` is a run with the setting "train", or a number of folds for cross-validation on the documents
     of train and dev.
@@ -46,7 +46,7 @@ def fixed_epoch(experiment: Experiment, protocol: Protocol) -> tuple[int, Thresh
     raise InputError(f"fixed_by: setting={TRAIN_DEV} needs a run of setting={TRAIN}, or a number of folds")
 
 
-def _of_run(experiment: Experiment, fixed_by: str, protocol: Protocol) -> tuple[int, Threshold]:
+def _of_run(experiment: Experiment, fixed_by: str, protocol: Protocol) -> tuple[int, Decision]:
     folder = resolve_folder(fixed_by)
     config, scores = read_config(folder), read_scores(folder)
     if config.get("setting") != TRAIN:
@@ -60,7 +60,9 @@ def _of_run(experiment: Experiment, fixed_by: str, protocol: Protocol) -> tuple[
         if ours.get(name) != theirs.get(name):
             raise InputError(f"fixed_by: {fixed_by} has another {name}")
     threshold = read_threshold(scores.get("threshold"), experiment.labels.relations, folder / SCORES)
-    return scores["best_epoch"], threshold
+    with as_input_errors(folder / SCORES):
+        calibration = read_calibration(scores)
+    return scores["best_epoch"], Decision(threshold, calibration)
 
 
 def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str, object]:
@@ -69,7 +71,7 @@ def _comparable(config: DictConfig, protocol: Mapping[str, object]) -> dict[str,
     return {key: value for key, value in values.items() if key not in ("setting", "fixed_by", "threshold")}
 
 
-def _cross_validate(experiment: Experiment, num_folds: int) -> tuple[int, Threshold]:
+def _cross_validate(experiment: Experiment, num_folds: int) -> tuple[int, Decision]:
     """Train a model for each fold, and select epoch and threshold on the held-out documents of all folds."""
     settings = experiment.settings
     documents = experiment.documents["train"] + experiment.documents["dev"]
@@ -109,21 +111,22 @@ def split_documents(documents: Sequence[Document], num_folds: int) -> list[Seque
     return [documents[number::num_folds] for number in range(num_folds)]
 
 
-def _best_epoch(experiment: Experiment, folds: Sequence[HeldOut]) -> tuple[int, Threshold]:
-    """Return the first epoch with the highest F1 on the held-out documents, and its threshold."""
+def _best_epoch(experiment: Experiment, folds: Sequence[HeldOut]) -> tuple[int, Decision]:
+    """Return the first epoch with the highest F1 on the held-out documents, its threshold and calibration."""
     saved = (experiment.folder / "fold_0").glob(_file(Path(), "*").name)
     epochs = sorted(int(path.stem.removeprefix("epoch_")) for path in saved)
     documents = [document for fold in folds for document in fold.documents]
     graphs = [graph for fold in folds for graph in fold.graphs]
-    best: tuple[float, int, Threshold] = (-1.0, 0, 0.5)
+    best = (-1.0, 0, Decision(0.5))
     for epoch in epochs:
         probabilities: list[np.ndarray] = []
         for number in range(len(folds)):
             with np.load(_file(experiment.folder / f"fold_{number}", epoch)) as arrays:
                 probabilities += [arrays[name] for name in arrays.files]
         pairs = score_pairs(documents, graphs, probabilities, experiment.labels)
-        threshold = experiment.choose_threshold(pairs)
-        best = max(best, (pairs.score(threshold, filtered=True).f1, epoch, threshold), key=itemgetter(0))
+        decision = experiment.decision(pairs)
+        f1 = decision.calibration.pairs(pairs).score(decision.threshold, filtered=True).f1
+        best = max(best, (f1, epoch, decision), key=itemgetter(0))
     return best[1], best[2]
 
 

@@ -25,6 +25,7 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.datasets import Corpus
 from glre_pyg.datasets.hypernyms import MeshTree
 from glre_pyg.datasets.official_files import mesh_tree
+from glre_pyg.evaluation.calibration import Decision
 from glre_pyg.evaluation.corpus_statistics import facts_outside
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
@@ -123,6 +124,10 @@ class Experiment:
     def graphs(self, documents: Iterable[Document]) -> list[DocumentGraph]:
         """Return tokenized graphs of documents with their labels."""
         return self.annotations.add(map(self.tokenizer, map(self.labels.graph, documents)), self.cache)
+
+    def decision(self, pairs: ScoredPairs) -> Decision:
+        """Fit the calibration, and choose the threshold, on scored pairs of dev."""
+        return Decision.on(pairs, self.choose_threshold)
 
     def held_out(self, documents: Sequence[Document]) -> HeldOut:
         """Return documents with tokenized graphs that do not contain their facts."""
