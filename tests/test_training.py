@@ -19,6 +19,7 @@ import glre_pyg.training.loop
 import glre_pyg.utils.files
 from documents import LABELS, document, glre, random_documents, subwords, transformer
 from glre_pyg.evaluation.scores import Scores
+from glre_pyg.evaluation.selection import Evaluation
 from glre_pyg.training import epochs
 from glre_pyg.training.checkpoint import Checkpoint
 from glre_pyg.training.epochs import TrainingError
@@ -71,7 +72,7 @@ class Dev:
     def __call__(self, model, epoch):
         self.epochs.append(epoch)
         self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return scores(self.numbers[len(self.seen) - 1]), 0.1 * len(self.seen)
+        return Evaluation(scores(self.numbers[len(self.seen) - 1]), 0.1 * len(self.seen))
 
 
 def train(folder, model, graphs, evaluate, *, optimizer=None, last_epoch=None, **options):
@@ -404,7 +405,9 @@ def test_without_dev_documents_the_last_weights_are_kept(tmp_path):
 
 def test_thresholds_by_relation_are_not_logged(tmp_path):
     model, graphs = model_and_graphs()
-    train(tmp_path, model, graphs, lambda model, epoch: (scores(0.5), np.array([0.1, 0.2])), epochs=1)
+    train(
+        tmp_path, model, graphs, lambda model, epoch: Evaluation(scores(0.5), np.array([0.1, 0.2])), epochs=1
+    )
     [row] = log_of(tmp_path)
     assert row["dev_f1"] == 0.5
     assert "threshold" not in row

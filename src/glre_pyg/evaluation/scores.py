@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 
@@ -68,6 +69,17 @@ class ScoredPairs:
     known: np.ndarray
     distance: np.ndarray
     mentions: np.ndarray
+
+    def select(self, kept: np.ndarray) -> ScoredPairs:
+        """Return the pairs in a mask [P]."""
+        arrays = ("probability", "is_fact", "other_facts", "ignored", "known", "distance", "mentions")
+        return replace(
+            self,
+            documents=[*compress(self.documents, kept)],
+            heads=[*compress(self.heads, kept)],
+            tails=[*compress(self.tails, kept)],
+            **{name: getattr(self, name)[kept] for name in arrays},
+        )
 
     def kept(self, filtered: bool) -> np.ndarray:
         """Return which pairs count [P]: those that are not ignored if filtered, otherwise all."""

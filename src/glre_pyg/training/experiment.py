@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs
+from glre_pyg.evaluation.selection import FOLDS, held_out_scores
 from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
@@ -27,7 +27,7 @@ from glre_pyg.runs.memory import GIB, peak_bytes, reset_peak
 from glre_pyg.runs.run import Run, finish
 from glre_pyg.training.fitting import Fitted, fit_model
 from glre_pyg.training.fixed_epoch import fixed_epoch
-from glre_pyg.training.loop import LOG
+from glre_pyg.training.loop import read_log
 from glre_pyg.training.preparation import TRAIN, Experiment, HeldOut, prepare
 from glre_pyg.training.resuming import begin_or_resume
 from glre_pyg.utils import distributed
@@ -175,6 +175,13 @@ def _write_scores(
     if experiment.known:
         write_named_facts(experiment.known, folder / KNOWN)
     echo(f"protocol: {protocol}")
+    epochs = [entry["dev_folds"] for entry in read_log(folder) if "dev_folds" in entry]
+    if held_out := held_out_scores(epochs):
+        scores["dev_held_out"] = asdict(held_out)
+        echo(
+            f"{corpus.name} dev    F1 {held_out.f1:.4f} on documents that did not choose their epoch and "
+            f"threshold ({FOLDS} folds of dev)"
+        )
     for split, scored in pairs.items():
         name = f"{corpus.name} {split}"
         scores[split] = print_scores(scored, run.threshold, name, corpus.protocol, run.calibration)
@@ -186,11 +193,10 @@ def _write_scores(
 
 def _write_costs(run: Run, folder: Path, speed: float | None) -> None:
     """Write ``costs.json``: what a run costs, apart from its scores, which are the same on any machine."""
-    log = map(json.loads, (folder / LOG).read_text(encoding="utf-8").splitlines())
     peak = peak_bytes(run.device)
     costs = {
         "million_parameters": sum(parameter.numel() for parameter in run.model.parameters()) / 1e6,
-        "training_documents_per_second": median(entry["documents_per_second"] for entry in log),
+        "training_documents_per_second": median(entry["documents_per_second"] for entry in read_log(folder)),
         "prediction_documents_per_second": speed and round(speed, 2),
         "peak_memory_gib": peak and round(peak / GIB, 2),
     }

@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.evaluation.scores import Scores, Threshold
+from glre_pyg.evaluation.selection import Evaluation, evaluate
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.hub import resolve_folder
 from glre_pyg.runs.loading import load
@@ -94,11 +94,11 @@ def fit_model(
         echo(_summary(experiment, model, graphs, held_out, settings, accelerator, needed))
     else:
         torch.manual_seed(config.seed + distributed.rank())  # different dropout in each process
-    evaluate = partial(_evaluate, experiment, dev, accelerator, memory, save_probabilities) if dev else None
+    on_dev = partial(_evaluate, experiment, dev, accelerator, memory, save_probabilities) if dev else None
     progress = fit(
         model,
         graphs,
-        evaluate,
+        on_dev,
         settings=settings,
         optimizer=partial(_optimizer, config.optimizer),
         folder=folder,
@@ -144,8 +144,8 @@ def _evaluate(
     save_probabilities: SaveProbabilities | None,
     model: RelationModel,
     epoch: int,
-) -> tuple[Scores, Threshold]:
-    """Return the scores of a model on dev with the best threshold, and the threshold."""
+) -> Evaluation:
+    """Evaluate a model on dev."""
     shard = distributed.shard(dev.graphs)
     probabilities = distributed.all_gather(
         predict(
@@ -161,8 +161,7 @@ def _evaluate(
     if save_probabilities is not None:
         save_probabilities(epoch, probabilities)
     pairs = score_pairs(dev.documents, dev.graphs, probabilities, experiment.labels)
-    threshold = experiment.choose_threshold(pairs)
-    return pairs.score(threshold, filtered=True), threshold
+    return evaluate(pairs, experiment.choose_threshold)
 
 
 def _load_weights_of(start: str, model: RelationModel, experiment: Experiment) -> None:

@@ -29,7 +29,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from glre_pyg.data.graph import DocumentGraph
-from glre_pyg.evaluation.scores import Scores, Threshold
+from glre_pyg.evaluation.selection import Evaluation
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.directory import WEIGHTS
 from glre_pyg.runs.weights import load_weights, save_weights
@@ -45,8 +45,10 @@ from glre_pyg.utils.interrupts import Interrupted, deferred_interrupts, interrup
 from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Rate, Seed, Share
 
 LOG = "log.jsonl"
+_NO_CURVES = ("epoch", "step", "dev_folds")
+"""What TensorBoard does not show of an entry of the log."""
 
-Evaluate = Callable[[RelationModel, int], tuple[Scores, Threshold]]
+Evaluate = Callable[[RelationModel, int], Evaluation]
 Trainer = EpochTrainer | PrefitOnly
 
 
@@ -177,8 +179,8 @@ def fit(
     Args:
         model: The model.
         graphs: Tokenized training graphs with labels.
-        evaluate: Called with the model and its epoch, from 1; returns scores on dev and a threshold.
-            If None, the weights of the last epoch are the best ones.
+        evaluate: Called with the model and its epoch, from 1; evaluates it on dev. If None, the weights of
+            the last epoch are the best ones.
         settings: Settings of the loop.
         optimizer: Builds the optimizer of the model.
         folder: Run directory for the weights, the log, TensorBoard files and the checkpoint.
@@ -296,12 +298,13 @@ def _epoch(
         progress.best_epoch = progress.epoch
         _save_weights(evaluated, folder)
     elif progress.epoch >= settings.first_evaluation:
-        scores, threshold = evaluate(evaluated, progress.epoch)
-        if isinstance(threshold, float):
-            entry["threshold"] = threshold
-        entry |= {f"dev_{name}": value for name, value in asdict(scores).items()}
-        if scores.f1 > progress.best_f1:
-            progress.best_f1, progress.best_epoch = scores.f1, progress.epoch
+        found = evaluate(evaluated, progress.epoch)
+        if isinstance(found.threshold, float):
+            entry["threshold"] = found.threshold
+        entry |= {f"dev_{name}": value for name, value in asdict(found.scores).items()}
+        entry["dev_folds"] = found.folds
+        if found.scores.f1 > progress.best_f1:
+            progress.best_f1, progress.best_epoch = found.scores.f1, progress.epoch
             _save_weights(evaluated, folder)
     entry["seconds"] = round(time.perf_counter() - started, 1)
     _report(trainer.accelerator, entry, folder, progress)
@@ -357,8 +360,13 @@ def _identity(settings: TrainingSettings, graphs: Sequence[DocumentGraph]) -> di
     return {"seed": settings.seed, "documents": f"{len(graphs)} with sha256 {sha256}"}
 
 
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the entries of the log in a run directory, one for each epoch."""
+    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+
+
 def _report(accelerator: Accelerator, entry: dict[str, Any], folder: Path, progress: Progress) -> None:
-    numbers = {name: value for name, value in entry.items() if name not in ("epoch", "step")}
+    numbers = {name: value for name, value in entry.items() if name not in _NO_CURVES}
     accelerator.log(numbers, step=entry["epoch"])
     if not distributed.is_main_process():
         return
