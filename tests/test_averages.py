@@ -18,12 +18,12 @@ from glre_pyg.utils.exceptions import InputError
 
 TINY = [
     "encoder=tiny",
-    "training.epochs=4",
+    "training.epochs=16",
     "training.batch_size=4",
     "optimizer.lr=5e-3",
     "model.nodes.hidden_channels=16",
 ]
-SIZES = {"train": 12, "dev": 8, "test": 8}
+SIZES = {"train": 12, "dev": 50, "test": 8}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,7 @@ def test_probabilities_are_the_mean_of_those_of_the_runs(folder):
     dev = [*read_jsonl(folder / "dev.jsonl")]
     scored = raw.score(dev)
     assert both.calibration.slope == pytest.approx(fitted_calibration(scored).slope, rel=1e-3)
+    assert both.calibration != NOT_CALIBRATED != runs[0].calibration
     expected = both.calibration.threshold(one_threshold(scored))
     assert both.threshold == pytest.approx(expected, abs=1e-5)
     with pytest.raises(InputError, match="has no scores, so it cannot be saved"):
@@ -121,6 +122,11 @@ def test_a_saved_model_has_its_ontology(folder, tmp_path):
 def test_an_ontology_that_is_not_there(folder):
     _, err = run("train", *TINY, "model=glre_plus", "ontology=nowhere.tsv", cwd=folder, code=2)
     assert err == "error: ontology: nowhere.tsv: no such file\n"
+
+
+def test_an_ontology_that_the_model_does_not_read(folder):
+    _, err = run("train", *TINY, "ontology=mesh", cwd=folder, code=2)
+    assert err == "error: ontology: the model reads none; model=glre_plus does\n"
 
 
 def test_a_threshold_by_precision(folder, tmp_path, capsys):

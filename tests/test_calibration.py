@@ -13,6 +13,7 @@ from commands import run
 from glre_pyg import save_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.calibration import (
+    ENOUGH,
     NOT_CALIBRATED,
     Calibration,
     Decision,
@@ -62,9 +63,10 @@ def test_the_inverse_restores_probabilities():
 
 
 def test_pairs_that_are_no_candidates_keep_their_zero():
-    pairs = scored_pairs([0.0, 0.2, 0.9, 0.8], [True, False, True, False])
+    probability, is_fact = [0.2, 0.9, 0.8, 0.3] * ENOUGH, [False, True, False, True] * ENOUGH
+    pairs = scored_pairs([0.0, *probability], [True, *is_fact])
     found = fitted_calibration(pairs)
-    assert found == fitted_calibration(scored_pairs([0.2, 0.9, 0.8], [False, True, False]))
+    assert found == fitted_calibration(scored_pairs(probability, is_fact)) != NOT_CALIBRATED
     assert found.pairs(pairs).probability[0, 0] == 0
     assert Calibration(1.0, 5.0)(np.zeros(2, np.float32)).tolist() == [0, 0]
 
@@ -72,10 +74,11 @@ def test_pairs_that_are_no_candidates_keep_their_zero():
 @pytest.mark.parametrize(
     ("probability", "is_fact"),
     [
-        ([0.1, 0.9], [False, False]),
-        ([0.1, 0.9], [True, True]),
+        ([0.1, 0.9] * ENOUGH, [False, False] * ENOUGH),
+        ([0.1, 0.9] * ENOUGH, [True, True] * ENOUGH),
         ([], []),
-        ([0.1, 0.2, 0.8, 0.9], [True, True, False, False]),
+        ([0.1, 0.9] * (ENOUGH - 1), [False, True] * (ENOUGH - 1)),
+        ([0.1, 0.2, 0.8, 0.9] * ENOUGH, [True, True, False, False] * ENOUGH),
     ],
 )
 def test_what_cannot_be_calibrated_is_left_as_it_is(probability, is_fact):
@@ -83,7 +86,8 @@ def test_what_cannot_be_calibrated_is_left_as_it_is(probability, is_fact):
 
 
 def test_a_perfect_ranking_has_a_finite_calibration():
-    found = fitted_calibration(scored_pairs([1e-30, 0.1, 0.4, 0.6, 1.0], [False, False, False, True, True]))
+    probability, is_fact = [1e-30, 0.1, 0.4, 0.6, 1.0], [False, False, False, True, True]
+    found = fitted_calibration(scored_pairs(probability * ENOUGH, is_fact * ENOUGH))
     assert 0 < found.slope < 100
     assert np.isfinite(found.intercept)
 
@@ -122,7 +126,7 @@ def test_a_malformed_calibration_is_refused(written, message):
         read_calibration({"calibration": written})
 
 
-SIZES = {"train": 24, "dev": 12, "test": 12}
+SIZES = {"train": 24, "dev": 50, "test": 12}
 
 
 @pytest.fixture(scope="module")

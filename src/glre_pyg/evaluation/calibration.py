@@ -22,6 +22,9 @@ from glre_pyg.utils.ranges import PositiveFloat
 FLOOR = 1e-3
 """Lower probabilities are not kept, unless they exceed the threshold."""
 
+ENOUGH = 50
+"""Number of facts, and of pairs without a relation, that a calibration needs."""
+
 BINS = tuple(f"{low / 10:.1f}-{low / 10 + 0.1:.1f}" for low in range(10))
 """Ranges of probabilities in reliability diagrams."""
 
@@ -66,13 +69,13 @@ NOT_CALIBRATED = Calibration(1.0, 0.0)
 def fitted_calibration(pairs: ScoredPairs) -> Calibration:
     """Fit slope and intercept, common to all relations, to candidate pairs of dev by maximum likelihood.
 
-    Targets are smoothed as by Platt, so that both stay finite if a model ranks all facts first. Without a
-    fact, without a pair that has none, or if facts have the lower probabilities, nothing is calibrated.
+    Targets are smoothed as by Platt, so that both stay finite if a model ranks all facts first. With fewer
+    than :data:`ENOUGH` facts or others, or if facts have the lower probabilities, nothing is calibrated.
     """
     candidate = pairs.probability > 0
     score, is_fact = _logit(pairs.probability[candidate]), pairs.is_fact[candidate]
     facts, others = int(is_fact.sum()), int((~is_fact).sum())
-    if not facts or not others:
+    if min(facts, others) < ENOUGH:
         return NOT_CALIBRATED
     target = np.where(is_fact, (facts + 1) / (facts + 2), 1 / (others + 2))
 

@@ -47,7 +47,8 @@ class GLRE(RelationModel):
         query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
             convolution.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
-        prior: Logits of pairs without their text; called with their number. None, as in the paper, for none.
+        prior: Logits of pairs without their text; called with their number and whether there is an ontology.
+            None, as in the paper, for none.
         prior_weight: Weight of these logits; see :class:`~glre_pyg.nn.loss.WithPrior`. With 1, predictions
             do not depend on the text.
         ontology: Ontology that graphs are annotated with; see :mod:`glre_pyg.data.annotations`.
@@ -80,7 +81,7 @@ class GLRE(RelationModel):
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
         loss: Callable[[int], RelationLoss],
-        prior: Callable[[int], PairPrior] | None = None,
+        prior: Callable[[int, bool], PairPrior] | None = None,
         prior_weight: Share = 0.0,
         ontology: str | None = None,
     ) -> None:
@@ -95,7 +96,7 @@ class GLRE(RelationModel):
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
         self.context_layer = context_layer(2 * side)
         self.classifier = classifier(2 * side + self.context_layer.out_channels, base.num_logits)
-        self.prior = prior(base.num_logits) if prior else None
+        self.prior = prior(base.num_logits, ontology is not None) if prior else None
         self.query = query
         self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
 

@@ -22,8 +22,8 @@ class PairPrior(nn.Module):
 
     Args:
         num_logits: Number of logits of a pair.
+        has_ontology: Whether graphs are annotated with an ontology; see :mod:`glre_pyg.data.annotations`.
         statistics: :math:`s_{ab}`; called without arguments.
-        ontology: Ontology of the entities, as in :mod:`glre_pyg.data.annotations`; None for none.
         knowledge: :math:`k_e`, if there is an ontology; called without arguments.
         hidden_channels: Width of the hidden layer.
         dropout: Dropout rate before both layers.
@@ -36,16 +36,16 @@ class PairPrior(nn.Module):
     def __init__(
         self,
         num_logits: int,
+        has_ontology: bool,
         *,
         statistics: Callable[[], PairStatistics],
-        ontology: str | None,
         knowledge: Callable[[], OntologyFeatures],
         hidden_channels: PositiveInt,
         dropout: Rate,
         lr: PositiveFloat,
     ) -> None:
         super().__init__()
-        self.statistics, self.knowledge = statistics(), knowledge() if ontology else None
+        self.statistics, self.knowledge = statistics(), knowledge() if has_ontology else None
         width = self.statistics.out_channels + (2 * self.knowledge.out_channels if self.knowledge else 0)
         self.layers = nn.Sequential(
             nn.Dropout(dropout),

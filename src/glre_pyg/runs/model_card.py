@@ -74,6 +74,7 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
         scores=_scores(splits, protocol),
         split=split,
         by_relation=_by_relation(scores.get(split, {}).get("by_relation") or {}),
+        **_calibration(scores.get(split, {}) if scores.get("calibration") else {}),
         has_dev="dev" in splits,
         has_test="test" in scores,
         has_interval="interval" in scores.get("test", {}),
@@ -142,6 +143,11 @@ def _scores(splits: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
             bounds = " to ".join(f"{100 * bound:.1f}" for bound in interval) if interval else "-"
             rows.append((split, name, *_percent(row), bounds, f"{row['gold']:d}"))
     return Table(("split", "scored", "P", "R", "F1", "F1, 95 %", "facts"), rows, left=2).to_markdown()
+
+
+def _calibration(values: Mapping[str, Any]) -> dict[str, str | None]:
+    names = ("calibration_error", "calibration_error_before")
+    return {name: f"{values[name]:.3f}" if name in values else None for name in names}
 
 
 def _by_relation(by_relation: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs
-from glre_pyg.evaluation.selection import FOLDS, held_out_scores
+from glre_pyg.evaluation.selection import held_out_scores
 from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
@@ -175,20 +175,24 @@ def _write_scores(
     if experiment.known:
         write_named_facts(experiment.known, folder / KNOWN)
     echo(f"protocol: {protocol}")
-    epochs = [entry["dev_folds"] for entry in read_log(folder) if "dev_folds" in entry]
-    if held_out := held_out_scores(epochs):
-        scores["dev_held_out"] = asdict(held_out)
-        echo(
-            f"{corpus.name} dev    F1 {held_out.f1:.4f} on documents that did not choose their epoch and "
-            f"threshold ({FOLDS} folds of dev)"
-        )
     for split, scored in pairs.items():
         name = f"{corpus.name} {split}"
         scores[split] = print_scores(scored, run.threshold, name, corpus.protocol, run.calibration)
         write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)
     if "dev" in pairs:
+        scores["dev_held_out"] = _held_out(folder, corpus.name)
         scores["by_precision"] = thresholds_by_precision(pairs["dev"])
     write_json(scores, folder / SCORES)
+
+
+def _held_out(folder: Path, corpus: str) -> dict[str, float] | None:
+    """Print and return scores on dev with epoch and threshold of each document chosen on others."""
+    epochs = [entry["dev_folds"] for entry in read_log(folder) if "dev_folds" in entry]
+    found = held_out_scores(epochs)
+    if found is None:
+        return None
+    echo(f"{corpus} dev: F1 {found.f1:.4f} with epoch and threshold of each document chosen on others")
+    return asdict(found)
 
 
 def _write_costs(run: Run, folder: Path, speed: float | None) -> None:

@@ -184,6 +184,8 @@ def _check_settings(config: DictConfig) -> None:
     check_settings(config, Classes)
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
+    if config.get("ontology") and not config.model.get("ontology"):
+        raise InputError("ontology: the model reads none; model=glre_plus does")
     if config.start and isinstance(config.fixed_by, int):
         raise InputError("start: the run to begin with may have been trained on the held-out folds")
     first, last = config.training.first_evaluation, config.training.epochs
