@@ -221,7 +221,7 @@ def test_every_document_is_predicted_once_in_order(tiny, threshold, predicted, e
         "reasons=false",
     )
     check_settings(settings, Settings)
-    errors = extract(tiny.run, settings, Output(target))
+    errors = extract(tiny.run, settings, Output(target)).num_errors
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == errors
     on_error = {each.id for each in tiny.documents for line in said if f"error: {each.id}: " in line}

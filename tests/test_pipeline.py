@@ -81,7 +81,7 @@ def settings(*overrides: str) -> DictConfig:
 def extracted(run: Run, *overrides: str) -> int:
     config = settings(*overrides)
     check_settings(config, Settings)
-    return extract(run, config, Output(output_path(config)))
+    return extract(run, config, Output(output_path(config))).num_errors
 
 
 def documents(count: int = 5) -> list[Document]:
@@ -122,7 +122,7 @@ def test_a_text_can_be_typed_or_piped_in(run, here, monkeypatch):
     extracted(run, "input=text.txt", "output=file.jsonl", *DICTIONARY)
     settings_of_text = settings("output=typed.jsonl", *DICTIONARY)
     settings_of_text.text = TEXT
-    assert extract(run, settings_of_text, Output(Path("typed.jsonl"))) == 0
+    assert extract(run, settings_of_text, Output(Path("typed.jsonl"))).num_errors == 0
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
     assert extracted(run, "input=-", "output=piped.jsonl", *DICTIONARY) == 0
     [one], [two], [three] = (read_documents(here / f"{name}.jsonl") for name in ("file", "typed", "piped"))

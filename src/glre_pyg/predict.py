@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from omegaconf import DictConfig
@@ -13,7 +14,7 @@ from glre_pyg.evaluation.precisions import PRECISION_TEXT, precision_of
 from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Rule, Share
+from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Rule, Shard, Share
 
 Format = Literal[
     "text",
@@ -56,6 +57,8 @@ class Settings(RunSettings):
     passages: Literal["join", "number"] | None
     mentions: MentionSettings
     output: str
+    shard: Shard | None
+    extension: str
     threshold: Share | Precision | None
     min_probability: Share
     reasons: bool | None
@@ -86,15 +89,34 @@ def predict(config: DictConfig) -> None:
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
+    from glre_pyg.extraction.shards import extract_files
     from glre_pyg.utils.distributed import is_main_process
     from glre_pyg.utils.files import exclusive
 
     if (config.input is None) == (config.text is None):
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
+    if _is_folder(config):
+        Output(output_path(config, file=f"name{config.extension}", make_folder=True))
+        sys.exit(2 if extract_files(load_run(config), config) else 0)
     output = Output(output_path(config))
     with exclusive(output.path) if is_main_process() else nullcontext():
-        errors = extract(load_run(config), config, output)
-    sys.exit(2 if errors else 0)
+        num_errors = extract(load_run(config), config, output).num_errors
+    sys.exit(2 if num_errors else 0)
+
+
+def _is_folder(config: DictConfig) -> bool:
+    """Whether the output is a folder, with a file for each input file.
+
+    Raises:
+        InputError: If a shard is wanted of what is one output.
+    """
+    output = Path(config.output)
+    is_folder = output.is_dir() or not output.suffix
+    if is_folder and config.input in (None, "-"):
+        raise InputError(f"output: {output}: is a folder, which takes a file for each file of input=FOLDER")
+    if config.shard is not None and not is_folder:
+        raise InputError(f"shard: {output} is one file; shards need a folder: output=FOLDER")
+    return is_folder
 
 
 if __name__ == "__main__":

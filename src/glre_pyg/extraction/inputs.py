@@ -90,7 +90,7 @@ class Inputs:
             yield document
 
     def _folder(self, folder: Path) -> Iterator[Document]:
-        files = self._files(folder)
+        files = files_of(folder, recursive=self.recursive)
         if not files:
             self.on_error(InputError(f"{folder}: no file in this folder can be read"))
         first_file: dict[str, Path] = {}
@@ -105,30 +105,6 @@ class Inputs:
                             f"{file.name}: {document.id}: {first.name} has a document with this identifier"
                         )
                     )
-
-    def _files(self, folder: Path) -> list[Path]:
-        """Return the files of a folder that are read, and print how many are not."""
-        found = [
-            path
-            for path in sorted(folder.rglob("*") if self.recursive else folder.iterdir())
-            if not any(name.startswith(".") for name in path.relative_to(folder).parts)
-        ]
-        folders = {path for path in found if path.is_dir()}
-        files = [path for path in found if path not in folders and unpacked_name(path).endswith(EXTENSIONS)]
-        texts = {text for text, annotations in map(pair_of, files) if annotations.exists()}  # brat's
-        tables = {relations_of(path) for path in files}
-        others = Counter(
-            path.suffix or path.name for path in found if path not in {*folders, *files, *tables}
-        )
-        if others:
-            counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
-            files_are = plural(others.total(), "file with another ending is", "files with other endings are")
-            note(f"{folder}: {others.total()} {files_are} left out: {counts}")
-        if folders and not self.recursive:
-            folders_are = plural(len(folders), "folder in it is", "folders in it are")
-            them = plural(len(folders), "it", "them")
-            note(f"{folder}: {len(folders)} {folders_are} left out; recursive=true reads {them}, too")
-        return [path for path in files if path not in texts]
 
     def _standard_input(self) -> Iterator[Document]:
         raw = sys.stdin.buffer.read()
@@ -203,3 +179,26 @@ def _unsegmented(
 ) -> tuple[tuple[tuple[int, int]], tuple[Sentence]]:
     """Segment a text into one word: it is segmented again once its mentions are known."""
     return ((0, len(text)),), (Sentence(0, 1),)
+
+
+def files_of(folder: Path, *, recursive: bool) -> list[Path]:
+    """Return the files of a folder that are read, and print how many are not."""
+    found = [
+        path
+        for path in sorted(folder.rglob("*") if recursive else folder.iterdir())
+        if not any(name.startswith(".") for name in path.relative_to(folder).parts)
+    ]
+    folders = {path for path in found if path.is_dir()}
+    files = [path for path in found if path not in folders and unpacked_name(path).endswith(EXTENSIONS)]
+    texts = {text for text, annotations in map(pair_of, files) if annotations.exists()}  # brat's
+    tables = {relations_of(path) for path in files}
+    others = Counter(path.suffix or path.name for path in found if path not in {*folders, *files, *tables})
+    if others:
+        counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
+        files_are = plural(others.total(), "file with another ending is", "files with other endings are")
+        note(f"{folder}: {others.total()} {files_are} left out: {counts}")
+    if folders and not recursive:
+        folders_are = plural(len(folders), "folder in it is", "folders in it are")
+        them = plural(len(folders), "it", "them")
+        note(f"{folder}: {len(folders)} {folders_are} left out; recursive=true reads {them}, too")
+    return [path for path in files if path not in texts]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
@@ -46,11 +46,36 @@ _WITHOUT_FACTS = {
     "threshold": "with no probability above the threshold",
 }
 """Kinds of documents in which no fact is predicted."""
-_NO_EFFECT = {"run", "output", "device", "memory", "cache", "compile", "chunk", "resume", "strict"}
-"""Settings that the contents of the output do not depend on."""
+_NO_EFFECT = {
+    *("run", "input", "output", "shard", "extension"),
+    *("device", "memory", "cache", "compile", "chunk", "resume", "strict"),
+}
+"""Settings that the contents of the output do not depend on, apart from the contents of the input."""
 
 
-def extract(run: Run, config: DictConfig, output: Output) -> int:
+@dataclass(frozen=True)
+class Extracted:
+    """What was read and written.
+
+    Args:
+        num_documents: Number of documents written.
+        num_facts: Number of facts written.
+        num_errors: Number of errors, each of which has a line on standard error.
+    """
+
+    num_documents: int
+    num_facts: int
+    num_errors: int
+
+
+def extract(
+    run: Run,
+    config: DictConfig,
+    output: Output,
+    *,
+    settings: str | None = None,
+    on_read: Callable[[str], object] | None = None,
+) -> Extracted:
     """Write the relations that a run predicts in documents.
 
     Documents are read, predicted and written in chunks, so that memory does not grow with the input. After
@@ -62,9 +87,8 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
         run: The run.
         config: Composed from ``conf/predict.yaml``, with valid settings.
         output: The output; the file is not created without documents.
-
-    Returns:
-        Number of errors; each has a line on standard error.
+        settings: :func:`settings_key`, if it is known.
+        on_read: Called with the identifier of each document that is read, in the first process.
 
     Raises:
         InputError: If the mention finder cannot be created; with ``strict``, at the first document with an
@@ -73,14 +97,18 @@ def extract(run: Run, config: DictConfig, output: Output) -> int:
     """
     if output.extension == ".data" and not run.labels.directed:
         raise InputError(f"{output.path}: pairs have a direction in EoG's format, but not in the run")
-    extraction = _Extraction(run, config, output)
+    extraction = _Extraction(run, config, output, settings, on_read)
     if output.is_incremental:
         extraction.write_incrementally()
     else:
         extraction.write_at_once()
     if distributed.is_main_process():
         extraction.print_summary()
-    return distributed.broadcast(extraction.num_errors)
+    return Extracted(
+        extraction.num_documents,
+        extraction.num_facts,
+        distributed.broadcast(extraction.num_errors),
+    )
 
 
 class _Extraction:
@@ -93,8 +121,16 @@ class _Extraction:
         unknown_types: Identifiers of documents all of whose mentions are of types that the run does not know.
     """
 
-    def __init__(self, run: Run, config: DictConfig, output: Output) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: DictConfig,
+        output: Output,
+        settings: str | None,
+        on_read: Callable[[str], object] | None,
+    ) -> None:
         self.run, self.config, self.output = run, config, output
+        self.settings, self.on_read = settings, on_read
         self.extractor = RelationExtractor(run)
         wanted = config.threshold
         self.threshold = run.threshold_of(wanted) if isinstance(wanted, str) else wanted
@@ -120,7 +156,7 @@ class _Extraction:
             local_ids=self.corpus.local_ids and not self._has_finder,
         )
         is_main = distributed.is_main_process()
-        key = resume_key(self.run, self.config) if is_main else None
+        key = resume_key(self.run, self.config, self.settings) if is_main else None
         writer = ResumableWriter(self.output.path, key=key, header=text_format.header)
         documents = self._documents()
         if self.config.resume and is_main:
@@ -275,6 +311,8 @@ class _Extraction:
             if original.mentions and not document.mentions:
                 self.unknown_types.add(document.id)
             self.num_read += 1
+            if self.on_read is not None:
+                self.on_read(document.id)
             self.num_mentions += len(document.mentions)
             yield document
 
@@ -357,23 +395,33 @@ def _documents(number: int) -> str:
     return f"{number} {plural(number, 'document')}"
 
 
-def resume_key(run: Run, config: DictConfig) -> str | None:
+def resume_key(run: Run, config: DictConfig, settings: str | None = None) -> str | None:
     """Return a hash of what the output depends on: the model, the settings and the contents of the input.
 
     None if the input can be read only once.
+
+    Args:
+        run: The run.
+        config: Composed from ``conf/predict.yaml``.
+        settings: :func:`settings_key`, if it is known.
     """
     source = Path(str(config.input))
     if config.input in (None, STANDARD_INPUT) or not (source.is_file() or source.is_dir()):
         return None
+    return key_of(settings or settings_key(run, config), contents_of(*sources_of(source)))
+
+
+def settings_key(run: Run, config: DictConfig) -> str:
+    """Return a hash of what the output depends on, apart from the input."""
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     names = config.mentions.get("file")
     return key_of(
         weights_key(run.model),
         saved_threshold(run.threshold, run.labels.relations),
+        asdict(run.calibration),
         asdict(run.labels),
         {str(name): value for name, value in settings.items() if name not in _NO_EFFECT},
-        contents_of(*sources_of(source)),
         contents_of(Path(names)) if names and Path(names).is_file() else None,
         version("glre_pyg"),
     )

@@ -40,6 +40,10 @@ _HIDDEN = re.compile(rf"\.[0-9a-z_]{{8}}{re.escape(PART)}")  # as mkdtemp names 
 _NON_BLOCKING = getattr(os, "O_NONBLOCK", 0)
 
 
+class InUse(InputError):
+    """Another process writes a file."""
+
+
 class WriteError(InputError):
     """A file cannot be written: one line with its path and the reason."""
 
@@ -232,7 +236,7 @@ def exclusive(path: Path) -> Iterator[None]:
         path: The file or the folder.
 
     Raises:
-        InputError: If another process writes it; the line says which one.
+        InUse: If another process writes it; the line says which one.
         WriteError: If there cannot be a lock file beside it.
     """
     lock = path / LOCK if path.is_dir() else Path(f"{os.path.realpath(path)}{LOCK}")
@@ -266,7 +270,7 @@ def _take(lock: Path, path: Path) -> int:
         if holder and lock.exists():
             break
         time.sleep(0.05)  # it is being made or removed
-    raise InputError(f"{path}: is being written by {holder or 'another process'}")
+    raise InUse(f"{path}: is being written by {holder or 'another process'}")
 
 
 def _release(descriptor: int, lock: Path) -> None:

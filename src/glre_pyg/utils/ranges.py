@@ -31,3 +31,20 @@ class Rule(NamedTuple):
 
 
 Pattern = Annotated[str, Rule(re.compile, "a regular expression")]
+
+
+def part_of(shard: str | None) -> tuple[int, int]:
+    """Return number *i* and count *n* of a shard such as ``"3/64"``; 1 of 1 for None.
+
+    Raises:
+        ValueError: If it is not one of them.
+    """
+    if shard is None:
+        return 1, 1
+    match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", shard)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ValueError(f"'{shard}' is not a shard")
+    return int(match[1]), int(match[2])
+
+
+Shard = Annotated[str, Rule(part_of, "a shard such as 3/64")]

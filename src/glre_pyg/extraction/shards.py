@@ -1,0 +1,199 @@
+"""Many files, each predicted into a file of its own, so that several workers can share them.
+
+Worker *i* of *n* takes every *n*-th file. A file is written beside its place and renamed when it is whole.
+Then it has a summary, ``summaries/NAME.json``, with its counts, checksum, and a hash of what it depends on:
+another call with the same model, settings and input leaves it as it is. While a worker writes a file, others
+leave it out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+from omegaconf import DictConfig
+
+from glre_pyg.extraction.inputs import files_of
+from glre_pyg.extraction.outputs import Output
+from glre_pyg.extraction.pipeline import extract, resume_key, settings_key
+from glre_pyg.runs.run import Run
+from glre_pyg.utils import distributed
+from glre_pyg.utils.console import echo, plural
+from glre_pyg.utils.exceptions import InputError, as_input_errors
+from glre_pyg.utils.files import InUse, check_output, exclusive, read_json, sha256_of, write_json
+from glre_pyg.utils.json_fields import convert
+from glre_pyg.utils.ranges import part_of
+
+SUMMARIES = "summaries"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Summary of a file that was written.
+
+    Args:
+        input: Name of the input, within the folder of inputs.
+        settings: Hash of the model and the settings.
+        key: Hash of these and of the input.
+        sha256: Checksum of the output; None if there were no documents to write.
+        ids: Identifiers of the documents that were read.
+        documents: Number of documents written.
+        facts: Number of facts written.
+        errors: Number of errors, each of which had a line on standard error.
+    """
+
+    input: str
+    settings: str
+    key: str
+    sha256: str | None
+    ids: Sequence[str]
+    documents: Annotated[int, Meta(ge=0)]
+    facts: Annotated[int, Meta(ge=0)]
+    errors: Annotated[int, Meta(ge=0)]
+
+
+def find_inputs(source: str, *, recursive: bool) -> tuple[list[Path], Path]:
+    """Find the files of a folder or a pattern, or a single file, in the order of their names.
+
+    Returns:
+        The files, and the folder that their names are relative to.
+
+    Raises:
+        InputError: If there are none.
+    """
+    root = Path(source)
+    if has_magic(source) and not root.exists():
+        files = sorted(path for path in map(Path, glob(source, recursive=True)) if path.is_file())
+        root = _root(source)
+    elif root.is_dir():
+        files = files_of(root, recursive=recursive)
+    else:
+        files, root = [root] if root.exists() else [], root.parent
+    if not files:
+        raise InputError(f"input: {source}: there is no file to read")
+    return files, root
+
+
+def inputs_and_outputs(config: DictConfig) -> list[tuple[str, Path, Path]]:
+    """Return the input files of a config with their names and their outputs.
+
+    Raises:
+        InputError: If there are none, or two have the same output.
+    """
+    files, root = find_inputs(str(config.input), recursive=config.recursive)
+    found: dict[Path, Path] = {}
+    for file in files:
+        name = file.relative_to(root)
+        plain = name.with_suffix("") if name.suffix.lower() == ".gz" else name
+        output = Path(config.output) / plain.with_suffix(config.extension)
+        if output in found:
+            raise InputError(f"input: {file} and {found[output]} would both be written to {output}")
+        found[output] = file
+    return [(str(file.relative_to(root)), file, output) for output, file in found.items()]
+
+
+def _root(pattern: str) -> Path:
+    """Return the folder above the first wildcard of a pattern."""
+    parts = Path(pattern).parts
+    magic = next(number for number, part in enumerate(parts) if has_magic(part))
+    return Path(*parts[:magic])
+
+
+def extract_files(run: Run, config: DictConfig) -> int:
+    """Predict the files of a shard, each into a file of the output folder.
+
+    Args:
+        run: The run.
+        config: Composed from ``conf/predict.yaml``, with an input and a folder as output.
+
+    Returns:
+        Number of errors, also of files that were written before.
+
+    Raises:
+        InputError: If several processes share the work by torchrun, a setting is wrong, or see
+            :func:`~glre_pyg.extraction.pipeline.extract`.
+    """
+    if distributed.world_size() > 1:
+        raise InputError("output: the processes of torchrun write one file; give each a shard of a folder")
+    folder = Path(config.output)
+    files = inputs_and_outputs(config)
+    number, count = part_of(config.shard)
+    settings, states = settings_key(run, config), Counter[str]()
+    total = Counter[str]()
+    for name, file, output in files[number - 1 :: count]:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        summary, state = _extract_file(run, config, settings, name, file, output)
+        states[state] += 1
+        if summary is not None:
+            total.update(documents=summary.documents, facts=summary.facts, errors=summary.errors)
+    counts = ", ".join(f"{number} {state}" for state, number in states.items()) or "none"
+    errors = f"; {total['errors']} {plural(total['errors'], 'error')}" if total["errors"] else ""
+    echo(
+        f"{folder}: {states.total()} of {len(files)} {plural(len(files), 'file')}: {counts}; "
+        f"{total['facts']} {plural(total['facts'], 'fact')} in {total['documents']} "
+        f"{plural(total['documents'], 'document')}{errors}"
+    )
+    return total["errors"]
+
+
+def _extract_file(
+    run: Run, config: DictConfig, settings: str, name: str, file: Path, output: Path
+) -> tuple[Summary | None, str]:
+    """Predict a file, unless it is finished or another worker has it.
+
+    Returns:
+        Its summary, and what was done.
+    """
+    path = summary_path(Path(config.output), output)
+    one = config.copy()
+    one.input = str(file)
+    key = resume_key(run, one, settings) or settings
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with exclusive(output):
+            if (summary := _finished(path, key, output)) is not None:
+                return summary, "finished before"
+            path.unlink(missing_ok=True)
+            ids: list[str] = []
+            check_output(output, [file])
+            done = extract(run, one, Output(output), settings=settings, on_read=ids.append)
+            sha256 = sha256_of(output) if done.num_documents else None
+            numbers = (done.num_documents, done.num_facts, done.num_errors)
+            summary = Summary(name, settings, key, sha256, ids, *numbers)
+            write_json(asdict(summary), path)
+            return summary, "written"
+    except InUse:
+        return None, "being written by another process"
+
+
+def summary_path(folder: Path, output: Path) -> Path:
+    """Return the path of the summary of an output in a folder."""
+    return folder / SUMMARIES / f"{output.relative_to(folder)}.json"
+
+
+def read_summary(path: Path) -> Summary:
+    """Read a summary.
+
+    Raises:
+        InputError: If it is missing or malformed.
+    """
+    with as_input_errors(path):
+        return convert(read_json(path), Summary)
+
+
+def _finished(path: Path, key: str, output: Path) -> Summary | None:
+    """Return the summary of a file that is complete under a key, unless it could not be read."""
+    try:
+        summary = read_summary(path)
+    except InputError:
+        return None
+    if summary.key != key or (summary.errors and not summary.ids):
+        return None
+    if summary.sha256 is not None and not (output.is_file() and sha256_of(output) == summary.sha256):
+        return None
+    return summary
