@@ -35,6 +35,7 @@ HYDRA = (
     "runs",
     "extraction.extractor",
     "extraction.pipeline",
+    "extraction.shards",
     "extraction.scoring",
     "reporting.run_records",
     "reporting.sweep_report",

@@ -15,6 +15,7 @@ COMMANDS = (
     "evaluate",
     "predict",
     "merge",
+    "compress",
     "stats",
     "convert",
     "report",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     import torch
 
 CARD = "README.md"
+INCLUDED = ("cdr",)
+"""Models that come with the library."""
+_TRAINED = Path(__file__).resolve().parents[1] / "trained"
 _DOWNLOADED = (*FILES, CHECKSUMS, *(f"{ENCODER}/*.{suffix}" for suffix in ("json", "txt", "model")))
 """Files of a repository that are downloaded: no code, and nothing else that it holds."""
 
@@ -61,7 +65,8 @@ def resolve_folder(name: str | Path, **options: Any) -> Path:
     """Return the folder of a run, of a saved model, or of a model on the hub, downloaded if necessary.
 
     Args:
-        name: The folder, or the model's name on the hub, ``OWNER/NAME``. A ``Path`` is always a folder.
+        name: The folder, the name of a model that comes with the library (``"cdr"``), or that of a model on
+            the hub, ``OWNER/NAME``. A ``Path`` is always a folder.
         **options: Arguments of :func:`huggingface_hub.snapshot_download`, such as ``revision``, ``token``,
             ``cache_dir``, ``local_files_only`` and ``force_download``.
 
@@ -72,8 +77,13 @@ def resolve_folder(name: str | Path, **options: Any) -> Path:
         return Path(name)
     if Path(name).is_file():
         raise InputError(f"{name}: is a file, not the folder of a model")
+    if name in INCLUDED:
+        return _TRAINED / str(name)
     if isinstance(name, Path) or not _is_repo_id(name):
-        raise InputError(f"{name}: no such folder, and not the name of a model on the hub (OWNER/NAME)")
+        raise InputError(
+            f"{name}: no such folder, and not the name of a model on the hub (OWNER/NAME) or of one that is "
+            f"included: {', '.join(INCLUDED)}"
+        )
     try:
         folder = Path(
             snapshot_download(name, allow_patterns=list(_DOWNLOADED), library_name="glre_pyg", **options)
@@ -133,14 +143,25 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
         InputError: If the run is not finished, the folder has a run in it, another process writes it, or it
             cannot be written.
     """
+    save_model(run, Path(folder), partial(save_weights, run.model), **card)
+
+
+def save_model(run: Run, folder: Path, save: Callable[[Path], None], **card: Any) -> None:
+    """Save a run to a folder as :func:`save_pretrained` does.
+
+    Args:
+        run: The run.
+        folder: The folder.
+        save: Writes the weights to a file.
+        **card: See :func:`~glre_pyg.runs.model_card.model_card`.
+    """
     _check_finished(run)
-    folder = Path(folder)
     if (folder / SIGNATURE).exists():
         raise InputError(f"{folder}: has a run in it: save the model to another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder), hidden_folder(folder) as new:
-            _write(run, new)
+            _write(run, new, save)
             if not (folder / CARD).exists():
                 with as_input_errors(folder / CARD):
                     write_text(str(model_card(run, **card)), new / CARD)
@@ -156,7 +177,7 @@ def save_pretrained(run: Run, folder: str | Path, **card: Any) -> None:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
-def _write(run: Run, folder: Path) -> None:
+def _write(run: Run, folder: Path, save: Callable[[Path], None]) -> None:
     """Write the files of a saved model to a new folder."""
     save_tokenizer(run.tokenizer, folder)
     write_text(OmegaConf.to_yaml(without_local_paths(run.config)), folder / CONFIG)
@@ -168,7 +189,7 @@ def _write(run: Run, folder: Path) -> None:
     if run.annotations.ontology:
         run.annotations.ontology.write(folder / ONTOLOGY)
     with atomic_path(folder / WEIGHTS) as part:
-        save_weights(run.model, part)
+        save(part)
     write_checksums(folder)
 
 

@@ -36,11 +36,12 @@ from glre_pyg.runs.directory import (
     read_scores,
 )
 from glre_pyg.runs.encoder_cache import FeatureStore
+from glre_pyg.runs.low_rank import is_compressed, load_compressed
 from glre_pyg.runs.memory import available_bytes
 from glre_pyg.runs.run import Run
 from glre_pyg.runs.saved_tokenizer import check_tokenizer
 from glre_pyg.runs.trust import is_signed
-from glre_pyg.runs.weights import check_weights, load_weights
+from glre_pyg.runs.weights import check_weights, load_weights, read_header
 from glre_pyg.utils.cache import Cache
 from glre_pyg.utils.exceptions import InputError, as_input_errors, note
 from glre_pyg.utils.files import read_json
@@ -180,7 +181,11 @@ def _load_model(
             model: RelationModel = instantiate(config)(tokenizer, num_relations)
         return model
 
-    check_weights(make_model, folder / WEIGHTS)
+    path = folder / WEIGHTS
+    header, metadata = read_header(path)
+    if is_compressed(metadata):
+        return load_compressed(make_model, path, tokenizer).eval()
+    check_weights(make_model, path, header)
     model = make_model()
-    load_weights(model, folder / WEIGHTS)
+    load_weights(model, path)
     return model.eval()

@@ -75,6 +75,7 @@ def model_card(run: Run, *, repo_id: str = "FOLDER_OR_NAME_ON_THE_HUB", **fields
         split=split,
         by_relation=_by_relation(scores.get(split, {}).get("by_relation") or {}),
         **_calibration(scores.get(split, {}) if scores.get("calibration") else {}),
+        compressed=scores.get("compressed"),
         has_dev="dev" in splits,
         has_test="test" in scores,
         has_interval="interval" in scores.get("test", {}),

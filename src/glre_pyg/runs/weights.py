@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import WriteError, check_regular
 
+Header = dict[str, tuple[tuple[int, ...], str]]
+"""Shape and type of tensors by name."""
+
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the weights of a model; shared tensors are stored once, under the first of their names.
@@ -49,30 +52,43 @@ def load_weights(model: nn.Module, path: Path) -> None:
             if not tensor.isfinite().all():
                 raise InputError(f"{path}: {name}: not finite")
     except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     except RuntimeError as error:  # torch lists all mismatches, one in a line
         first = shorten(" ".join(str(error).splitlines()[1:]) or str(error), 200)
         raise _mismatch(path, first) from error
 
 
-def check_weights(make_model: Callable[[], nn.Module], path: Path) -> None:
+def read_header(path: Path) -> tuple[Header, dict[str, str]]:
+    """Return shape and type of each tensor in a file, and the file's metadata.
+
+    Raises:
+        InputError: If the file is damaged.
+    """
+    try:
+        check_regular(path)
+        with safe_open(path, framework="pt") as file:
+            names, metadata = file.keys(), file.metadata() or {}
+            stored = {name: file.get_slice(name) for name in names}
+            header = {name: (tuple(it.get_shape()), it.get_dtype()) for name, it in stored.items()}
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from error
+    return header, metadata
+
+
+def check_weights(
+    make_model: Callable[[], nn.Module], path: Path, header: Header, *, may_lack: str | None = None
+) -> None:
     """Refuse a model that its weights do not fit before it takes memory: a config can demand any amount.
 
     Args:
         make_model: Makes the model. It is called on the meta device, where tensors take no memory.
         path: Its weights.
+        header: Shapes and types of the weights; see :func:`read_header`.
+        may_lack: Prefix of the names of weights that may be missing.
 
     Raises:
-        InputError: If the file is damaged, or the names, types and shapes in its header are not the model's.
+        InputError: If the names, types and shapes in the header are not the model's.
     """
-    try:
-        check_regular(path)
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            stored = {name: file.get_slice(name) for name in names}
-            header = {name: (tuple(it.get_shape()), it.get_dtype()) for name, it in stored.items()}
-    except (SafetensorError, OSError) as error:
-        raise _damaged(path, error) from error
     with torch.device("meta"), _limited(100 * len(header) + 1000, path):
         model = make_model()
     sharing: dict[int, list[str]] = {}
@@ -84,6 +100,8 @@ def check_weights(make_model: Callable[[], nn.Module], path: Path) -> None:
     for key, aliases in sharing.items():
         tensor, found = tensors[key], [header[name] for name in aliases if name in header]
         if not found:
+            if may_lack and aliases[0].startswith(may_lack):
+                continue
             raise _mismatch(path, f"{aliases[0]} is missing")
         expected = (tuple(tensor.shape), _DTYPES.get(tensor.dtype))
         for shape, dtype in found:
@@ -116,7 +134,8 @@ def _limited(count: int, path: Path) -> Iterator[None]:
             handle.remove()
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
+def damaged(path: Path, error: Exception) -> InputError:
+    """Return the error of a file that is not whole."""
     return InputError(f"{path}: not a whole file of safetensors: {getattr(error, 'strerror', None) or error}")
 
 

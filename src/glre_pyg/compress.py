@@ -1,0 +1,93 @@
+"""Make a small model of a trained run: ``python -m glre_pyg.compress run=RUN output=FOLDER``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from omegaconf import DictConfig
+
+from glre_pyg.utils.cli import command, output_path
+from glre_pyg.utils.console import echo
+from glre_pyg.utils.ranges import CacheFolder, PositiveFloat, PositiveInt
+
+if TYPE_CHECKING:
+    from glre_pyg.datasets.base import Corpus
+    from glre_pyg.runs.run import Run
+
+
+class Settings(TypedDict):
+    """Settings of ``conf/compress.yaml``."""
+
+    run: str
+    output: str
+    rank: PositiveInt
+    device: str | None
+    memory: PositiveFloat | None
+    cache: CacheFolder
+    compile: str | None
+    strict: bool
+
+
+@command("compress", Settings)
+def main(config: DictConfig) -> None:
+    """Save a run as a small model, and score it again."""
+    from functools import partial
+    from pathlib import Path
+
+    from glre_pyg.extraction.scoring import load_run, make_corpus
+    from glre_pyg.runs.hub import save_model
+    from glre_pyg.runs.low_rank import compressed, pretrained_weights, restored, save_compressed
+    from glre_pyg.utils.cache import Cache
+
+    output_path(config, file="model.safetensors", make_folder=True)
+    run = load_run(config)
+    name = str(run.config.encoder.get("name"))
+    base = pretrained_weights(name, run.tokenizer)
+    stored = compressed(run.model, base, config.rank)
+    run.model.load_state_dict(restored(stored, base))
+    corpus = make_corpus(run.config.dataset)
+    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
+    run = _rescored(run, corpus, {"rank": config.rank, "encoder": name})
+    folder = Path(config.output)
+    save_model(run, folder, partial(save_compressed, stored, name, base))
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    echo(f"{folder}: {size / 1e6:.1f} MB, without the encoder {name}")
+
+
+def _rescored(run: Run, corpus: Corpus, compressed: dict[str, object]) -> Run:
+    """Return a run of changed weights with their decision and scores, on the splits that it has scores of."""
+    from dataclasses import asdict, replace
+
+    from hydra.utils import instantiate
+
+    from glre_pyg.evaluation.breakdown import print_scores
+    from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Decision
+    from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
+
+    raw = replace(run, calibration=NOT_CALIBRATED)
+    pairs = {
+        split: raw.score(corpus.documents(split), progress=split)
+        for split in ("dev", "test")
+        if split in run.scores
+    }
+    decision = Decision(run.threshold, run.calibration)
+    if "dev" in pairs:
+        decision = Decision.on(pairs["dev"], instantiate(run.config.thresholds.choose))
+    scores = {key: value for key, value in run.scores.items() if key != "dev_held_out"}
+    before = {split: run.scores[split]["filtered"]["f1"] for split in pairs}
+    scores |= {
+        "threshold": saved_threshold(decision.threshold, run.labels.relations),
+        "calibration": asdict(decision.calibration),
+        "compressed": {**compressed, "f1_before": before},
+    }
+    for split, raw_pairs in pairs.items():
+        scored = decision.calibration.pairs(raw_pairs)
+        name = f"{corpus.name} {split}"
+        scores[split] = print_scores(scored, decision.threshold, name, corpus.protocol, decision.calibration)
+        if split == "dev":
+            scores["by_precision"] = thresholds_by_precision(scored)
+    return replace(run, threshold=decision.threshold, calibration=decision.calibration, scores=scores)
+
+
+if __name__ == "__main__":
+    main()
