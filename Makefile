@@ -12,7 +12,7 @@ ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env train test test-all test-lowest test-newest lint format docs licenses sbom clean
+.PHONY: help env demo train test test-all test-lowest test-newest lint format docs licenses sbom clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -29,6 +29,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 env: $(STAMP) ## set up .venv (PYTHON=..., TORCH=..., SCATTER=no)
+
+demo: $(STAMP) ## find the relations in an example abstract with the included model, and open the page
+	$(PY) -m glre_pyg.predict run=cdr input=docs/example/abstract.txt mentions=dictionary \
+		mentions.file=docs/example/names.tsv output=relations.html
+	@$(PY) -m webbrowser file://$(CURDIR)/relations.html > /dev/null 2>&1 || true
 
 train: $(STAMP) ## train GLRE on the bundled synthetic corpus (ARGS=...: more Hydra overrides)
 	$(PY) -m glre_pyg.train dataset=synthetic $(ARGS)
