@@ -185,7 +185,7 @@ def test_files_with_any_name(tmp_path, name):
             "hydra.run.dir: Interpolation key 'q' not",
         ),
         ("convert", ["input=x", "output=${"], r"Error merging override output='\${'"),
-        ("convert", [], "Missing mandatory value: input"),
+        ("convert", [], "input: is required: input=..."),
         ("convert", ["~input"], "Could not delete from config"),
         ("predict", ["--run", "x"], "'x' is not of the form SETTING=VALUE: run=x selects the run"),
         ("predict", ["--input", "x"], "--input: settings have no dashes: input=VALUE"),

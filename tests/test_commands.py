@@ -224,7 +224,7 @@ def test_help_is_a_page(command, tmp_path):
     [
         ("evaluate", ["run=nowhere"], "nowhere: no such folder, and not the name of a model on the hub"),
         ("evaluate", ["run=first", "split=all"], "split: 'all' is not one of train, dev, test"),
-        ("predict", ["run=first", "input=bad.pubtator"], "Missing mandatory value: output"),
+        ("predict", ["run=first", "input=bad.pubtator"], "output: is required: output=..."),
         ("predict", ["run=first", "input=no.pubtator", "output=o.pubtator"], "no.pubtator: no such file"),
         (
             "predict",

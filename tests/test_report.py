@@ -677,7 +677,7 @@ def test_the_command_ends_with_one_line_where_runs_do_not_go_together(tmp_path):
     write_run(tmp_path / "b", 0.6, protocol=Protocol(**{**asdict(PROTOCOL), "pairs": "bran"}))
     _, err = run("report", "runs=.", cwd=tmp_path, code=2)
     assert err == "error: a and b: protocols differ in pairs\n"
-    assert run("report", cwd=tmp_path, code=2)[1].startswith("error: Missing mandatory value")
+    assert run("report", cwd=tmp_path, code=2)[1].startswith("error: runs: is required")
 
 
 def predictions(run: Path, right: list[int], *, documents: int = 40) -> None:

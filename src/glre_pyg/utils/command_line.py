@@ -208,7 +208,7 @@ def check_arguments(arguments: Sequence[str], config_folder: str) -> None:
 
     Raises:
         InputError: If an option is not one of Hydra's, another argument is no setting, or the option of a
-            config group is not a name.
+            config group is not a name, or chosen with a dot.
     """
     _check_form(arguments)
     _check_options(arguments, config_folder)
@@ -218,6 +218,9 @@ def _check_options(arguments: Sequence[str], config_folder: str) -> None:
     """Check that the options of config groups are names, of which Hydra 1.3 makes a traceback."""
     for argument in arguments:
         group, _, text = argument.partition("=")
+        slashed = group.replace(".", "/")
+        if slashed != group and Path(config_folder, slashed, f"{text}.yaml").is_file():
+            raise InputError(f"{group}: an option is chosen with a slash: {slashed}={text}")
         if text and Path(config_folder, group).is_dir():
             with suppress(OverrideParseException):
                 override = OverridesParser.create().parse_override(argument)
