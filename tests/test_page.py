@@ -281,15 +281,17 @@ def name_of(given, identifier):
     return " ".join(given.text[first.start : first.end].split())
 
 
-def expected_rows(given, gold, limit):
-    """The table by definition."""
+def expected_rows(given, gold, limit, own=0.5):
+    """The table by definition, with the slider at a limit, for a model with a threshold of its own."""
     true = None if gold is None else {(fact.head, fact.relation, fact.tail) for fact in gold}
     rows, seen = [], set()
     for fact in given.facts:
         key = fact.head, fact.relation, fact.tail
         seen.add(key)
         above = fact.probability > (limit[fact.relation] if isinstance(limit, dict) else limit)
-        status = "● predicted" if true is None else "✓ right" if key in true else "✗ wrong"
+        predicted = fact.probability > (own[fact.relation] if isinstance(own, dict) else own)
+        unknown = "● predicted" if predicted else "◌ candidate"
+        status = unknown if true is None else "✓ right" if key in true else "✗ wrong"
         if not above and (true is None or key not in true):
             continue
         rows.append((f"{fact.probability:.3f}", *key, status if above else "○ missed"))
@@ -523,6 +525,10 @@ def with_path():
 def test_a_chosen_relation_shows_its_reasons(show, how):
     page = show([(with_path(), (Fact("V", "causes", "R", (), (1,)),))])
     button = page.one(".pick")
+    assert button.get_attribute("aria-pressed") == "true"  # the most probable one is chosen at first
+    assert page.texts("mark.head") == ["velorin"]
+    page.press("\ue00c")
+    assert button.get_attribute("aria-pressed") == "false"
     if how == "click":
         button.click()
     elif how == "row":
@@ -546,7 +552,7 @@ def test_a_chosen_relation_shows_its_reasons(show, how):
     ]
     assert page.script("return document.querySelector('mark.head').dataset.mark") == "H 100%"
     # in words
-    assert [text.lstrip("0123456789") for text in page.texts("ol.path li")] == [
+    assert [re.sub(r"^[CD]\d+", "", text) for text in page.texts("ol.path li")] == [
         "velorin", "S1", "ostamide", "S2", "rash",
     ]  # fmt: skip
     rows = page.script(
@@ -584,6 +590,7 @@ def test_a_chosen_relation_shows_its_reasons(show, how):
 def test_relations_without_reasons_say_so(show):
     given = found(two_sentences(), share=1.0, reasons=False)
     page = show([(given, (Fact("V", "causes", "X9"),))])
+    page.press("\ue00c")
     for button in range(len(page.all(".pick"))):
         page.all(".pick")[button].click()
         said = page.one("#why").text
@@ -656,7 +663,6 @@ def test_hostile_text_stays_text(show):
     assert page.script("return [typeof hacked, document.images.length]") == ["undefined", 0]
     assert page.script("return document.querySelector('#words').textContent") == given.text
     assert page.script("return document.querySelector('#model').textContent") == HOSTILE
-    page.all(".pick")[0].click()
     assert HOSTILE in page.script("return document.querySelector('#reasons-title').textContent")
     assert page.script("return [typeof hacked, document.images.length]") == ["undefined", 0]
 
@@ -760,6 +766,58 @@ def test_text_stands_out_from_its_ground(show, scheme):
             seen = page.script(CONTRASTS)
             assert len(seen) > (800 if number == 0 else 50)
             assert [each for each in seen if each[0] < 4.5] == []
+
+
+def test_types_and_identifiers_are_told(show):
+    given = two_sentences()
+    page = show([(found(given, share=1.0), None)], about=["One.", "Read the sentences."])
+    assert page.one("#about").text == "One. Read the sentences."
+    types = sorted({entity.type for entity in given.entities})
+    assert [
+        text[len(text) - len(name) :] for text, name in zip(page.texts("#types .key"), types, strict=True)
+    ] == types
+    marks = page.script(
+        "return [...document.querySelectorAll('#entities .swatch')].map((it) => it.textContent)"
+    )
+    codes = [entity.type[0] for entity in given.entities]
+    assert marks == [f"{code}{number}" for number, code in enumerate(codes, 1)]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "type", "url"),
+    [
+        ("D003024", "Chemical", "https://meshb.nlm.nih.gov/record/ui?ui=D003024"),
+        ("MESH:C076029", "Disease", "https://meshb.nlm.nih.gov/record/ui?ui=C076029"),
+        ("7157", "GeneOrGeneProduct", "https://www.ncbi.nlm.nih.gov/gene/7157"),
+        ("9606", "Species", "https://www.ncbi.nlm.nih.gov/taxonomy/?term=9606"),
+        ("rs6025", "SequenceVariant", "https://www.ncbi.nlm.nih.gov/snp/rs6025"),
+        ("Q42", "PER", "https://www.wikidata.org/wiki/Q42"),
+        ("D003024", "Gene", None),
+        ("javascript:alert(1)", "Chemical", None),
+        ("7157/../x", "Gene", None),
+    ],
+)
+def test_known_identifiers_are_links(show, identifier, type, url):
+    page = show([(found(two_sentences(), share=1.0), None)])
+    found_url = page.script("return identifier(arguments[0], arguments[1]).href ?? null", identifier, type)
+    assert found_url == url
+
+
+def test_the_graph_can_be_folded_and_the_chosen_relation_follows_the_filter(show):
+    page = show([(found(each, share=1.0), None) for each in random_documents(1, entities=(5, 6))])
+    page.one("#fold").click()
+    assert not page.one("#folding").is_displayed()
+    assert page.one("#fold").get_attribute("aria-expanded") == "false"
+    page.one("#fold").click()
+    assert page.one("#drawing svg").is_displayed()
+    first = page.one("#reasons-title").text
+    page.slide(1.0)
+    assert page.one("#reasons-title").text == "Reasons"
+    page.slide(0.0)
+    page.all(".pick")[-1].click()
+    last = page.one("#reasons-title").text
+    assert last != first
+    assert page.one("#why .status").text in ("◌ candidate", "● predicted")
 
 
 def test_odd_documents_are_shown(show):

@@ -17,6 +17,7 @@ from glre_pyg.data.document import Document, Fact
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
+from glre_pyg.extraction.about import about
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
@@ -267,6 +268,7 @@ class _Extraction:
             relations=self.run.labels.relations,
             threshold=saved_threshold(self._threshold, self.run.labels.relations),
             model=", ".join(Path(name).name for name in names_of_runs(self.config)),
+            about=about(self.run),
             directed=self.run.labels.directed,
             top_k=self.config.top_k,
         )

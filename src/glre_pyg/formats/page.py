@@ -30,6 +30,7 @@ def write_page(
     relations: Sequence[str],
     threshold: float | Mapping[str, float],
     model: str = "",
+    about: Sequence[str] = (),
     directed: bool = True,
     top_k: int = 10,
 ) -> None:
@@ -47,6 +48,7 @@ def write_page(
         relations: Relations of the model, in its order.
         threshold: Probability above which a relation is a fact, or one for each relation by name.
         model: Displayed name of the model.
+        about: Sentences about it, such as how often it is right.
         directed: Whether (a, b) and (b, a) are two pairs; otherwise true facts match in both orders.
         top_k: Number of context pairs to show.
 
@@ -57,6 +59,7 @@ def write_page(
     head = {
         "relations": [[name, float(limits[name])] for name in relations],
         "model": model,
+        "about": list(about),
         "directed": directed,
     }
     with atomic_open(path) as file:

@@ -101,7 +101,7 @@ function nodeNames(doc, key) {
   }
   if (kind === "e") {
     const [id, type, name] = doc.entities[number];
-    return [`entity ${number + 1}: ${name}, ${type}, ${id}`, `${number + 1} ${name}`];
+    return [`entity ${number + 1}: ${name}, ${type}, ${id}`, `${markOf(doc, number)} ${name}`];
   }
   const name = mentionName(doc, number);
   const [, , entity, sentence] = doc.mentions[number];

@@ -5,6 +5,7 @@ const STATUS = {
   wrong: { symbol: "✗", text: "wrong", hint: "predicted, but not among the true facts" },
   missed: { symbol: "○", text: "missed", hint: "true, but not predicted" },
   predicted: { symbol: "●", text: "predicted", hint: "predicted; the true facts are unknown" },
+  candidate: { symbol: "◌", text: "candidate", hint: "below the model’s threshold, so not predicted by the model itself" },
   unscored: { symbol: "–", text: "not scored", hint: "the corpus excludes this pair from the score" },
 };
 const COLUMNS = [
@@ -20,6 +21,7 @@ const data = (kind) => [...document.querySelectorAll(`script.${kind}-data`)].map
 const [page] = data("page");
 const thresholds = new Map(page.relations);
 const documents = data("document").map((doc) => ({ ...doc, claims: claimsOf(doc) }));
+const codes = typeCodes([...new Set(documents.flatMap((doc) => doc.entities.map(([, type]) => type)))].filter(Boolean).sort());
 const state = { doc: null, claim: null, threshold: null, sort: "probability", ascending: false };
 const shownEdges = EDGES.map(() => null); // null until the user decides
 let graph = null;
@@ -54,19 +56,20 @@ function claimsOf(doc) {
   return claims;
 }
 
+const ownLimitOf = (claim) => thresholds.get(claim.relation) ?? 1;
 const limitOf = (claim) => state.threshold ?? thresholds.get(claim.relation) ?? 1;
 
 /** Status of a claim at the current threshold; null if it is neither predicted nor true. */
 function statusOf(claim) {
   const predicted = claim.probability !== null && claim.probability > limitOf(claim);
-  if (claim.gold === null) return predicted ? "predicted" : null;
+  if (claim.gold === null) return !predicted ? null : claim.probability > ownLimitOf(claim) ? "predicted" : "candidate";
   if (!claim.scored) return predicted ? "unscored" : null;
   if (claim.gold) return predicted ? "right" : "missed";
   return predicted ? "wrong" : null;
 }
 
 function tally(docs) {
-  const counts = { right: 0, wrong: 0, missed: 0, predicted: 0, unscored: 0 };
+  const counts = { right: 0, wrong: 0, missed: 0, predicted: 0, candidate: 0, unscored: 0 };
   for (const doc of docs) {
     for (const claim of doc.claims) {
       const status = statusOf(claim);
@@ -133,7 +136,7 @@ function updateTurning() {
 function openDocument(number) {
   const doc = documents[number];
   state.doc?.button.removeAttribute("aria-current");
-  Object.assign(state, { doc, claim: null });
+  Object.assign(state, { doc, claim: strongest(doc) });
   doc.button.setAttribute("aria-current", "true");
   const [list, row] = [byId("documents"), doc.button.parentNode];
   const [above, below] = [row.offsetTop, row.offsetTop + row.offsetHeight - list.clientHeight];
@@ -148,6 +151,12 @@ function openDocument(number) {
   drawFacts();
   drawReasons();
   updateTurning();
+}
+
+/** The claim with the highest probability among those that are shown; null if there is none. */
+function strongest(doc) {
+  const shown = doc.claims.filter((claim) => claim.probability !== null && statusOf(claim));
+  return shown.reduce((best, claim) => (best === null || claim.probability > best.probability ? claim : best), null);
 }
 
 function filterBy(name) {
@@ -193,6 +202,10 @@ function drawFacts() {
     .filter((claim) => !status || statusOf(claim) === status)
     .filter((claim) => words(claim).toLowerCase().includes(query))
     .sort((a, b) => sign * compare(column.value(a, doc), column.value(b, doc)) || (b.probability ?? -1) - (a.probability ?? -1));
+  if (state.claim && !rows.includes(state.claim)) {
+    state.claim = rows[0] ?? null;
+    drawReasons();
+  }
   const body = byId("facts").tBodies[0];
   body.replaceChildren(...rows.map((claim) => factRow(claim)));
   if (!rows.length) {
@@ -223,7 +236,7 @@ function factRow(claim) {
   bar.style.setProperty("--share", claim.probability ?? 0);
   const row = element(
     "tr",
-    { class: claim === state.claim ? "picked" : null, click: () => choose(claim === state.claim ? null : claim) },
+    { class: [claim === state.claim ? "picked" : "", status].join(" ").trim(), click: () => choose(claim === state.claim ? null : claim) },
     element("td", { class: "number" }, claim.probability === null ? "–" : three(claim.probability), bar),
     element("td", {}, entityName(doc, claim.head)),
     element("td", {}, button),
@@ -286,7 +299,7 @@ function drawReasons() {
   if (!claim) {
     byId("reasons-title").textContent = "Reasons";
     byId("why").replaceChildren(element("p", { class: "quiet" }, "Select a relation to see its reasons in the text, in the graph and here."));
-    highlightText(byId("words"), new Map(), new Map(), false);
+    highlightText(byId("words"), doc, new Map(), new Map(), false);
     graph.path([], []);
     return;
   }
@@ -306,11 +319,11 @@ function drawReasons() {
   const sentences = new Map(doc.sentences.map((_, number) => [number, { important: important.has(number) }]));
   for (const [sentence, , change] of claim.ablation ?? []) sentences.get(sentence).label = change === null ? "no pair without it" : signed(change);
   for (const [kind, number] of path) if (kind === "s") sentences.get(number).path = true;
-  highlightText(byId("words"), mentions, sentences, true);
+  highlightText(byId("words"), doc, mentions, sentences, true);
   graph.path(path, [`e${claim.head}`, `e${claim.tail}`]);
   const first = byId("words").querySelector(".sentence.path, mark.head");
   if (first) first.closest(".scroll").scrollTo({ top: first.offsetTop - 40 });
-  const parts = [statusPart(claim), ...evidencePart(claim), ...pathPart(path), ...ablationPart(claim, important)];
+  const parts = [statusPart(claim), marksPart(claim, headWeights || tailWeights), ...evidencePart(claim), ...pathPart(path), ...ablationPart(claim, important)];
   if (headWeights || tailWeights) parts.push(...weightsPart(claim, mentions, { headWeights, tailWeights }));
   if (context) parts.push(...contextPart(claim, itself, context));
   byId("why").replaceChildren(...parts);
@@ -343,6 +356,13 @@ function statusPart(claim) {
     ? "The pair is not a candidate, or its probability is below those on this page."
     : "This page was written without reasons.";
   return element("p", {}, element("strong", { class: `status ${status}` }, name), ` · ${probability}. `, claim.reasons ? "" : missing);
+}
+
+/** What the marks in the text mean while a relation is selected. */
+function marksPart(claim, weights) {
+  const percent = weights ? ", with their share of attention" : "";
+  const change = claim.ablation ? "; the number of a sentence, the change in probability without it" : "";
+  return element("p", { class: "quiet" }, `In the text: H and T, mentions of head and tail${percent}${change}; path, the connecting path below.`);
 }
 
 function evidencePart(claim) {
@@ -458,6 +478,13 @@ function moveWithArrows(box, selector) {
 
 function start() {
   byId("model").textContent = page.model;
+  byId("about").textContent = page.about.join(" ");
+  byId("types").replaceChildren(...[...codes].map(([type, code]) => element("span", { class: "key" }, element("b", {}, code), named(type))));
+  byId("fold").addEventListener("click", () => {
+    const isOpen = byId("main").classList.toggle("folded") === false;
+    byId("fold").setAttribute("aria-expanded", String(isOpen));
+    byId("folding").hidden = !isOpen;
+  });
   byId("facts").tHead.rows[0].replaceChildren(
     ...COLUMNS.map(({ key, title }) => {
       const sort = () => {
@@ -473,7 +500,7 @@ function start() {
   byId("relation").replaceChildren(element("option", { value: "" }, "all"), ...names.map((name) => element("option", { value: name }, name)));
   const hasGold = documents.some((doc) => doc.gold);
   byId("status").parentNode.hidden = !hasGold;
-  const kinds = Object.entries(STATUS).filter(([status]) => hasGold || status === "predicted");
+  const kinds = Object.entries(STATUS).filter(([status]) => hasGold || status === "predicted" || status === "candidate");
   byId("status").replaceChildren(element("option", { value: "" }, "all"), ...kinds.map(([status, { symbol, text }]) => element("option", { value: status }, `${symbol} ${text}`)));
   for (const id of ["filter", "relation", "status"]) byId(id).addEventListener("input", drawFacts);
   byId("find").addEventListener("input", findDocuments);

@@ -26,6 +26,38 @@ function mentionName(doc, mention) {
   return name ?? doc.text.slice(start, end).replace(/\s+/g, " ").trim();
 }
 
+/** Codes of entity types: the shortest beginnings that differ. */
+function typeCodes(types) {
+  const code = (type) => {
+    for (let length = 1; length < type.length; length += 1) {
+      const start = type.slice(0, length).toLowerCase();
+      if (types.every((other) => other === type || !other.toLowerCase().startsWith(start))) return type.slice(0, length);
+    }
+    return type;
+  };
+  return new Map(types.map((type) => [type, code(type)]));
+}
+
+/** Mark of an entity: the code of its type and its number. */
+const markOf = (doc, entity) => `${codes.get(doc.entities[entity][1]) ?? ""}${entity + 1}`;
+
+const VOCABULARIES = [
+  { type: /chem|drug|disease/i, id: /^(?:MESH:)?([CD]\d{6,9})$/, name: "MeSH", url: "https://meshb.nlm.nih.gov/record/ui?ui=" },
+  { type: /gene/i, id: /^(?:NCBIGene:)?(\d+)$/i, name: "NCBI Gene", url: "https://www.ncbi.nlm.nih.gov/gene/" },
+  { type: /species|organism/i, id: /^(?:NCBITaxon:)?(\d+)$/i, name: "NCBI Taxonomy", url: "https://www.ncbi.nlm.nih.gov/taxonomy/?term=" },
+  { type: /variant|mutation/i, id: /^(rs\d+)$/, name: "dbSNP", url: "https://www.ncbi.nlm.nih.gov/snp/" },
+  { type: /./, id: /^(Q\d+)$/, name: "Wikidata", url: "https://www.wikidata.org/wiki/" },
+];
+
+/** Identifier of an entity, as a link if its vocabulary is known. */
+function identifier(id, type) {
+  for (const { type: types, id: form, name, url } of VOCABULARIES) {
+    const found = types.test(type) && form.exec(id);
+    if (found) return element("a", { href: url + found[1], target: "_blank", rel: "noopener noreferrer", title: `${id} in ${name}` }, named(id));
+  }
+  return named(id);
+}
+
 /** A name, isolated from the writing direction around it. */
 const named = (name) => element("bdi", {}, name);
 
@@ -89,7 +121,7 @@ function drawMentions(sentence, doc, numbers, start, end) {
     const node = element("mark", {
       "data-mention": next.number,
       "data-entity": entity,
-      "data-mark": entity + 1,
+      "data-mark": markOf(doc, entity),
       title: `${entity + 1}: ${doc.entities[entity][2]} (${id}, ${type})`,
     });
     open[open.length - 1].node.append(colour(node, entity));
@@ -101,7 +133,7 @@ function drawMentions(sentence, doc, numbers, start, end) {
 
 /** The name of an entity with its number and colour. */
 function entityName(doc, entity) {
-  const swatch = colour(element("span", { class: "swatch" }, String(entity + 1)), entity);
+  const swatch = colour(element("span", { class: "swatch", title: doc.entities[entity][1] }, markOf(doc, entity)), entity);
   return element("span", { class: "entity-name" }, swatch, named(doc.entities[entity][2]));
 }
 
@@ -113,10 +145,10 @@ function drawEntities(box, doc, choose) {
     element(
       "tr",
       {},
-      element("td", {}, colour(element("span", { class: "swatch" }, String(number + 1)), number)),
+      element("td", {}, colour(element("span", { class: "swatch" }, markOf(doc, number)), number)),
       element("td", {}, element("button", { type: "button", class: "link", click: () => choose(name) }, named(name))),
       element("td", {}, type),
-      element("td", {}, named(id)),
+      element("td", {}, identifier(id, type)),
       element("td", { class: "number" }, String(mentions[number])),
     ),
   );
@@ -130,9 +162,9 @@ function drawEntities(box, doc, choose) {
 /**
  * Show the reasons for a relation in the text: mentions with their weights, sentences with labels.
  *
- * mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, important}.
+ * doc: the document; mentions: Map from mention to {side, weight}; sentences: Map from sentence to {path, label, important}.
  */
-function highlightText(box, mentions, sentences, isChosen) {
+function highlightText(box, doc, mentions, sentences, isChosen) {
   box.classList.toggle("chosen", isChosen);
   for (const mark of box.querySelectorAll("mark")) {
     const { side, weight } = mentions.get(Number(mark.dataset.mention)) ?? {};
@@ -142,7 +174,7 @@ function highlightText(box, mentions, sentences, isChosen) {
     mark.style.setProperty("--strength", known ? weight.toFixed(3) : "0.5");
     const letter = { head: "H", tail: "T", via: "via" }[side];
     const percent = known ? ` ${Math.round(weight * 100)}%` : "";
-    mark.dataset.mark = letter ? `${letter}${percent}` : Number(mark.dataset.entity) + 1;
+    mark.dataset.mark = letter ? `${letter}${percent}` : markOf(doc, Number(mark.dataset.entity));
   }
   for (const span of box.querySelectorAll(".sentence")) {
     const number = Number(span.dataset.sentence);
