@@ -463,12 +463,18 @@ def test_links_of_a_page_outside_the_site_lead_to_files(name):
     links = [link for link in re.findall(r"\]\(([^)\s]*)\)", text) if not urlsplit(link).scheme]
     for link in links:
         path, _, place = link.partition("#")
+        path = path or name
         titles = (
             re.findall(r"^#+ (.*)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE) if place else []
         )
         assert (ROOT / path).is_file(), link
-        assert not place or place in {title.lower().replace(" ", "-") for title in titles}, link
+        assert not place or place in {_anchor(title) for title in titles}, link
     assert links or name != "README.md"
+
+
+def _anchor(title):
+    """The anchor of a title on GitHub."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def test_the_readme_lists_the_dependencies():

@@ -58,11 +58,8 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
         overrides: Overrides of the command line.
 
     Raises:
-        InputError: If a setting is missing, unknown or wrong: one line with its name, its value and what is
-            allowed.
+        InputError: If a setting is unknown or wrong: one line with its name, its value and what is allowed.
     """
-    for name in sorted(OmegaConf.missing_keys(config)):
-        raise InputError(f"{name}: is required: {name}=...")
     values = OmegaConf.to_container(config, resolve=True)
     written = {name.lstrip("+"): text for name, _, text in (each.partition("=") for each in overrides)}
     raw = OmegaConf.to_container(config)
