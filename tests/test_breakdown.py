@@ -12,6 +12,7 @@ from glre_pyg.evaluation.breakdown import (
     DISTANCES,
     MENTIONS,
     all_scores,
+    baselines,
     by_distance,
     by_mentions,
     by_relation,
@@ -183,6 +184,19 @@ def test_all_scores_are_plain_numbers():
     assert found["ign_ranked"]["f1"] == pairs.ign_score(0.5, filtered=True, ranked=True).f1
     assert found["pair"] == dataclasses.asdict(pairs.pair_score(0.5, filtered=True))
     assert found["by_relation"]["s"] == dataclasses.asdict(by_relation(pairs, 0.5)["s"])
+
+
+def test_baselines_need_no_model():
+    pairs = scored_pairs(
+        [[0.9, 0.1], [0.2, 0.3], [0.4, 0.2], [0.1, 0.2], [0, 0]],
+        [[1, 0], [0, 0], [1, 1], [0, 1], [1, 0]],
+        distance=[0, 0, 1, 2, 0],
+        ignored=[False, True, False, False, False],
+    )
+    found = baselines(pairs)
+    assert found["every_pair"] == Scores.of(2, 3, 5)
+    assert found["same_sentence"] == Scores.of(1, 1, 5)
+    assert baselines(scored_pairs([], []))["every_pair"].f1 == 0
 
 
 def test_scores_that_say_nothing_are_left_out():

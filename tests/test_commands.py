@@ -41,7 +41,7 @@ def test_training_prints_what_a_person_wants_to_see(folder):
     lines = out.splitlines()
     assert sum(line.startswith("epoch ") and "loss" in line and "dev P" in line for line in lines) == 3
     assert [line.split()[1] for line in lines if line.startswith("synthetic ")] == [
-        *["dev", "dev", "test", "test", "dev:"],
+        *["dev", "dev", "dev", "test", "test", "test", "dev:"],
     ]
     assert "every candidate pair" in out
     assert "protocol: synthetic (generator " in out
@@ -87,7 +87,7 @@ def test_evaluate_repeats_the_scores_of_training(folder, split):
     expected = [
         line
         for line in (folder / "train.out").read_text().splitlines()
-        if line.startswith(f"synthetic {split}")
+        if line.startswith(f"synthetic {split} ")
     ]
     assert out.splitlines() == expected
     assert not list(folder.glob("*.log"))

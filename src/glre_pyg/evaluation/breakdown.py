@@ -90,6 +90,20 @@ def all_scores(
     return scores
 
 
+def baselines(pairs: ScoredPairs) -> Breakdown:
+    """Score predictions that need no model, of the relation for which they are best.
+
+    Returns:
+        ``every_pair``: all candidate pairs; ``same_sentence``: those that a sentence mentions; filtered.
+    """
+    candidate = (pairs.probability > 0).any(-1) & ~pairs.ignored
+    found = {}
+    for name, kept in (("every_pair", candidate), ("same_sentence", candidate & (pairs.distance == 0))):
+        correct = pairs.is_fact[kept].sum(0)
+        found[name] = Scores.of(int(correct.max(initial=0)), int(kept.sum()), pairs.gold())
+    return found
+
+
 def _by(
     names: tuple[str, ...], bins: np.ndarray, pairs: ScoredPairs, threshold: Threshold, filtered: bool
 ) -> Breakdown:
@@ -128,6 +142,13 @@ def print_scores(
         for title, scores in rows
     ]
     numbers = all_scores(pairs, threshold, calibration)
+    trivial = baselines(pairs)
+    numbers["baselines"] = {kind: asdict(scores) for kind, scores in trivial.items()}
+    relation = " with the best relation" if len(pairs.relations) > 1 else ""
+    lines.append(
+        f"{name:12s} for comparison: F1 {trivial['every_pair'].f1:.4f} if every pair is predicted{relation}, "
+        f"{trivial['same_sentence'].f1:.4f} if every pair in one sentence is"
+    )
     low, high = numbers["interval"]
     lines.append(f"{name:12s} 95 % interval of F1: {low:.4f} to {high:.4f} (bootstrap over documents)")
     if calibration != NOT_CALIBRATED:
