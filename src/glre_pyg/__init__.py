@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence
     from glre_pyg.data.explanation import PredictedFact
     from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph, build_graph
+    from glre_pyg.extraction.arrow_batches import ExtractBatch
     from glre_pyg.extraction.extractor import RelationExtractor
     from glre_pyg.mentions.dictionary import Dictionary
     from glre_pyg.mentions.documents import document_of, with_mentions
@@ -30,6 +31,7 @@ _HOME = {
     "DocumentGraph": "data.graph",
     "EDGE_TYPES": "data.graph",
     "Entity": "data.document",
+    "ExtractBatch": "extraction.arrow_batches",
     "Fact": "data.document",
     "FoundMention": "mentions.finder",
     "GLRE": "models.glre",
@@ -55,6 +57,7 @@ __all__ = [
     "Document",
     "DocumentGraph",
     "Entity",
+    "ExtractBatch",
     "Fact",
     "FoundMention",
     "Mention",

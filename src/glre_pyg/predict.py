@@ -28,6 +28,7 @@ Format = Literal[
     "brat",
     "label_studio",
     "spacy",
+    "parquet",
     "corpus",
 ]
 

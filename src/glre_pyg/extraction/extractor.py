@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -22,12 +22,16 @@ from glre_pyg.extraction.inputs import Inputs, unsegmented_document
 from glre_pyg.extraction.scoring import make_corpus
 from glre_pyg.extraction.sentence_ablation import ablate_sentences
 from glre_pyg.formats.detection import detect_format, read_documents
+from glre_pyg.formats.parquet import fact_table
 from glre_pyg.mentions.documents import with_mentions
 from glre_pyg.mentions.finder import Finder
 from glre_pyg.mentions.grouping import link_by_name
 from glre_pyg.runs.hub import from_pretrained
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, WithoutFacts, handle_error, is_out_of_memory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Unlinked = Literal["drop", "name"]
 Given = Document | str | Iterable[Document | str | tuple[str, str]]
@@ -148,6 +152,20 @@ class RelationExtractor:
         """
         inputs = self.inputs(mentions, format=format, on_error=options.get("on_error"))
         return self(inputs.documents(str(path)), **options)
+
+    def table(self, documents: Given, mentions: Finder | None = None, **options: Unpack[Options]) -> pa.Table:
+        """Predict the facts of documents or texts, as an Arrow table with a row for each fact.
+
+        ``.to_pandas()`` and ``polars.from_arrow`` make a data frame of it.
+
+        Args:
+            documents, mentions, **options: As for :meth:`__call__`, without reasons.
+
+        Raises:
+            InputError: See :meth:`__call__`; also if pyarrow is not installed (extra ``arrow``).
+        """
+        options["reasons"] = False
+        return fact_table(self(documents, mentions=mentions, **options))
 
     def inputs(
         self,

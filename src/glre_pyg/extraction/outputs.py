@@ -19,7 +19,19 @@ from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
 from glre_pyg.utils.files import check_output, unpacked_name
 
-EXTENSIONS = (".html", ".csv", ".nt", ".spacy", ".jsonl", ".json", ".data", ".pubtator", ".xml", ".brat")
+EXTENSIONS = (
+    ".html",
+    ".csv",
+    ".nt",
+    ".spacy",
+    ".jsonl",
+    ".json",
+    ".data",
+    ".pubtator",
+    ".xml",
+    ".brat",
+    ".parquet",
+)
 
 
 class TextFormat(NamedTuple):
@@ -42,7 +54,7 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self.path, self.extension = path, Path(unpacked_name(path)).suffix
-        if self.extension in (".spacy", ".brat"):  # not text
+        if self.extension in (".spacy", ".brat", ".parquet"):  # not text
             self.extension = path.suffix.lower()
         if self.extension not in EXTENSIONS:
             raise InputError(f"{path}: ends in none of {' '.join(EXTENSIONS)}")

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
-from glre_pyg.data.document import Document, Fact
+from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.data.paths import entity_of, name_of, sentence_text, sentences_for
 from glre_pyg.utils.table import Table
@@ -44,21 +45,30 @@ def format_csv(document: Document) -> str:
     Raises:
         InputError: If a fact names an entity that the document does not mention.
     """
-    return Table((), [tuple(_row(document, fact)) for fact in document.facts]).to_csv()
+    rows = []
+    for *names, probability, threshold, sentences, text in fact_rows(document):
+        numbers = ("" if number is None else f"{number:.6f}" for number in (probability, threshold))
+        rows.append((*names, *numbers, " ".join(f"S{number}" for number in sentences), text))
+    return Table((), rows).to_csv()
 
 
-def _row(document: Document, fact: Fact) -> Iterator[str]:
-    yield document.id
-    yield from _entity(document, fact.head)
-    yield fact.relation
-    yield from _entity(document, fact.tail)
-    if isinstance(fact, PredictedFact):
-        yield from (f"{fact.probability:.6f}", f"{fact.threshold:.6f}")
-    else:
-        yield from ("", "")
-    sentences = sentences_for(document, fact.head, fact.tail)
-    yield " ".join(f"S{number + 1}" for number in sentences)
-    yield _text(document, sentences)
+def fact_rows(document: Document) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of :data:`COLUMNS` for each fact, with numbers as numbers, or None if there are none.
+
+    Raises:
+        InputError: See :func:`format_csv`.
+    """
+    for fact in document.facts:
+        sentences = sentences_for(document, fact.head, fact.tail)
+        yield (
+            document.id,
+            *_entity(document, fact.head),
+            fact.relation,
+            *_entity(document, fact.tail),
+            *((fact.probability, fact.threshold) if isinstance(fact, PredictedFact) else (None, None)),
+            [number + 1 for number in sentences],
+            _text(document, sentences),
+        )
 
 
 def _entity(document: Document, identifier: str) -> tuple[str, ...]:

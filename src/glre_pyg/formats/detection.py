@@ -11,6 +11,7 @@ eog          ``.data``              the lines of EoG and ATLOP
 bioc_xml     ``.xml``               BioC as XML
 bioc_json    ``.bioc.json``         BioC as JSON, PubTator3's exports
 label_studio ``.label_studio.json`` Label Studio's tasks
+parquet      ``.parquet``           Apache Parquet, a document a row; needs pyarrow
 brat         ``.ann``, ``.brat``    brat's standoff form: ``.ann`` beside ``.txt``, or a folder of them
 text         ``.txt``               plain text, one document without mentions, read only
 ============ ====================== ==================================================================
@@ -34,6 +35,7 @@ from glre_pyg.formats.docred_json import read_docred, write_docred
 from glre_pyg.formats.eog_data import read_eog, write_eog
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.label_studio import read_label_studio, write_label_studio
+from glre_pyg.formats.parquet import read_parquet, write_parquet
 from glre_pyg.formats.pubtator import read_pubtator
 from glre_pyg.formats.pubtator_blocks import relations_of
 from glre_pyg.formats.pubtator_writer import format_pubtator, write_pubtator
@@ -64,6 +66,7 @@ FORMATS: Mapping[str, Format] = {
     "bioc_json": Format(read_bioc_json, write_bioc_json, partial(write_bioc_json, lossy=True)),
     "label_studio": Format(read_label_studio, write_label_studio, partial(write_label_studio, lossy=True)),
     "brat": Format(read_brat, write_brat, partial(write_brat, lossy=True)),
+    "parquet": Format(read_parquet, write_parquet),
     "text": Format(read_text, None),
 }
 PUBTATOR: Mapping[str, Callable[[Document], str]] = {
@@ -78,6 +81,7 @@ _SUFFIXES = {
     ".jsonl": "jsonl",
     ".data": "eog",
     ".xml": "bioc_xml",
+    ".parquet": "parquet",
     ".ann": "brat",
     ".brat": "brat",
     ".pubtator.txt": "pubtator",

@@ -67,7 +67,9 @@ class _FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     sentence_ablation: object = None
 
 
-class _Record(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Record(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A document as it is written."""
+
     id: str
     text: str
     mentions: tuple[_MentionRecord, ...] = ()
@@ -92,10 +94,10 @@ def read_jsonl(
         InputError: ``file:line: document: field: what is wrong``; also if there is no document at all.
     """
     name = Path(path).name
-    build = partial(_document, segmenter=segmenter, on_error=on_error)
+    build = partial(build_document, segmenter=segmenter, on_error=on_error)
     with opened(path) as file:
         places = (
-            record_place(f"{name}:{number}", parsed(raw), "id", _Record, build)
+            record_place(f"{name}:{number}", parsed(raw), "id", Record, build)
             for number, raw in enumerate(file, start=1)
             if raw.strip()
         )
@@ -113,7 +115,16 @@ def _cuts_a_word(text: str, mention: Mention) -> bool:
     return any(len(both) == 2 and both.isascii() and both.isalnum() for both in around)
 
 
-def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler | None) -> Document:
+def build_document(record: Record, *, segmenter: Segmenter, on_error: ErrorHandler | None) -> Document:
+    """Build the document of a record.
+
+    Args:
+        record: The record.
+        segmenter, on_error: See :func:`read_jsonl`.
+
+    Raises:
+        InputError: ``field: what is wrong``.
+    """
     text = record.text
     for number, mention in enumerate(record.mentions):
         check_span((mention.start, mention.end), f"mentions[{number}]", len(text), empty=False)
@@ -139,7 +150,7 @@ def _document(record: _Record, *, segmenter: Segmenter, on_error: ErrorHandler |
     return replace(document, facts=facts, ignored=usable_pairs(document, on_error))
 
 
-def _facts(record: _Record, document: Document, on_error: ErrorHandler | None) -> Iterator[Fact]:
+def _facts(record: Record, document: Document, on_error: ErrorHandler | None) -> Iterator[Fact]:
     entities = {entity.id: entity for entity in document.entities}
     for path, each in usable_records(record.facts, _FactRecord, "facts", on_error):
         given = Fact(each.head, each.relation, each.tail, each.extra, each.evidence)
@@ -187,10 +198,23 @@ def format_jsonl(document: Document) -> str:
     """Return the line of a document.
 
     Raises:
+        InputError: See :func:`record_of`.
+    """
+    fields = {"id": "", "text": "", "mentions": (), "facts": (), **to_builtins(record_of(document))}
+    for fact in fields["facts"]:
+        if "reasons" in fact:
+            del fact["reasons"]["head"], fact["reasons"]["tail"]
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def record_of(document: Document) -> Record:
+    """Return the record of a document.
+
+    Raises:
         InputError: If it could not be read again, as with a fact of an entity without mention.
     """
     check_references(document)
-    record = _Record(
+    return Record(
         document.id,
         document.text,
         mentions=tuple(_mention(document, mention) for mention in document.mentions),
@@ -200,11 +224,6 @@ def format_jsonl(document: Document) -> str:
         words=document.words,
         sentences=tuple((sentence.start, sentence.end) for sentence in document.sentences),
     )
-    fields = {"id": "", "text": "", "mentions": (), "facts": (), **to_builtins(record)}
-    for fact in fields["facts"]:
-        if "reasons" in fact:
-            del fact["reasons"]["head"], fact["reasons"]["tail"]
-    return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def _mention(document: Document, mention: Mention) -> _MentionRecord:

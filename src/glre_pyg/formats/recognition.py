@@ -24,7 +24,6 @@ _BINARY = {
     b"BZh": f"a bzip2 file: {_UNPACK}",
     b"\xfd7zXZ": f"an xz file: {_UNPACK}",
     b"(\xb5/\xfd": f"a zstd file: {_UNPACK}",
-    b"PAR1": "Parquet: convert it to JSON lines first",
     b"SQLite format 3": "an SQLite database",
 }
 _XML = {
@@ -90,6 +89,8 @@ def recognized(path: Path, *, is_text: bool) -> str | None:
         return "brat"
     with opened(path) as file:
         head = file.read(_HEAD)
+    if head.startswith(b"PAR1"):
+        return "parquet"
     for beginning, what in _BINARY.items():
         if head.startswith(beginning):
             raise InputError(f"{path.name}: this is {what}")

@@ -1,0 +1,103 @@
+"""Prediction for engines that hand out Arrow tables, such as Ray Data, Spark and Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glre_pyg.data.document import Document
+from glre_pyg.extraction.extractor import RelationExtractor
+from glre_pyg.formats.parquet import documents_of_rows, row_of, schema
+from glre_pyg.mentions.finder import Finder
+from glre_pyg.utils.exceptions import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ExtractBatch:
+    """Predicts the facts of documents in an Arrow table; made once in each worker.
+
+    It imports no engine. A document with an error has no facts, and a line in the column ``error``: no
+    document ends a job.
+
+    Args:
+        run: Name or folder of the model, or several; see :meth:`RelationExtractor.from_pretrained`.
+        mentions: Finds the mentions of texts; None keeps those of the column ``mentions``.
+        device: Device of the model.
+        memory: Memory limit in GiB; None for most of what is available.
+        **options: ``threshold``, ``types`` and ``unlinked``; see
+            :class:`~glre_pyg.extraction.extractor.Options`.
+
+    Example:
+        >>> from glre_pyg import ExtractBatch                                               # doctest: +SKIP
+        >>> import ray                                                                      # doctest: +SKIP
+        >>> facts = ray.data.read_parquet("abstracts").map_batches(                         # doctest: +SKIP
+        ...     ExtractBatch, fn_constructor_args=["cdr"], batch_format="pyarrow", concurrency=2
+        ... )
+    """
+
+    def __init__(
+        self,
+        run: str | Path | Sequence[str | Path],
+        *,
+        mentions: Finder | None = None,
+        device: str = "cpu",
+        memory: float | None = None,
+        **options: Any,
+    ) -> None:
+        if unknown := sorted(options.keys() - {"threshold", "types", "unlinked"}):
+            raise InputError(f"{unknown[0]}: is not one of threshold, types, unlinked")
+        self.extractor = RelationExtractor.from_pretrained(run, device=device, memory=memory)
+        self.mentions, self.options = mentions, options
+
+    def __call__(self, table: pa.Table | pa.RecordBatch) -> pa.Table:
+        """Predict the facts of a table.
+
+        Args:
+            table: Columns ``id``, ``text`` and others of :mod:`glre_pyg.formats.parquet`; more are left out.
+
+        Returns:
+            A row for each row of the table, in its order: ``id``, the ``mentions`` and ``facts`` of the
+            document, and ``error``, null if there was none.
+        """
+        import pyarrow as pa
+
+        columns = schema()
+        fields = [columns.field(name) for name in ("id", "mentions", "facts")]
+        form = pa.schema([*fields, ("error", pa.string())])
+        known = [name for name in table.schema.names if name in columns.names]
+        rows = table.select(known).to_pylist()
+        found = self._predicted([self._document(row, number) for number, row in enumerate(rows)])
+        return pa.Table.from_pylist([self._row(*each) for each in zip(rows, found, strict=True)], form)
+
+    def _predicted(self, given: Sequence[Document | InputError]) -> Iterator[Document | InputError]:
+        """Yield predicted documents in the place of those without an error."""
+        predicted = iter(self._facts([each for each in given if isinstance(each, Document)]))
+        for each in given:
+            yield next(predicted) if isinstance(each, Document) else each
+
+    def _document(self, row: dict[str, Any], number: int) -> Document | InputError:
+        try:
+            [document] = documents_of_rows([(f"row {number}", row)], "table")
+        except InputError as error:
+            return error
+        return document
+
+    def _facts(self, documents: Sequence[Document]) -> list[Document | InputError]:
+        """Return predicted documents: all at once, or one by one if there is an error."""
+        try:
+            return [*self.extractor(documents, mentions=self.mentions, reasons=False, **self.options)]
+        except InputError as error:
+            if len(documents) == 1:
+                return [error]
+            return [result for document in documents for result in self._facts([document])]
+
+    @staticmethod
+    def _row(row: dict[str, Any], found: Document | InputError) -> dict[str, Any]:
+        identifier = None if row.get("id") is None else str(row["id"])
+        if isinstance(found, InputError):
+            return {"id": identifier, "error": str(found)}
+        predicted = row_of(found)
+        return {"id": identifier, "mentions": predicted["mentions"], "facts": predicted["facts"]}
