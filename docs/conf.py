@@ -30,7 +30,9 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 # Optional dependencies: the API reference can be built without them.
-autodoc_mock_imports = [name for name in ("spacy", "rdflib", "pyarrow", "ahocorasick_rs") if find_spec(name) is None]
+autodoc_mock_imports = [
+    name for name in ("spacy", "rdflib", "pyarrow", "ahocorasick_rs") if find_spec(name) is None
+]
 napoleon_numpy_docstring = False
 
 html_theme = "furo"

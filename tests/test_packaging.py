@@ -138,6 +138,7 @@ def test_wheel_and_sdist_hold_every_module_and_config(dist):
         package / "py.typed",
         package / "runs/model_card.md",
         *(file for file in (package / "formats/page_assets").iterdir() if file.is_file()),
+        *(file for file in (package / "trained").rglob("*") if file.is_file()),
     ]
     sources = {str(file.relative_to(ROOT / "src")) for file in shipped}
     configs = {str(file.relative_to(ROOT)) for file in (ROOT / "conf").rglob("*.yaml")} | {"conf/__init__.py"}
