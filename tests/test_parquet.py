@@ -54,14 +54,19 @@ def test_many_documents_are_several_row_groups(tmp_path):
 def test_a_table_of_ones_own(tmp_path):
     rows = [
         {"id": 7, "text": "Aspirin may cause asthma.", "year": 1999, "mentions": None},
-        {"id": 8, "text": "Nothing.", "year": None, "mentions": [{"start": 0, "end": 7, "type": "T"}]},
+        {
+            "id": 8,
+            "text": "Nothing.",
+            "year": None,
+            "mentions": [{"start": 0, "end": 7, "type": "T", "ids": [5], "score": 0.5}],
+        },
     ]
     found = [*read_parquet(written(rows, tmp_path / "own.parquet"))]
     assert [(each.id, each.text, len(each.mentions)) for each in found] == [
         ("7", "Aspirin may cause asthma.", 0),
         ("8", "Nothing.", 1),
     ]
-    assert found[1].mentions[0].ids == ()
+    assert found[1].mentions[0].ids == ("5",)
 
 
 def test_errors_name_file_row_document_and_field(tmp_path):
@@ -171,8 +176,45 @@ def test_batches_of_texts_need_a_finder(batches):
     assert len(found["mentions"][0].as_py()) == 2
     assert found["facts"][0].as_py()
     assert found["error"].to_pylist()[0] is None
-    with pytest.raises(InputError, match="reasons: is not one of"):
-        batches(reasons=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reasons": True}, "reasons: is not one of"),
+        ({"threshold": 7.0}, "threshold: 7.0 is not a probability"),
+        ({"threshold": {"NOPE": 0.5}}, "threshold: "),
+        ({"types": {"Drug": "Nope"}}, "mentions.types: 'Nope' is not one of"),
+        ({"unlinked": "zzz"}, "unlinked: 'zzz' is not one of drop, name"),
+        ({"mentions": "names.tsv"}, "mentions: a str finds no mentions"),
+    ],
+)
+def test_wrong_options_are_no_errors_of_documents(batches, options, message):
+    with pytest.raises(InputError, match=message):
+        batches(**options)
+
+
+def test_given_facts_decide_nothing(batches):
+    row = row_of(DOCUMENTS[0]) | {"facts": [{"head": "X", "relation": "r", "tail": "Y"}]}
+    found = batches(threshold=0.3)(pa.Table.from_pylist([row], schema()))
+    assert found["error"].to_pylist() == [None]
+
+
+def test_texts_that_are_not_utf8_are_errors_of_their_rows(batches, tmp_path):
+    text = pa.array([b"x", b"\xff", b"y"]).cast(pa.binary()).view(pa.string())
+    table = pa.table({"id": ["a", "b", "c"], "text": text})
+    assert batches()(table)["error"].to_pylist() == [None, "row 1: ?: a text is not UTF-8", None]
+    parquet.write_table(table, tmp_path / "bad.parquet")
+    errors = []
+    found = [*read_parquet(tmp_path / "bad.parquet", on_error=errors.append)]
+    assert [each.id for each in found] == ["a", "c"]
+    assert [str(error) for error in errors] == ["bad.parquet: row 1: ?: a text is not UTF-8"]
+
+
+def test_two_columns_of_one_name(batches):
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["x"]), pa.array(["y"])], ["id", "text", "text"])
+    with pytest.raises(InputError, match="table: there are two columns 'text'"):
+        batches()(table)
 
 
 def test_predict_reads_and_writes_parquet(tmp_path):

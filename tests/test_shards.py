@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from commands import run as command
 from documents import LABELS, glre, random_documents, subwords
+from glre_pyg.extraction import shards
 from glre_pyg.extraction.merging import check_parts
 from glre_pyg.extraction.shards import extract_files, inputs_and_outputs, read_summary
 from glre_pyg.formats.csv_facts import HEADER
@@ -82,7 +83,7 @@ def test_finished_files_are_left_as_they_are(run, here, capsys):
     write_jsonl(DOCUMENTS[:1], here / "in/f0.jsonl")
     (here / "out/f1.jsonl").write_text("damaged")
     (here / "out/f2.jsonl").unlink()
-    (here / "out/summaries/f3.jsonl.json").write_text("{")
+    (here / "out/.summaries/f3.jsonl.json").write_text("{")
     extract_files(run, settings())
     assert "7 of 7 files: 4 written, 3 finished before; " in capsys.readouterr().out
     assert len([*read_jsonl(here / "out/f0.jsonl")]) == 1
@@ -118,7 +119,7 @@ def test_an_interrupted_file_goes_on_where_it_was(run, here, monkeypatch):
     monkeypatch.setattr(Run, "predict", predict)
     extract_files(run, settings("chunk=1"))
     assert files_of(here / "out") == files_of(here / "whole")
-    assert read_summary(here / "out/summaries/f1.jsonl.json").ids == ["d2", "d3"]
+    assert read_summary(here / "out/.summaries/f1.jsonl.json").ids == ["d2", "d3"]
 
 
 def test_files_with_errors_are_counted_and_those_that_cannot_be_read_tried_again(run, here, capsys):
@@ -127,9 +128,58 @@ def test_files_with_errors_are_counted_and_those_that_cannot_be_read_tried_again
         file.write("[]\n")
     assert extract_files(run, settings()) == 2
     assert "; 2 errors" in capsys.readouterr().out
-    assert read_summary(here / "out/summaries/f0.jsonl.json").sha256 is None
+    assert read_summary(here / "out/.summaries/f0.jsonl.json").sha256 is None
     assert extract_files(run, settings()) == 2
-    assert "1 written, 6 finished before; " in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "1 written, 6 finished before; " in out
+    assert "f1.jsonl: had 1 error when it was predicted; resume=false predicts it again" in err
+    with pytest.raises(InputError, match=r"out: 1 of its inputs could not be read: f0\.jsonl"):
+        check_parts(here / "out")
+    assert extract_files(run, settings("resume=false")) == 2
+    assert "7 of 7 files: 7 written; " in capsys.readouterr().out
+
+
+def test_an_input_without_documents_has_no_output(run, here, capsys):
+    extract_files(run, settings())
+    (here / "in/f0.jsonl").write_text("\n")
+    extract_files(run, settings())
+    assert not (here / "out/f0.jsonl").exists()
+    capsys.readouterr()
+
+
+def test_an_output_of_another_input_is_not_replaced(run, here):
+    extract_files(run, settings("input=in/f0.jsonl"))
+    before = (here / "out/f0.jsonl").read_bytes()
+    (here / "in/f0.txt").write_text((here / "in/f0.jsonl").read_text())
+    with pytest.raises(
+        InputError, match=r"f0\.jsonl: was made of f0\.jsonl, not of f0\.txt: write somewhere"
+    ):
+        extract_files(run, settings("input=in/f0.txt", "format=jsonl"))
+    assert (here / "out/f0.jsonl").read_bytes() == before
+
+
+def test_a_file_that_cannot_be_opened_does_not_end_the_others(run, here, monkeypatch, capsys):
+    resume_key = shards.resume_key
+
+    def failing(run, config, key):
+        if config.input.endswith("f0.jsonl"):
+            raise PermissionError(13, "Permission denied", config.input)
+        return resume_key(run, config, key)
+
+    monkeypatch.setattr(shards, "resume_key", failing)
+    assert extract_files(run, settings()) == 1
+    out, err = capsys.readouterr()
+    assert "7 of 7 files: 1 that cannot be read, 6 written; " in out
+    assert err.startswith("error: in/f0.jsonl: Permission denied\n")
+    with pytest.raises(PermissionError):
+        extract_files(run, settings("strict=true"))
+
+
+def test_outputs_are_no_inputs(run, here):
+    (here / "in/out").mkdir()
+    write_jsonl(DOCUMENTS[:1], here / "in/out/x.jsonl")
+    with pytest.raises(InputError, match=r"x\.jsonl: lies in the folder of the outputs"):
+        extract_files(run, settings("input=in/**", "output=in/out"))
 
 
 def test_folders_and_packed_files_keep_their_places(run, here):
@@ -139,7 +189,7 @@ def test_folders_and_packed_files_keep_their_places(run, here):
     extract_files(run, settings("recursive=true", "extension=.csv.gz"))
     assert (here / "out/more/f0.csv.gz").is_file()
     assert gzip.decompress((here / "out/f0.csv.gz").read_bytes()).decode().startswith(HEADER)
-    assert (here / "out/summaries/more/f0.csv.gz.json").is_file()
+    assert (here / "out/.summaries/more/f0.csv.gz.json").is_file()
 
 
 @pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "1/3/5"])
@@ -199,7 +249,9 @@ def test_the_commands(saved, here):
     for wrong, line in {
         ("output=all.csv",): "out/f0.jsonl: has another format than all.csv",
         ("output=all.html",): "all.html: only .jsonl, .csv, .nt, .data and .pubtator can be merged",
-        ("folder=in",): "in: no summaries of finished files",
+        ("folder=in",): "in: no .summaries of finished files",
+        ("folder=",): "folder: is empty",
+        ("output=out/all.jsonl",): "out/all.jsonl: is the input, or lies in its folder: write somewhere else",
     }.items():
         _, err = command(*merge, *wrong, cwd=here, code=2)
         assert err == f"error: {line}\n"
@@ -209,7 +261,10 @@ def test_the_commands(saved, here):
             "shard=1/2",
         ): "shard: one.jsonl is one file; shards need a folder: output=FOLDER",
         ("output=in/out",): "in/out/name.jsonl: is the input, or lies in its folder: write somewhere else",
-        ("extension=.docx",): "out/name.docx: ends in none of .html",
+        ("extension=.docx",): "extension: '.docx' is not that of a file that is written",
+        ("extension=.brat",): "extension: '.brat' is not that of a file that is written",
+        ("extension=/../x.jsonl",): "extension: '/../x.jsonl' is not an extension such as .jsonl",
+        ("output=",): "output: is empty",
     }.items():
         _, err = command(*predict[:3], *wrong, *predict[3:-1], *wrong, cwd=here, code=2)
         assert err.startswith(f"error: {line}")
@@ -218,11 +273,10 @@ def test_the_commands(saved, here):
 def test_what_is_there_twice_or_of_another_model_is_not_merged(run, here):
     extract_files(run, settings("extension=.csv"))
     parts = check_parts(here / "out")
-    path = here / "out/summaries/f5.csv.json"
+    path = here / "out/.summaries/f5.csv.json"
     whole = json.loads(path.read_text())
     for change, message in (
-        ({"ids": ["d10", "d0"]}, r"d0: this document is in f0\.csv and f5\.csv"),
-        ({"ids": ["d10", "d10"]}, r"d10: this document is in f5\.csv twice"),
+        ({"ids": ["d10", "d0"]}, r"out: d0: this document is in f0\.csv and f5\.csv"),
         ({"settings": "other"}, r"f5\.csv: is of another model or other settings than f0\.csv"),
         ({"sha256": "0" * 64}, r"f5\.csv: is not the file that was written"),
         ({"input": "g5.jsonl"}, r"out: 1 of 7 inputs are missing: f5\.jsonl"),

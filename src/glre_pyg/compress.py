@@ -39,14 +39,15 @@ def main(config: DictConfig) -> None:
     from glre_pyg.runs.low_rank import compressed, pretrained_weights, restored, save_compressed
     from glre_pyg.utils.cache import Cache
 
-    output_path(config, file="model.safetensors", make_folder=True)
     run = load_run(config)
+    corpus = make_corpus(run.config.dataset)
+    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
+    corpus.documents("dev")  # before anything is computed
+    output_path(config, file="model.safetensors", make_folder=True)
     name = str(run.config.encoder.get("name"))
     base = pretrained_weights(name, run.tokenizer)
     stored = compressed(run.model, base, config.rank)
     run.model.load_state_dict(restored(stored, base))
-    corpus = make_corpus(run.config.dataset)
-    corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
     run = _rescored(run, corpus, {"rank": config.rank, "encoder": name})
     folder = Path(config.output)
     save_model(run, folder, partial(save_compressed, stored, name, base))

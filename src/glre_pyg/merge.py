@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TypedDict
 
 from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.console import echo, plural
+from glre_pyg.utils.exceptions import InputError
 
 
 class Settings(TypedDict):
@@ -28,6 +30,8 @@ def main(config: DictConfig) -> None:
     from glre_pyg.extraction.outputs import Output
     from glre_pyg.extraction.shards import find_inputs
 
+    if not config.folder:
+        raise InputError("folder: is empty")
     output = Output(output_path(config)) if config.output else None
     inputs = None
     if config.input:
@@ -44,8 +48,9 @@ def main(config: DictConfig) -> None:
         f"{output.path if output else folder}: {facts} {plural(facts, 'fact')} in {documents} "
         f"{plural(documents, 'document')} of {len(parts)} {plural(len(parts), 'file')}"
         + (f"; {errors} {plural(errors, 'error')}" if errors else "")
-        + ("" if inputs or output else "; input=FOLDER checks that no file is missing")
+        + ("" if inputs else "; input=FOLDER checks that no file is missing")
     )
+    sys.exit(2 if errors else 0)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from glre_pyg.evaluation.precisions import PRECISION_TEXT, precision_of
 from glre_pyg.extraction.run_settings import RunSettings
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.ranges import NonNegativeInt, PositiveInt, Rule, Shard, Share
+from glre_pyg.utils.ranges import Extension, NonNegativeInt, PositiveInt, Rule, Shard, Share
 
 Format = Literal[
     "text",
@@ -32,6 +32,8 @@ Format = Literal[
     "corpus",
 ]
 
+_LONGER = (".bioc.json", ".label_studio.json")
+"""Extensions of files that two suffixes tell from others."""
 Precision = Annotated[str, Rule(precision_of, PRECISION_TEXT)]
 
 
@@ -59,7 +61,7 @@ class Settings(RunSettings):
     mentions: MentionSettings
     output: str
     shard: Shard | None
-    extension: str
+    extension: Extension
     threshold: Share | Precision | None
     min_probability: Share
     reasons: bool | None
@@ -87,7 +89,7 @@ def predict(config: DictConfig) -> None:
         InputError: If the run cannot be read, or a setting is wrong.
         SystemExit: With code 2 if documents with errors were skipped.
     """
-    from glre_pyg.extraction.outputs import Output
+    from glre_pyg.extraction.outputs import EXTENSIONS, Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
     from glre_pyg.extraction.shards import extract_files
@@ -97,6 +99,8 @@ def predict(config: DictConfig) -> None:
     if (config.input is None) == (config.text is None):
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     if _is_folder(config):
+        if config.extension.removesuffix(".gz") not in (*EXTENSIONS, *_LONGER) or config.extension == ".brat":
+            raise InputError(f"extension: '{config.extension}' is not that of a file that is written")
         Output(output_path(config, file=f"name{config.extension}", make_folder=True))
         sys.exit(2 if extract_files(load_run(config), config) else 0)
     output = Output(output_path(config))
@@ -112,7 +116,9 @@ def _is_folder(config: DictConfig) -> bool:
         InputError: If a shard is wanted of what is one output.
     """
     output = Path(config.output)
-    is_folder = output.is_dir() or not output.suffix
+    if not config.output:
+        raise InputError("output: is empty")
+    is_folder = output.is_dir() or not output.suffix or config.output.endswith("/")
     if is_folder and config.input in (None, "-"):
         raise InputError(f"output: {output}: is a folder, which takes a file for each file of input=FOLDER")
     if config.shard is not None and not is_folder:

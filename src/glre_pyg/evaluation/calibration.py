@@ -33,7 +33,7 @@ BINS = tuple(f"{low / 10:.1f}-{low / 10 + 0.1:.1f}" for low in range(10))
 class Calibration:
     r"""Calibrated probabilities :math:`\mathrm{sigmoid}(a \, \mathrm{logit}(p) + b)`.
 
-    Their order is that of *p*: with a calibrated threshold, the same facts are predicted.
+    Their order is that of *p*: with a calibrated threshold, the same facts are predicted, up to rounding.
 
     Args:
         slope: *a*; below 1 if the model is too sure of itself.

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.data.document import Document
-from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.formats.parquet import documents_of_rows, row_of, schema
+from glre_pyg.extraction.extractor import RelationExtractor, check_finder
+from glre_pyg.formats.parquet import documents_of_rows, known_columns, row_of, rows_of, schema
 from glre_pyg.mentions.finder import Finder
 from glre_pyg.utils.exceptions import InputError
 
@@ -30,6 +30,9 @@ class ExtractBatch:
         **options: ``threshold``, ``types`` and ``unlinked``; see
             :class:`~glre_pyg.extraction.extractor.Options`.
 
+    Raises:
+        InputError: If the model cannot be loaded, or an option is wrong.
+
     Example:
         >>> from glre_pyg import ExtractBatch                                               # doctest: +SKIP
         >>> import ray                                                                      # doctest: +SKIP
@@ -47,28 +50,40 @@ class ExtractBatch:
         memory: float | None = None,
         **options: Any,
     ) -> None:
+        check_finder(mentions)
         if unknown := sorted(options.keys() - {"threshold", "types", "unlinked"}):
             raise InputError(f"{unknown[0]}: is not one of threshold, types, unlinked")
         self.extractor = RelationExtractor.from_pretrained(run, device=device, memory=memory)
         self.mentions, self.options = mentions, options
+        self.extractor.thresholds(options.get("threshold"))
+        unlinked = options.get("unlinked", "drop")
+        if unlinked not in ("drop", "name"):
+            raise InputError(f"unlinked: '{unlinked}' is not one of drop, name")
+        list(self.extractor.prepare([], types=options.get("types")))  # checks them
 
     def __call__(self, table: pa.Table | pa.RecordBatch) -> pa.Table:
         """Predict the facts of a table.
 
         Args:
-            table: Columns ``id``, ``text`` and others of :mod:`glre_pyg.formats.parquet`; more are left out.
+            table: Columns ``id``, ``text`` and others of :mod:`glre_pyg.formats.parquet`; more are left out,
+                and so are facts.
 
         Returns:
             A row for each row of the table, in its order: ``id``, the ``mentions`` and ``facts`` of the
             document, and ``error``, null if there was none.
+
+        Raises:
+            InputError: If a column is there twice.
         """
         import pyarrow as pa
 
         columns = schema()
         fields = [columns.field(name) for name in ("id", "mentions", "facts")]
         form = pa.schema([*fields, ("error", pa.string())])
-        known = [name for name in table.schema.names if name in columns.names]
-        rows = table.select(known).to_pylist()
+        known = [
+            name for name in known_columns(table.schema.names, "table") if name not in ("facts", "ignored")
+        ]
+        rows = rows_of(table.select(known))
         found = self._predicted([self._document(row, number) for number, row in enumerate(rows)])
         return pa.Table.from_pylist([self._row(*each) for each in zip(rows, found, strict=True)], form)
 
@@ -78,7 +93,7 @@ class ExtractBatch:
         for each in given:
             yield next(predicted) if isinstance(each, Document) else each
 
-    def _document(self, row: dict[str, Any], number: int) -> Document | InputError:
+    def _document(self, row: dict[str, Any] | InputError, number: int) -> Document | InputError:
         try:
             [document] = documents_of_rows([(f"row {number}", row)], "table")
         except InputError as error:
@@ -95,8 +110,9 @@ class ExtractBatch:
             return [result for document in documents for result in self._facts([document])]
 
     @staticmethod
-    def _row(row: dict[str, Any], found: Document | InputError) -> dict[str, Any]:
-        identifier = None if row.get("id") is None else str(row["id"])
+    def _row(row: dict[str, Any] | InputError, found: Document | InputError) -> dict[str, Any]:
+        known = None if isinstance(row, InputError) else row.get("id")
+        identifier = None if known is None else str(known)
         if isinstance(found, InputError):
             return {"id": identifier, "error": str(found)}
         predicted = row_of(found)

@@ -185,7 +185,7 @@ class RelationExtractor:
             on_error: See :meth:`from_file`.
         """
 
-        _check_finder(mentions)
+        check_finder(mentions)
 
         def read_corpus(path: Path, on_error: ErrorHandler) -> Iterable[Document]:
             if passages is None or detect_format(path) != "pubtator":
@@ -226,7 +226,7 @@ class RelationExtractor:
         """
         if chunk < 1:
             raise InputError(f"chunk: {chunk} is not a number of documents")
-        _check_finder(mentions)
+        check_finder(mentions)
         given = _documents(documents, mentions, on_error)
         if mentions is not None:
             given = with_mentions(given, mentions, on_error=on_error)
@@ -310,7 +310,7 @@ class RelationExtractor:
         Raises:
             InputError: See :meth:`__call__`.
         """
-        thresholds = self._thresholds(threshold)
+        thresholds = self.thresholds(threshold)
         for document, prediction in zip(documents, self._probabilities(documents, on_error), strict=True):
             if prediction is None:
                 yield None
@@ -324,15 +324,23 @@ class RelationExtractor:
                     handle_error(InputError(f"{document.id}: no reasons: {reason}"), on_error)
             yield facts
 
-    def _thresholds(self, threshold: Threshold | Mapping[str, float] | str | None) -> np.ndarray:
-        """Threshold of each relation [R]."""
+    def thresholds(self, threshold: Threshold | Mapping[str, float] | str | None) -> np.ndarray:
+        """Return the threshold of each relation [R].
+
+        Args:
+            threshold: See :class:`Options`.
+
+        Raises:
+            InputError: If it is none.
+        """
         relations = self.run.labels.relations
         if isinstance(threshold, str):
             threshold = self.run.threshold_of(threshold)
         if isinstance(threshold, Mapping):
             if unmatched := threshold.keys() ^ set(relations):
+                reason = "is no relation" if min(unmatched) in threshold else "has none"
                 raise InputError(
-                    f"threshold: '{min(unmatched)}' does not match the relations {', '.join(relations)}"
+                    f"threshold: '{min(unmatched)}' {reason}: give one for {', '.join(relations)}"
                 )
             threshold = np.array([threshold[relation] for relation in relations])
         if threshold is not None and not np.all((np.asarray(threshold) >= 0) & (np.asarray(threshold) <= 1)):
@@ -416,7 +424,7 @@ class RelationExtractor:
             yield document
 
 
-def _check_finder(finder: object) -> None:
+def check_finder(finder: object) -> None:
     """Check that mentions are found by a finder, and not given as a list, a file or a spaCy pipeline."""
     if finder is not None and (not callable(finder) or hasattr(finder, "pipe")):
         raise InputError(

@@ -185,7 +185,7 @@ def files_of(folder: Path, *, recursive: bool) -> list[Path]:
     """Return the files of a folder that are read, and print how many are not."""
     found = [
         path
-        for path in sorted(folder.rglob("*") if recursive else folder.iterdir())
+        for path in sorted(_entries(folder, recursive))
         if not any(name.startswith(".") for name in path.relative_to(folder).parts)
     ]
     folders = {path for path in found if path.is_dir()}
@@ -202,3 +202,15 @@ def files_of(folder: Path, *, recursive: bool) -> list[Path]:
         them = plural(len(folders), "it", "them")
         note(f"{folder}: {len(folders)} {folders_are} left out; recursive=true reads {them}, too")
     return [path for path in files if path not in texts]
+
+
+def _entries(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield what is in a folder, and in the folders in it.
+
+    Raises:
+        OSError: If one cannot be listed.
+    """
+    for entry in folder.iterdir():
+        yield entry
+        if recursive and entry.is_dir() and not entry.is_symlink():
+            yield from _entries(entry, recursive)

@@ -1,4 +1,4 @@
-"""The outputs of several workers as one file, after a check that nothing is missing or there twice."""
+"""The outputs of several workers as one file, after a check that nothing is missing or duplicated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glre_pyg.extraction.outputs import Output
 from glre_pyg.extraction.shards import SUMMARIES, Summary, read_summary
 from glre_pyg.formats.csv_facts import HEADER
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.files import atomic_open, is_gzip, sha256_of
+from glre_pyg.utils.files import atomic_open, is_gzip, sha256_of, unpacked_name
 
 _BLOCK = 2**20
 
@@ -28,7 +28,7 @@ def check_parts(folder: Path, inputs: Sequence[str] | None = None) -> list[tuple
 
     Raises:
         InputError: If there is none, one is missing, is not the file that was written or of another model or
-            other settings, or a document is in two of them.
+            other settings, an input could not be read, or a document is in two of them.
     """
     summaries = folder / SUMMARIES
     paths = sorted(path for path in summaries.rglob("*.json") if path.is_file())
@@ -37,6 +37,8 @@ def check_parts(folder: Path, inputs: Sequence[str] | None = None) -> list[tuple
         raise InputError(f"{folder}: no {SUMMARIES} of finished files")
     if inputs is not None:
         _check_inputs(folder, inputs, [summary.input for _, summary in parts])
+    if unread := [summary.input for _, summary in parts if summary.errors and not summary.ids]:
+        raise InputError(f"{folder}: {len(unread)} of its inputs could not be read: {_some(unread)}")
     first_path, first = parts[0]
     seen: dict[str, Path] = {}
     for path, summary in parts:
@@ -45,10 +47,11 @@ def check_parts(folder: Path, inputs: Sequence[str] | None = None) -> list[tuple
         if summary.sha256 is not None and not (path.is_file() and sha256_of(path) == summary.sha256):
             raise InputError(f"{path}: is not the file that was written")
         for name in summary.ids:
-            if name in seen:
-                where = f"{path.name} twice" if seen[name] == path else f"{seen[name].name} and {path.name}"
-                raise InputError(f"{name}: this document is in {where}")
-            seen[name] = path
+            other = seen.setdefault(name, path)
+            is_title = unpacked_name(summary.input).endswith(".json")  # as in DocRED's files
+            if other != path and not is_title:
+                places = " and ".join(str(each.relative_to(folder)) for each in (other, path))
+                raise InputError(f"{folder}: {name}: this document is in {places}")
     return parts
 
 

@@ -80,9 +80,9 @@ def extract(
     """Write the relations that a run predicts in documents.
 
     Documents are read, predicted and written in chunks, so that memory does not grow with the input. After
-    each chunk the results are on the disk, and the same command resumes there if it was interrupted. Only
-    pages, ``.json`` and ``.spacy`` are written at once. Several processes share each chunk; the first reads
-    and writes.
+    each chunk the results are on the disk, and the same command resumes there if it was interrupted. Formats
+    that cannot be appended to, such as pages and ``.json``, are written at once. Several processes share each
+    chunk; the first reads and writes.
 
     Args:
         run: The run.

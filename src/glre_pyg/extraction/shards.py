@@ -1,9 +1,9 @@
 """Many files, each predicted into a file of its own, so that several workers can share them.
 
 Worker *i* of *n* takes every *n*-th file. A file is written beside its place and renamed when it is whole.
-Then it has a summary, ``summaries/NAME.json``, with its counts, checksum, and a hash of what it depends on:
+Then it has a summary, ``.summaries/NAME.json``, with its counts, checksum, and a hash of what it depends on:
 another call with the same model, settings and input leaves it as it is. While a worker writes a file, others
-leave it out.
+skip it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from glre_pyg.extraction.outputs import Output
 from glre_pyg.extraction.pipeline import extract, resume_key, settings_key
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import distributed
-from glre_pyg.utils.console import echo, plural
-from glre_pyg.utils.exceptions import InputError, as_input_errors
+from glre_pyg.utils.console import echo, echo_error, plural
+from glre_pyg.utils.exceptions import InputError, as_input_errors, note
 from glre_pyg.utils.files import InUse, check_output, exclusive, read_json, sha256_of, write_json
 from glre_pyg.utils.json_fields import convert
 from glre_pyg.utils.ranges import part_of
 
-SUMMARIES = "summaries"
+SUMMARIES = ".summaries"
+_UNREADABLE = "that cannot be read"
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,14 @@ def inputs_and_outputs(config: DictConfig) -> list[tuple[str, Path, Path]]:
     """Return the input files of a config with their names and their outputs.
 
     Raises:
-        InputError: If there are none, or two have the same output.
+        InputError: If there are none, two have the same output, or one lies in the folder of outputs.
     """
     files, root = find_inputs(str(config.input), recursive=config.recursive)
     found: dict[Path, Path] = {}
+    outputs = Path(config.output).resolve()
     for file in files:
+        if outputs in file.resolve().parents:
+            raise InputError(f"input: {file}: lies in the folder of the outputs: write somewhere else")
         name = file.relative_to(root)
         plain = name.with_suffix("") if name.suffix.lower() == ".gz" else name
         output = Path(config.output) / plain.with_suffix(config.extension)
@@ -129,9 +133,10 @@ def extract_files(run: Run, config: DictConfig) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         summary, state = _extract_file(run, config, settings, name, file, output)
         states[state] += 1
+        total["errors"] += state == _UNREADABLE
         if summary is not None:
             total.update(documents=summary.documents, facts=summary.facts, errors=summary.errors)
-    counts = ", ".join(f"{number} {state}" for state, number in states.items()) or "none"
+    counts = ", ".join(f"{number} {state}" for state, number in states.items()) or "none in this shard"
     errors = f"; {total['errors']} {plural(total['errors'], 'error')}" if total["errors"] else ""
     echo(
         f"{folder}: {states.total()} of {len(files)} {plural(len(files), 'file')}: {counts}; "
@@ -152,16 +157,28 @@ def _extract_file(
     path = summary_path(Path(config.output), output)
     one = config.copy()
     one.input = str(file)
-    key = resume_key(run, one, settings) or settings
+    try:
+        key = resume_key(run, one, settings) or settings
+    except OSError as error:
+        if config.strict:
+            raise
+        echo_error(f"error: {error.filename or file}: {error.strerror}")
+        return None, _UNREADABLE
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive(output):
-            if (summary := _finished(path, key, output)) is not None:
+            _check_input(path, name, output)
+            if config.resume and (summary := _finished(path, key, output)) is not None:
+                if summary.errors:
+                    errors = f"{summary.errors} {plural(summary.errors, 'error')}"
+                    note(f"{file}: had {errors} when it was predicted; resume=false predicts it again")
                 return summary, "finished before"
             path.unlink(missing_ok=True)
             ids: list[str] = []
             check_output(output, [file])
             done = extract(run, one, Output(output), settings=settings, on_read=ids.append)
+            if not done.num_documents:
+                output.unlink(missing_ok=True)  # of an earlier input with this name
             sha256 = sha256_of(output) if done.num_documents else None
             numbers = (done.num_documents, done.num_facts, done.num_errors)
             summary = Summary(name, settings, key, sha256, ids, *numbers)
@@ -169,6 +186,20 @@ def _extract_file(
             return summary, "written"
     except InUse:
         return None, "being written by another process"
+
+
+def _check_input(path: Path, name: str, output: Path) -> None:
+    """Refuse an output that was made of another input.
+
+    Raises:
+        InputError: If it was.
+    """
+    try:
+        before = read_summary(path).input
+    except InputError:  # missing or malformed: it is written again
+        return
+    if before != name:
+        raise InputError(f"{output}: was made of {before}, not of {name}: write somewhere else")
 
 
 def summary_path(folder: Path, output: Path) -> Path:
@@ -182,8 +213,9 @@ def read_summary(path: Path) -> Summary:
     Raises:
         InputError: If it is missing or malformed.
     """
+    saved = read_json(path)
     with as_input_errors(path):
-        return convert(read_json(path), Summary)
+        return convert(saved, Summary)
 
 
 def _finished(path: Path, key: str, output: Path) -> Summary | None:

@@ -46,7 +46,9 @@ _MOST = 0.25
 """Share of mentions that may begin or end within a word; if more do, offsets are probably wrong."""
 
 
-class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A mention as it is written."""
+
     start: int
     end: int
     type: str
@@ -55,7 +57,9 @@ class _MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     text: str | UnsetType = UNSET
 
 
-class _FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
+class FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A fact as it is written."""
+
     head: str
     relation: str
     tail: str
@@ -72,7 +76,7 @@ class Record(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: str
     text: str
-    mentions: tuple[_MentionRecord, ...] = ()
+    mentions: tuple[MentionRecord, ...] = ()
     facts: object = ()
     ignored: object = ()
     sections: tuple[Span, ...] = ()
@@ -152,7 +156,7 @@ def build_document(record: Record, *, segmenter: Segmenter, on_error: ErrorHandl
 
 def _facts(record: Record, document: Document, on_error: ErrorHandler | None) -> Iterator[Fact]:
     entities = {entity.id: entity for entity in document.entities}
-    for path, each in usable_records(record.facts, _FactRecord, "facts", on_error):
+    for path, each in usable_records(record.facts, FactRecord, "facts", on_error):
         given = Fact(each.head, each.relation, each.tail, each.extra, each.evidence)
         fact = usable_fact(given, path, document, on_error)
         if fact is not None:
@@ -162,7 +166,7 @@ def _facts(record: Record, document: Document, on_error: ErrorHandler | None) ->
                 leave_out(FACTS, error, on_error)
 
 
-def _check_text(mention: _MentionRecord, path: str, found: str) -> None:
+def _check_text(mention: MentionRecord, path: str, found: str) -> None:
     """Check the text of a mention: what it says, otherwise that it has no white space around it."""
     place = f"{mention.start} to {mention.end}"
     if mention.text is UNSET:
@@ -173,7 +177,7 @@ def _check_text(mention: _MentionRecord, path: str, found: str) -> None:
         raise InputError(f"{path}: '{shown(mention.text)}' is not at {place}, there is '{shown(found)}'")
 
 
-def _predicted(path: str, fact: Fact, record: _FactRecord, entities: Mapping[str, Entity]) -> Fact:
+def _predicted(path: str, fact: Fact, record: FactRecord, entities: Mapping[str, Entity]) -> Fact:
     """Return a fact with its probability and threshold, if it has them."""
     probability, threshold = record.probability, record.threshold
     if probability is UNSET and threshold is UNSET:
@@ -218,7 +222,7 @@ def record_of(document: Document) -> Record:
         document.id,
         document.text,
         mentions=tuple(_mention(document, mention) for mention in document.mentions),
-        facts=convert(document.facts, tuple[_FactRecord, ...], from_attributes=True),
+        facts=convert(document.facts, tuple[FactRecord, ...], from_attributes=True),
         ignored=document.ignored,
         sections=document.sections,
         words=document.words,
@@ -226,9 +230,9 @@ def record_of(document: Document) -> Record:
     )
 
 
-def _mention(document: Document, mention: Mention) -> _MentionRecord:
+def _mention(document: Document, mention: Mention) -> MentionRecord:
     text = document.text[mention.start : mention.end]
-    return _MentionRecord(
+    return MentionRecord(
         mention.start,
         mention.end,
         mention.type,

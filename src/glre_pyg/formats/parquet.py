@@ -9,7 +9,7 @@ given. An ``id`` may be a number. Reasons of predicted facts are not written.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from glre_pyg.data.document import Document
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.csv_facts import COLUMNS, fact_rows
 from glre_pyg.formats.json_records import record_place
-from glre_pyg.formats.jsonl import Record, build_document, record_of
+from glre_pyg.formats.jsonl import FactRecord, MentionRecord, Record, build_document, record_of
 from glre_pyg.formats.reading import documents_at
 from glre_pyg.formats.writing import converted
 from glre_pyg.utils.exceptions import ErrorHandler, InputError
@@ -29,6 +29,7 @@ from glre_pyg.utils.files import WriteError, atomic_path, check_regular
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_FIELDS = {"mentions": MentionRecord.__struct_fields__, "facts": FactRecord.__struct_fields__}
 _ROWS = 256  # of a row group that is written, or read at a time
 
 
@@ -51,28 +52,29 @@ def read_parquet(
     check_regular(Path(path))
     try:
         with parquet.ParquetFile(path) as file:
-            columns = [column for column in file.schema_arrow.names if column in Record.__struct_fields__]
+            columns = known_columns(file.schema_arrow.names, name)
             if missing := [column for column in ("id", "text") if column not in columns]:
                 raise InputError(f"{name}: there is no column '{missing[0]}'")
             batches = file.iter_batches(batch_size=_ROWS, columns=columns)
-            rows = enumerate(row for batch in batches for row in batch.to_pylist())
+            rows = enumerate(row for batch in batches for row in rows_of(batch))
             placed = ((f"{name}: row {number}", row) for number, row in rows)
             yield from documents_of_rows(placed, name, segmenter=segmenter, on_error=on_error)
-    except arrow.ArrowException as error:
-        raise InputError(f"{name}: not a whole file of Parquet: {str(error).splitlines()[0]}") from None
+    except (arrow.ArrowException, OSError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{name}: not a whole file of Parquet: {reason}") from None
 
 
 def documents_of_rows(
-    rows: Iterable[tuple[str, dict[str, Any]]],
+    rows: Iterable[tuple[str, dict[str, Any] | InputError]],
     name: str,
     *,
     segmenter: Segmenter = segment,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
-    """Convert rows, as of :meth:`pyarrow.Table.to_pylist`, to documents.
+    """Convert rows to documents.
 
     Args:
-        rows: Place of each row, for errors, and the row, with the columns that documents have.
+        rows: Place of each row, for errors, and the row, of :func:`rows_of`.
         name: What they are of.
         segmenter, on_error: See :func:`read_parquet`.
 
@@ -82,6 +84,29 @@ def documents_of_rows(
     build = partial(build_document, segmenter=segmenter, on_error=on_error)
     places = (record_place(place, _plain(row), "id", Record, build) for place, row in rows)
     return documents_at(name, places, on_error)
+
+
+def known_columns(names: Sequence[str], source: str) -> list[str]:
+    """Return the columns of a table that are fields of documents.
+
+    Raises:
+        InputError: If one is there twice.
+    """
+    known = [name for name in names if name in Record.__struct_fields__]
+    for name in known:
+        if known.count(name) > 1:
+            raise InputError(f"{source}: there are two columns '{name}'")
+    return known
+
+
+def rows_of(table: pa.Table | pa.RecordBatch) -> list[dict[str, Any] | InputError]:
+    """Return the rows of a table; one with a text that is not UTF-8 is an error."""
+    try:
+        return [*table.to_pylist()]
+    except UnicodeDecodeError:
+        if table.num_rows == 1:
+            return [InputError("a text is not UTF-8")]
+        return [row for number in range(table.num_rows) for row in rows_of(table.slice(number, 1))]
 
 
 def write_parquet(
@@ -101,16 +126,20 @@ def write_parquet(
     arrow, parquet = _pyarrow(Path(path).name)
     form = schema()
     rows: list[dict[str, Any]] = []
-    try:
-        with atomic_path(path) as part, parquet.ParquetWriter(part, form) as writer:
-            for row in converted(documents, row_of, on_error):
-                rows.append(row)
-                if len(rows) == _ROWS:
-                    writer.write_table(arrow.Table.from_pylist(rows, form))
-                    rows.clear()
+
+    def write(writer: Any) -> None:
+        try:
             writer.write_table(arrow.Table.from_pylist(rows, form))
-    except (arrow.ArrowException, OSError) as error:
-        raise WriteError.from_error(Path(path), error) from error
+        except (arrow.ArrowException, OSError) as error:
+            raise WriteError.from_error(Path(path), error) from error
+        rows.clear()
+
+    with atomic_path(path) as part, parquet.ParquetWriter(part, form) as writer:
+        for row in converted(documents, row_of, on_error):
+            rows.append(row)
+            if len(rows) == _ROWS:
+                write(writer)
+        write(writer)
 
 
 def row_of(document: Document) -> dict[str, Any]:
@@ -161,12 +190,16 @@ def fact_table(documents: Iterable[Document]) -> pa.Table:
 
 
 def _plain(value: Any, key: str = "") -> Any:
-    """Return a value without nulls, and with an identifier as a text."""
+    """Return a value without nulls and unknown fields, and with identifiers as texts."""
     if isinstance(value, dict):
-        return {name: _plain(each, name) for name, each in value.items() if each is not None}
+        known = _FIELDS.get(key, value.keys())
+        return {
+            name: _plain(each, name) for name, each in value.items() if each is not None and name in known
+        }
     if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return str(value) if key == "id" and isinstance(value, int) else value
+        return [_plain(each, key) for each in value]
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if key in ("id", "ids") and is_number else value
 
 
 def _pyarrow(name: str) -> tuple[Any, Any]:

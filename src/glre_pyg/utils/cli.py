@@ -132,7 +132,7 @@ def output_path(config: DictConfig, *more: DictConfig, file: str = "", make_fold
     return path
 
 
-_FOLDERS = ("run", "input", "pipeline")
+_FOLDERS = ("run", "input", "pipeline", "folder")
 """Settings that name a folder whose files are read."""
 _OF_RUNS = ("labels.json", "config.yaml.hmac")
 """Files beside ``config.yaml`` that a saved model or a run has."""

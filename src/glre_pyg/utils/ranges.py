@@ -47,4 +47,10 @@ def part_of(shard: str | None) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _is_extension(text: str) -> None:
+    if not re.fullmatch(r"(\.\w+)+", text):
+        raise ValueError(f"'{text}' is not an extension")
+
+
+Extension = Annotated[str, Rule(_is_extension, "an extension such as .jsonl")]
 Shard = Annotated[str, Rule(part_of, "a shard such as 3/64")]

@@ -5,7 +5,7 @@ const STATUS = {
   wrong: { symbol: "✗", text: "wrong", hint: "predicted, but not among the true facts" },
   missed: { symbol: "○", text: "missed", hint: "true, but not predicted" },
   predicted: { symbol: "●", text: "predicted", hint: "predicted; the true facts are unknown" },
-  candidate: { symbol: "◌", text: "candidate", hint: "below the model’s threshold, so not predicted by the model itself" },
+  candidate: { symbol: "◌", text: "candidate", hint: "below the threshold that the page was made with" },
   unscored: { symbol: "–", text: "not scored", hint: "the corpus excludes this pair from the score" },
 };
 const COLUMNS = [
