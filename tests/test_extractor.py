@@ -163,7 +163,7 @@ def test_mentions_of_unknown_types_are_left_out(run):
 def test_a_threshold_may_name_relations(extractor):
     by_name = extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0}, reasons=False)
     assert by_name == extractor(DOCUMENTS, threshold=np.array([1.0, 0.0]), reasons=False)
-    with pytest.raises(InputError, match="threshold: 'cures' does not match the relations causes, treats"):
+    with pytest.raises(InputError, match="threshold: 'cures' is no relation: give one for causes, treats"):
         extractor(DOCUMENTS, threshold={"treats": 0.0, "causes": 1.0, "cures": 0.5})
 
 

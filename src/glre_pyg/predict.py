@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from glob import has_magic
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
@@ -118,7 +119,10 @@ def _is_folder(config: DictConfig) -> bool:
     output = Path(config.output)
     if not config.output:
         raise InputError("output: is empty")
-    is_folder = output.is_dir() or not output.suffix or config.output.endswith("/")
+    is_many = config.shard is not None or (
+        config.input is not None and (Path(config.input).is_dir() or has_magic(config.input))
+    )
+    is_folder = output.is_dir() or config.output.endswith("/") or (is_many and not output.suffix)
     if is_folder and config.input in (None, "-"):
         raise InputError(f"output: {output}: is a folder, which takes a file for each file of input=FOLDER")
     if config.shard is not None and not is_folder:
