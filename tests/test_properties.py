@@ -317,6 +317,7 @@ def test_eog_gives_back_words_sentences_and_relations(tmp_path_factory, written)
 
 
 ENDINGS = {
+    "parquet": "parquet",
     **{"pubtator": "pubtator", "biored": "txt", "docred_json": "json", "jsonl": "jsonl", "eog": "data"},
     **{"bioc_xml": "xml", "bioc_json": "bioc.json", "label_studio": "label_studio.json"},
 }

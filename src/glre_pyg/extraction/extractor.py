@@ -159,7 +159,8 @@ class RelationExtractor:
         ``.to_pandas()`` and ``polars.from_arrow`` make a data frame of it.
 
         Args:
-            documents, mentions, **options: As for :meth:`__call__`, without reasons.
+            documents, mentions: As for :meth:`__call__`.
+            **options: As for :meth:`__call__`, without reasons.
 
         Raises:
             InputError: See :meth:`__call__`; also if pyarrow is not installed (extra ``arrow``).

@@ -181,6 +181,8 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
 
 
 def _check_settings(config: DictConfig) -> None:
+    for name in sorted(OmegaConf.missing_keys(config)):
+        raise InputError(f"{name}: is required: {name}=...")
     check_settings(config, Classes)
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")

@@ -83,7 +83,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
             @functools.wraps(main)
             def checked(config: DictConfig) -> None:
                 with _one_line_errors(name):
-                    for key in sorted(OmegaConf.missing_keys(config)):
+                    for key in sorted(key for key in OmegaConf.missing_keys(config) if "." not in key):
                         raise InputError(f"{key}: is required: {key}=...")
                     if HydraConfig.get().mode is RunMode.RUN:
                         set_texts(config, schema, typed)
