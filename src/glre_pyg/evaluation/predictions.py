@@ -37,6 +37,11 @@ class _Row(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ignored: bool = False
 
 
+def predictions_of(folder: Path, split: str) -> Path:
+    """Return the file of a run's predictions for a split."""
+    return folder / f"predictions_{split}.jsonl"
+
+
 def write_predictions(pairs: ScoredPairs, path: Path, threshold: Threshold = 1.0) -> None:
     """Write every pair with its probabilities, its facts, and what breakdowns need.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.evaluation.predictions import predictions_of, read_predictions
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.evaluation.significance import PairedTest, compare, f1_interval, paired_counts
 from glre_pyg.evaluation.thresholds import read_threshold
@@ -74,7 +74,7 @@ def read_pairs(record: Record, split: str) -> ScoredPairs:
     Raises:
         InputError: If it has no predictions of that split, or they cannot be read.
     """
-    path = record.folder / f"predictions_{split}.jsonl"
+    path = predictions_of(record.folder, split)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     return read_predictions(path, record.relations)

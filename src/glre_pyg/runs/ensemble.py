@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 
 from glre_pyg.data.annotations import Annotations
 from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Decision
-from glre_pyg.evaluation.predictions import read_predictions
+from glre_pyg.evaluation.predictions import predictions_of, read_predictions
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.thresholds import thresholds_by_precision
 from glre_pyg.models.average import Average
@@ -21,8 +21,6 @@ from glre_pyg.runs.loading import load
 from glre_pyg.runs.run import Run
 from glre_pyg.utils.cache import contents_of
 from glre_pyg.utils.exceptions import InputError, note
-
-DEV = "predictions_dev.jsonl"
 
 
 def load_all(folders: Sequence[Path], **options: Any) -> Run:
@@ -97,7 +95,7 @@ def _annotations(runs: Sequence[Run]) -> Annotations:
 
 def _dev_pairs(runs: Sequence[Run], folders: Sequence[Path]) -> ScoredPairs | None:
     """Return the pairs of dev with the mean of the runs' probabilities; None if one has no predictions."""
-    files = [folder / DEV for folder in folders]
+    files = [predictions_of(folder, "dev") for folder in folders]
     if not all(map(Path.is_file, files)):
         return None
     relations = runs[0].labels.relations

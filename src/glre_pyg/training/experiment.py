@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from glre_pyg.evaluation.breakdown import print_scores
 from glre_pyg.evaluation.calibration import Decision
 from glre_pyg.evaluation.known_facts import write_named_facts
-from glre_pyg.evaluation.predictions import write_predictions
+from glre_pyg.evaluation.predictions import predictions_of, write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.selection import held_out_scores
@@ -178,7 +178,7 @@ def _write_scores(
     for split, scored in pairs.items():
         name = f"{corpus.name} {split}"
         scores[split] = print_scores(scored, run.threshold, name, corpus.protocol, run.calibration)
-        write_predictions(scored, folder / f"predictions_{split}.jsonl", run.threshold)
+        write_predictions(scored, predictions_of(folder, split), run.threshold)
     if "dev" in pairs:
         scores["dev_held_out"] = _held_out(folder, corpus.name)
         scores["by_precision"] = thresholds_by_precision(pairs["dev"])
