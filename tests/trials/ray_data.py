@@ -18,8 +18,6 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-import ray
-
 from glre_pyg import ExtractBatch, RelationExtractor
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.parquet import write_parquet
@@ -42,6 +40,8 @@ def kill_one(folder, draw, killed):
 
 
 def main():
+    import ray
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--run", required=True)
     for name, default in (("documents", 1600), ("partitions", 16), ("seed", 0)):
