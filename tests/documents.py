@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch_geometric.data import Batch
 
 from glre_pyg.data.annotations import Annotations
@@ -24,6 +25,7 @@ from glre_pyg.nn.loss import BinaryCrossEntropy
 from glre_pyg.nn.nodes import NodeEncoder
 from glre_pyg.nn.recurrent import BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal
+from glre_pyg.runs.run import Run
 
 LABELS = Labels(relations=("causes", "treats"), types=("Chemical", "Disease", "Gene"), pair_types=None)
 ONE_WAY = Labels(LABELS.relations, LABELS.types, (("Chemical", "Disease"),))
@@ -33,6 +35,17 @@ _WORDS = (
     "daily weekly severe mild early late treatment symptoms receptor kinase pathway blood liver"
 )
 VOCABULARY = _WORDS.split()
+
+
+def untrained_run(documents, *, threshold):
+    """A run of a small model of their subword tokens, which was not trained."""
+    torch.manual_seed(0)
+    tokenizer = subwords(documents)
+    dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
+    dataset |= {"train": None, "dev": None, "test": None, "directed": True, "pair_types": None}
+    dataset |= {"relations": list(LABELS.relations), "types": list(LABELS.types)}
+    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
+    return Run(glre(tokenizer).eval(), tokenizer, LABELS, threshold, config, None)
 
 
 def document(sentences, mentions=(), facts=(), *, ignored=(), name="d"):

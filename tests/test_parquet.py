@@ -4,11 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-import torch
-from omegaconf import OmegaConf
 
 from commands import run as command
-from documents import LABELS, glre, random_documents, subwords
+from documents import random_documents, untrained_run
 from glre_pyg import Dictionary, ExtractBatch, RelationExtractor
 from glre_pyg.data.document import Fact
 from glre_pyg.data.explanation import PredictedFact
@@ -16,7 +14,6 @@ from glre_pyg.formats.csv_facts import COLUMNS
 from glre_pyg.formats.detection import detect_format, read_documents, write_documents
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
 from glre_pyg.formats.parquet import fact_table, read_parquet, row_of, schema, write_parquet
-from glre_pyg.runs.run import Run
 from glre_pyg.utils.exceptions import InputError
 
 pa = pytest.importorskip("pyarrow")
@@ -122,13 +119,7 @@ def test_facts_are_a_table():
 
 @pytest.fixture(scope="module")
 def extractor():
-    torch.manual_seed(0)
-    tokenizer = subwords(DOCUMENTS)
-    dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
-    dataset |= {"train": None, "dev": None, "test": None, "directed": True, "pair_types": None}
-    dataset |= {"relations": list(LABELS.relations), "types": list(LABELS.types)}
-    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
-    return RelationExtractor(Run(glre(tokenizer).eval(), tokenizer, LABELS, 0.4, config, None))
+    return RelationExtractor(untrained_run(DOCUMENTS, threshold=0.4))
 
 
 @pytest.fixture

@@ -11,14 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from spacy.tokens import DocBin
 from spacy.vocab import Vocab
 
 from commands import run_two, small_files
-from documents import LABELS, glre, random_documents, subwords
+from documents import random_documents, untrained_run
 from glre_pyg.data.document import Document
 from glre_pyg.datasets import Files
 from glre_pyg.extraction.extractor import RelationExtractor
@@ -41,19 +40,7 @@ NAMES = "name\tid\ttype\nvelorin\tC1\tChemical\nquerine\tC2\tChemical\nrash\tD1\
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    torch.manual_seed(0)
-    tokenizer = subwords(random_documents(6))
-    dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
-    dataset |= {
-        "train": None,
-        "dev": None,
-        "test": None,
-        "relations": list(LABELS.relations),
-        "directed": True,
-    }
-    dataset |= {"types": list(LABELS.types), "pair_types": None}
-    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
-    return Run(glre(tokenizer).eval(), tokenizer, LABELS, 0.0, config, None)
+    return untrained_run(random_documents(6), threshold=0.0)
 
 
 class Places(Files):

@@ -6,12 +6,10 @@ import re
 from dataclasses import replace
 
 import pytest
-import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from commands import run as command
-from documents import LABELS, glre, random_documents, subwords
+from documents import random_documents, untrained_run
 from glre_pyg.extraction import shards
 from glre_pyg.extraction.merging import check_parts
 from glre_pyg.extraction.shards import extract_files, inputs_and_outputs, read_summary
@@ -30,13 +28,7 @@ DOCUMENTS = [replace(each, id=f"d{number}") for number, each in enumerate(random
 
 @pytest.fixture(scope="module")
 def run():
-    torch.manual_seed(0)
-    tokenizer = subwords(DOCUMENTS)
-    dataset = {"_target_": "glre_pyg.datasets.Files", "name": "mine", "root": None, "dev_from_train": 0}
-    dataset |= {"train": None, "dev": None, "test": None, "directed": True, "pair_types": None}
-    dataset |= {"relations": list(LABELS.relations), "types": list(LABELS.types)}
-    config = OmegaConf.create({"eval_batch_size": 4, "dataset": dataset})
-    return Run(glre(tokenizer).eval(), tokenizer, LABELS, 0.4, config, None)
+    return untrained_run(DOCUMENTS, threshold=0.4)
 
 
 @pytest.fixture

@@ -57,13 +57,12 @@ def main(config: DictConfig) -> None:
 
 def _rescored(run: Run, corpus: Corpus, compressed: dict[str, object]) -> Run:
     """Return a run of changed weights with their decision and scores, on the splits that it has scores of."""
-    from dataclasses import asdict, replace
+    from dataclasses import replace
 
     from hydra.utils import instantiate
 
-    from glre_pyg.evaluation.breakdown import print_scores
+    from glre_pyg.evaluation.breakdown import print_splits
     from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Decision
-    from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 
     raw = replace(run, calibration=NOT_CALIBRATED)
     pairs = {
@@ -74,20 +73,12 @@ def _rescored(run: Run, corpus: Corpus, compressed: dict[str, object]) -> Run:
     decision = Decision(run.threshold, run.calibration)
     if "dev" in pairs:
         decision = Decision.on(pairs["dev"], instantiate(run.config.thresholds.choose))
+    pairs = {split: decision.calibration.pairs(scored) for split, scored in pairs.items()}
     scores = {key: value for key, value in run.scores.items() if key != "dev_held_out"}
+    scores |= print_splits(pairs, decision, run.labels.relations, corpus.name, corpus.protocol)
     before = {split: run.scores[split]["filtered"]["f1"] for split in pairs}
-    scores |= {
-        "threshold": saved_threshold(decision.threshold, run.labels.relations),
-        "calibration": asdict(decision.calibration),
-        "compressed": {**compressed, "f1_before": before},
-    }
-    for split, raw_pairs in pairs.items():
-        scored = decision.calibration.pairs(raw_pairs)
-        name = f"{corpus.name} {split}"
-        scores[split] = print_scores(scored, decision.threshold, name, corpus.protocol, decision.calibration)
-        if split == "dev":
-            scores["by_precision"] = thresholds_by_precision(scored)
-    return replace(run, threshold=decision.threshold, calibration=decision.calibration, scores=scores)
+    scores["compressed"] = {**compressed, "f1_before": before}
+    return replace(run, **vars(decision), scores=scores)
 
 
 if __name__ == "__main__":

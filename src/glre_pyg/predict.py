@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
-from glob import has_magic
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
@@ -33,8 +32,6 @@ Format = Literal[
     "corpus",
 ]
 
-_LONGER = (".bioc.json", ".label_studio.json")
-"""Extensions of files that two suffixes tell from others."""
 Precision = Annotated[str, Rule(precision_of, PRECISION_TEXT)]
 
 
@@ -90,7 +87,7 @@ def predict(config: DictConfig) -> None:
         InputError: If the run cannot be read, or a setting is wrong.
         SystemExit: With code 2 if documents with errors were skipped.
     """
-    from glre_pyg.extraction.outputs import EXTENSIONS, Output
+    from glre_pyg.extraction.outputs import FILE_EXTENSIONS, Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
     from glre_pyg.extraction.shards import extract_files
@@ -100,7 +97,7 @@ def predict(config: DictConfig) -> None:
     if (config.input is None) == (config.text is None):
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     if _is_folder(config):
-        if config.extension.removesuffix(".gz") not in (*EXTENSIONS, *_LONGER) or config.extension == ".brat":
+        if config.extension.removesuffix(".gz") not in FILE_EXTENSIONS:
             raise InputError(f"extension: '{config.extension}' is not that of a file that is written")
         Output(output_path(config, file=f"name{config.extension}", make_folder=True))
         sys.exit(2 if extract_files(load_run(config), config) else 0)
@@ -116,11 +113,13 @@ def _is_folder(config: DictConfig) -> bool:
     Raises:
         InputError: If a shard is wanted of what is one output.
     """
+    from glre_pyg.extraction.shards import is_pattern
+
     output = Path(config.output)
     if not config.output:
         raise InputError("output: is empty")
     is_many = config.shard is not None or (
-        config.input is not None and (Path(config.input).is_dir() or has_magic(config.input))
+        config.input is not None and (Path(config.input).is_dir() or is_pattern(config.input))
     )
     is_folder = output.is_dir() or config.output.endswith("/") or (is_many and not output.suffix)
     if is_folder and config.input in (None, "-"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +11,13 @@ import numpy as np
 from glre_pyg.evaluation.calibration import (
     NOT_CALIBRATED,
     Calibration,
+    Decision,
     calibration_error,
     reliability,
 )
 from glre_pyg.evaluation.scores import ScoredPairs, Scores, Threshold
 from glre_pyg.evaluation.significance import f1_interval
+from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.utils.console import echo, plural
 
 EVERY_PAIR = "every candidate pair"
@@ -159,3 +161,31 @@ def print_scores(
     for line in lines:
         echo(line)
     return numbers
+
+
+def print_splits(
+    pairs: Mapping[str, ScoredPairs],
+    decision: Decision,
+    relations: Sequence[str],
+    corpus: str,
+    protocol: str,
+) -> dict[str, Any]:
+    """Print the scores of splits, and return what ``scores.json`` has of them and of the decision.
+
+    Args:
+        pairs: Calibrated pairs of each split.
+        decision: Threshold and calibration.
+        relations: Names of the R relations.
+        corpus: Name of the corpus.
+        protocol: See :func:`print_scores`.
+    """
+    scores: dict[str, Any] = {
+        "threshold": saved_threshold(decision.threshold, relations),
+        "calibration": asdict(decision.calibration),
+    }
+    for split, scored in pairs.items():
+        name = f"{corpus} {split}"
+        scores[split] = print_scores(scored, decision.threshold, name, protocol, decision.calibration)
+    if "dev" in pairs:
+        scores["by_precision"] = thresholds_by_precision(pairs["dev"])
+    return scores

@@ -45,6 +45,8 @@ class Calibration:
 
     def __call__(self, probability: np.ndarray) -> np.ndarray:
         """Return calibrated probabilities, of the same shape and type; 0, that of no candidate, remains."""
+        if (self.slope, self.intercept) == (1, 0):
+            return probability
         exact = self.slope * _logit(probability) + self.intercept
         return np.where(probability > 0, expit(exact), 0).astype(probability.dtype)
 

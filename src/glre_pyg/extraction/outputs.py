@@ -11,6 +11,7 @@ from typing import NamedTuple
 from glre_pyg.data.document import Document
 from glre_pyg.data.labels import Labels
 from glre_pyg.formats.csv_facts import HEADER, format_csv
+from glre_pyg.formats.detection import EXTENSIONS as READ
 from glre_pyg.formats.detection import PUBTATOR, write_documents
 from glre_pyg.formats.eog_data import format_eog
 from glre_pyg.formats.jsonl import format_jsonl
@@ -32,6 +33,9 @@ EXTENSIONS = (
     ".brat",
     ".parquet",
 )
+
+FILE_EXTENSIONS = {*EXTENSIONS, *(suffix for suffix in READ if suffix.endswith(".json"))} - {".brat"}
+"""Extensions of outputs that are single files; brat's output is a folder."""
 
 
 class TextFormat(NamedTuple):

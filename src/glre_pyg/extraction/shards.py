@@ -58,6 +58,11 @@ class Summary:
     errors: Annotated[int, Meta(ge=0)]
 
 
+def is_pattern(source: str) -> bool:
+    """Whether an input is a pattern of files, and not the name of one."""
+    return has_magic(source) and not Path(source).exists()
+
+
 def find_inputs(source: str, *, recursive: bool) -> tuple[list[Path], Path]:
     """Find the files of a folder or a pattern, or a single file, in the order of their names.
 
@@ -68,7 +73,7 @@ def find_inputs(source: str, *, recursive: bool) -> tuple[list[Path], Path]:
         InputError: If there are none.
     """
     root = Path(source)
-    if has_magic(source) and not root.exists():
+    if is_pattern(source):
         files = sorted(path for path in map(Path, glob(source, recursive=True)) if path.is_file())
         root = _root(source)
     elif root.is_dir():

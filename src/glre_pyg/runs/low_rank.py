@@ -99,10 +99,11 @@ def _half(value: Tensor) -> Tensor:
 
 def restored(stored: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a model; see :func:`compressed`."""
-    weights = {name: value.clone() for name, value in base.items()}
+    weights = {**base}
     for name, value in stored.items():
-        if name.endswith(_LEFT) and (right := stored.get(name.removesuffix(_LEFT) + _RIGHT)) is not None:
-            weights[name.removesuffix(_LEFT)] += value.float() @ right.float()
+        plain = name.removesuffix(_LEFT)
+        if plain != name and (right := stored.get(plain + _RIGHT)) is not None:
+            weights[plain] = base[plain] + value.float() @ right.float()
         elif not name.endswith(_RIGHT):
             weights[name] = value.float() if value.is_floating_point() else value
     return weights

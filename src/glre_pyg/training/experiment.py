@@ -11,14 +11,13 @@ from statistics import median
 
 from omegaconf import DictConfig
 
-from glre_pyg.evaluation.breakdown import print_scores
+from glre_pyg.evaluation.breakdown import print_splits
 from glre_pyg.evaluation.calibration import Decision
 from glre_pyg.evaluation.known_facts import write_named_facts
 from glre_pyg.evaluation.predictions import predictions_of, write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.selection import held_out_scores
-from glre_pyg.evaluation.thresholds import saved_threshold, thresholds_by_precision
 from glre_pyg.reporting.case_studies import write_case_study
 from glre_pyg.runs.directory import COSTS, KNOWN, SCORES, read_scores
 from glre_pyg.runs.hub import resolve_folder
@@ -166,22 +165,16 @@ def _write_scores(
     experiment: Experiment, run: Run, epoch: int, pairs: Mapping[str, ScoredPairs], protocol: Protocol
 ) -> None:
     folder, corpus = experiment.folder, experiment.corpus
-    scores: dict[str, object] = {
-        "protocol": asdict(protocol),
-        "threshold": saved_threshold(run.threshold, experiment.labels.relations),
-        "calibration": asdict(run.calibration),
-        "best_epoch": epoch,
-    }
     if experiment.known:
         write_named_facts(experiment.known, folder / KNOWN)
     echo(f"protocol: {protocol}")
+    decision = Decision(run.threshold, run.calibration)
+    scores = print_splits(pairs, decision, experiment.labels.relations, corpus.name, corpus.protocol)
+    scores |= {"protocol": asdict(protocol), "best_epoch": epoch}
     for split, scored in pairs.items():
-        name = f"{corpus.name} {split}"
-        scores[split] = print_scores(scored, run.threshold, name, corpus.protocol, run.calibration)
         write_predictions(scored, predictions_of(folder, split), run.threshold)
     if "dev" in pairs:
         scores["dev_held_out"] = _held_out(folder, corpus.name)
-        scores["by_precision"] = thresholds_by_precision(pairs["dev"])
     write_json(scores, folder / SCORES)
 
 

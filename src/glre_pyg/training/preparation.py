@@ -42,7 +42,7 @@ from glre_pyg.utils.cache import Cache, contents_of
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.files import sha256_of
-from glre_pyg.utils.settings import check_settings
+from glre_pyg.utils.settings import check_given, check_settings
 
 TRAIN, TRAIN_DEV = "train", "train+dev"
 
@@ -181,8 +181,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
 
 
 def _check_settings(config: DictConfig) -> None:
-    for name in sorted(OmegaConf.missing_keys(config)):
-        raise InputError(f"{name}: is required: {name}=...")
+    check_given(config, nested=True)
     check_settings(config, Classes)
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")

@@ -32,7 +32,7 @@ from glre_pyg.utils.console import echo, echo_error
 from glre_pyg.utils.exceptions import InputError, is_out_of_memory
 from glre_pyg.utils.files import WriteError, check_output
 from glre_pyg.utils.interrupts import interruptible
-from glre_pyg.utils.settings import check_settings, set_texts, text_settings
+from glre_pyg.utils.settings import check_given, check_settings, set_texts, text_settings
 
 Main = Callable[[DictConfig], None]
 """A command's function of its config."""
@@ -83,8 +83,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
             @functools.wraps(main)
             def checked(config: DictConfig) -> None:
                 with _one_line_errors(name):
-                    for key in sorted(key for key in OmegaConf.missing_keys(config) if "." not in key):
-                        raise InputError(f"{key}: is required: {key}=...")
+                    check_given(config, nested=False)
                     if HydraConfig.get().mode is RunMode.RUN:
                         set_texts(config, schema, typed)
                     check_settings(config, schema, HydraConfig.get().overrides.task)

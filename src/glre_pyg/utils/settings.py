@@ -72,6 +72,21 @@ def check_settings(config: DictConfig, schema: type, overrides: Sequence[str] = 
         OmegaConf.update(config, source, meant)
 
 
+def check_given(config: DictConfig, *, nested: bool) -> None:
+    """Check that no required setting is missing.
+
+    Args:
+        config: The config.
+        nested: Whether to check the settings of settings, too.
+
+    Raises:
+        InputError: If one is.
+    """
+    for name in sorted(OmegaConf.missing_keys(config)):
+        if nested or "." not in name:
+            raise InputError(f"{name}: is required: {name}=...")
+
+
 def check_config(values: object, hint: Any, name: str) -> None:
     """Check one value of a config; a mapping with ``_target_``, and what it has to make, for example.
 
