@@ -42,6 +42,7 @@ MODELS = {
     "gu_cnn_me": ["transformer", "bilstm"],
     "nguyen_char": ["transformer", "bilstm"],
     "panyam_kernel": ["bilstm"],
+    "shallow": ["bilstm"],
     "ssan": ["transformer"],
     "tang_hin": ["bilstm"],
     "verga_bran": ["bilstm"],

@@ -25,6 +25,7 @@ from glre_pyg.training.checkpoint import Checkpoint
 from glre_pyg.training.epochs import TrainingError
 from glre_pyg.training.loop import CHECKPOINT, LOG, WEIGHTS, TrainingSettings, fit, parameter_groups
 from glre_pyg.training.sampler import LengthSampler, shard_batch
+from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.interrupts import Interrupted
 
 DOCUMENTS = random_documents(7)
@@ -150,6 +151,26 @@ def test_first_pattern_that_matches_decides():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     found = rates(model, lr=1.0, weight_decay=0.0, groups={"weight": 2.0, "^1": 3.0})
     assert found == {"0.weight": (2, 0), "0.bias": (1, 0), "1.weight": (2, 0), "1.bias": (3, 0)}
+
+
+def test_a_module_may_have_a_learning_rate_of_its_own():
+    model = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2))
+    model[0].lr, model[0][1].lr = 2.0, 3.0
+    found = rates(model, lr=1.0, weight_decay=0.0, groups={"bias": 4.0})
+    assert {name: rate for name, (rate, _) in found.items() if name.endswith("weight")} == {
+        "0.0.weight": 2,
+        "0.1.weight": 3,
+        "1.weight": 1,
+    }
+    assert {rate for name, (rate, _) in found.items() if name.endswith("bias")} == {4}
+
+
+def test_a_pattern_may_match_nothing_in_a_model_without_an_encoder():
+    model = nn.Sequential(nn.Linear(2, 2))
+    assert rates(model, lr=1.0, weight_decay=0.0, groups={r"\.transformer\.": 4.0})
+    model.encoder = nn.Linear(2, 2)
+    with pytest.raises(InputError, match=r"no parameter of the model matches"):
+        rates(model, lr=1.0, weight_decay=0.0, groups={r"\.transformer\.": 4.0})
 
 
 def test_frozen_parameters_are_in_no_group():

@@ -15,10 +15,10 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.loss import RelationLoss, WithPrior
+from glre_pyg.nn.loss import DeepAndShallow, RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
-from glre_pyg.nn.pair_prior import PairPrior
 from glre_pyg.nn.pairs import PairFeatures, SharedFeatures
+from glre_pyg.nn.shallow import ShallowScorer
 from glre_pyg.utils.ranges import Share
 
 
@@ -47,11 +47,11 @@ class GLRE(RelationModel):
         query: Queries of the local layer: entities after (``"global"``) or before (``"initial"``) graph
             convolution.
         loss: Loss (Eq. 9), which defines the number of logits; called with R.
-        prior: Logits of pairs without their text; called with their number and whether there is an ontology.
-            None, as in the paper, for none.
-        prior_weight: Weight of these logits; see :class:`~glre_pyg.nn.loss.WithPrior`. With 1, predictions
-            do not depend on the text.
+        shallow: A second model of pairs; called with the number of logits, and whether there are an ontology
+            and parses. None, as in the paper, for none.
+        shallow_weight: Weight of its logits; see :class:`~glre_pyg.nn.loss.DeepAndShallow`.
         ontology: Ontology that graphs are annotated with; see :mod:`glre_pyg.data.annotations`.
+        parse: Pipeline that graphs are parsed with; likewise.
     """
 
     citation = """https://aclanthology.org/2020.emnlp-main.303/
@@ -81,12 +81,13 @@ class GLRE(RelationModel):
         classifier: Callable[[int, int], Classifier],
         query: Literal["global", "initial"],
         loss: Callable[[int], RelationLoss],
-        prior: Callable[[int, bool], PairPrior] | None = None,
-        prior_weight: Share = 0.0,
+        shallow: Callable[[int, bool, bool], ShallowScorer] | None = None,
+        shallow_weight: Share = 0.0,
         ontology: str | None = None,
+        parse: str | None = None,
     ) -> None:
         base = loss(num_relations)
-        super().__init__(base if prior is None else WithPrior(base, prior_weight))
+        super().__init__(base if shallow is None else DeepAndShallow(base, shallow_weight))
         self.encoder = encoder(tokenizer)
         self.nodes = nodes(self.encoder.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
@@ -96,14 +97,15 @@ class GLRE(RelationModel):
         side = self.global_layer.out_channels + self.local_layer.out_channels + self.distance.out_channels
         self.context_layer = context_layer(2 * side)
         self.classifier = classifier(2 * side + self.context_layer.out_channels, base.num_logits)
-        self.prior = prior(base.num_logits, ontology is not None) if prior else None
+        has_ontology, has_parse = ontology is not None, parse is not None
+        self.shallow = shallow(base.num_logits, has_ontology, has_parse) if shallow else None
         self.query = query
         self.pair_channels = 3 * 2 * side + 4 * self.nodes.hidden_channels
 
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs beside its encoder."""
         numbers = super().document_numbers(graph)
-        return numbers if self.prior is None else numbers + self.prior.document_numbers(graph)
+        return numbers if self.shallow is None else numbers + self.shallow.document_numbers(graph)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
@@ -114,7 +116,7 @@ class GLRE(RelationModel):
         relation = self._target_relations(entity, query, nodes, batch)  # Eqs. 3-6
         context = self.context_layer(relation, documents_of_pairs(batch), sizes_of(batch).pairs)  # Eq. 7
         logits = self.classifier(PairFeatures((relation, context)))  # Eq. 8
-        return logits if self.prior is None else torch.cat([logits, self.prior(batch)], dim=-1)
+        return logits if self.shallow is None else torch.cat([logits, self.shallow(batch)], dim=-1)
 
     def _target_relations(
         self, entity: Tensor, query: Tensor, nodes: Nodes, batch: DocumentGraph

@@ -8,11 +8,12 @@ sign that is part of the hash lets such collisions cancel out on average.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 from torch_geometric.utils import scatter
 
 
@@ -83,3 +84,19 @@ class Features:
         row = cell >> bits
         length = scatter(value**2, row, dim_size=count, reduce="sum").sqrt()
         return SparseRows(row, cell & mask, value / length.clamp(min=1e-6)[row], count)
+
+
+def weighted_sums(
+    features: Features, weight: Tensor, change: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Return the weighted sums of the features of instances [I, d].
+
+    Args:
+        features: The features.
+        weight: Weights of 2**bits columns [2**bits, d].
+        change: Applied to the values first, such as dropout.
+    """
+    rows = features.rows(len(weight).bit_length() - 1)
+    start = torch.searchsorted(rows.row, torch.arange(rows.num_rows, device=rows.row.device))
+    values = change(rows.value) if change else rows.value
+    return embedding_bag(rows.column, weight, start, mode="sum", per_sample_weights=values)

@@ -16,7 +16,7 @@ from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import collate
 from glre_pyg.data.graph import IGNORED, DocumentGraph
-from glre_pyg.nn.hashed_features import Features
+from glre_pyg.nn.hashed_features import Features, weighted_sums
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt
@@ -66,17 +66,9 @@ class HashedLinear(nn.Module):
         """Return the scores of all candidate pairs [P, R]."""
         scores, pair = [self.weight.new_zeros(0, len(self.bias))], [batch.pair_index.new_zeros(0)]
         for features in instances:
-            scores.append(self._scores(features))
+            scores.append(weighted_sums(features, self.weight) + self.bias)
             pair.append(features.pair)
         return scatter(torch.cat(scores), torch.cat(pair), dim_size=batch.pair_index.size(1), reduce="max")
-
-    def _scores(self, features: Features) -> Tensor:
-        rows = features.rows(self.bits)
-        start = torch.searchsorted(rows.row, torch.arange(rows.num_rows, device=rows.row.device))
-        weighted = nn.functional.embedding_bag(
-            rows.column, self.weight, start, mode="sum", per_sample_weights=rows.value
-        )
-        return weighted + self.bias
 
     @torch.no_grad()
     def fit(self, graphs: Sequence[DocumentGraph], instances: Instances) -> None:

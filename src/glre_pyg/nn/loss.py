@@ -214,17 +214,17 @@ class WithDivergence(RelationLoss):
         return self.base.probabilities(logits[:, :-1])
 
 
-class WithPrior(RelationLoss):
-    r"""Logits from the text of a pair beside logits of its prior, each with a loss of its own.
+class DeepAndShallow(RelationLoss):
+    r"""Logits of a deep and of a shallow model of the same pair, each with a loss of its own.
 
-    .. math:: L = L(l^{text}) + L(l^{prior}), \quad l = (1 - w) \, l^{text} + w \, l^{prior}
+    .. math:: L = L(l^{deep}) + L(l^{shallow}), \quad l = (1 - w) \, l^{deep} + w \, l^{shallow}
 
-    Probabilities are those of the weighted mean *l*. With a single loss of the mean, the text, which is soon
-    learnt by heart, would leave nothing for the prior to explain.
+    Probabilities are those of the weighted mean *l*. With a single loss of the mean, the deep model, which
+    soon knows the training documents by heart, would leave nothing for the shallow one to explain.
 
     Args:
         base: The loss of both.
-        weight: Weight *w* of the prior.
+        weight: Weight *w* of the shallow model.
     """
 
     def __init__(self, base: RelationLoss, weight: float) -> None:
@@ -236,11 +236,11 @@ class WithPrior(RelationLoss):
         return self.base.mask(labels)
 
     def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of each pair [P], given logits [P, num_logits], first those from the text."""
-        text, prior = logits.chunk(2, dim=-1)
-        return self.base.pair_losses(text, labels) + self.base.pair_losses(prior, labels)
+        """Return the loss of each pair [P], given logits [P, num_logits], first those of the deep model."""
+        deep, shallow = logits.chunk(2, dim=-1)
+        return self.base.pair_losses(deep, labels) + self.base.pair_losses(shallow, labels)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""
-        text, prior = logits.float().chunk(2, dim=-1)
-        return self.base.probabilities(torch.lerp(text, prior, self.weight))
+        deep, shallow = logits.float().chunk(2, dim=-1)
+        return self.base.probabilities(torch.lerp(deep, shallow, self.weight))

@@ -140,19 +140,24 @@ def parameter_groups(
     """Group trainable parameters by learning rate and weight decay; biases and norms have no weight decay.
 
     Args:
-        model: The model.
-        lr: Learning rate of parameters that no expression matches.
+        model: The model. A module with an attribute ``lr`` has this learning rate, unless an expression
+            matches.
+        lr: Learning rate of other parameters that no expression matches.
         weight_decay: Weight decay of matrices.
         groups: Learning rate by regular expression over parameter names, of which the first match applies;
             an expression with the learning rate None is ignored.
 
     Raises:
-        InputError: If an expression matches no parameter.
+        InputError: If an expression matches no parameter of a model with an encoder.
     """
     rates = {pattern: rate for pattern, rate in groups.items() if rate is not None}
     for pattern in rates:
-        if not any(re.search(pattern, name) for name, _ in model.named_parameters()):
+        matches = any(re.search(pattern, name) for name, _ in model.named_parameters())
+        if not matches and hasattr(model, "encoder"):  # otherwise encoder.lr has no use
             raise InputError(f"optimizer.groups: no parameter of the model matches '{pattern}'")
+    own = {name: module.lr for name, module in model.named_modules() if hasattr(module, "lr")}
+    for name in sorted(own, key=len, reverse=True):  # innermost first
+        rates[f"^{re.escape(name)}\\."] = own[name]
     out: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""What is known of a pair before its text is read, as logits."""
+"""Logits of pairs from counts, an ontology and sparse features, without an encoder."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ import torch
 from torch import Tensor, nn
 
 from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.nn.mention_pairs import instance_numbers
 from glre_pyg.nn.ontology_features import OntologyFeatures
 from glre_pyg.nn.pair_statistics import PairStatistics
+from glre_pyg.nn.sparse_linear import SparseLinear
 from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, Rate
 
 
-class PairPrior(nn.Module):
-    r"""Logits of pairs from their statistics and from an ontology, without a word of the document.
+class ShallowScorer(nn.Module):
+    r"""Logits of pairs from their statistics, an ontology, and the words and dependency paths between them.
 
-    .. math:: p_{ab} = W_2 \, \mathrm{ReLU}(W_1 [s_{ab}; k_a; k_b] + b_1) + b_2
+    .. math::
+        z_{ab} = W_2 \, \mathrm{ReLU}(W_1 [s_{ab}; k_a; k_b] + b_1) + b_2 + \max_{i \in ab} W_3 f_i
 
-    They are added to the logits of a model that reads the text. Not in the paper.
+    Instances *i* are the mentions of a pair that share a sentence, or else the closest ones.
+
+    Not in the paper.
 
     Args:
         num_logits: Number of logits of a pair.
         has_ontology: Whether graphs are annotated with an ontology; see :mod:`glre_pyg.data.annotations`.
+        has_parse: Whether graphs are annotated with dependency parses.
         statistics: :math:`s_{ab}`; called without arguments.
         knowledge: :math:`k_e`, if there is an ontology; called without arguments.
+        words: The last term, if there are parses; called with the number of logits.
         hidden_channels: Width of the hidden layer.
         dropout: Dropout rate before both layers.
-        lr: Learning rate of the prior; ``optimizer.groups`` follows it.
+        lr: Learning rate of all but the last term.
 
     Shape:
         Batch to [P, num_logits].
@@ -37,15 +44,19 @@ class PairPrior(nn.Module):
         self,
         num_logits: int,
         has_ontology: bool,
+        has_parse: bool,
         *,
         statistics: Callable[[], PairStatistics],
         knowledge: Callable[[], OntologyFeatures],
+        words: Callable[[int], SparseLinear],
         hidden_channels: PositiveInt,
         dropout: Rate,
         lr: PositiveFloat,
     ) -> None:
         super().__init__()
+        self.lr = lr
         self.statistics, self.knowledge = statistics(), knowledge() if has_ontology else None
+        self.words = words(num_logits) if has_parse else None
         width = self.statistics.out_channels + (2 * self.knowledge.out_channels if self.knowledge else 0)
         self.layers = nn.Sequential(
             nn.Dropout(dropout),
@@ -62,7 +73,11 @@ class PairPrior(nn.Module):
         )
         head, tail = mentions[graph.pair_index]
         width = sum(layer.in_features for layer in self.layers if isinstance(layer, nn.Linear))
-        return 10 * int((head * tail).sum()) + 2 * width * len(head)
+        numbers = 10 * int((head * tail).sum()) + 2 * width * len(head)
+        if self.words is None:
+            return numbers
+        instances, of_instances = instance_numbers(graph)
+        return numbers + of_instances + self.words.numbers_of_words(instances * len(graph.words))
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of the candidate pairs [P, num_logits]."""
@@ -70,4 +85,5 @@ class PairPrior(nn.Module):
         if self.knowledge is not None:
             known = self.knowledge(batch)
             parts += [known.index_select(0, index) for index in batch.pair_index]
-        return self.layers(torch.cat(parts, dim=-1))
+        logits = self.layers(torch.cat(parts, dim=-1))
+        return logits if self.words is None else logits + self.words(batch)
