@@ -5,7 +5,8 @@ from itertools import chain
 import pytest
 import torch
 
-from documents import batch_of, document, empty, random_documents
+from documents import batch_of, document, empty, odd_documents, random_documents
+from glre_pyg.models.edge_oriented import contexts_of_mentions
 from glre_pyg.nn.convolution import Convolution, RaggedConvolution
 from glre_pyg.nn.convolutional_transformer import ConvolutionalTransformer
 from glre_pyg.nn.loss import TwoStep
@@ -55,6 +56,21 @@ def test_convolution_against_a_loop():
         for offset in range(3):
             total += layer.conv.weight[:, :, offset] @ padded[place + offset]
         close(row, total.clamp(min=0))
+
+
+def test_contexts_of_mentions_against_loops():
+    whole = document(["velorin caused rash .", "rash"], [(0, 1, "Chemical", "A"), (4, 5, "Disease", "B")])
+    documents = [*odd_documents(), *random_documents(4), whole]
+    batch = batch_of(documents)
+    words = torch.randn(sum(len(each.words) for each in documents), 4)
+    found = contexts_of_mentions(words, batch)
+    sentence = dict(batch["mention", "in", "sentence"].edge_index.t().tolist())
+    spans, sentences = batch["mention"].span.tolist(), batch["sentence"].span.tolist()
+    for number, (start, end) in enumerate(spans):
+        others = [word for word in range(*sentences[sentence[number]]) if not start <= word < end]
+        logits = words[others] @ words[start:end].mean(0)
+        close(found[number], logits.softmax(0) @ words[others])
+    assert not found[-1].any()  # the second mention of the last document is a sentence
 
 
 def test_walks_against_loops():

@@ -125,6 +125,27 @@ def test_attention_against_loops(mask):
                     close(output[n, z, i], torch.stack(logits).softmax(0) @ value[n, z])
 
 
+def test_logits_against_loops():
+    model, tokenizer = ssan()
+    batch = batch_of(DOCUMENTS, tokenizer)
+    logits, words = model(batch), torch.relu(model.project(model.encoder(batch, model.structure)))
+    entity_of = dict(batch["mention", "refers_to", "entity"].edge_index.t().tolist())
+    spans = batch["mention"].span.tolist()
+
+    def side(entity, distance):
+        mentions = [
+            words[start:end].mean(0) for m, (start, end) in enumerate(spans) if entity_of[m] == entity
+        ]
+        return torch.cat([torch.stack(mentions).mean(0), model.distance(distance)])
+
+    [weight] = model.classifier.weight.unbind(1)  # one block
+    for row, (head, tail), distance in zip(
+        logits, batch.pair_index.t().tolist(), batch.pair_distance, strict=True
+    ):
+        one, other = side(head, distance), side(tail, -distance)
+        close(row, torch.stack([one @ each @ other for each in weight]) + model.classifier.bias)
+
+
 def test_terms_of_zero_change_nothing():
     model, tokenizer = ssan()
     batch = batch_of(DOCUMENTS, tokenizer)

@@ -30,7 +30,7 @@ class ATLOP(RelationModel):
     :class:`~glre_pyg.nn.loss.AdaptiveThreshold`.
 
     Here: the context of a document in several windows has the tokens of all of them; the released code
-    averages overlapping windows first.
+    averages overlapping windows first, and predicts four relations of a pair at most.
 
     Args:
         tokenizer: Tokenizer of the graphs, with the same marker.

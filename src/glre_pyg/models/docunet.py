@@ -33,12 +33,15 @@ class DocuNet(RelationModel):
     Entities *h* and localized contexts *c* are those of :class:`~glre_pyg.models.atlop.ATLOP`, *U* is
     :class:`~glre_pyg.nn.unet.UNet`, and the loss is :class:`~glre_pyg.nn.loss.BalancedSoftmax`.
 
-    The network sees the order of entities. Here: in training, they are permuted; otherwise they are in the
-    order of their first mention, and entities that begin with the same word share a row and a column, the
-    mean of their cells. Paper: in the order of the corpus.
+    The network sees the order of entities. Paper: that of their first mention; in the released code, that of
+    the file, and files of CDR have true pairs first. Here: in training, they are permuted; otherwise they are
+    in the order of their first mention, and entities that begin with the same word share a row and a column,
+    the mean of their cells.
 
-    Paper: all matrices have one size, and every pair of entities has a cell. Here: a document has its own
-    size, and cells of pairs that are no candidates are 0.
+    Paper: all matrices have one size, and every pair of entities has a cell; attention is normalized by a
+    softmax; *Y* is added without :math:`W_Y`. Here: a document has its own size, and cells of pairs that are
+    no candidates are 0; attention is normalized as in ATLOP; :math:`W_Y` lets *Y* have another width than
+    :math:`z`.
 
     Args:
         tokenizer: Tokenizer of the graphs, with the same marker.

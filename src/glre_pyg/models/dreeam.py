@@ -27,7 +27,8 @@ class DREEAM(ATLOP):
     :func:`~glre_pyg.nn.evidence.evidence_divergence`. Without evidence, this is ATLOP.
 
     Paper: predictions are merged with those from the predicted evidence alone, and a teacher labels evidence
-    for distant supervision. Here: neither.
+    for distant supervision. Here: neither. The released code weighs the divergence by 0.1. Here: by 1, as the
+    mean is over all pairs, and few have evidence.
 
     Args:
         tokenizer, num_relations, encoder, channels, block_size, marker: See

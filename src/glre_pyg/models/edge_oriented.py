@@ -17,7 +17,7 @@ from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.nodes import NodeEncoder, words_of_spans
+from glre_pyg.nn.nodes import NodeEncoder, mean_of_spans, words_of_spans
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.nn.walks import Walks
 from glre_pyg.utils.ranges import PositiveInt, Rate
@@ -40,12 +40,13 @@ class EoG(RelationModel):
         x_{MS} = [n_m; n_s], \quad x_{ME} = [n_m; n_e], \quad x_{SS} = [n_{s_i}; n_{s_j}; d_{s_i s_j}], \quad
         x_{ES} = [n_e; n_s], \quad e^{(1)}_z = W_z x_z
 
-    Words are read by a BiLSTM over each sentence; :math:`c` is the mean of the sentence's words weighted by
-    attention from both mentions. Walks of these edges are combined by :class:`~glre_pyg.nn.walks.Walks`, and
-    the edge from head to tail is classified. Edges between nodes of different types have the same
-    representation in both directions.
+    Words are read by a BiLSTM over each sentence; :math:`c` is the mean of what both mentions attend to, as
+    :func:`contexts_of_mentions` returns it. Walks of these edges are combined by
+    :class:`~glre_pyg.nn.walks.Walks`, and the edge from head to tail is classified. Edges between nodes of
+    different types have the same representation in both directions.
 
-    Paper: softmax over relations and "no relation". Here: the loss and thresholds of all models.
+    Paper: softmax over relations and "no relation"; nodes are means of words. Here: the loss and thresholds
+    of all models; a linear layer maps these means to nodes; words and edges share a dropout rate.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -85,7 +86,6 @@ class EoG(RelationModel):
         self.sequence = sequence(self.encoder.out_channels)
         self.nodes = nodes(self.sequence.out_channels)
         self.mention_distance, self.sentence_distance = distance(), distance()
-        self.query = nn.Linear(self.nodes.hidden_channels, self.sequence.out_channels, bias=False)
         width, extra = self.nodes.out_channels, self.mention_distance.out_channels
         widths = [2 * width + self.sequence.out_channels + extra, *[2 * width] * 3, 2 * width + extra]
         self.edges = nn.ModuleList(nn.Linear(size, channels, bias=False) for size in widths)
@@ -138,7 +138,7 @@ class EoG(RelationModel):
             i, j = batch[edge_type].edge_index
             parts = [nodes.typed[source].index_select(0, i), nodes.typed[target].index_select(0, j)]
             if edge_type == ("mention", "co_occurs", "mention"):
-                context = self._contexts(words, nodes.mention, batch)
+                context = contexts_of_mentions(words, batch)
                 begin = batch["mention"].span[:, 0]
                 parts += [(context[i] + context[j]) / 2, self.mention_distance(begin[i] - begin[j])]
             elif source == target:
@@ -156,14 +156,30 @@ class EoG(RelationModel):
         exists = torch.zeros(start[-1], dtype=torch.bool, device=words.device).index_fill(0, cell, True)
         return edge, exists, start, sizes
 
-    def _contexts(self, words: Tensor, mention: Tensor, batch: DocumentGraph) -> Tensor:
-        """Return the words of its sentence that each mention attends to [M, ·]."""
-        sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)  # [M]
-        word, index = words_of_spans(batch["sentence"].span.index_select(0, sentence))
-        near = words.index_select(0, word)
-        logits = (self.query(mention).index_select(0, index) * near).sum(-1)
-        weights = softmax(logits, index, num_nodes=len(mention))
-        return scatter(weights[:, None] * near, index, dim_size=len(mention), reduce="sum")
+
+def contexts_of_mentions(words: Tensor, batch: DocumentGraph) -> Tensor:
+    r"""Return what each mention attends to in its sentence [M, d].
+
+    .. math:: c_m = \sum_k a_{mk} h_k, \quad a_{mk} \propto \exp(\mathrm{avg}_{j \in m}(h_j)^\top h_k)
+
+    The sum is over the words *k* of the sentence outside of the mention, as in the released code. It is 0 for
+    a mention that is a whole sentence.
+
+    Args:
+        words: Words *h* [W, d].
+        batch: The batch.
+    """
+    span = batch["mention"].span
+    mention = mean_of_spans(words, span, sizes_of(batch).mention_words)
+    sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)  # [M]
+    word, index = words_of_spans(batch["sentence"].span.index_select(0, sentence))
+    start, end = span[index].t()
+    outside = (word < start) | (word >= end)
+    word, index = word[outside], index[outside]
+    near = words.index_select(0, word)
+    logits = (mention.index_select(0, index) * near).sum(-1)
+    weights = softmax(logits.float(), index, num_nodes=len(span))
+    return scatter(weights[:, None] * near, index, dim_size=len(span), reduce="sum")
 
 
 def _places(

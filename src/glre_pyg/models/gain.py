@@ -31,8 +31,9 @@ class GAIN(RelationModel):
     :class:`~glre_pyg.nn.mention_graph.MentionGraph`, and :math:`p_{ht}` is
     :class:`~glre_pyg.nn.mention_graph.PathReasoning`.
 
-    Paper: words with embeddings of entity types and coreference. Here: words of any encoder, without them;
-    the document's node begins as the mean of its words.
+    Paper: words with embeddings of entity types and coreference. Here: words of any encoder, without them,
+    after a linear layer with a ReLU; the document's node begins as the mean of its words. The released code
+    trains on four pairs without a relation for each pair with one. Here: on all pairs.
 
     Args:
         tokenizer: Tokenizer of the graphs.

@@ -25,8 +25,11 @@ class SSAN(RelationModel):
 
     .. math:: y_r = \mathrm{sigmoid}([e_s; E(d_{so})]^\top W_r [e_o; E(d_{os})] + b_r)
 
-    An entity is the mean of its mentions, which are means of their words, after a projection. The bias is
-    :class:`~glre_pyg.nn.structured_attention.StructureBias`, the biaffine one of the publication's two.
+    An entity is the mean of its mentions, which are means of their words, after a projection with a ReLU. The
+    bias is :class:`~glre_pyg.nn.structured_attention.StructureBias`, the biaffine one of the paper's two.
+
+    The released code also adds embeddings of entity types and numbers to the input. Here: only those of
+    distances, in the classifier.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -77,7 +80,6 @@ class SSAN(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch, self.structure)  # [W, ·]
+        words = torch.relu(self.project(self.encoder(batch, self.structure)))  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
-        entity = torch.tanh(self.project(entity))
         return self.classifier(*self.distance.append(entity, batch.pair_index, batch.pair_distance))

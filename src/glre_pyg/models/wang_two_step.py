@@ -23,6 +23,9 @@ class TwoStepBilinear(RelationModel):
 
     The two steps are in the loss, :class:`~glre_pyg.nn.loss.TwoStep`.
 
+    Paper: the first step is trained on three pairs without a relation for each pair with one. Here: on all
+    pairs.
+
     Args:
         tokenizer: Tokenizer of the graphs.
         num_relations: Number of relations R.

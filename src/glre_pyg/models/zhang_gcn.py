@@ -31,7 +31,8 @@ class CGCN(RelationModel):
 
     Paper: sentences, with two mentions. Here: the trees of a document are joined at their roots, in the order
     of the sentences; the path is that between the closest mentions, and those of the entities that lie in the
-    tree are pooled. The loss is that of all models in place of a softmax.
+    tree are pooled. The loss is that of all models in place of a softmax, without the L2 penalty of the
+    released code on the pooled vectors.
 
     Args:
         tokenizer: Tokenizer of the graphs.
