@@ -318,21 +318,10 @@ class _Extraction:
             self.num_mentions += len(document.mentions)
             yield document
 
-    def _finder(self) -> Finder | None:
-        """Return the mention finder, and print which types of a dictionary's names the run does not know."""
-        if not self._has_finder:
-            return None
-        finder: Finder = make(self.config.mentions, Finder, "mentions")
-        known = self.run.labels.types
-        if isinstance(finder, Dictionary) and (unknown := set(finder.types) - set(known)):
-            names = ", ".join(map(shown, sorted(unknown)))
-            note(f"{self.config.mentions.file}: types unknown to the run ({', '.join(known)}): {names}")
-        return finder
-
     def _read(self) -> Iterator[Document]:
         config = self.config
         self.inputs = self.extractor.inputs(
-            self._finder(),
+            make_finder(self.config.mentions, self.run),
             format=config.format,
             passages=config.passages,
             max_words=config.max_words,
@@ -391,6 +380,29 @@ class _Extraction:
                 f"{plural(number, 'belongs', 'belong')} to no entity; mentions.unlinked=name links "
                 f"{plural(number, 'it', 'them')} by name"
             )
+
+
+def make_finder(mentions: DictConfig, run: Run) -> Finder | None:
+    """Return a mention finder, and print which types of a dictionary's names the run does not know.
+
+    Args:
+        mentions: Config of the group ``mentions``.
+        run: The run.
+
+    Returns:
+        None if the mentions that documents are annotated with are used.
+
+    Raises:
+        InputError: If the finder cannot be created.
+    """
+    if "_target_" not in mentions:
+        return None
+    finder: Finder = make(mentions, Finder, "mentions")
+    known = run.labels.types
+    if isinstance(finder, Dictionary) and (unknown := set(finder.types) - set(known)):
+        names = ", ".join(map(shown, sorted(unknown)))
+        note(f"{mentions.file}: types unknown to the run ({', '.join(known)}): {names}")
+    return finder
 
 
 def _documents(number: int) -> str:

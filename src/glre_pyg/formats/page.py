@@ -11,10 +11,14 @@ from html import escape
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 from glre_pyg.data.document import Document, Fact
 from glre_pyg.formats.page_data import document_data
 from glre_pyg.utils.files import atomic_open
+
+Pages = Iterable[tuple[Document, Sequence[Fact] | None]]
+"""Documents with predicted facts, each with its true facts, or None if they are unknown."""
 
 _SCRIPTS = ("text.js", "graph.js", "page.js")
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
@@ -22,28 +26,10 @@ _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 _UNSAFE = re.compile("[<>&\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
-def write_page(
-    documents: Iterable[tuple[Document, Sequence[Fact] | None]],
-    path: Path,
-    *,
-    title: str,
-    relations: Sequence[str],
-    threshold: float | Mapping[str, float],
-    model: str = "",
-    about: Sequence[str] = (),
-    directed: bool = True,
-    top_k: int = 10,
-) -> None:
-    """Write one self-contained HTML page of documents and the relations predicted in them.
-
-    The page loads no script, style, font or image, and its content security policy forbids all but its own
-    script and style. Documents are written as they are read; the file appears when it is complete.
+class PageOptions(TypedDict, total=False):
+    """What a page says beside its documents.
 
     Args:
-        documents: Documents with facts of :class:`~glre_pyg.data.explanation.PredictedFact`: those above the
-            threshold, and candidates below it that the slider can show. With each its true facts, or None if
-            unknown.
-        path: Path of the file.
         title: Title of the page.
         relations: Relations of the model, in its order.
         threshold: Probability above which a relation is a fact, or one for each relation by name.
@@ -51,32 +37,70 @@ def write_page(
         about: Sentences about it, such as how often it is right.
         directed: Whether (a, b) and (b, a) are two pairs; otherwise true facts match in both orders.
         top_k: Number of context pairs to show.
+    """
+
+    title: Required[str]
+    relations: Required[Sequence[str]]
+    threshold: Required[float | Mapping[str, float]]
+    model: str
+    about: Sequence[str]
+    directed: bool
+    top_k: int
+
+
+def write_page(documents: Pages, path: Path, **options: Unpack[PageOptions]) -> None:
+    """Write one self-contained HTML page of documents and the relations predicted in them.
+
+    Documents are written as they are read; the file appears when it is complete.
+
+    Args:
+        documents, **options: See :func:`page_parts`.
+        path: Path of the file.
 
     Raises:
         TypeError: If a fact has no probability.
     """
+    with atomic_open(path) as file:
+        file.writelines(page_parts(documents, **options))
+
+
+def page_parts(documents: Pages, **options: Unpack[PageOptions]) -> Iterator[str]:
+    """Yield the parts of one self-contained HTML page of documents and the relations predicted in them.
+
+    The page loads no script, style, font or image, and its content security policy forbids all but its own
+    script and style.
+
+    Args:
+        documents: Documents with facts of :class:`~glre_pyg.data.explanation.PredictedFact`: those above the
+            threshold, and candidates below it that the slider can show. With each its true facts, or None if
+            unknown.
+        **options: See :class:`PageOptions`.
+
+    Raises:
+        TypeError: If a fact has no probability.
+    """
+    relations, threshold = options["relations"], options["threshold"]
     limits = threshold if isinstance(threshold, Mapping) else dict.fromkeys(relations, threshold)
     head = {
         "relations": [[name, float(limits[name])] for name in relations],
-        "model": model,
-        "about": list(about),
-        "directed": directed,
+        "model": options.get("model", ""),
+        "about": list(options.get("about", ())),
+        "directed": options.get("directed", True),
     }
-    with atomic_open(path) as file:
-        file.writelines(_parts(title, head, documents, top_k))
+    return _parts(options["title"], head, documents, options.get("top_k", 10))
 
 
 def _parts(
     title: str,
     head: Mapping[str, object],
-    documents: Iterable[tuple[Document, Sequence[Fact] | None]],
+    documents: Pages,
     top_k: int,
 ) -> Iterator[str]:
     """Parts of the page: the template with its placeholders filled."""
     style = _resource("page.css")
     script = '"use strict";\n' + "\n".join(map(_resource, _SCRIPTS))
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        f"default-src 'none'; script-src '{hash_of(script)}'; style-src '{hash_of(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     values: dict[str, Iterable[str]] = {
@@ -97,8 +121,8 @@ def _resource(name: str) -> str:
     return files("glre_pyg.formats").joinpath("page_assets", name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
-    """Hash of a script or a style in a content security policy."""
+def hash_of(text: str) -> str:
+    """Return the hash of a script or a style in a content security policy."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 

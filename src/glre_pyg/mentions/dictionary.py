@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,10 @@ from typing import NamedTuple
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
 from glre_pyg.mentions.finder import FoundMention
-from glre_pyg.mentions.name_files import name_rows
+from glre_pyg.mentions.name_files import NameRow, name_rows, name_rows_in
 from glre_pyg.mentions.names import acronym, spelled, stem
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.json_fields import check_text
 from glre_pyg.utils.ranges import NonNegativeInt
 
 _EXACT_LENGTH = 2  # "As", arsenic, is not "as"
@@ -135,17 +137,38 @@ class Dictionary:
         Raises:
             InputError: ``names.tsv:3: message``, or if there are no names.
         """
+        return cls._of_rows(name_rows(file), Path(file).name, acronym_length, ambiguous)
+
+    @classmethod
+    def parse(cls, text: str) -> Dictionary:
+        """Read a dictionary from a text, with a name in each line as in a file.
+
+        Raises:
+            InputError: ``names:3: message``, or if there are no names.
+
+        Example:
+            >>> Dictionary.parse("rash, D1, Disease").find("A rash.")
+            [FoundMention(start=2, end=6, type='Disease', id='D1')]
+        """
+        check_text(text, "names")
+        rows = name_rows_in(BytesIO(text.encode()), "names", is_tsv="\t" in text)
+        return cls._of_rows(rows, "names")
+
+    @classmethod
+    def _of_rows(
+        cls, rows: Iterable[NameRow], file: str, acronym_length: int = 5, ambiguous: bool = False
+    ) -> Dictionary:
         lines: list[int] = []
 
         def names() -> Iterator[tuple[str, str | None, str]]:
-            for row in name_rows(file):
+            for row in rows:
                 lines.append(row.line)
                 yield row.name, row.id, row.type
 
         try:
             return cls(names(), acronym_length=acronym_length, ambiguous=ambiguous)
         except _NameError as error:
-            raise InputError(f"{Path(file).name}:{lines[error.number - 1]}: {error.message}") from None
+            raise InputError(f"{file}:{lines[error.number - 1]}: {error.message}") from None
 
     def __call__(self, texts: Iterable[str]) -> Iterator[list[FoundMention]]:
         """Yield the mentions of each text, in order."""

@@ -51,25 +51,39 @@ def name_rows(file: str | os.PathLike[str]) -> Iterator[NameRow]:
         InputError: ``names.tsv:3: message``; also if there are no names, or the extension is another.
     """
     path = Path(file)
-    name = path.name
-    if not unpacked_name(path).endswith((".tsv", ".csv")):
-        raise InputError(f"{name}: a file of names ends in .tsv or .csv")
+    name = unpacked_name(path)
+    if not name.endswith((".tsv", ".csv")):
+        raise InputError(f"{path.name}: a file of names ends in .tsv or .csv")
+    with opened(path) as raw:
+        yield from name_rows_in(raw, path.name, is_tsv=name.endswith(".tsv"))
+
+
+def name_rows_in(raw: Iterable[bytes], name: str, *, is_tsv: bool) -> Iterator[NameRow]:
+    """Read the lines of a dictionary; see :func:`name_rows`.
+
+    Args:
+        raw: The lines.
+        name: Name in errors.
+        is_tsv: Whether columns are rather separated by tabs.
+
+    Raises:
+        InputError: ``name:3: message``; also if there are no names.
+    """
     order: Sequence[str] = COLUMNS
     is_empty = True
-    with opened(path) as raw:
-        for line, columns in _rows(_lines(raw, name), name, unpacked_name(path).endswith(".tsv")):
-            if is_empty and (header := _header(columns)):
-                order = header
-                continue
-            if len(columns) != len(COLUMNS):
-                raise InputError(
-                    f"{name}:{line}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
-                    f"this one {len(columns)}"
-                )
-            cells = dict(zip(order, columns, strict=True))
-            for synonym in cells.pop("name").split("|"):
-                yield NameRow(line, synonym.strip(), **cells)
-            is_empty = False
+    for line, columns in _rows(_lines(raw, name), name, is_tsv):
+        if is_empty and (header := _header(columns)):
+            order = header
+            continue
+        if len(columns) != len(COLUMNS):
+            raise InputError(
+                f"{name}:{line}: a line has {len(COLUMNS)} columns, {', '.join(COLUMNS)}, "
+                f"this one {len(columns)}"
+            )
+        cells = dict(zip(order, columns, strict=True))
+        for synonym in cells.pop("name").split("|"):
+            yield NameRow(line, synonym.strip(), **cells)
+        is_empty = False
     if is_empty:
         raise InputError(f"{name}: there are no names in this file")
 

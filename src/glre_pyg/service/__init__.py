@@ -1,0 +1,1 @@
+"""A web service that finds relations in texts and documents."""
