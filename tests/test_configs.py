@@ -68,7 +68,19 @@ def test_every_option_composes(group, option):
 
 
 @pytest.mark.parametrize(
-    "name", ["evaluate", "predict", "stats", "convert", "submit", "report", "compare", "case_study", "errors"]
+    "name",
+    [
+        "evaluate",
+        "predict",
+        "serve",
+        "stats",
+        "convert",
+        "submit",
+        "report",
+        "compare",
+        "case_study",
+        "errors",
+    ],
 )
 def test_every_command_composes(name):
     with initialize_config_dir(str(CONF), version_base="1.3"):

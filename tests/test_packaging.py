@@ -75,6 +75,18 @@ def test_makefile_installs_the_versions_of_setup_cfg(setup_cfg, extra):
     assert requirement in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
+def test_the_image_has_the_torch_of_the_makefile():
+    """Its other packages are those of setup.cfg, which it installs."""
+    torch, image = ((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "Dockerfile"))
+    assert re.findall(r"^TORCH \?= (.*)$", torch, re.MULTILINE) == re.findall(
+        r"^ARG TORCH=(.*)$", image, re.MULTILINE
+    )
+    copied = re.findall(r"^COPY ((?!--|docs).*) \S+$", image, re.MULTILINE)
+    assert sorted(" ".join(copied).split()) == sorted(SHIPPED)
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    assert {*SHIPPED, "docs/example/names.tsv"} == {*re.findall(r"^!(.*)$", ignored, re.MULTILINE)}
+
+
 def test_pyproject_holds_the_build_system_and_ruff_only():
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert set(pyproject) == {"build-system", "tool"}
@@ -138,6 +150,7 @@ def test_wheel_and_sdist_hold_every_module_and_config(dist):
         package / "py.typed",
         package / "runs/model_card.md",
         *(file for file in (package / "formats/page_assets").iterdir() if file.is_file()),
+        *(package / f"service/start_page.{kind}" for kind in ("html", "css")),
         *(file for file in (package / "trained").rglob("*") if file.is_file()),
     ]
     sources = {str(file.relative_to(ROOT / "src")) for file in shipped}

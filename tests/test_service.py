@@ -512,7 +512,7 @@ def test_what_the_command_needs_is_named(tmp_path, monkeypatch):
         _, err = run_command("serve", "run=cdr", f"port={port}", cwd=tmp_path, code=2)
     assert err == f"error: host: 127.0.0.1, port {port}: Address already in use\n"
     _, err = run_command("serve", "run=cdr", "port=0", "dictionaries={a: b.tsv}", cwd=tmp_path, code=2)
-    assert err == "error: b.tsv: No such file or directory\n"
+    assert err == "error: b.tsv: cannot be read: No such file or directory\n"
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     _, err = run_command("serve", "run=cdr", cwd=tmp_path, code=2)
     assert err == "error: serve: uvicorn is not installed: pip install 'glre_pyg[serve]'\n"

@@ -155,6 +155,13 @@ OTHERS = {
         "resume": "null",
         "format": "foo",
     },
+    "serve": {
+        "port": "-1 65536 x",
+        "dictionaries": "3",
+        "limits.max_bytes": "0 x",
+        "limits.batch_wait": "-1 2",
+        "limits.timeout": "0 nan",
+    },
     "stats": {"strict": "null", "cache": "7", "dataset.sizes": "{train:x} 3"},
     "convert": {"lossy": "x", "strict": "x"},
     "submit": {"chunk": "0"},
@@ -166,6 +173,7 @@ OTHERS = {
 NEEDED = {
     "evaluate": ["run=r"],
     "predict": ["run=r", "text=a", "output=o.jsonl"],
+    "serve": ["run=r"],
     "convert": ["input=i", "output=o"],
     "submit": ["run=r"],
     "case_study": ["run=r", "output=o"],
