@@ -1,6 +1,7 @@
 """The package as others get it: its metadata agree, and a built wheel works far from the repository."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from commands import run as run_command
 from glre_pyg.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,8 +77,7 @@ def test_makefile_installs_the_versions_of_setup_cfg(setup_cfg, extra):
     assert requirement in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
-def test_the_image_has_the_torch_of_the_makefile():
-    """Its other packages are those of setup.cfg, which it installs."""
+def test_the_image_has_the_torch_of_the_makefile_and_what_the_sdist_has(tmp_path):
     torch, image = ((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "Dockerfile"))
     assert re.findall(r"^TORCH \?= (.*)$", torch, re.MULTILINE) == re.findall(
         r"^ARG TORCH=(.*)$", image, re.MULTILINE
@@ -84,6 +85,11 @@ def test_the_image_has_the_torch_of_the_makefile():
     copied = re.findall(r"^COPY ((?!--|docs).*) \S+$", image, re.MULTILINE)
     assert sorted(" ".join(copied).split()) == sorted(SHIPPED)
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    entry, command = (
+        json.loads(found) for found in re.findall(r"^(?:ENTRYPOINT|CMD) (.*)$", image, re.MULTILINE)
+    )
+    assert entry[0] == "glre"
+    run_command(entry[1], *entry[2:], *command, "--cfg", "job", cwd=tmp_path)
     assert {*SHIPPED, "docs/example/names.tsv"} == {*re.findall(r"^!(.*)$", ignored, re.MULTILINE)}
 
 

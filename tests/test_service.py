@@ -97,6 +97,7 @@ def served(extractor: RelationExtractor, *, finder=None, **limits: float) -> Ite
         extractor,
         name="untrained",
         limits=LIMITS | limits,
+        min_probability=0.05,
         dictionaries={"drugs": Dictionary(NAMES)},
         finder=finder,
     )

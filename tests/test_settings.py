@@ -156,6 +156,7 @@ OTHERS = {
         "format": "foo",
     },
     "serve": {
+        "min_probability": "2 null",
         "port": "-1 65536 x",
         "dictionaries": "3",
         "limits.max_bytes": "0 x",

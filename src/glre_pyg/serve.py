@@ -18,6 +18,7 @@ from glre_pyg.utils.cli import command
 from glre_pyg.utils.console import echo
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.interrupts import Interrupted
+from glre_pyg.utils.ranges import Share
 
 if TYPE_CHECKING:
     from glre_pyg.service.relation_service import RelationService
@@ -29,6 +30,7 @@ class Settings(RunSettings):
     mentions: MentionSettings
     dictionaries: Mapping[str, str] | None
     host: str
+    min_probability: Share
     port: Annotated[int, Meta(ge=0, lt=2**16, description="a port from 0 to 65535")]
     limits: Limits
 
@@ -80,8 +82,8 @@ def make_service(config: DictConfig) -> RelationService:
     """
     from glre_pyg.extraction.extractor import RelationExtractor
     from glre_pyg.extraction.pipeline import make_finder
-    from glre_pyg.extraction.scoring import load_run, names_of_runs
-    from glre_pyg.service.relation_service import RelationService, displayed
+    from glre_pyg.extraction.scoring import displayed_name, load_run
+    from glre_pyg.service.relation_service import RelationService
 
     run = load_run(config)
     reader = "glre_pyg.mentions.dictionary.Dictionary.read"
@@ -91,8 +93,9 @@ def make_service(config: DictConfig) -> RelationService:
     limits: Any = OmegaConf.to_container(config.limits)
     return RelationService(
         RelationExtractor(run),
-        name=displayed(names_of_runs(config)),
+        name=displayed_name(config),
         limits=limits,
+        min_probability=config.min_probability,
         dictionaries={name: each for name, each in dictionaries.items() if each},
         finder=finder,
         given={} if finder else config.mentions,

@@ -21,7 +21,7 @@ from glre_pyg.extraction.about import about
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
-from glre_pyg.extraction.scoring import names_of_runs
+from glre_pyg.extraction.scoring import displayed_name
 from glre_pyg.formats.detection import sources_of
 from glre_pyg.formats.page import write_page
 from glre_pyg.mentions.dictionary import Dictionary
@@ -267,7 +267,7 @@ class _Extraction:
             title=f"Relations in {'standard input' if source == STANDARD_INPUT else Path(source).name}",
             relations=self.run.labels.relations,
             threshold=saved_threshold(self._threshold, self.run.labels.relations),
-            model=", ".join(Path(name).name for name in names_of_runs(self.config)),
+            model=displayed_name(self.config),
             about=about(self.run),
             directed=self.run.labels.directed,
             top_k=self.config.top_k,

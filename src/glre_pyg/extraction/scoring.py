@@ -41,6 +41,11 @@ def names_of_runs(config: DictConfig) -> list[str]:
     return names
 
 
+def displayed_name(config: DictConfig) -> str:
+    """Return the displayed name of the run that a config names, or of several that are averaged."""
+    return ", ".join(Path(name).name for name in names_of_runs(config))
+
+
 def make_corpus(dataset: DictConfig) -> Corpus:
     """Create a corpus.
 

@@ -73,6 +73,13 @@ class ExtractionRequest(Struct, forbid_unknown_fields=True, frozen=True):
     reasons: bool = True
     threshold: Annotated[float, Meta(ge=0, le=1)] | str | None = None
 
+    @property
+    def texts(self) -> list[str]:
+        """Texts of its documents."""
+        if self.documents is None:
+            return [] if self.text is None else [self.text]
+        return [document.text for document in self.documents]
+
 
 @dataclass(frozen=True)
 class PredictionOptions:
@@ -121,15 +128,9 @@ def check_size(request: ExtractionRequest, limits: Limits) -> None:
         raise InputError("text: give either text or documents")
     if request.dictionary is not None and request.names is not None:
         raise InputError("names: give either dictionary or names")
-    texts = [request.text or ""] if request.documents is None else [each.text for each in request.documents]
-    if not texts:
+    if not request.texts:
         raise InputError("documents: there are none")
-    counts = {"documents": len(texts), "words": sum(len(text.split()) for text in texts)}
+    counts = {"documents": len(request.texts), "words": sum(len(text.split()) for text in request.texts)}
     for unit, most in (("documents", limits["max_documents"]), ("words", limits["max_words"])):
         if counts[unit] > most:
             raise Refused(413, f"{counts[unit]} {unit}: a request may have at most {most}")
-
-
-def num_documents(request: ExtractionRequest) -> int:
-    """Return the number of documents of a request."""
-    return 1 if request.documents is None else len(request.documents)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from glre_pyg.data.document import Document
@@ -20,13 +19,10 @@ from glre_pyg.service.extraction_request import (
     PredictionOptions,
     Refused,
     check_size,
-    num_documents,
 )
 from glre_pyg.service.request_queue import Job, RequestQueue
 from glre_pyg.service.service_metrics import ServiceMetrics
 from glre_pyg.service.start_page import StartPage
-
-_CANDIDATES = 0.05  # probability above which pages show candidates, as those of predict
 
 
 class RelationService:
@@ -36,6 +32,7 @@ class RelationService:
         extractor: The model.
         name: Displayed name of the model.
         limits: Limits of the service.
+        min_probability: Probability above which pages show candidates.
         dictionaries, finder, given: See :class:`~glre_pyg.service.answering.Answering`.
 
     Attributes:
@@ -50,6 +47,7 @@ class RelationService:
         *,
         name: str,
         limits: Limits,
+        min_probability: float,
         dictionaries: Mapping[str, Finder],
         finder: Finder | None = None,
         given: Mapping[str, Any] | None = None,
@@ -65,6 +63,7 @@ class RelationService:
             on_batch=self.metrics.batch.observe,
         )
         self.queue = RequestQueue(answering, limits)
+        self._min_probability = min_probability
         self._page_options: PageOptions = {
             "title": "Relations in a text",
             "relations": run.labels.relations,
@@ -115,7 +114,7 @@ class RelationService:
         check_size(request, self.limits)
         self.extractor.thresholds(request.threshold)  # before it waits
         options = PredictionOptions(request.reasons, request.threshold, min_probability)
-        job = Job(request, options, num_documents(request))
+        job = Job(request, options)
         try:
             documents = await asyncio.wait_for(self.queue.submit(job), self.limits["timeout"])
         except TimeoutError:
@@ -129,10 +128,5 @@ class RelationService:
         Raises:
             InputError, Refused: See :meth:`extract`.
         """
-        [document] = await self.extract(request, min_probability=_CANDIDATES)
+        [document] = await self.extract(request, min_probability=self._min_probability)
         return "".join(page_parts([(document, None)], **self._page_options))
-
-
-def displayed(names: list[str]) -> str:
-    """Return the displayed name of a model, or of several that are averaged."""
-    return ", ".join(Path(name).name for name in names)

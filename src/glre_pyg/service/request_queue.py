@@ -17,11 +17,10 @@ class Job:
     Args:
         request: The request.
         options: How its documents are predicted.
-        num_documents: Number of its documents.
     """
 
-    def __init__(self, request: ExtractionRequest, options: PredictionOptions, num_documents: int) -> None:
-        self.request, self.options, self.num_documents = request, options, num_documents
+    def __init__(self, request: ExtractionRequest, options: PredictionOptions) -> None:
+        self.request, self.options, self.num_documents = request, options, len(request.texts)
         self.loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[list[Document]] = self.loop.create_future()
 
