@@ -70,7 +70,8 @@ def test_types_differ_without_colour():
 def test_labels_are_those_of_the_graph():
     graph = build_graph(two_sentences())
     texts = [text.get_text() for text in draw(graph).texts]
-    for label in ["1", "2", "velorin", "severe rash", *graph["entity"].id, "ostamide eased\nit."]:
+    entities = ["velorin\nV", "ostamide\nO", "severe rash\nR"]
+    for label in ["1", "2", "velorin", "severe rash", *entities, "ostamide eased\nit."]:
         assert label in texts
     assert texts.count("ostamide") == 2
 

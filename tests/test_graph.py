@@ -370,6 +370,16 @@ def test_data_loader():
     assert all(same(one, other) for one, other in zip(graphs, back, strict=True))
 
 
+def test_repr_is_one_line_and_print_shows_every_attribute():
+    graph = LABELS.graph(two_sentences())
+    sizes = "4 mention nodes, 3 entity nodes, 2 sentence nodes, 6 pairs"
+    assert repr([graph]) == f"[DocumentGraph('two', {sizes})]"
+    assert "pair_index=[2, 6]" in str(graph)
+    batch = Batch.from_data_list([graph, LABELS.graph(empty())])
+    assert repr(batch) == f"DocumentGraphBatch(2 documents, {sizes})"
+    assert repr(two_sentences()) == "Document('two', 2 sentences, 4 mentions, 3 entities, 2 facts)"
+
+
 # PyG's own machinery
 
 

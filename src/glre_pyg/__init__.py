@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from glre_pyg.models.base import RelationModel
     from glre_pyg.models.glre import GLRE
     from glre_pyg.runs.hub import from_pretrained, push_to_hub, save_pretrained
+    from glre_pyg.training.document_dataset import DocumentDataset
 
 _HOME = {
     "Dictionary": "mentions.dictionary",
     "Document": "data.document",
+    "DocumentDataset": "training.document_dataset",
     "DocumentGraph": "data.graph",
     "EDGE_TYPES": "data.graph",
     "Entity": "data.document",
@@ -55,6 +57,7 @@ __all__ = [
     "NODE_TYPES",
     "Dictionary",
     "Document",
+    "DocumentDataset",
     "DocumentGraph",
     "Entity",
     "ExtractBatch",

@@ -79,7 +79,7 @@ class Fact:
     evidence: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Document:
     """A text with its words, sentences, mentions and facts.
 
@@ -109,6 +109,12 @@ class Document:
 
     def __post_init__(self) -> None:
         check_document(self)
+
+    def __repr__(self) -> str:
+        """Return one line; the text is in :attr:`text`."""
+        names = ("sentences", "mentions", "entities", "facts")
+        sizes = ", ".join(f"{len(getattr(self, name))} {name}" for name in names)
+        return f"{type(self).__name__}({self.id!r}, {sizes})"
 
     @cached_property
     def entities(self) -> tuple[Entity, ...]:

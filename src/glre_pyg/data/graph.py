@@ -98,6 +98,16 @@ class DocumentGraph(HeteroData):
             return 0
         return super().__cat_dim__(key, value, *args, **kwargs)
 
+    def __repr__(self) -> str:
+        """Return one line; ``print`` shows every attribute and its shape."""
+        identifier = self.get("id")
+        name = f"{len(identifier)} documents" if isinstance(identifier, list) else repr(identifier)
+        sizes = [f"{self[kind].num_nodes} {kind} nodes" for kind in NODE_TYPES if kind in self.node_types]
+        pairs = [f"{self.pair_index.size(1)} pairs"] if "pair_index" in self else []
+        return f"{type(self).__name__}({', '.join([name, *sizes, *pairs])})"
+
+    __str__ = HeteroData.__repr__
+
 
 def build_graph(
     document: Document,

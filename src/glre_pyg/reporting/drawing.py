@@ -68,6 +68,7 @@ class _Layout:
         columns: Left and right edge of each sentence.
         texts: Texts of the sentences.
         names: Labels of the mentions.
+        entities: Labels of the entities: the first name in the text, and the identifier.
         width: Width of the figure.
     """
 
@@ -75,6 +76,7 @@ class _Layout:
     columns: list[tuple[float, float]]
     texts: list[str]
     names: list[str]
+    entities: list[str]
     width: float
 
 
@@ -138,8 +140,8 @@ def _draw_nodes(ax: Axes, graph: DocumentGraph, layout: _Layout) -> None:
     for x, label in zip(layout.x["mention"], layout.names, strict=True):
         ax.text(x, y, label, ha="center", va="top", size=10.5, bbox=box, zorder=2.5, parse_math=False)
     y = _NODES["entity"].y - 0.27
-    for x, label in zip(layout.x["entity"], graph["entity"].id, strict=True):
-        ax.text(x, y, label, ha="center", va="top", size=11, weight="bold", parse_math=False)
+    for x, label in zip(layout.x["entity"], layout.entities, strict=True):
+        ax.text(x, y, label, ha="center", va="top", size=10.5, weight="bold", parse_math=False)
     y = _NODES["sentence"].y
     for number, x in enumerate(layout.x["sentence"], start=1):
         ax.text(x, y, str(number), ha="center", va="center", size=12, weight="bold", color="white", zorder=4)
@@ -180,8 +182,9 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
         max(1.2, sum(slots[mention] for mention in mentions), min(0.3 + len(text) * _SMALL / 4, 2.5))
         for mentions, text in zip(inside, texts, strict=True)
     ]
-    longest = max(map(len, graph["entity"].id), default=0)
-    least = max(width, _LEGEND[0], _MARGIN + len(graph["entity"].id) * max(0.6, 0.3 + 0.105 * longest))
+    entities = _entity_labels(graph, names)
+    longest = max((len(line) for label in entities for line in label.split("\n")), default=0)
+    least = max(width, _LEGEND[0], _MARGIN + len(entities) * max(0.6, 0.3 + 0.1 * longest))
     room = max(0.0, least - _MARGIN - sum(needs) - _GAP * (len(needs) + 1)) / max(len(needs), 1)
 
     x: dict[str, list[float]] = {"sentence": [], "mention": [0.0] * len(names)}
@@ -196,7 +199,15 @@ def _layout(graph: DocumentGraph, width: float) -> _Layout:
         left = columns[-1][1] + _GAP
     width = max(left, least)
     x["entity"] = _entities(graph, x["mention"], width)
-    return _Layout(x, columns, texts, names, width)
+    return _Layout(x, columns, texts, names, entities, width)
+
+
+def _entity_labels(graph: DocumentGraph, names: list[str]) -> list[str]:
+    """Return the first name of each entity in the text, and its identifier in a line of its own."""
+    first: dict[int, str] = {}
+    for mention, entity in _pairs(graph["mention", "refers_to", "entity"].edge_index):
+        first.setdefault(entity, names[mention])
+    return [f"{first[number]}\n{identifier}" for number, identifier in enumerate(graph["entity"].id)]
 
 
 def _text(words: list[str]) -> str:

@@ -160,8 +160,15 @@ def _yaml_lines(text: str) -> Iterator[tuple[str | None, str]]:
 
 
 @contextmanager
-def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
+def hydra_errors(
+    config_folder: str, config_name: str, arguments: Sequence[str] | None = None
+) -> Iterator[None]:
     """Turn errors of Hydra and OmegaConf into an :class:`InputError`, with the nearest right names.
+
+    Args:
+        config_folder: Folder of the configs.
+        config_name: Name of the config.
+        arguments: What it is composed with; by default the command line.
 
     Raises:
         InputError: If a setting or an option does not exist, or an interpolation cannot be resolved.
@@ -178,7 +185,7 @@ def hydra_errors(config_folder: str, config_name: str) -> Iterator[None]:
             f"{error.full_key}: {_first_line(error)} (${{...}} names another setting)"
         ) from error
     except (ConfigCompositionException, OverrideParseException) as error:
-        raise InputError(_explain(error, config_folder, config_name)) from error
+        raise InputError(_explain(error, config_folder, config_name, arguments)) from error
     finally:
         if before is None:
             del os.environ["HYDRA_FULL_ERROR"]
@@ -255,14 +262,15 @@ def _missing_option(error: MissingConfigException) -> str:
     return f"{group}: '{option}' is not one of {', '.join(options)}{_nearest(option, options)}"
 
 
-def _explain(error: Exception, config_folder: str, config_name: str) -> str:
+def _explain(error: Exception, config_folder: str, config_name: str, arguments: Sequence[str] | None) -> str:
     """Return one line about an override that cannot be applied."""
     if match := re.match(r"Ambiguous value for argument '([^']+)'", str(error)):
         return f"{match[1]}: several values need --multirun, and a list needs brackets"
     match = re.match(r"Could not override '([^']+)'", str(error))
     if match is None:
         return _first_line(error)
-    chosen = [each for each in sys.argv[1:] if Path(config_folder, each.partition("=")[0]).is_dir()]
+    arguments, hint = (sys.argv[1:], " (--help lists all)") if arguments is None else (arguments, "")
+    chosen = [each for each in arguments if Path(config_folder, each.partition("=")[0]).is_dir()]
     config = OmegaConf.create()
     with initialize_config_dir(config_folder, version_base="1.3"), suppress(HydraException):
         config = compose(config_name, chosen, return_hydra_config=False)
@@ -270,7 +278,7 @@ def _explain(error: Exception, config_folder: str, config_name: str) -> str:
         str(path.relative_to(config_folder)) for path in Path(config_folder).rglob("*") if path.is_dir()
     )
     names = [*_names(OmegaConf.to_container(config)), *groups]
-    return f"{match[1]}: no such setting{_nearest(match[1], names)} (--help lists all)"
+    return f"{match[1]}: no such setting{_nearest(match[1], names)}{hint}"
 
 
 def _names(node: object, place: str = "") -> Iterator[str]:
