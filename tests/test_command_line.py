@@ -171,6 +171,11 @@ def test_files_with_any_name(tmp_path, name):
         ("train", ["trainig.epochs=1"], "trainig.epochs: no such setting; did you mean training.epochs?"),
         ("train", ["epochs=3"], "epochs: no such setting; did you mean training.epochs?"),
         ("train", ["layer/locl=none"], "layer/locl: no such setting; did you mean layer/local?"),
+        (
+            "train",
+            ["layer=none"],
+            "layer: has no options of its own, as layer/context and layer/global and layer",
+        ),
         ("train", ["dataset=cdrr"], r"dataset: 'cdrr' is not one of biored, .*; did you mean cdr\?"),
         ("train", ["seed=0,1"], "seed=0,1: several values need --multirun"),
         ("train", ["xyzzy=1"], r"xyzzy: no such setting \(--help lists all\)"),

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("commands")
     out, _ = run("train", *TINY, "hydra.run.dir=first", cwd=folder)
     (folder / "train.out").write_text(out)
+    shutil.copytree(folder / "first", folder / "unfinished")
+    for name in ("scores.json", "checksums.json"):
+        (folder / "unfinished" / name).unlink()
     return folder
 
 
@@ -45,7 +49,8 @@ def test_training_prints_what_a_person_wants_to_see(folder):
     ]
     assert "every candidate pair" in out
     assert "protocol: synthetic (generator " in out
-    assert lines[-1] == f"run directory: {folder / 'first'}"
+    assert lines[-2] == f"run directory: {folder / 'first'}"
+    assert lines[-1].endswith(f" run={folder / 'first'} input=FILE output=relations.html")
 
 
 def test_a_run_directory_holds_everything(folder):
@@ -248,6 +253,12 @@ def test_help_is_a_page(command, tmp_path):
         ("train", ["dataset=cdr", "dataset.protocol=odd"], "dataset.protocol: 'odd' is not one of"),
         ("train", ["encoder=hf", "encoder.tokenizer.name=nowhere"], "encoder: no model 'nowhere'"),
         ("train", ["training.resume=nowhere"], "nowhere: not a run directory"),
+        (
+            "evaluate",
+            ["run=unfinished"],
+            "unfinished: not a finished run, there is no scores.json: python -m glre_pyg.train "
+            "training.resume=unfinished finishes it",
+        ),
         (
             "stats",
             ["dataset=cdr", "dataset.root=nowhere"],

@@ -82,6 +82,9 @@ def entities(text, **options):
             "[cardiac arrest] (CA), CA, [common ache] (CA), CA",
             {"cardiac arrest": ["cardiac arrest", "CA", "CA"], "common ache": ["common ache", "CA", "CA"]},
         ),
+        # further names of what was found, in brackets
+        ("[Cisplatin|C|C1] (CDDP; cis-diamminedichloroplatinum) CDDP", {"C1": ["Cisplatin", "CDDP", "CDDP"]}),
+        ("[tea|C|C1] ([epigallocatechin gallate|C|C2], EGCG)", {"C1": ["tea"], "C2": ["epigallocatechin gallate", "EGCG"]}),
         # a long form that is itself a short form
         ("[velorin acid sodium|C|C1] ([VAS|C]) [VAS|C] ([VS|C])", {"C1": ["velorin acid sodium", "VAS", "VAS", "VS"]}),
     ],

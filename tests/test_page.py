@@ -1,9 +1,11 @@
 """The page: what it holds, that nothing in a document can break it, and what it does when clicked."""
 
+import csv
 import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from random import Random
 
@@ -478,6 +480,47 @@ def test_filters_leave_what_they_say(show):
     page.one("#filter").send_keys(" not here")
     assert page.texts("#facts .none") == ["No relation matches the filters."]
     assert page.one("#counts").text.startswith(f"0 of {len(everything)} relations")
+
+
+def test_relations_are_named_in_words(show):
+    given = found(two_sentences())
+    page = show([(given, None)], relation_names={"causes": "brings about", "unknown": "x"})
+    page.slide(0)
+    names = {"causes": "brings about", "treats": "treats"}
+    assert {row[2] for row in page.rows()} == {names[fact.relation] for fact in given.facts}
+    page.one("#filter").send_keys("brings")
+    assert {row[2] for row in page.rows()} == {"brings about"}
+    assert [each.get_attribute("title") for each in page.all(".pick")] == ["causes"] * len(page.rows())
+
+
+def test_relations_are_copied_and_saved_for_spreadsheets(show):
+    first, second = found(two_sentences()), found(random_documents(2)[1])
+    formula = replace(second, id="=1+1")
+    page = show([(first, None), (formula, None)], relation_names={"causes": "brings about"})
+    page.slide(0)
+    page.script(
+        """window.texts = [];
+        Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => texts.push(text) } });
+        URL.createObjectURL = (blob) => { window.saved = blob; return "#"; };
+        HTMLAnchorElement.prototype.click = () => {};"""
+    )
+    page.one("#copy").click()
+    page.one("#csv").click()
+    [copied] = page.script("return texts")
+    titles, *rows = [line.split("\t") for line in copied.split("\n")]
+    assert titles[:2] == ["document", "head"]
+    words = {"causes": "brings about", "treats": "treats"}
+    assert sorted((row[2], row[3], row[4], row[6], row[7]) for row in rows) == sorted(
+        (fact.head, fact.relation, words[fact.relation], fact.tail, f"{fact.probability:.3f}")
+        for fact in first.facts
+    )
+    saved = page.driver.execute_async_script("saved.text().then(arguments[0])")
+    table = list(csv.DictReader(saved.splitlines()))
+    assert [row["document"] for row in table] == [first.id] * len(first.facts) + ["'=1+1"] * len(second.facts)
+    page.choose("#relation", "causes")
+    page.one("#csv").click()
+    saved = page.driver.execute_async_script("saved.text().then(arguments[0])")
+    assert {row["relation"] for row in csv.DictReader(saved.splitlines())} == {"causes"}
 
 
 def with_path():

@@ -24,6 +24,7 @@ from glre_pyg.evaluation.breakdown import all_scores
 from glre_pyg.evaluation.predictions import write_predictions
 from glre_pyg.evaluation.protocol import Protocol
 from glre_pyg.evaluation.scores import ScoredPairs, Scores
+from glre_pyg.evaluation.significance import PairedTest
 from glre_pyg.reporting.run_comparison import compare_runs
 from glre_pyg.reporting.run_records import find_runs
 from glre_pyg.reporting.run_report import FIELDS, Report
@@ -52,7 +53,10 @@ CONFIG = {
     "dataset": {"_target_": "glre_pyg.datasets.CDR", "root": None, "train": None, "protocol": "eog"},
     "encoder": {"name": "minilm", "lr": 1e-4},
     "layer": {"local": {"_target_": "glre_pyg.nn.local.LocalAttention", "heads": 4}},
-    "model": {"local_layer": {"_target_": "glre_pyg.nn.local.LocalAttention", "heads": 4}},
+    "model": {
+        "_target_": "glre_pyg.models.glre.GLRE",
+        "local_layer": {"_target_": "glre_pyg.nn.local.LocalAttention", "heads": 4},
+    },
     "optimizer": {"lr": 1e-3},
     "training": {"epochs": 8, "seed": 0, "resume": None},
 }
@@ -138,7 +142,7 @@ def test_one_run_has_no_deviation(tmp_path):
     write_run(tmp_path / "a", 0.6)
     (line,) = cells(report(tmp_path).markdown())
     assert line["F1"] == "60.00 ± -"
-    assert line[""] == "base"
+    assert line[""] == "GLRE"
 
 
 def test_dev_is_reported_where_it_is_asked_for(tmp_path):
@@ -175,7 +179,7 @@ def test_anything_else_makes_a_row_that_is_named_after_it(tmp_path):
     write_run(tmp_path / "c", 0.7, encoder={"name": "bilstm", "lr": 1e-3, "hidden": 5})
     write_run(tmp_path / "d", 0.7, layer__local__heads=8)
     titles = [each.title for each in report(tmp_path).sections[0].rows]
-    assert titles == ["base", "layer.local=none", "encoder.name=bilstm", "layer.local.heads=8"]
+    assert titles == ["GLRE", "layer.local=none", "encoder.name=bilstm", "layer.local.heads=8"]
 
 
 def test_rows_are_named_after_every_setting_that_differs(tmp_path):
@@ -618,10 +622,12 @@ def test_names_of_runs_stay_text_in_a_report(tmp_path):
     for folder, name in (("a", HOSTILE), ("b", "_" + HOSTILE)):
         encoder = {"name": name, "lr": 1}
         write_run(tmp_path / "runs" / folder, 0.6, name=name, protocol=setting, encoder=encoder)
-    text = report(tmp_path / "runs").write(tmp_path / "report")
+    report(tmp_path / "runs").write(tmp_path / "report")
+    text = (tmp_path / "report/report.md").read_text()
     assert "\x1b" not in text
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
-    expected = report(write_run(tmp_path / "plain/a", 0.6).parent).write(tmp_path / "plain/report")
+    report(write_run(tmp_path / "plain/a", 0.6).parent).write(tmp_path / "plain/report")
+    expected = (tmp_path / "plain/report/report.md").read_text()
     usual = MarkdownIt("commonmark", {"html": True}).enable("table").render(expected)
     assert {*re.findall(r"<(/?\w+)", html)} <= {*re.findall(r"<(/?\w+)", usual)}
     assert [*re.findall(r'(?:src|href)="([^"]*)"', html)] == ["f1.png", "distance.png", "mentions.png"]
@@ -636,14 +642,16 @@ def test_plots_exist_and_are_not_empty(tmp_path, count):
     pytest.importorskip("matplotlib")
     table4(tmp_path / "runs", dict.fromkeys(TABLE4[:count], (0.6, 0.65)))
     text = report(tmp_path / "runs", "table4_cdr").write(tmp_path / "report")
-    assert (tmp_path / "report/report.md").read_text() == text
+    written = (tmp_path / "report/report.md").read_text()
+    assert written.startswith(text)
+    assert "![" not in text  # it is printed
     for name in ("f1", "distance", "mentions"):
         image = (tmp_path / f"report/{name}.png").read_bytes()
         assert image[:8] == b"\x89PNG\r\n\x1a\n"
         width, height = unpack(">II", image[16:24])
         assert width > 600
         assert height > 200
-        assert f"![{name}]({name}.png)" in text
+        assert f"![{name}]({name}.png)" in written
         drawing = ElementTree.parse(tmp_path / f"report/{name}.svg")
         assert len(list(drawing.iter())) > 50
 
@@ -663,7 +671,7 @@ def test_without_matplotlib_there_are_tables_and_a_line(tmp_path, monkeypatch, c
 def test_the_command_prints_what_it_writes_and_needs_no_torch(tmp_path):
     table4(tmp_path / "runs", {"glre": (0.60, 0.62), "without_local": (0.5, 0.52)})
     out, _ = run("report", "runs=runs", "table=table4_cdr", "output=report", cwd=tmp_path)
-    assert out.strip() == (tmp_path / "report/report.md").read_text().strip()
+    assert (tmp_path / "report/report.md").read_text().startswith(out.strip())
     plain, _ = run("report", "runs=[runs/glre_0,'runs/*_1']", cwd=tmp_path)
     assert [line["runs"] for line in cells(plain)] == ["2", "1"]
     modules = "glre_pyg.reporting.run_report, glre_pyg.reporting.sweep_report"
@@ -719,6 +727,16 @@ def test_compare_prints_both_the_difference_and_how_sure_it_is(tmp_path):
     for line in (first, second, difference):
         low, high = (float(end) for end in line.partition("[")[2].partition("]")[0].split(", "))
         assert low < float(line.split()[1]) < high
+
+
+@pytest.mark.parametrize(("p_value", "low", "disagree"), [(0.03, -0.1, 1), (0.07, 0.1, 1), (0.07, -0.1, 0)])
+def test_compare_says_why_p_and_the_interval_disagree(tmp_path, monkeypatch, capsys, p_value, low, disagree):
+    for seed, name in enumerate("ab"):
+        predictions(write_run(tmp_path / name, 0.6, seed=seed), [1, 2])
+    found = PairedTest(0.2, p_value, (low, 0.4), 40)
+    monkeypatch.setattr("glre_pyg.reporting.run_comparison.compare", lambda *_, **__: found)
+    compare_runs([str(tmp_path / "a"), str(tmp_path / "b")])
+    assert capsys.readouterr().out.count("p and the interval disagree") == disagree
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Corpus:
         name: Name of the corpus.
         protocol: Which pairs of entities are candidates.
         labels: Relations, entity types and candidate pairs.
+        relation_names: Names of relations in words, for readers, as far as there are any.
         published: Published counts by split, as far as there are any.
         source: Where the counts were published.
         pubtator: The variant of PubTator that is read and written; see :mod:`glre_pyg.formats.detection`.
@@ -46,6 +47,7 @@ class Corpus:
     name: str
     protocol: str
     labels: ClassVar[Labels]
+    relation_names: ClassVar[Mapping[str, str]] = {}
     published: ClassVar[Counts] = {}
     source = ""
     pubtator = "pubtator"

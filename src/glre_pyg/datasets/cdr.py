@@ -20,6 +20,8 @@ CHEMICAL_DISEASE = Labels(
     relations=("CID",), types=("Chemical", "Disease"), pair_types=(("Chemical", "Disease"),)
 )
 
+CID_NAME = {"CID": "induces"}  # chemical-induced disease
+
 
 @dataclass(kw_only=True, eq=False)
 class CDR(FileCorpus):
@@ -47,6 +49,7 @@ class CDR(FileCorpus):
     protocol: str
     name = "cdr"
     labels: ClassVar[Labels] = CHEMICAL_DISEASE
+    relation_names = CID_NAME
     splits = FILES
 
     def __post_init__(self) -> None:

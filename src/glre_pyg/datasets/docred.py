@@ -14,7 +14,7 @@ from glre_pyg.datasets.base import Counts, FileCorpus
 from glre_pyg.datasets.official_files import DOCRED, REDOCRED
 from glre_pyg.datasets.official_files import DWIE as DWIE_FILES
 from glre_pyg.datasets.user_files import collect_labels
-from glre_pyg.datasets.wikidata import PROPERTIES
+from glre_pyg.datasets.wikidata import LABELS, PROPERTIES
 from glre_pyg.evaluation.known_facts import NamedFacts, named_facts, read_named_facts
 from glre_pyg.formats.detection import read_documents
 from glre_pyg.formats.docred_json import read_docred
@@ -58,6 +58,7 @@ class DocRED(FileCorpus):
     protocol = "every pair of entities"
     unlabelled = frozenset({"test"})
     labels: ClassVar[Labels] = Labels(PROPERTIES, ("LOC", "MISC", "NUM", "ORG", "PER", "TIME"), None)
+    relation_names = LABELS
     resplit: ClassVar[bool] = False
     local_ids = True
     splits = DOCRED

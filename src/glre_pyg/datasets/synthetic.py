@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from glre_pyg.data.document import Document
 from glre_pyg.datasets.base import Corpus
-from glre_pyg.datasets.cdr import CHEMICAL_DISEASE
+from glre_pyg.datasets.cdr import CHEMICAL_DISEASE, CID_NAME
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.utils.ranges import NonNegativeInt
 
@@ -22,6 +22,7 @@ class Synthetic(Corpus):
     """
 
     labels = replace(CHEMICAL_DISEASE, types=("Chemical", "Disease", "Gene"))
+    relation_names = CID_NAME
     protocol = "every candidate pair"
 
     def __init__(self, *, corpus: SyntheticCorpus, sizes: Mapping[str, NonNegativeInt], name: str) -> None:

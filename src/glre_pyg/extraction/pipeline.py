@@ -266,6 +266,7 @@ class _Extraction:
             self.output.path,
             title=f"Relations in {'standard input' if source == STANDARD_INPUT else Path(source).name}",
             relations=self.run.labels.relations,
+            relation_names=self.corpus.relation_names,
             threshold=saved_threshold(self._threshold, self.run.labels.relations),
             model=displayed_name(self.config),
             about=about(self.run),
@@ -374,6 +375,11 @@ class _Extraction:
         ]:
             total = self.without_facts.total()
             echo(f"no facts in {total} of {_documents(self.num_documents)}: {', '.join(counts)}")
+        if not self.num_mentions and self.num_documents and (names := self.config.mentions.get("file")):
+            echo(
+                f"{names}: none of its names is in the input; names match whole words, and acronyms and names of "
+                "one or two letters only in their own case"
+            )
         if number := self.extractor.num_unlinked:
             echo(
                 f"{number} {plural(number, 'mention has', 'mentions have')} no identifier and "

@@ -33,6 +33,7 @@ class PageOptions(TypedDict, total=False):
         title: Title of the page.
         relations: Relations of the model, in its order.
         threshold: Probability above which a relation is a fact, or one for each relation by name.
+        relation_names: Names of relations in words; others are shown with spaces in place of underscores.
         model: Displayed name of the model.
         about: Sentences about it, such as how often it is right.
         directed: Whether (a, b) and (b, a) are two pairs; otherwise true facts match in both orders.
@@ -42,6 +43,7 @@ class PageOptions(TypedDict, total=False):
     title: Required[str]
     relations: Required[Sequence[str]]
     threshold: Required[float | Mapping[str, float]]
+    relation_names: Mapping[str, str]
     model: str
     about: Sequence[str]
     directed: bool
@@ -83,6 +85,9 @@ def page_parts(documents: Pages, **options: Unpack[PageOptions]) -> Iterator[str
     limits = threshold if isinstance(threshold, Mapping) else dict.fromkeys(relations, threshold)
     head = {
         "relations": [[name, float(limits[name])] for name in relations],
+        "words": {
+            name: words for name, words in options.get("relation_names", {}).items() if name in relations
+        },
         "model": options.get("model", ""),
         "about": list(options.get("about", ())),
         "directed": options.get("directed", True),

@@ -6,13 +6,16 @@ digit of the short form is matched in the text before the bracket; the first one
 
 Here: square brackets count, too; text in brackets ends at a comma or semicolon, and text before them begins
 with the sentence; short forms may be plurals ("cardiac arrest (CAs)"); a short form before the bracket has a
-capital, as any word may precede a bracket. The time is linear in the length of the text.
+capital, as any word may precede a bracket. Both forms may be in the brackets: "tea (epigallocatechin gallate,
+EGCG)"; if the short form comes first, it is also one of the word before them: "cisplatin (CDDP;
+cis-diamminedichloroplatinum)". The time is linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from glre_pyg.data.document import Span
@@ -22,6 +25,7 @@ from glre_pyg.mentions.names import acronym
 # min(n + 5, 2 n) words, n being the characters of the short form.
 _MIN_SHORT, _MAX_SHORT, _MAX_WORDS = 2, 10, 2
 _EXTRA_WORDS = 5
+_CAPITALS = 2  # of a short form beside its long form in brackets, where enumerations are as well
 _MAX_LONG = 250  # characters of a long form: enough for the 15 words of the longest ones
 
 _BRACKET = re.compile(r"[()\[\]]")
@@ -49,8 +53,7 @@ def abbreviations_in(text: str) -> list[Abbreviation]:
         CA is Cardiac arrest
         TNF is tumor necrosis factor
     """
-    definitions = (_definition(text, *bracket) for bracket in _brackets(text))
-    return sorted(definition for definition in definitions if definition is not None)
+    return sorted(chain.from_iterable(_definitions(text, *bracket) for bracket in _brackets(text)))
 
 
 def _brackets(text: str) -> Iterator[tuple[int, int, int]]:
@@ -66,23 +69,48 @@ def _brackets(text: str) -> Iterator[tuple[int, int, int]]:
             yield start, position, outer if outer < start else 0
 
 
-def _definition(text: str, start: int, end: int, outer: int) -> Abbreviation | None:
-    """Abbreviation defined by the brackets around ``text[start:end]``, if any."""
-    inside = _stripped(text, start, _cut(text, start, min(end, start + _MAX_LONG)))
+def _definitions(text: str, start: int, end: int, outer: int) -> list[Abbreviation]:
+    """Abbreviations defined by the brackets around ``text[start:end]``."""
+    end = min(end, start + _MAX_LONG)
+    inside = _stripped(text, start, _cut(text, start, end))
     low = max(outer, start - 1 - _MAX_LONG)
     ends = [match.end() for match in _SENTENCE_END.finditer(text, low, start - 1)]
     before = _stripped(text, ends[-1] if ends else low, start - 1)
     if _is_short(text[slice(*inside)]):
         long = _long_form(text, inside, before)
         if long is not None:
-            return Abbreviation(inside, long)
-    words = text[slice(*before)].rsplit(None, 1)
-    short = _stripped(text, before[1] - len(words[-1]) if words else before[1], before[1])
-    if _is_short(text[slice(*short)]) and any(map(str.isupper, text[slice(*short)])):
-        long = _long_form(text, short, inside)
+            return [Abbreviation(inside, long)]
+    last = _last_word(text, before)
+    if _is_short(text[slice(*last)]) and any(map(str.isupper, text[slice(*last)])):
+        long = _long_form(text, last, inside)
         if long is not None:
-            return Abbreviation(short, long)
-    return None
+            return [Abbreviation(last, long)]
+    return _within(text, start, end, last)
+
+
+def _within(text: str, start: int, end: int, last: Span) -> list[Abbreviation]:
+    """Abbreviation of which both forms are in ``text[start:end]``, one behind the other, if any.
+
+    If the short form comes first, it is also one of the name that ends with the word ``last``, a synonym.
+    """
+    cuts = [match.span() for match in _INSIDE_END.finditer(text, start, end)]
+    firsts, stops = [start, *(after for _, after in cuts)], [*(at for at, _ in cuts), end]
+    parts = [_stripped(text, first, stop) for first, stop in zip(firsts, stops, strict=True)]
+    for one, other in pairwise(parts):
+        for short, long_part in ((other, one), (one, other)):
+            form = text[slice(*short)]
+            if not _is_short(form) or sum(map(str.isupper, form)) < _CAPITALS:
+                continue
+            long = _long_form(text, short, long_part)
+            if long is not None:
+                of_name = [Abbreviation(short, last)] if short == parts[0] and last[0] < last[1] else []
+                return [*of_name, Abbreviation(short, long)]
+    return []
+
+
+def _last_word(text: str, span: Span) -> Span:
+    words = text[slice(*span)].rsplit(None, 1)
+    return _stripped(text, span[1] - len(words[-1]) if words else span[1], span[1])
 
 
 def _cut(text: str, start: int, end: int) -> int:

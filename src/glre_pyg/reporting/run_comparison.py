@@ -49,6 +49,11 @@ def compare_runs(places: str | Sequence[str], *, split: str = "test", filtered: 
         f"{'difference':{width}s}  {100 * test.difference:+.2f}  [{100 * low:+.2f}, {100 * high:+.2f}]"
         f"  p = {test.p_value:.4f} (paired permutation test)"
     )
+    if (test.p_value < 0.05) != (low > 0 or high < 0):
+        echo(
+            "p and the interval disagree, so the evidence is weak: p is for runs that are equally good, and "
+            "exchanges them in random documents; the interval draws other documents"
+        )
     return test
 
 

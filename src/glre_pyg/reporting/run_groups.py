@@ -20,6 +20,7 @@ SEEDS_AND_PLACES = (
 COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile", "checkpoint_minutes")
 """Last parts of keys that change the cost of a computation, not its result."""
 BASE = "base"
+"""Name of a row that no setting tells from others, and whose model has no name of its own."""
 """Name of a row with the most common value of every key in which rows differ."""
 
 _FEW = 3
@@ -142,8 +143,13 @@ def row_names(given: Sequence[str], settings: Sequence[Settings]) -> list[str]:
     for name in dict.fromkeys(given):
         rows = [index for index, other in enumerate(given) if other == name]
         for index, words in zip(rows, _distinguish([settings[index] for index in rows]), strict=True):
-            names[index] = ", ".join(part for part in (name, words) if part) or BASE
+            names[index] = ", ".join(part for part in (name, words) if part) or _model(settings[index], given)
     return names
+
+
+def _model(row: Settings, given: Sequence[str]) -> str:
+    name = _format("_target_", row.get("model._target_"))
+    return BASE if name in ("null", *given) else name
 
 
 def _distinguish(rows: Sequence[Settings]) -> list[str]:

@@ -114,7 +114,7 @@ class Report:
         ]
 
     def write(self, folder: Path) -> str:
-        """Write ``report.md``, ``report.csv`` and the plots, and return the Markdown.
+        """Write ``report.md``, ``report.csv`` and the plots, and return the Markdown without the plots.
 
         Without matplotlib, a line is printed in place of the plots.
         """
@@ -127,9 +127,8 @@ class Report:
                 raise
             echo("plots need matplotlib, which is not installed: pip install matplotlib")
             plots = []
-        text = self.markdown(plots)
-        write_text(text, folder / "report.md")
-        return text
+        write_text(self.markdown(plots), folder / "report.md")
+        return self.markdown()
 
 
 def _section_table(section: Section, layout: Layout) -> Table:

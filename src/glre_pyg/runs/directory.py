@@ -57,6 +57,12 @@ def is_finished(folder: Path) -> bool:
     return has_run(folder) and (folder / CHECKSUMS).is_file()
 
 
+def unfinished(folder: Path, name: str) -> InputError:
+    """Return the error that a run lacks a file, which says how training goes on."""
+    hint = "" if is_finished(folder) else f": python -m glre_pyg.train training.resume={folder} finishes it"
+    return InputError(f"{folder}: not a finished run, there is no {name}{hint}")
+
+
 def write_config(folder: Path, config: DictConfig) -> None:
     """Write and sign the config of a new run; of several processes at once, one succeeds.
 
@@ -157,7 +163,7 @@ def read_scores(folder: Path) -> dict[str, Any]:
         InputError: If it is missing or malformed.
     """
     if not (folder / SCORES).is_file():
-        raise InputError(f"{folder}: not a finished run, there is no {SCORES}")
+        raise unfinished(folder, SCORES)
     return read_json(folder / SCORES)
 
 

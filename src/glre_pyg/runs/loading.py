@@ -34,6 +34,7 @@ from glre_pyg.runs.directory import (
     read_config,
     read_labels,
     read_scores,
+    unfinished,
 )
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.runs.low_rank import is_compressed, load_compressed
@@ -118,7 +119,7 @@ def _checked_model_config(folder: Path, config: DictConfig) -> dict[str, Any]:
         check_config(plain["dataset"], object, "dataset")
     for name in (WEIGHTS, LABELS, SCORES, ENCODER):
         if not (folder / name).exists():
-            raise InputError(f"{folder}: not a finished run, there is no {name}")
+            raise unfinished(folder, name)
     return model
 
 

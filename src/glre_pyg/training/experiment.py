@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from statistics import median
 
 from omegaconf import DictConfig
@@ -140,6 +141,8 @@ def _finish(
     """Print the scores of a run and complete its directory."""
     folder, config = experiment.folder, experiment.config
     echo(f"epoch {epoch}, chosen on {source}")
+    if (precision := experiment.settings.precision) != "no":
+        echo(f"scores of epochs were computed in {precision}, those below in fp32: they differ slightly")
     if "test" not in pairs:
         echo(f"test is not labelled: python -m glre_pyg.submit run={folder} output=result.zip")
     if not distributed.is_main_process():
@@ -157,7 +160,8 @@ def _finish(
             top_k=5,
         )
     run = finish(run, folder)
-    echo(f"run directory: {folder}")
+    command = f"python -m glre_pyg.predict {quote(f'run={folder}')} input=FILE output=relations.html"
+    echo(f"run directory: {folder}", f"next, relations in a file: {command}")
     return run
 
 

@@ -222,10 +222,14 @@ def check_arguments(arguments: Sequence[str], config_folder: str) -> None:
 
 
 def _check_options(arguments: Sequence[str], config_folder: str) -> None:
-    """Check that the options of config groups are names, of which Hydra 1.3 makes a traceback."""
+    """Check that options are names, of a group that has options; Hydra 1.3 does not say so in a line."""
     for argument in arguments:
         group, _, text = argument.partition("=")
         slashed = group.replace(".", "/")
+        folder = Path(config_folder, group.lstrip("+~"))
+        if text and folder.is_dir() and not [*folder.glob("*.yaml")]:
+            groups = sorted(path.relative_to(config_folder).as_posix() for path in folder.iterdir())
+            raise InputError(f"{group}: has no options of its own, as {' and '.join(groups)} have")
         if slashed != group and Path(config_folder, slashed, f"{text}.yaml").is_file():
             raise InputError(f"{group}: an option is chosen with a slash: {slashed}={text}")
         if text and Path(config_folder, group).is_dir():

@@ -9,6 +9,7 @@ const EDGES = [
 ];
 const KINDS = { s: "sentence", m: "mention", e: "entity" };
 const MANY = 600; // edges of one type that are hidden by default
+const LONGEST = 50; // characters of a name
 const ROW = 23;
 const GAP = 9;
 const TOP = 14;
@@ -37,7 +38,12 @@ function edgesOf(doc) {
 /** Positions of nodes: sentences and mentions in the order of the text, entities level with their first mention. */
 function layOut(doc, width) {
   const at = {};
-  const x = { s: Math.min(width * 0.17, 96), m: width * 0.37, e: width * 0.74 };
+  const room = (kind, nodes) =>
+    18 + 6.8 * nodes.reduce((most, _, number) => Math.max(most, Math.min(nodeNames(doc, `${kind}${number}`)[1].length, LONGEST)), 0);
+  const [forMention, forEntity] = [room("m", doc.mentions), room("e", doc.entities)];
+  const x = { s: Math.min(width * 0.14, 96), m: Math.min(width * 0.29, 220) };
+  x.e = Math.max(x.m + forMention + 6, Math.min(width * 0.74, width - forEntity));
+  width = Math.max(width, x.e + forEntity); // the drawing scrolls rather than cut a name
   const inside = doc.sentences.map(() => []);
   doc.mentions.forEach((mention, number) => inside[mention[3]].push(number));
   const bands = [];
@@ -132,12 +138,11 @@ function drawGraph(box, doc, isShown) {
   const over = svg("g", { class: "over" });
   const chosen = svg("g", { class: "on-path" });
   const nodes = new Map();
-  const characters = { s: 4, m: Math.floor((layout.x.e - layout.x.m) / 8.4), e: Math.floor((width - layout.x.e) / 8) };
   for (const key of bySide) {
     const [full, brief] = nodeNames(doc, key);
     const kind = key[0];
     const label = svg("text", { x: kind === "s" ? -12 : 12, y: 4, class: kind === "s" ? "before" : "" });
-    label.textContent = short(brief, Math.max(characters[kind], 6));
+    label.textContent = short(brief, LONGEST);
     const title = svg("title");
     title.textContent = full;
     const node = svg("g", { class: `node ${KINDS[kind]}`, role: "img", tabindex: -1, "aria-label": full, "data-key": key });

@@ -11,7 +11,7 @@ const STATUS = {
 const COLUMNS = [
   { key: "probability", title: "Probability", value: (claim) => claim.probability ?? -1 },
   { key: "head", title: "Head", value: (claim, doc) => doc.entities[claim.head][2].toLowerCase() },
-  { key: "relation", title: "Relation", value: (claim) => claim.relation },
+  { key: "relation", title: "Relation", value: (claim) => wordsOf(claim.relation) },
   { key: "tail", title: "Tail", value: (claim, doc) => doc.entities[claim.tail][2].toLowerCase() },
   { key: "status", title: "Status", value: (claim) => Object.keys(STATUS).indexOf(statusOf(claim)) },
 ];
@@ -79,6 +79,8 @@ function tally(docs) {
   return counts;
 }
 
+/** Name of a relation in words. */
+const wordsOf = (relation) => page.words[relation] ?? relation.replaceAll("_", " ");
 const share = (part, whole) => (whole ? ((100 * part) / whole).toFixed(1) : "–");
 const three = (value) => value.toFixed(3);
 const signed = (value) => (Math.abs(value) < 0.0005 ? "" : value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
@@ -187,21 +189,26 @@ function setThreshold(value) {
 
 /* Relations */
 
-function drawFacts() {
-  const { doc } = state;
+/** Claims of a document that the filters leave, in the order of the table, and all that the threshold leaves. */
+function listed(doc) {
   const query = byId("filter").value.trim().toLowerCase();
   const { value: relation } = byId("relation");
   const { value: status } = byId("status");
   const column = COLUMNS.find((each) => each.key === state.sort);
   const sign = state.ascending ? 1 : -1;
   const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-  const words = (claim) => [claim.head, claim.tail].flatMap((entity) => doc.entities[entity]).join("\n") + `\n${claim.relation}`;
+  const words = (claim) => [claim.head, claim.tail].flatMap((entity) => doc.entities[entity]).join("\n") + `\n${claim.relation}\n${wordsOf(claim.relation)}`;
   const all = doc.claims.filter((claim) => statusOf(claim));
   const rows = all
     .filter((claim) => !relation || claim.relation === relation)
     .filter((claim) => !status || statusOf(claim) === status)
     .filter((claim) => words(claim).toLowerCase().includes(query))
     .sort((a, b) => sign * compare(column.value(a, doc), column.value(b, doc)) || (b.probability ?? -1) - (a.probability ?? -1));
+  return [rows, all];
+}
+
+function drawFacts() {
+  const [rows, all] = listed(state.doc);
   if (state.claim && !rows.includes(state.claim)) {
     state.claim = rows[0] ?? null;
     drawReasons();
@@ -219,10 +226,38 @@ function drawFacts() {
   drawCounts(rows.length, all.length);
 }
 
-/** Name of a relation that may be wrapped after an underscore. */
-function breakable(relation) {
-  const parts = relation.split(/(?<=_)/);
-  return element("bdi", {}, ...parts.flatMap((each, index) => (index ? [element("wbr"), each] : [each])));
+/* Copies: rows of text, for spreadsheets */
+
+const TITLES = ["document", "head", "head_id", "relation", "relation_name", "tail", "tail_id", "probability", "status"];
+
+function rowsOf(doc) {
+  const ends = (entity) => [doc.entities[entity][2], doc.entities[entity][0]];
+  return listed(doc)[0].map((claim) => [
+    doc.id, ...ends(claim.head), claim.relation, wordsOf(claim.relation), ...ends(claim.tail),
+    claim.probability === null ? "" : three(claim.probability), STATUS[statusOf(claim)].text,
+  ]);
+}
+
+/** A cell that no spreadsheet takes for a formula. */
+const harmless = (cell) => (/^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell);
+
+async function copyRows() {
+  const cells = [TITLES, ...rowsOf(state.doc)].map((row) => row.map((cell) => harmless(cell.replace(/\s+/g, " "))));
+  try {
+    await navigator.clipboard.writeText(cells.map((row) => row.join("\t")).join("\n"));
+    byId("announcement").textContent = byId("copy").textContent = "Copied";
+  } catch {
+    byId("announcement").textContent = byId("copy").textContent = "Not allowed";
+  }
+  setTimeout(() => (byId("copy").textContent = "Copy"), 2000);
+}
+
+function saveRows() {
+  const quoted = (cell) => `"${harmless(cell).replaceAll('"', '""')}"`;
+  const lines = [TITLES, ...documents.flatMap(rowsOf)].map((row) => `${row.map(quoted).join(",")}\r\n`);
+  const link = element("a", { href: URL.createObjectURL(new Blob(["\ufeff", ...lines], { type: "text/csv" })), download: "relations.csv" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 function factRow(claim) {
@@ -230,8 +265,8 @@ function factRow(claim) {
   const status = statusOf(claim);
   const { symbol, text, hint } = STATUS[status];
   const probability = claim.probability === null ? "no probability" : `probability ${three(claim.probability)}`;
-  const label = `${doc.entities[claim.head][2]} ${claim.relation} ${doc.entities[claim.tail][2]}, ${probability}, ${text}`;
-  const button = element("button", { type: "button", class: "pick", "aria-label": label, "aria-pressed": String(claim === state.claim) }, breakable(claim.relation));
+  const label = `${doc.entities[claim.head][2]} ${wordsOf(claim.relation)} ${doc.entities[claim.tail][2]}, ${probability}, ${text}`;
+  const button = element("button", { type: "button", class: "pick", title: claim.relation, "aria-label": label, "aria-pressed": String(claim === state.claim) }, named(wordsOf(claim.relation)));
   const bar = element("span", { class: "bar" });
   bar.style.setProperty("--share", claim.probability ?? 0);
   const row = element(
@@ -241,7 +276,7 @@ function factRow(claim) {
     element("td", {}, entityName(doc, claim.head)),
     element("td", {}, button),
     element("td", {}, entityName(doc, claim.tail)),
-    element("td", { class: `status ${status}`, title: hint }, `${symbol} ${text}`),
+    element("td", { class: `status ${status}`, title: hint }, symbol, element("span", { class: "word" }, ` ${text}`)),
   );
   row.claim = claim;
   return row;
@@ -331,7 +366,7 @@ function drawReasons() {
 
 function sentenceOf({ head, relation, tail }) {
   const name = (entity) => named(state.doc.entities[entity][2]);
-  return [name(head), " — ", named(relation), " → ", name(tail)];
+  return [name(head), " — ", named(wordsOf(relation)), " → ", name(tail)];
 }
 
 /** Link that scrolls the text to a sentence. */
@@ -361,8 +396,9 @@ function statusPart(claim) {
 /** What the marks in the text mean while a relation is selected. */
 function marksPart(claim, weights) {
   const percent = weights ? ", with their share of attention" : "";
-  const change = claim.ablation ? "; the number of a sentence, the change in probability without it" : "";
-  return element("p", { class: "quiet" }, `In the text: H and T, mentions of head and tail${percent}${change}; path, the connecting path below.`);
+  const change = claim.ablation ? "; −0.123, the change in probability without the sentence; filled, of those that matter most" : "";
+  const text = `In the text: H and T, mentions of head and tail${percent}; path and via, the connecting path below${change}.`;
+  return element("p", { class: "quiet" }, text);
 }
 
 function evidencePart(claim) {
@@ -497,7 +533,8 @@ function start() {
   );
   const used = new Set(documents.flatMap((doc) => doc.claims.map((claim) => claim.relation)));
   const names = [...thresholds.keys(), ...[...used].filter((name) => !thresholds.has(name)).sort()].filter((name) => used.has(name));
-  byId("relation").replaceChildren(element("option", { value: "" }, "all"), ...names.map((name) => element("option", { value: name }, name)));
+  byId("relation").replaceChildren(element("option", { value: "" }, "all"), ...names.map((name) => element("option", { value: name }, wordsOf(name))));
+  byId("relation").parentNode.hidden = names.length < 2;
   const hasGold = documents.some((doc) => doc.gold);
   byId("status").parentNode.hidden = !hasGold;
   const kinds = Object.entries(STATUS).filter(([status]) => hasGold || status === "predicted" || status === "candidate");
@@ -506,6 +543,8 @@ function start() {
   byId("find").addEventListener("input", findDocuments);
   byId("threshold").addEventListener("input", () => setThreshold(Number(byId("threshold").value)));
   byId("reset").addEventListener("click", () => setThreshold(null));
+  byId("copy").addEventListener("click", copyRows);
+  byId("csv").addEventListener("click", saveRows);
   byId("previous").addEventListener("click", () => openDocument(neighbourDocument(-1)));
   byId("next").addEventListener("click", () => openDocument(neighbourDocument(1)));
   byId("words").addEventListener("click", (event) => {
