@@ -16,10 +16,14 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
     "api",
+    "mathml",
     "settings",
+    *(["sphinx_copybutton"] if find_spec("sphinx_copybutton") else []),  # only a convenience
 ]
+html_math_renderer = "mathml"
+copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build", "example"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -28,7 +32,7 @@ smartquotes = False  # quoted text is often to be typed
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True, "show-inheritance": True, "special-members": "__call__"}
 # Optional dependencies: the API reference can be built without them.
 autodoc_mock_imports = [
     name for name in ("spacy", "rdflib", "pyarrow", "ahocorasick_rs") if find_spec(name) is None

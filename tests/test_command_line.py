@@ -204,6 +204,28 @@ def test_wrong_settings_are_one_line(tmp_path, command, arguments, line):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "line", "heavy"),
+    [
+        ("train", ["encoder=hf"], "encoder.tokenizer.name: is required", "training.experiment"),
+        ("train", ["dataset=jsonl"], "dataset.test: is required", "training.experiment"),
+        (
+            "predict",
+            ["run=x", "input=y", "output=z", "mentions=dictionary"],
+            "mentions.file: is required",
+            "extraction.pipeline",
+        ),
+        ("predict", ["run=x", "output=z"], "input: give input=FILE", "extraction.pipeline"),
+    ],
+)
+def test_what_is_required_is_asked_for_before_heavy_imports(
+    tmp_path, monkeypatch, command, arguments, line, heavy
+):
+    monkeypatch.setitem(sys.modules, f"glre_pyg.{heavy}", None)  # an ImportError
+    _, err = run(command, *arguments, cwd=tmp_path, code=2)
+    assert err.startswith(f"error: {line}")
+
+
 def test_help_shows_each_setting_with_its_comment(tmp_path):
     out, _ = run("predict", "--help", "mentions=dictionary", cwd=tmp_path)
     lines = {line.split(":")[0]: line for line in out.splitlines() if "  # " in line}

@@ -201,6 +201,14 @@ def test_nothing_found_is_explained(run, here, capsys, lines, overrides, reason)
     assert f"no facts in 1 of 1 document: {reason}\n" in out
 
 
+def test_names_that_are_not_found_are_explained(run, here, capsys):
+    (here / "other.txt").write_text("Nothing happened.")
+    extracted(run, "input=other.txt", "output=out.jsonl", *DICTIONARY)
+    *_, why, hint = capsys.readouterr().out.splitlines()
+    assert why.endswith("1 in which no mention was found")
+    assert hint.startswith("names.tsv: none of its names was found; names match whole words, and acronyms")
+
+
 def test_facts_of_other_relations_are_no_gold(run, here, capsys):
     (here / "in.pubtator").write_text(
         "1|t|velorin in mice with rash\n1\t0\t7\tvelorin\tChemical\tC\n1\t21\t25\trash\tDisease\tD\n"

@@ -74,7 +74,7 @@ class Settings(RunSettings):
     rdf: RdfSettings
 
 
-@command("predict", Settings, shared=True)
+@command("predict", Settings, shared=True, nested=True)
 def main(config: DictConfig) -> None:
     """Write documents with the relations that a run finds in them."""
     predict(config)
@@ -87,6 +87,8 @@ def predict(config: DictConfig) -> None:
         InputError: If the run cannot be read, or a setting is wrong.
         SystemExit: With code 2 if documents with errors were skipped.
     """
+    if (config.input is None) == (config.text is None):
+        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     from glre_pyg.extraction.outputs import FILE_EXTENSIONS, Output
     from glre_pyg.extraction.pipeline import extract
     from glre_pyg.extraction.scoring import load_run
@@ -94,8 +96,6 @@ def predict(config: DictConfig) -> None:
     from glre_pyg.utils.distributed import is_main_process
     from glre_pyg.utils.files import exclusive
 
-    if (config.input is None) == (config.text is None):
-        raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
     if _is_folder(config):
         if config.extension.removesuffix(".gz") not in FILE_EXTENSIONS:
             raise InputError(f"extension: '{config.extension}' is not that of a file that is written")

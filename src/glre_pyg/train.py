@@ -60,7 +60,7 @@ class Settings(TypedDict):
     cache: CacheFolder
 
 
-@command("train", Settings, shared=True)
+@command("train", Settings, shared=True, nested=True)
 def main(config: DictConfig) -> None:
     """Train a model, choose its threshold on dev, and score it on test."""
     from glre_pyg.training.experiment import train

@@ -55,7 +55,9 @@ def config_dir() -> str:
     raise FileNotFoundError(f"no configs at {' or '.join(map(str, candidates))}")
 
 
-def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main], Callable[[], None]]:
+def command(
+    name: str, schema: type, *, shared: bool = False, nested: bool = False
+) -> Callable[[Main], Callable[[], None]]:
     """Decorator for commands, whose config is composed from ``conf/<name>.yaml`` and the command line.
 
     Wrong settings and input, files that cannot be read or written, and too little memory end a command with
@@ -67,6 +69,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
         schema: ``TypedDict`` of its settings.
         shared: Whether the processes that ``torchrun`` starts share the work; if not, only the first runs.
             The first prints and has the output directory.
+        nested: Whether the settings of settings are required, too, as those of a corpus are in training.
     """
 
     def decorator(main: Main) -> Callable[[], None]:
@@ -83,7 +86,7 @@ def command(name: str, schema: type, *, shared: bool = False) -> Callable[[Main]
             @functools.wraps(main)
             def checked(config: DictConfig) -> None:
                 with _one_line_errors(name):
-                    check_given(config, nested=False)
+                    check_given(config, nested=nested)  # before the check that imports what settings name
                     if HydraConfig.get().mode is RunMode.RUN:
                         set_texts(config, schema, typed)
                     check_settings(config, schema, HydraConfig.get().overrides.task)
