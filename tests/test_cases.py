@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html import unescape
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from glre_pyg.data.document import Fact
 from glre_pyg.data.paths import connection
 from glre_pyg.evaluation.breakdown import by_sentence
 from glre_pyg.extraction.explainer import MentionWeight, PairWeight, Reasons
-from glre_pyg.reporting.case_studies import hardest_cases, write_cases
+from glre_pyg.reporting.case_studies import hardest_cases, write_case_study, write_cases
 from glre_pyg.reporting.error_analysis import (
     COLUMNS,
     TYPES,
@@ -410,6 +411,13 @@ def test_a_case_study_of_a_run(folder):
     assert html.count("<h2>") == html.count("<table>") == 2
     for part in ("Path: ", "Local attention, head: ", "Local attention, tail: ", "Context attention: "):
         assert shown.count(part) == 2
+
+
+def test_a_case_study_without_cases_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("glre_pyg.reporting.case_studies.hardest_cases", lambda *_, **__: [])
+    run_ = SimpleNamespace(threshold=0.5)
+    write_case_study(run_, [], None, tmp_path / "c.md", title="x", count=3, top_k=1)
+    assert capsys.readouterr().out.endswith("correctly: for each fact, a sentence mentions both entities\n")
 
 
 @pytest.mark.slow

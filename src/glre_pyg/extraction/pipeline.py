@@ -377,8 +377,8 @@ class _Extraction:
             echo(f"no facts in {total} of {_documents(self.num_documents)}: {', '.join(counts)}")
         if not self.num_mentions and self.num_documents and (names := self.config.mentions.get("file")):
             echo(
-                f"{names}: none of its names was found; names match whole words, and acronyms and names of one "
-                "or two letters only in their own case"
+                f"{names}: none of its names was found; names match whole words, and acronyms and names of "
+                "one or two letters only in their own case"
             )
         if number := self.extractor.num_unlinked:
             echo(

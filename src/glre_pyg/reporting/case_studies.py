@@ -124,7 +124,8 @@ def write_case_study(
     reasons = [explain(run, case.document, [(case.head, case.tail)])[0] for case in cases]
     write_cases(cases, reasons, path, title=f"{title}: the hardest facts", top_k=top_k)
     correct = sum(case.is_correct for case in cases)
-    echo(f"{path}: {len(cases)} inter-sentence facts, {correct} answered correctly")
+    why = "" if cases else ": for each fact, a sentence mentions both entities"
+    echo(f"{path}: {len(cases)} inter-sentence facts, {correct} answered correctly{why}")
 
 
 def write_cases(
