@@ -491,6 +491,15 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
 
 
+def test_the_site_loads_nothing_from_the_network_and_shows_equations_and_sources(site):
+    for path in site.rglob("*.html"):
+        assert not re.search(r'<(script|link|img)[^>]*(src|href)="https?:', path.read_text(encoding="utf-8"))
+    assert "<math" in (site / "api/nn.html").read_text(encoding="utf-8")
+    extraction = (site / "api/extraction.html").read_text(encoding="utf-8")
+    assert "RelationExtractor.__call__" in extraction
+    assert "_modules/glre_pyg/extraction/extractor.html" in extraction
+
+
 def test_pictures_of_the_pages_are_in_the_site(site):
     shown = {
         Path(link).name for path in site.glob("*.html") for link in Links(path).to if link.endswith(".png")
