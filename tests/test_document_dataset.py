@@ -1,4 +1,4 @@
-"""The graphs of a corpus as a dataset of PyG: built once, loaded without pickle's code, and ready for its models."""
+"""The graphs of a corpus as a dataset of PyG: built once, loaded as weights alone, and ready for its models."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def equal(one, other):
 
 
 @pytest.mark.filterwarnings("error:.*[Ww]eights.only")
-def test_is_built_once_and_loaded_without_code_of_the_file(tmp_path, monkeypatch):
+def test_is_built_once_and_loaded_with_weights_only(tmp_path, monkeypatch):
     first = dataset(tmp_path)
     monkeypatch.setattr(Synthetic, "documents", None)  # would fail now
     again = dataset(tmp_path)

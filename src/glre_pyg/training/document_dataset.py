@@ -27,10 +27,10 @@ Transform = Callable[[DocumentGraph], DocumentGraph]
 
 
 class DocumentDataset(InMemoryDataset):
-    """The document graphs of one split of a corpus, with their labels.
+    """The document graphs of a split of a corpus, with their labels.
 
-    The graphs are built once and saved in ``root/name/processed``. Loading them runs no code of the files, as
-    with ``torch.load(..., weights_only=True)``.
+    The graphs are built once and saved in ``root/name/processed``. Use folders of your own: graphs are loaded
+    with ``weights_only=True``, but PyG unpickles a file that this does not allow, with a warning.
 
     Args:
         root: Folder of the processed graphs. Official files are found or downloaded as in training.
