@@ -59,6 +59,9 @@ class Settings(RunSettings):
     mentions: MentionSettings
     output: str
     shard: Shard | None
+    engine: Literal["ray"] | None
+    actors: PositiveInt | None
+    gpus: Share
     extension: Extension
     threshold: Share | Precision | None
     min_probability: Share
@@ -89,8 +92,11 @@ def predict(config: DictConfig) -> None:
     """
     if (config.input is None) == (config.text is None):
         raise InputError("input: give input=FILE, a folder or - for standard input, or text='...'")
+    if config.engine is None and (config.actors or config.gpus):
+        raise InputError(f"{'actors' if config.actors else 'gpus'}: is for engine=ray")
     from glre_pyg.extraction.outputs import FILE_EXTENSIONS, Output
     from glre_pyg.extraction.pipeline import extract
+    from glre_pyg.extraction.ray_actors import extract_files_with_ray
     from glre_pyg.extraction.scoring import load_run
     from glre_pyg.extraction.shards import extract_files
     from glre_pyg.utils.distributed import is_main_process
@@ -100,7 +106,9 @@ def predict(config: DictConfig) -> None:
         if config.extension.removesuffix(".gz") not in FILE_EXTENSIONS:
             raise InputError(f"extension: '{config.extension}' is not that of a file that is written")
         Output(output_path(config, file=f"name{config.extension}", make_folder=True))
-        sys.exit(2 if extract_files(load_run(config), config) else 0)
+        ray = config.engine == "ray"
+        num_errors = extract_files_with_ray(config) if ray else extract_files(load_run(config), config)
+        sys.exit(2 if num_errors else 0)
     output = Output(output_path(config))
     with exclusive(output.path) if is_main_process() else nullcontext():
         num_errors = extract(load_run(config), config, output).num_errors
@@ -111,7 +119,7 @@ def _is_folder(config: DictConfig) -> bool:
     """Whether the output is a folder, with a file for each input file.
 
     Raises:
-        InputError: If a shard is wanted of what is one output.
+        InputError: If a shard or an engine is wanted for what is one output.
     """
     from glre_pyg.extraction.shards import is_pattern
 
@@ -124,8 +132,9 @@ def _is_folder(config: DictConfig) -> bool:
     is_folder = output.is_dir() or config.output.endswith("/") or (is_many and not output.suffix)
     if is_folder and config.input in (None, "-"):
         raise InputError(f"output: {output}: is a folder, which takes a file for each file of input=FOLDER")
-    if config.shard is not None and not is_folder:
-        raise InputError(f"shard: {output} is one file; shards need a folder: output=FOLDER")
+    for setting in ("shard", "engine"):
+        if config[setting] is not None and not is_folder:
+            raise InputError(f"{setting}: {output} is one file; {setting} needs a folder: output=FOLDER")
     return is_folder
 
 

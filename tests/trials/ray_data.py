@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from glre_pyg import ExtractBatch, RelationExtractor
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.parquet import write_parquet
+from shards import differing
 
 
 class Watched(ExtractBatch):
@@ -84,12 +85,7 @@ def main():
         each.id: {(fact.head, fact.relation, fact.tail): fact.probability for fact in each.facts}
         for each in RelationExtractor.from_pretrained(run)(documents, reasons=False)
     }
-    differ = [
-        name
-        for name, facts in expected.items()
-        if found.get(name, {}).keys() != facts.keys()
-        or any(abs(found[name][fact] - value) > 1e-4 for fact, value in facts.items())
-    ]
+    differ = differing(found, expected)
     print(f"killed actor {killed[0]}; {seconds:.0f} s")
     print(f"{len(rows)} rows, {len(found)} of {len(documents)} documents, {len(differ)} differ")
     sys.exit(bool(differ) or not len(rows) == len(found) == len(documents))

@@ -36,6 +36,16 @@ def facts_of(path: Path) -> dict[str, dict[tuple[str, str, str], float]]:
     return found
 
 
+def differing(first: dict[str, dict], second: dict[str, dict]) -> list[str]:
+    """Documents that do not have the same facts with the same probabilities, or are in one of two alone."""
+    return [
+        name
+        for name in first.keys() | second.keys()
+        if first.get(name, {}).keys() != second.get(name, {}).keys()
+        or any(abs(first[name][fact] - value) > 1e-4 for fact, value in second.get(name, {}).items())
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--run", required=True)
@@ -82,12 +92,7 @@ def main() -> None:
         subprocess.run(command(*merge), check=True)
         subprocess.run(command("predict", *common, f"output={folder}/one.jsonl"), check=True)
         merged, one = facts_of(folder / "all.jsonl"), facts_of(folder / "one.jsonl")
-    differ = [
-        name
-        for name in one.keys() | merged.keys()
-        if merged.get(name, {}).keys() != one.get(name, {}).keys()
-        or any(abs(merged[name][fact] - value) > 1e-4 for fact, value in one[name].items())
-    ]
+    differ = differing(merged, one)
     print(f"{len(merged)} of {len(documents)} documents once each, {len(differ)} differ")
     sys.exit(bool(differ) or len(merged) != len(documents))
 

@@ -48,7 +48,7 @@ _WITHOUT_FACTS = {
 }
 """Kinds of documents in which no fact is predicted."""
 _NO_EFFECT = {
-    *("run", "input", "output", "shard", "extension"),
+    *("run", "input", "output", "shard", "extension", "engine", "actors", "gpus"),
     *("device", "memory", "cache", "compile", "chunk", "resume", "strict"),
 }
 """Settings that the contents of the output do not depend on, apart from the contents of the input."""

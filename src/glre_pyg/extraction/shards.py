@@ -9,11 +9,11 @@ skip it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 from omegaconf import DictConfig
@@ -30,7 +30,6 @@ from glre_pyg.utils.json_fields import convert
 from glre_pyg.utils.ranges import part_of
 
 SUMMARIES = ".summaries"
-_UNREADABLE = "that cannot be read"
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,20 @@ def _root(pattern: str) -> Path:
     return Path(*parts[:magic])
 
 
+class Outcome(NamedTuple):
+    """What was done with a file.
+
+    Args:
+        state: What was done, in words.
+        documents, facts, errors: See :class:`Summary`.
+    """
+
+    state: str
+    documents: int = 0
+    facts: int = 0
+    errors: int = 0
+
+
 def extract_files(run: Run, config: DictConfig) -> int:
     """Predict the files of a shard, each into a file of the output folder.
 
@@ -127,37 +140,51 @@ def extract_files(run: Run, config: DictConfig) -> int:
         InputError: If several processes share the work by torchrun, a setting is wrong, or see
             :func:`~glre_pyg.extraction.pipeline.extract`.
     """
+    files, total = files_of_shard(config)
+    settings = settings_key(run, config)
+    return report(config, (extract_file(run, config, settings, *each) for each in files), total)
+
+
+def files_of_shard(config: DictConfig) -> tuple[list[tuple[str, Path, Path]], int]:
+    """Return the files of a shard, as :func:`inputs_and_outputs` does, and the number of all files.
+
+    Raises:
+        InputError: If several processes share the work by torchrun, or see :func:`inputs_and_outputs`.
+    """
     if distributed.world_size() > 1:
         raise InputError("output: the processes of torchrun write one file; give each a shard of a folder")
-    folder = Path(config.output)
     files = inputs_and_outputs(config)
     number, count = part_of(config.shard)
-    settings, states = settings_key(run, config), Counter[str]()
-    total = Counter[str]()
-    for name, file, output in files[number - 1 :: count]:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        summary, state = _extract_file(run, config, settings, name, file, output)
+    return files[number - 1 :: count], len(files)
+
+
+def report(config: DictConfig, outcomes: Iterable[Outcome], total: int) -> int:
+    """Print what was done with files, of so many in total, and return the number of errors."""
+    states, counts = Counter[str](), Counter[str]()
+    for state, documents, facts, errors in outcomes:
         states[state] += 1
-        total["errors"] += state == _UNREADABLE
-        if summary is not None:
-            total.update(documents=summary.documents, facts=summary.facts, errors=summary.errors)
-    counts = ", ".join(f"{number} {state}" for state, number in states.items()) or "none in this shard"
-    errors = f"; {total['errors']} {plural(total['errors'], 'error')}" if total["errors"] else ""
+        counts.update(documents=documents, facts=facts, errors=errors)
+    done = ", ".join(f"{number} {state}" for state, number in states.items()) or "none in this shard"
+    errors_are = f"; {counts['errors']} {plural(counts['errors'], 'error')}" if counts["errors"] else ""
     echo(
-        f"{folder}: {states.total()} of {len(files)} {plural(len(files), 'file')}: {counts}; "
-        f"{total['facts']} {plural(total['facts'], 'fact')} in {total['documents']} "
-        f"{plural(total['documents'], 'document')}{errors}"
+        f"{Path(config.output)}: {states.total()} of {total} {plural(total, 'file')}: {done}; "
+        f"{counts['facts']} {plural(counts['facts'], 'fact')} in {counts['documents']} "
+        f"{plural(counts['documents'], 'document')}{errors_are}"
     )
-    return total["errors"]
+    return counts["errors"]
 
 
-def _extract_file(
-    run: Run, config: DictConfig, settings: str, name: str, file: Path, output: Path
-) -> tuple[Summary | None, str]:
+def extract_file(run: Run, config: DictConfig, settings: str, name: str, file: Path, output: Path) -> Outcome:
     """Predict a file, unless it is finished or another worker has it.
 
-    Returns:
-        Its summary, and what was done.
+    Args:
+        run: The run.
+        config: Composed from ``conf/predict.yaml``, with a folder as output.
+        settings: :func:`~glre_pyg.extraction.pipeline.settings_key`.
+        name, file, output: See :func:`inputs_and_outputs`.
+
+    Raises:
+        InputError: See :func:`extract_files`.
     """
     path = summary_path(Path(config.output), output)
     one = config.copy()
@@ -168,8 +195,9 @@ def _extract_file(
         if config.strict:
             raise
         echo_error(f"error: {error.filename or file}: {error.strerror}")
-        return None, _UNREADABLE
-    path.parent.mkdir(parents=True, exist_ok=True)
+        return Outcome("that cannot be read", errors=1)
+    for folder in (output.parent, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         with exclusive(output):
             _check_input(path, name, output)
@@ -177,7 +205,7 @@ def _extract_file(
                 if summary.errors:
                     errors = f"{summary.errors} {plural(summary.errors, 'error')}"
                     note(f"{file}: had {errors} when it was predicted; resume=false predicts it again")
-                return summary, "finished before"
+                return Outcome("finished before", summary.documents, summary.facts, summary.errors)
             path.unlink(missing_ok=True)
             ids: list[str] = []
             check_output(output, [file])
@@ -186,11 +214,10 @@ def _extract_file(
                 output.unlink(missing_ok=True)  # of an earlier input with this name
             sha256 = sha256_of(output) if done.num_documents else None
             numbers = (done.num_documents, done.num_facts, done.num_errors)
-            summary = Summary(name, settings, key, sha256, ids, *numbers)
-            write_json(asdict(summary), path)
-            return summary, "written"
+            write_json(asdict(Summary(name, settings, key, sha256, ids, *numbers)), path)
+            return Outcome("written", *numbers)
     except InUse:
-        return None, "being written by another process"
+        return Outcome("being written by another process")
 
 
 def _check_input(path: Path, name: str, output: Path) -> None:
