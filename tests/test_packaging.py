@@ -49,9 +49,9 @@ def constraints(requirements):
 
 
 def requirements(setup_cfg):
-    """All but those of GLiNER, which asks for an older transformers than conda's solution has."""
+    """All but those of GLiNER, which asks for an older transformers than conda's solution has, and of Ray."""
     extras = setup_cfg["options.extras_require"]
-    asked = [extras[name] for name in extras if name != "gliner"]
+    asked = [extras[name] for name in extras if name not in ("gliner", "ray")]
     return "\n".join([setup_cfg["options"]["install_requires"], *asked]).split("\n")
 
 

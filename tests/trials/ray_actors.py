@@ -21,10 +21,10 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import psutil
+from shards import command, differing, facts_of
 
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.parquet import write_parquet
-from shards import command, differing, facts_of
 
 
 def actors() -> list[psutil.Process]:

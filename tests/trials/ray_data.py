@@ -18,10 +18,11 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+from shards import differing
+
 from glre_pyg import ExtractBatch, RelationExtractor
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.formats.parquet import write_parquet
-from shards import differing
 
 
 class Watched(ExtractBatch):

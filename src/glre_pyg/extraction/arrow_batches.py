@@ -61,6 +61,15 @@ class ExtractBatch:
             raise InputError(f"unlinked: '{unlinked}' is not one of drop, name")
         list(self.extractor.prepare([], types=options.get("types")))  # checks them
 
+    @staticmethod
+    def schema() -> pa.Schema:
+        """Return the schema of the tables that are returned."""
+        import pyarrow as pa
+
+        columns = schema()
+        fields = [columns.field(name) for name in ("id", "mentions", "facts")]
+        return pa.schema([*fields, ("error", pa.string())])
+
     def __call__(self, table: pa.Table | pa.RecordBatch) -> pa.Table:
         """Predict the facts of a table.
 
@@ -77,15 +86,14 @@ class ExtractBatch:
         """
         import pyarrow as pa
 
-        columns = schema()
-        fields = [columns.field(name) for name in ("id", "mentions", "facts")]
-        form = pa.schema([*fields, ("error", pa.string())])
         known = [
             name for name in known_columns(table.schema.names, "table") if name not in ("facts", "ignored")
         ]
         rows = rows_of(table.select(known))
         found = self._predicted([self._document(row, number) for number, row in enumerate(rows)])
-        return pa.Table.from_pylist([self._row(*each) for each in zip(rows, found, strict=True)], form)
+        return pa.Table.from_pylist(
+            [self._row(*each) for each in zip(rows, found, strict=True)], self.schema()
+        )
 
     def _predicted(self, given: Sequence[Document | InputError]) -> Iterator[Document | InputError]:
         """Yield predicted documents in the place of those without an error."""
