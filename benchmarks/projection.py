@@ -2,9 +2,9 @@
 
     python benchmarks/projection.py --input CDR_TestSet.PubTator.txt --documents 37e6
 
-A worker is one process of ``predict`` on one core, with 1, 2 and 4 partitions, each a Parquet file. Its cost is time
-on cores, which other programs on the machine lengthen less than time on the clock: a start, and so much for each
-document. GPU-hours are those of a rate that you have measured: ``--gpu-rate``.
+A worker is one process of ``predict`` on one core, with 1, 2 and 4 partitions, each a Parquet file. Its cost
+is time on cores, which other programs on the machine lengthen less than time on the clock: a start, and so
+much for each document. GPU-hours are those of a rate that you have measured: ``--gpu-rate``.
 """
 
 from __future__ import annotations

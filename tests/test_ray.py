@@ -10,14 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from commands import run as command
 from documents import random_documents
+from glre_pyg import ExtractBatch, from_pretrained
 from glre_pyg.extraction import ray_actors
 from glre_pyg.extraction.ray_actors import FileExtractor, FileResult, _number_of_actors, _outcomes
-from glre_pyg.extraction.shards import Outcome
+from glre_pyg.extraction.shards import Outcome, extract_files, inputs_and_outputs
 from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.formats.parquet import write_parquet
+from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,7 +125,10 @@ def test_wrong_settings_and_a_missing_ray(saved, here, monkeypatch):
     for wrong, line in {
         ("output=out", "actors=2"): "actors: is for engine=ray",
         ("output=out", "gpus=0.5"): "gpus: is for engine=ray",
-        ("output=x.jsonl", "engine=ray"): "engine: x.jsonl is one file; engine needs a folder: output=FOLDER",
+        (
+            "output=x.jsonl",
+            "engine=ray",
+        ): "engine: x.jsonl is one file, and a folder is needed: output=FOLDER",
         ("output=out", "engine=spark"): "engine: 'spark' is not ray or null",
         ("output=out", "engine=ray", "gpus=2"): "gpus: 2 is not a number from 0 to 1",
         (
@@ -132,6 +138,21 @@ def test_wrong_settings_and_a_missing_ray(saved, here, monkeypatch):
     }.items():
         _, err = command(*predict, *wrong, cwd=here, code=2)
         assert err.splitlines()[-1] == f"error: {line}"
+
+
+def test_what_an_actor_does_with_a_file(saved, here, monkeypatch, capsys):
+    monkeypatch.chdir(here)
+    with initialize_config_dir(config_dir(), version_base="1.3"):
+        config = compose("predict", [f"run={saved}", "input=in", "output=out", "engine=ray"])
+    [(_, *paths), *_] = inputs_and_outputs(config)
+    result = FileExtractor(config, str(here)).extract("f0.jsonl", *paths)
+    assert (result.outcome.state, result.outcome.documents, result.failure) == ("written", 2, None)
+    assert result.out.startswith("out/f0.jsonl: ")
+    assert capsys.readouterr().out == ""
+    assert extract_files(from_pretrained(saved), config) == 0
+    assert "3 of 3 files: 1 finished before, 2 written; " in capsys.readouterr().out
+    result = FileExtractor(config, str(here / "nowhere")).extract("f0.jsonl", *paths)
+    assert result.failure == f"{here}/nowhere: No such file or directory"
 
 
 def files_of(folder):
@@ -202,6 +223,21 @@ def test_the_programs_of_the_page(name, package, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    rows = parquet.read_table(tmp_path / "facts").to_pylist()
-    assert sorted(row["id"] for row in rows) == [document.id for document in DOCUMENTS]
+    found = facts_of(parquet.read_table(tmp_path / "facts"))
+    expected = facts_of(ExtractBatch("cdr")(parquet.read_table(tmp_path / "abstracts")))
+    assert found.keys() == expected.keys() == {document.id for document in DOCUMENTS}
+    assert all(found[name] == pytest.approx(facts, abs=1e-4) for name, facts in expected.items())
+    assert any(expected.values())
+
+
+def facts_of(table):
+    """Probabilities of the facts of each row, none of which has an error."""
+    rows = table.to_pylist()
+    assert len({row["id"] for row in rows}) == len(rows)
     assert all(row["error"] is None for row in rows)
+    return {
+        row["id"]: {
+            (fact["head"], fact["relation"], fact["tail"]): fact["probability"] for fact in row["facts"]
+        }
+        for row in rows
+    }

@@ -251,7 +251,7 @@ def test_the_commands(saved, here):
         (
             "output=one.jsonl",
             "shard=1/2",
-        ): "shard: one.jsonl is one file; shards need a folder: output=FOLDER",
+        ): "shard: one.jsonl is one file, and a folder is needed: output=FOLDER",
         ("output=in/out",): "in/out/name.jsonl: is the input, or lies in its folder: write somewhere else",
         ("extension=.docx",): "extension: '.docx' is not that of a file that is written",
         ("extension=.brat",): "extension: '.brat' is not that of a file that is written",

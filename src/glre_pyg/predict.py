@@ -134,7 +134,7 @@ def _is_folder(config: DictConfig) -> bool:
         raise InputError(f"output: {output}: is a folder, which takes a file for each file of input=FOLDER")
     for setting in ("shard", "engine"):
         if config[setting] is not None and not is_folder:
-            raise InputError(f"{setting}: {output} is one file; {setting} needs a folder: output=FOLDER")
+            raise InputError(f"{setting}: {output} is one file, and a folder is needed: output=FOLDER")
     return is_folder
 
 

@@ -54,6 +54,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     draw, started = Random(options.seed), time.monotonic()
+    run = Path(options.run).resolve() if Path(options.run).exists() else options.run
 
     def say(line: str) -> None:
         print(f"{time.monotonic() - started:.0f} s: {line}", flush=True)
@@ -66,7 +67,7 @@ def main() -> None:
             write_parquet(documents[number :: options.partitions], folder / f"in/{number:03d}.parquet")
         cluster = ray.init("local", num_cpus=3, include_dashboard=False, logging_level="error")
         environment = {**os.environ, "RAY_ADDRESS": cluster.address_info["gcs_address"]}
-        common = [f"run={Path(options.run).resolve()}", f"input={folder}/in"]
+        common = [f"run={run}", f"input={folder}/in"]
         with_ray = command("predict", *common, f"output={out}", "chunk=64", "engine=ray", "actors=2")
         driver = subprocess.Popen(with_ray, env=environment, stdout=subprocess.DEVNULL)
         wait_for(out, options.partitions // 8, driver)

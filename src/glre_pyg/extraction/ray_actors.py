@@ -80,8 +80,8 @@ class FileExtractor:
         self.config = config.copy()
         if not config.gpus and config.device is None:
             self.config.device = "cpu"  # Ray does not hide GPUs from actors without one
+        self.folder = folder
         limit_kernel_cache()
-        os.chdir(folder)
 
     @cached_property
     def _run(self) -> Run:
@@ -100,6 +100,7 @@ class FileExtractor:
         outcome, failure = Outcome(""), None
         with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
             try:
+                os.chdir(self.folder)
                 outcome = extract_file(self._run, self.config, self._settings, name, file, output)
             except InputError as error:
                 failure = str(error)
