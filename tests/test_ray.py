@@ -130,7 +130,7 @@ def test_wrong_settings_and_a_missing_ray(saved, here, monkeypatch):
             "engine=ray",
         ): "engine: x.jsonl is one file, and a folder is needed: output=FOLDER",
         ("output=out", "engine=spark"): "engine: 'spark' is not ray or null",
-        ("output=out", "engine=ray", "gpus=2"): "gpus: 2 is not a number from 0 to 1",
+        ("output=out", "engine=ray", "gpus=2"): "gpus: '2' is not a number from 0 to 1",
         (
             "output=out",
             "engine=ray",
