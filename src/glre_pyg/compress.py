@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from omegaconf import DictConfig
 
@@ -24,6 +24,7 @@ class Settings(TypedDict):
     device: str | None
     memory: PositiveFloat | None
     cache: CacheFolder
+    precision: Literal["fp32"]
     compile: str | None
     strict: bool
 
@@ -74,11 +75,14 @@ def _rescored(run: Run, corpus: Corpus, compressed: dict[str, object]) -> Run:
     if "dev" in pairs:
         decision = Decision.on(pairs["dev"], instantiate(run.config.thresholds.choose))
     pairs = {split: decision.calibration.pairs(scored) for split, scored in pairs.items()}
-    scores = {key: value for key, value in run.scores.items() if key != "dev_held_out"}
+    scores = {key: value for key, value in run.scores.items() if key not in ("dev_held_out", "bf16")}
     scores |= print_splits(pairs, decision, run.labels.relations, corpus.name, corpus.protocol)
     before = {split: run.scores[split]["filtered"]["f1"] for split in pairs}
     scores["compressed"] = {**compressed, "f1_before": before}
-    return replace(run, **vars(decision), scores=scores)
+    run = replace(run, **vars(decision))
+    if "dev" in pairs:
+        scores |= run.bf16_check(corpus.documents("dev"), pairs["dev"])
+    return replace(run, scores=scores)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ def evaluate(config: DictConfig) -> dict[str, object]:
 
     output = output_path(config) if config.output else None
     run, corpus, _, pairs = score_run(config)
-    name = f"{corpus.name} {config.split}"
+    name = f"{corpus.name} {config.split}" + ("" if run.precision == "fp32" else f" in {run.precision}")
     scores = print_scores(pairs, run.threshold, name, corpus.protocol, run.calibration)
     if output and is_main_process():
         write_predictions(pairs, output, run.threshold)
-    return scores
+    return scores | {"precision": run.precision}
 
 
 if __name__ == "__main__":

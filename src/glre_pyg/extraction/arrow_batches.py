@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glre_pyg.data.document import Document
+from glre_pyg.evaluation.protocol import PrecisionSetting
 from glre_pyg.extraction.extractor import RelationExtractor, check_finder
 from glre_pyg.formats.parquet import documents_of_rows, known_columns, row_of, rows_of, schema
 from glre_pyg.mentions.finder import Finder
@@ -27,6 +28,7 @@ class ExtractBatch:
         mentions: Finds the mentions of texts; None keeps those of the column ``mentions``.
         device: Device of the model.
         memory: Memory limit in GiB; None for most of what is available.
+        precision: Numeric precision; see :func:`~glre_pyg.runs.hub.from_pretrained`.
         **options: ``threshold``, ``types`` and ``unlinked``; see
             :class:`~glre_pyg.extraction.extractor.Options`.
 
@@ -48,12 +50,15 @@ class ExtractBatch:
         mentions: Finder | None = None,
         device: str = "cpu",
         memory: float | None = None,
+        precision: PrecisionSetting = "fp32",
         **options: Any,
     ) -> None:
         check_finder(mentions)
         if unknown := sorted(options.keys() - {"threshold", "types", "unlinked"}):
             raise InputError(f"{unknown[0]}: is not one of threshold, types, unlinked")
-        self.extractor = RelationExtractor.from_pretrained(run, device=device, memory=memory)
+        self.extractor = RelationExtractor.from_pretrained(
+            run, device=device, memory=memory, precision=precision
+        )
         self.mentions, self.options = mentions, options
         self.extractor.thresholds(options.get("threshold"))
         unlinked = options.get("unlinked", "drop")

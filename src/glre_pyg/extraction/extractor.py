@@ -16,6 +16,7 @@ import torch
 from glre_pyg.data.document import Document
 from glre_pyg.data.explanation import PredictedFact, SentenceAblation
 from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.evaluation.protocol import PrecisionSetting
 from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.extraction.explainer import explain
 from glre_pyg.extraction.inputs import Inputs, unsegmented_document
@@ -93,6 +94,7 @@ class RelationExtractor:
         *,
         device: str | torch.device = "cpu",
         memory: float | None = None,
+        precision: PrecisionSetting = "fp32",
         **options: Any,
     ) -> RelationExtractor:
         """Load a run's directory, a saved model, a model from the Hugging Face hub, or an average of them.
@@ -102,12 +104,13 @@ class RelationExtractor:
                 theirs.
             device: Device of the model.
             memory: Memory limit in GiB; None for most of what is available.
+            precision: Numeric precision; see :func:`~glre_pyg.runs.hub.from_pretrained`.
             **options: See :func:`~glre_pyg.runs.hub.resolve_folder`.
 
         Raises:
             InputError: If the model cannot be loaded, or a file is missing or has been changed.
         """
-        return cls(from_pretrained(name, device=device, memory=memory, **options))
+        return cls(from_pretrained(name, device=device, memory=memory, precision=precision, **options))
 
     def __call__(
         self, documents: Given, *, mentions: Finder | None = None, **options: Unpack[Options]

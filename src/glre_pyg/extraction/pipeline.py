@@ -50,6 +50,7 @@ _WITHOUT_FACTS = {
 _NO_EFFECT = {
     *("run", "input", "output", "shard", "extension", "engine", "actors", "gpus"),
     *("device", "memory", "cache", "compile", "chunk", "resume", "strict"),
+    "precision",  # that of the run counts, which auto has chosen
 }
 """Settings that the contents of the output do not depend on, apart from the contents of the input."""
 
@@ -441,6 +442,7 @@ def settings_key(run: Run, config: DictConfig) -> str:
         saved_threshold(run.threshold, run.labels.relations),
         asdict(run.calibration),
         asdict(run.labels),
+        run.precision,
         {str(name): value for name, value in settings.items() if name not in _NO_EFFECT},
         contents_of(Path(names)) if names and Path(names).is_file() else None,
         version("glre_pyg"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
+from glre_pyg.evaluation.protocol import PrecisionSetting
 from glre_pyg.utils.ranges import CacheFolder, PositiveFloat
 
 
@@ -15,6 +16,7 @@ class RunSettings(TypedDict):
     device: str | None
     memory: PositiveFloat | None
     cache: CacheFolder
+    precision: PrecisionSetting
     compile: str | None
 
 

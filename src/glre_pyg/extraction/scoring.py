@@ -30,6 +30,7 @@ def load_run(config: DictConfig) -> Run:
         cache=Cache.from_setting(config.cache),
         memory=config.memory,
         compile=config.compile,
+        precision=config.precision,
     )
 
 

@@ -31,6 +31,7 @@ from spacy.pipeline import Pipe
 from spacy.tokens import Doc
 from spacy.util import minibatch
 
+from glre_pyg.evaluation.protocol import PrecisionSetting
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.formats.spacy_docs import mentions_of
 from glre_pyg.formats.spacy_relations import add_extension, relations_of
@@ -56,6 +57,7 @@ class Relations(Pipe):
         batch_size: Number of documents in memory at a time; None for that of ``nlp.pipe``, but at most 256.
         device: Device of the model: ``"cpu"`` or ``"cuda"``.
         memory: Memory limit in GiB; None for most of what is available.
+        precision: Numeric precision; see :func:`~glre_pyg.runs.hub.from_pretrained`.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class Relations(Pipe):
         batch_size: int | None,
         device: str,
         memory: float | None,
+        precision: PrecisionSetting,
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"{name}: batch_size: {batch_size} is not a number of documents")
         add_extension()
         self.name = name
         self.threshold, self.types, self.reasons = threshold, dict(types or {}), reasons
-        self.batch_size, self.device, self.memory = batch_size, device, memory
+        self.batch_size, self.device, self.memory, self.precision = batch_size, device, memory, precision
         self._source: str | Path = Path(model).absolute() if Path(model).exists() else model
         self._extractor: RelationExtractor | None = None
         self._process = os.getpid()
@@ -98,7 +101,9 @@ class Relations(Pipe):
         return self._extractor
 
     def _load(self, source: str | Path) -> RelationExtractor:
-        loaded = RelationExtractor.from_pretrained(source, device=self.device, memory=self.memory)
+        loaded = RelationExtractor.from_pretrained(
+            source, device=self.device, memory=self.memory, precision=self.precision
+        )
         known = loaded.run.labels.types
         for label, kind in self.types.items():
             if kind not in known:
@@ -204,6 +209,7 @@ make = Language.factory(
         "batch_size": None,
         "device": "cpu",
         "memory": None,
+        "precision": "fp32",
     },
     func=Relations,
 )

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from glre_pyg.data.annotations import Annotations
 from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Decision
 from glre_pyg.evaluation.predictions import predictions_of, read_predictions
+from glre_pyg.evaluation.protocol import PrecisionSetting
 from glre_pyg.evaluation.scores import ScoredPairs
 from glre_pyg.evaluation.thresholds import thresholds_by_precision
 from glre_pyg.models.average import Average
@@ -23,18 +24,20 @@ from glre_pyg.utils.cache import contents_of
 from glre_pyg.utils.exceptions import InputError, note
 
 
-def load_all(folders: Sequence[Path], **options: Any) -> Run:
+def load_all(folders: Sequence[Path], *, precision: PrecisionSetting = "fp32", **options: Any) -> Run:
     """Load a run, or the average of several.
 
     Args:
         folders: Their directories, at least one.
+        precision: Numeric precision of predictions.
         **options: See :func:`~glre_pyg.runs.loading.load`.
 
     Raises:
         InputError: If one cannot be loaded, or see :func:`average`.
     """
     runs = [load(folder, **options) for folder in folders]
-    return runs[0] if len(runs) == 1 else average(runs, folders)
+    run = runs[0] if len(runs) == 1 else average(runs, folders)
+    return run.in_precision(precision)
 
 
 def average(runs: Sequence[Run], folders: Sequence[Path]) -> Run:

@@ -66,7 +66,9 @@ def predict(
                 with autocast():
                     logits = model(batch)
                 sizes = [graphs[index].pair_index.size(1) for index in indices]
-                for index, rows in zip(indices, model.probabilities(logits).cpu().split(sizes), strict=True):
+                for index, rows in zip(
+                    indices, model.probabilities(logits.float()).cpu().split(sizes), strict=True
+                ):
                     out[index] = rows.numpy()
                 bar.update(len(indices))
     finally:

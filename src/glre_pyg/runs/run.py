@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.evaluation.calibration import NOT_CALIBRATED, Calibration
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.precisions import precision_of
+from glre_pyg.evaluation.protocol import NumericPrecision, PrecisionSetting
 from glre_pyg.evaluation.scores import ScoredPairs, Threshold
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.checksums import write_checksums
 from glre_pyg.runs.directory import ENVIRONMENT, read_scores
 from glre_pyg.runs.encoder_cache import FeatureStore
+from glre_pyg.runs.numeric_precision import (
+    Bf16Check,
+    autocast,
+    chosen_precision,
+    has_bf16,
+)
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
@@ -60,6 +67,7 @@ class Run:
         environment: Versions and machine of the training, as in ``environment.json``; empty if unknown.
         annotations: What the model asks for beside tokens.
         calibration: Calibration of the model's probabilities.
+        precision: Numeric precision of predictions.
     """
 
     model: RelationModel
@@ -74,6 +82,7 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=dict)
     annotations: Annotations = field(default_factory=Annotations)
     calibration: Calibration = NOT_CALIBRATED
+    precision: NumericPrecision = "fp32"
 
     @property
     def device(self) -> torch.device:
@@ -98,6 +107,14 @@ class Run:
             f"(95 %: {row.interval[0]:.3f} to {row.interval[1]:.3f}), recall {row.recall:.3f}"
         )
         return row.threshold
+
+    def in_precision(self, setting: PrecisionSetting) -> Run:
+        """Return the run with another numeric precision, and print a line if one is chosen or it is not fp32.
+
+        Raises:
+            InputError: If there is no such precision, or the device does not have it.
+        """
+        return replace(self, precision=chosen_precision(setting, self.scores, self.device))
 
     def graphs(self, documents: Sequence[Document]) -> list[DocumentGraph]:
         """Build graphs for prediction, which do not contain the documents' facts."""
@@ -129,6 +146,7 @@ class Run:
             graphs,
             batch_size=self.config.eval_batch_size,
             device=self.device,
+            autocast=autocast(self.precision, self.device),
             progress=progress,
             memory=self.memory,
         )
@@ -158,6 +176,28 @@ class Run:
         self._encode(shard, add=True)
         probabilities = distributed.all_gather(self.predict(shard, progress=progress))
         return score_pairs(documents, graphs, probabilities, self.labels, self.known)
+
+    def bf16_check(
+        self,
+        documents: Sequence[Document],
+        pairs: ScoredPairs,
+        *,
+        graphs: Sequence[DocumentGraph] | None = None,
+    ) -> dict[str, Any]:
+        """Predict dev in bf16, and compare it with fp32, for ``precision=auto``.
+
+        Args:
+            documents: Documents of dev.
+            pairs: Their scored pairs in fp32.
+            graphs: Their graphs, if they exist already.
+
+        Returns:
+            The entry ``bf16`` of ``scores.json``; none if the device has no instructions for bf16.
+        """
+        if not has_bf16(self.device):
+            return {}
+        bf16 = replace(self, precision="bf16").score(documents, graphs=graphs, progress="dev in bf16")
+        return {"bf16": asdict(Bf16Check.of(pairs, bf16, self.threshold))}
 
 
 def finish(run: Run, folder: Path) -> Run:

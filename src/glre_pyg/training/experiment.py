@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import quote
 from statistics import median
@@ -84,6 +84,7 @@ def _train(experiment: Experiment) -> Run:
     decision = experiment.decision(pairs["dev"])  # in fp32, as for a loaded run
     pairs = {split: decision.calibration.pairs(scored) for split, scored in pairs.items()}
     run = _run(experiment, fitted, decision)
+    run = replace(run, scores=run.bf16_check(dev.documents, pairs["dev"], graphs=dev.graphs))
     return _finish(experiment, run, fitted.epoch, pairs, "dev", speed)
 
 
@@ -174,7 +175,7 @@ def _write_scores(
     echo(f"protocol: {protocol}")
     decision = Decision(run.threshold, run.calibration)
     scores = print_splits(pairs, decision, experiment.labels.relations, corpus.name, corpus.protocol)
-    scores |= {"protocol": asdict(protocol), "best_epoch": epoch}
+    scores |= {"protocol": asdict(protocol), "best_epoch": epoch, **run.scores}
     for split, scored in pairs.items():
         write_predictions(scored, predictions_of(folder, split), run.threshold)
     if "dev" in pairs:
