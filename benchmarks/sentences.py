@@ -3,9 +3,9 @@
     python benchmarks/sentences.py --cdr CDR_TestSet.PubTator.txt test_filter.data --docred dev_revised.json
 
 CDR's texts are compared with the sentences of its EoG file, which the GENIA splitter made. DocRED's sentences
-come as words, which are joined to a text, without spaces before closing marks and after opening ones. Sections
-are split apart, so breaks between them do not count. Splitters that are not installed are left out. Times are of
-the processor, in turns, relative to pysbd.
+are lists of words, which are joined without spaces before closing marks and after opening ones. Title and
+abstract are split separately, so the break between them does not count. Splitters that are not installed are
+left out. Processor times are measured in turns, relative to pysbd.
 """
 
 from __future__ import annotations

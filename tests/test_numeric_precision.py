@@ -1,6 +1,5 @@
 """Predictions in half precision: what they change, who may choose them, and what is said about it."""
 
-import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -8,14 +7,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from commands import run as run_command
 from documents import LABELS, glre, random_documents, subwords
 from glre_pyg import RelationExtractor, from_pretrained
 from glre_pyg.extraction.pipeline import settings_key
 from glre_pyg.runs import numeric_precision
-from glre_pyg.runs.checksums import write_checksums
-from glre_pyg.runs.hub import resolve_folder
-from glre_pyg.runs.numeric_precision import MAX_LOSS, Bf16Check, chosen_precision, has_bf16
+from glre_pyg.runs.numeric_precision import MAX_LOSS, Bf16Check, chosen_precision
 from glre_pyg.runs.run import Run
 from glre_pyg.utils import exceptions
 from glre_pyg.utils.exceptions import InputError
@@ -63,7 +59,12 @@ def test_fp32_is_what_it_was(run, capsys):
 @pytest.mark.parametrize(
     ("has", "scores", "expected", "line"),
     [
-        (True, {"bf16": PASSED}, "bf16", "precision: bf16; on dev, F1 0.6000 in bf16 and 0.6010 in fp32; 3 of 100"),
+        (
+            True,
+            {"bf16": PASSED},
+            "bf16",
+            "precision: bf16; on dev, F1 0.6000 in bf16 and 0.6010 in fp32; 3 of 100",
+        ),
         (True, {"bf16": FAILED}, "fp32", "precision: fp32, as on dev, F1 0.6000 in bf16 and 0.6040 in fp32"),
         (True, {}, "fp32", "precision: fp32, as the run has no F1 in bf16"),
         (False, {"bf16": PASSED}, "fp32", "precision: fp32, as this processor has no instructions for bf16"),

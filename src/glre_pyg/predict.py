@@ -72,6 +72,7 @@ class Settings(RunSettings):
     recursive: bool
     max_words: PositiveInt
     chunk: PositiveInt
+    read_ahead: bool
     resume: bool
     strict: bool
     rdf: RdfSettings
