@@ -309,3 +309,31 @@ def test_padding_is_what_the_transformer_gets(benchmarks):
     assert share == pytest.approx(1 - float(seen[0]))
     assert share > 0
     assert "forward" not in vars(encoder.transformer)
+
+
+def test_agreement_of_sentences(benchmarks, tmp_path):
+    import sentences
+
+    texts = [(["A title", "One rat. Two rats. None."], {6 + 7, 6 + 7 + 8})]
+    assert sentences.score(sentences.pysbd(), texts) == (1, 1, 1)
+    assert sentences.score(lambda text: [0, 4], texts) == (0, 0, 0)
+    precision, recall, _ = sentences.score(lambda text: [0, 9] if len(text) > 7 else [0], texts)
+    assert (precision, recall) == (1, 0.5)
+    sents = [["It", "(", "5", "%", ")", "rose", "."], ["He", "did", "n't", "."]]
+    (tmp_path / "in.json").write_text(
+        json.dumps([{"title": "t", "sents": sents, "vertexSet": [], "labels": []}])
+    )
+    [(sections, breaks)] = sentences.docred(tmp_path / "in.json")
+    assert sections == ["It (5%) rose. He didn't."]
+    assert breaks == {len("It(5%)rose.")}
+
+
+def test_a_quantized_run_is_near(benchmarks):
+    from precisions import quantized
+
+    from documents import random_documents, untrained_run
+
+    run = untrained_run(random_documents(4), threshold=0.5)
+    graphs = run.graphs(random_documents(4))
+    for one, other in zip(run.predict(graphs), quantized(run).predict(graphs), strict=True):
+        assert 0 < abs(one - other).max() < 0.1

@@ -13,6 +13,7 @@ from documents import glre, random_documents, subwords, vocabulary
 from glre_pyg import RelationExtractor, from_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.runs.loading import load
+from glre_pyg.runs.numeric_precision import has_bf16
 from glre_pyg.runs.low_rank import BASE, BASE_KEY, compressed, restored
 from glre_pyg.utils.exceptions import InputError
 
@@ -104,6 +105,10 @@ def test_a_small_model_predicts_nearly_the_same(folder):
         "f1_before": {split: before[split]["filtered"]["f1"] for split in ("dev", "test")},
     }
     assert scores["protocol"] == before["protocol"]
+    for each in (scores, before):
+        assert ("bf16" in each) == has_bf16(torch.device("cpu"))
+        if "bf16" in each:
+            assert each["bf16"]["f1_fp32"] == each["dev"]["filtered"]["f1"]
     out, _ = run("evaluate", "run=small", "split=test", cwd=folder)
     assert f"F1 {scores['test']['filtered']['f1']:.4f}" in out
     assert "rank 8" in (folder / "small/README.md").read_text(encoding="utf-8")
