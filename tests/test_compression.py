@@ -13,8 +13,8 @@ from documents import glre, random_documents, subwords, vocabulary
 from glre_pyg import RelationExtractor, from_pretrained
 from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.runs.loading import load
-from glre_pyg.runs.numeric_precision import has_bf16
 from glre_pyg.runs.low_rank import BASE, BASE_KEY, compressed, restored
+from glre_pyg.runs.numeric_precision import has_bf16
 from glre_pyg.utils.exceptions import InputError
 
 PREFIX = "encoder.transformer."

@@ -4,11 +4,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import spacy
 import torch
 from omegaconf import OmegaConf
 
 from documents import LABELS, glre, random_documents, subwords
-from glre_pyg import RelationExtractor, from_pretrained
+from glre_pyg import ExtractBatch, RelationExtractor, from_pretrained
 from glre_pyg.extraction.pipeline import settings_key
 from glre_pyg.runs import numeric_precision
 from glre_pyg.runs.numeric_precision import MAX_LOSS, Bf16Check, chosen_precision
@@ -121,3 +122,8 @@ def test_a_saved_model_is_loaded_in_a_precision(monkeypatch):
     assert from_pretrained("cdr").precision == "fp32"
     assert RelationExtractor.from_pretrained("cdr", precision="auto").run.precision == "bf16"
     assert from_pretrained(["cdr", "cdr"], precision="bf16").precision == "bf16"
+    assert ExtractBatch("cdr", precision="bf16").extractor.run.precision == "bf16"
+    component = spacy.blank("en").add_pipe("glre", config={"model": "cdr", "precision": "bf16"})
+    assert component.extractor.run.precision == "bf16"
+    with pytest.raises(InputError, match=r"^precision: 'half' is not one of"):
+        from_pretrained("cdr", precision="half")

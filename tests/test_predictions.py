@@ -223,7 +223,7 @@ def test_protocols_differ_by_name():
 
 def test_a_protocol_in_a_line():
     assert str(PROTOCOL) == (
-        "cdr (dev aaaaaaaa, test bbbbbbbb), eog, trained on train, dev: dev, threshold: global, from dev"
+        "cdr (dev aaaaaaaa, test bbbbbbbb), eog, trained on train, dev: dev, threshold: global, from dev, in fp32"
     )
     assert str(dataclasses.replace(PROTOCOL, ignored="c" * 64)).endswith(
         "; Ign without the facts of cccccccc"

@@ -26,12 +26,7 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.checksums import write_checksums
 from glre_pyg.runs.directory import ENVIRONMENT, read_scores
 from glre_pyg.runs.encoder_cache import FeatureStore
-from glre_pyg.runs.numeric_precision import (
-    Bf16Check,
-    autocast,
-    chosen_precision,
-    has_bf16,
-)
+from glre_pyg.runs.numeric_precision import Bf16Check, autocast, chosen_precision, has_bf16
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache
@@ -109,7 +104,7 @@ class Run:
         return row.threshold
 
     def in_precision(self, setting: PrecisionSetting) -> Run:
-        """Return the run with another numeric precision, and print a line if one is chosen or it is not fp32.
+        """Return the run with another numeric precision, and print which, unless fp32 is asked for.
 
         Raises:
             InputError: If there is no such precision, or the device does not have it.
