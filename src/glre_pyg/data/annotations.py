@@ -36,7 +36,7 @@ class Annotations:
     def of_model(
         cls, model: Mapping[str, Any], *, ontology: Ontology | None = None, folders: bool = True
     ) -> Self:
-        """Return the annotations that the config of a model asks for, with ``parse`` and ``characters``.
+        """Return the annotations that the config of a model asks for: ``parse``, ``tags`` and ``characters``.
 
         Args:
             model: The config.
@@ -47,7 +47,7 @@ class Annotations:
             InputError: If spaCy or the pipeline is not installed, or the pipeline has no parser.
         """
         name = model.get("parse")
-        parser = Parser.load(name, folders=folders) if name else None
+        parser = Parser.load(name, tags=bool(model.get("tags")), folders=folders) if name else None
         return cls(parser, model.get("characters") or 0, ontology)
 
     @property

@@ -24,6 +24,9 @@ UPOS = (
 )
 """Universal parts of speech, which ``pos`` indexes; unknown ones are the first."""
 _POS = {name: index for index, name in enumerate(UPOS)}
+_NOT_NEEDED = ("ner", "lemmatizer", "senter")
+_TAGS = ("tagger", "morphologizer", "attribute_ruler")
+"""Components of spaCy's pipelines."""
 _MAX_REMEMBERED = 100_000
 
 
@@ -55,14 +58,16 @@ class Parser:
 
     def __init__(self, pipeline: Language, *, name: str, batch_size: int = 256) -> None:
         self.pipeline, self.name, self.batch_size = pipeline, name, batch_size
+        self.components = tuple(pipeline.pipe_names)
         self._known: dict[tuple[str, ...], Sentence] = {}
 
     @classmethod
-    def load(cls, name: str, *, folders: bool = True) -> Self:
+    def load(cls, name: str, *, tags: bool = True, folders: bool = True) -> Self:
         """Load a pipeline.
 
         Args:
             name: Name of an installed pipeline, or a folder.
+            tags: Whether parts of speech are needed; it is faster without them.
             folders: Whether it may be a folder.
 
         Raises:
@@ -78,7 +83,7 @@ class Parser:
             )
         check_files(Path(name))
         try:
-            pipeline = spacy.load(name, exclude=["ner", "lemmatizer", "senter"])
+            pipeline = spacy.load(name, exclude=[*_NOT_NEEDED, *([] if tags else _TAGS)])
         except (OSError, ValueError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"parse: spaCy cannot load the pipeline '{name}': {reason}") from None
@@ -87,7 +92,7 @@ class Parser:
         return cls(pipeline, name=f"{name} {pipeline.meta['version']}")
 
     def add(self, graphs: Sequence[DocumentGraph], cache: Cache | None = None) -> None:
-        """Add ``depends`` [2, ·], ``dependency`` (W strings) and ``pos`` [W] to graphs.
+        """Add ``depends`` [2, ·], ``dependency`` (W strings) and ``pos`` [W], 0 if unknown, to graphs.
 
         Args:
             graphs: The graphs.
@@ -95,7 +100,7 @@ class Parser:
         """
         sentences = [sentence for graph in graphs for sentence in _sentences(graph)]
         if cache:
-            key = key_of(self.name, version("spacy"), sentences)
+            key = key_of(self.name, self.components, version("spacy"), sentences)
             parses = cache.records("parses", key, Sentence, lambda: self.parse(sentences))
         else:
             parses = self.parse(sentences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from torch import Tensor
 
@@ -32,6 +33,7 @@ class GraphKernel(RelationModel):
         tokenizer: Tokenizer of the graphs; not used.
         num_relations: Number of relations R.
         parse: Pipeline that graphs are parsed with; see :mod:`glre_pyg.data.annotations`.
+        tags: Whether it adds parts of speech, which the kernel reads.
         kernel: Features of instances; called without arguments.
         classifier: Linear classifier; called with R.
         loss: Loss, called with R, which defines the probabilities of R logits.
@@ -49,6 +51,7 @@ class GraphKernel(RelationModel):
         num_relations: int,
         *,
         parse: str,
+        tags: Literal[True],
         kernel: Callable[[], AllPaths],
         classifier: Callable[[int], HashedLinear],
         loss: Callable[[int], RelationLoss],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class HybridModel(RelationModel):
         num_relations: Number of relations R.
         encoder: Encoder from a batch to words; called with the tokenizer.
         parse: Pipeline that graphs are parsed with; see :mod:`glre_pyg.data.annotations`.
+        tags: Whether it adds parts of speech, which the kernel reads.
         features: Lexical features; called without arguments.
         kernel: Features of the tree kernel; called without arguments.
         features_classifier: Support vector machine of the former; called with R.
@@ -78,6 +80,7 @@ class HybridModel(RelationModel):
         *,
         encoder: Callable[[Tokenizer], Layer],
         parse: str,
+        tags: Literal[True],
         features: Callable[[], LexicalFeatures],
         kernel: Callable[[], TreeFragments],
         features_classifier: Callable[[int], HashedLinear],

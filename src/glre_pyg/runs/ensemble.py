@@ -88,12 +88,14 @@ def _tokens(folder: Path) -> str:
 
 def _annotations(runs: Sequence[Run]) -> Annotations:
     """Return the annotations that any of the runs asks for."""
-    parsers = {run.annotations.pipeline: run.annotations.parser for run in runs if run.annotations.parser}
+    parsers = [run.annotations.parser for run in runs if run.annotations.parser]
     characters = {run.annotations.characters for run in runs} - {0}
     ontologies = [run.annotations.ontology for run in runs if run.annotations.ontology]
-    if len(parsers) > 1 or len(characters) > 1 or any(each != ontologies[0] for each in ontologies):
+    are_different = any(each != ontologies[0] for each in ontologies)
+    if are_different or len(characters) > 1 or len({parser.name for parser in parsers}) > 1:
         raise InputError("run: the runs read parses of different pipelines, or different ontologies")
-    return Annotations(next(iter(parsers.values()), None), max(characters, default=0), (*ontologies, None)[0])
+    parser = max(parsers, key=lambda each: len(each.components), default=None)  # the one with tags
+    return Annotations(parser, max(characters, default=0), (*ontologies, None)[0])
 
 
 def _dev_pairs(runs: Sequence[Run], folders: Sequence[Path]) -> ScoredPairs | None:
