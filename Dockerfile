@@ -7,7 +7,7 @@ FROM python:${PYTHON}-slim AS build
 # The index of torch's builds: /cpu has them without CUDA, /cu130 with its libraries.
 ARG TORCH=torch==2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG EXTRAS=serve
+ARG EXTRAS=serve,parse
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/glre && /opt/glre/bin/pip install "${TORCH}" --index-url "${TORCH_INDEX}"
 WORKDIR /src

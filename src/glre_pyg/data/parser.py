@@ -76,10 +76,11 @@ class Parser:
         try:
             import spacy
         except ImportError:
-            raise InputError("parse: spaCy is not installed: pip install 'glre_pyg[spacy]'") from None
+            raise InputError("parse: spaCy is not installed: pip install 'glre_pyg[parse]'") from None
         if not (folders and Path(name).is_dir()) and name not in spacy.util.get_installed_models():
             raise InputError(
-                f"parse: there is no spaCy pipeline '{name}': install it with pip, or set parse=PIPELINE"
+                f"parse: there is no spaCy pipeline '{name}': install it with pip, such as "
+                "'glre_pyg[parse]' for the default one, or train with parse=PIPELINE"
             )
         check_files(Path(name))
         try:

@@ -68,6 +68,7 @@ class RelationService:
             "title": "Relations in a text",
             "relations": run.labels.relations,
             "threshold": saved_threshold(run.threshold, run.labels.relations),
+            "relation_names": extractor.corpus.relation_names,
             "model": name,
             "about": about(run),
             "directed": run.labels.directed,
