@@ -864,24 +864,6 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(
     assert not [path for path in here.iterdir() if path.suffix in (".part", ".progress")]
 
 
-def test_reading_ahead_changes_nothing(run, here, capsys):
-    """Documents, errors, counts and lines are the same."""
-    write_documents(documents(8), here / "in.jsonl")
-    lines = [json.loads(line) for line in (here / "in.jsonl").read_text().splitlines()]
-    lines[5]["facts"] = [{"head": "no such entity", "relation": "causes", "tail": "nor this"}]
-    lines[6]["text"] = 6
-    (here / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    said = []
-    for name in ("true", "false"):
-        options = ("input=in.jsonl", "chunk=2", f"output={name}.jsonl", f"read_ahead={name}")
-        assert extracted(run, *options) == 1
-        out, err = capsys.readouterr()
-        said.append((re.sub(r"[0-9.]+ documents per second", "", out.replace(name, "")), err))
-    assert said[0] == said[1]
-    assert "facts (1)" in said[0][0]
-    assert (here / "true.jsonl").read_bytes() == (here / "false.jsonl").read_bytes()
-
-
 @pytest.mark.parametrize(
     "change",
     [["threshold=0.9"], ["resume=false"], ["reasons=true"]],

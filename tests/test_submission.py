@@ -161,7 +161,9 @@ def settings(monkeypatch, tmp_path):
     monkeypatch.setattr("glre_pyg.extraction.extractor.RelationExtractor", Extractor)
     values = {"run": "run", "output": str(tmp_path / "result.zip"), "input": None, "chunk": 2, "strict": True}
     return SimpleNamespace(
-        config=OmegaConf.create(values | {"device": "cpu", "memory": None, "cache": False, "compile": None}),
+        config=OmegaConf.create(
+            values | {"device": "cpu", "memory": None, "cache": False, "compile": None, "precision": "fp32"}
+        ),
         found=found,
     )
 

@@ -37,7 +37,7 @@ def evaluate(config: DictConfig) -> dict[str, object]:
     scores = print_scores(pairs, run.threshold, name, corpus.protocol, run.calibration)
     if output and is_main_process():
         write_predictions(pairs, output, run.threshold)
-    return scores | {"precision": run.precision}
+    return scores
 
 
 if __name__ == "__main__":

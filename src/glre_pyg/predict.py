@@ -72,7 +72,6 @@ class Settings(RunSettings):
     recursive: bool
     max_words: PositiveInt
     chunk: PositiveInt
-    read_ahead: bool
     resume: bool
     strict: bool
     rdf: RdfSettings

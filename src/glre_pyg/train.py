@@ -52,7 +52,7 @@ class Settings(TypedDict):
     strict: bool
     mask_rate: Rate
     ontology: str | None
-    parse: str
+    parse: str | None
     frozen: Pattern | None
     scaled_context: bool
     eval_batch_size: PositiveInt

@@ -180,7 +180,6 @@ class RelationExtractor:
         recursive: bool = False,
         max_words: int = 50_000,
         on_error: ErrorHandler | None = None,
-        left_out_facts: Counter[str] | None = None,
     ) -> Inputs:
         """Return a reader of documents, for which formats are read as the corpus of the run does.
 
@@ -188,8 +187,8 @@ class RelationExtractor:
             mentions: Mention finder; see :meth:`from_file`.
             format, passages, recursive, max_words: See :class:`~glre_pyg.extraction.inputs.Inputs`.
             on_error: See :meth:`from_file`.
-            left_out_facts: Counter in place of that of the extractor.
         """
+
         check_finder(mentions)
 
         def read_corpus(path: Path, on_error: ErrorHandler) -> Iterable[Document]:
@@ -204,9 +203,7 @@ class RelationExtractor:
             finder=mentions,
             max_words=max_words,
             recursive=recursive,
-            on_error=WithoutFacts(
-                on_error, self.left_out_facts if left_out_facts is None else left_out_facts
-            ),
+            on_error=WithoutFacts(on_error, self.left_out_facts),
         )
 
     def stream(

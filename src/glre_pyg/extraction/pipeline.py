@@ -9,7 +9,6 @@ from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -20,7 +19,7 @@ from glre_pyg.evaluation.scores import Threshold
 from glre_pyg.evaluation.thresholds import saved_threshold
 from glre_pyg.extraction.about import about
 from glre_pyg.extraction.extractor import RelationExtractor
-from glre_pyg.extraction.inputs import STANDARD_INPUT
+from glre_pyg.extraction.inputs import STANDARD_INPUT, Inputs
 from glre_pyg.extraction.outputs import Output, TextFormat
 from glre_pyg.extraction.scoring import displayed_name
 from glre_pyg.formats.detection import sources_of
@@ -34,7 +33,6 @@ from glre_pyg.utils.cache import contents_of, key_of
 from glre_pyg.utils.console import echo, plural, printable, shown
 from glre_pyg.utils.exceptions import InputError, SkippedDocuments, note
 from glre_pyg.utils.interrupts import Interrupted
-from glre_pyg.utils.read_ahead import read_ahead
 from glre_pyg.utils.resumable_writer import ResumableWriter
 from glre_pyg.utils.settings import make
 
@@ -51,7 +49,7 @@ _WITHOUT_FACTS = {
 """Kinds of documents in which no fact is predicted."""
 _NO_EFFECT = {
     *("run", "input", "output", "shard", "extension", "engine", "actors", "gpus"),
-    *("device", "memory", "cache", "compile", "chunk", "read_ahead", "resume", "strict"),
+    *("device", "memory", "cache", "compile", "chunk", "resume", "strict"),
     "precision",  # that of the run counts, which auto has chosen
 }
 """Settings that the contents of the output do not depend on, apart from the contents of the input."""
@@ -115,13 +113,6 @@ def extract(
     )
 
 
-class _ReadCounts(NamedTuple):
-    """What was counted in reading."""
-
-    num_replaced: int
-    left_out_facts: Counter[str]
-
-
 class _Extraction:
     """Predicts and writes documents, and counts them.
 
@@ -151,7 +142,7 @@ class _Extraction:
         self.num_read, self.num_mentions, self.num_documents, self.num_facts = 0, 0, 0, 0
         self.without_facts, self.unknown_types = Counter[str](), set[str]()
         self.started, self.num_resumed = perf_counter(), 0
-        self.num_replaced = 0
+        self.inputs: Inputs | None = None
 
     @property
     def num_errors(self) -> int:
@@ -319,7 +310,7 @@ class _Extraction:
     def _documents(self) -> Iterator[Document]:
         given = {} if self._has_finder else self.config.mentions
         disable = not distributed.is_main_process() or None
-        for original in tqdm(self._originals(), unit=" documents", disable=disable):
+        for original in tqdm(self._read(), unit=" documents", disable=disable):
             [document] = self.extractor.prepare([original], **given)
             if original.mentions and not document.mentions:
                 self.unknown_types.add(document.id)
@@ -329,44 +320,19 @@ class _Extraction:
             self.num_mentions += len(document.mentions)
             yield document
 
-    def _originals(self) -> Iterator[Document]:
-        """Yield the documents that are read: ahead, if there are many and the setting says so."""
-        finder = make_finder(self.config.mentions, self.run)
-        items = self._read(finder)
-        can_fork = finder is None or isinstance(finder, Dictionary)  # others may use torch, or a GPU
-        if self.config.read_ahead and can_fork and self.config.input not in (None, STANDARD_INPUT):
-            items = read_ahead(items, self.config.chunk)
-        for item in items:
-            if isinstance(item, Document):
-                yield item
-            elif isinstance(item, InputError):
-                self.read_errors(item)
-            else:
-                self.num_replaced = item.num_replaced
-                self.extractor.left_out_facts.update(item.left_out_facts)
-
-    def _read(self, finder: Finder | None) -> Iterator[Document | InputError | _ReadCounts]:
-        """Yield documents and errors in their order, and counts at the end; nothing else is changed."""
-        config, errors, left_out = self.config, list[InputError](), Counter[str]()
-        inputs = self.extractor.inputs(
-            finder,
+    def _read(self) -> Iterator[Document]:
+        config = self.config
+        self.inputs = self.extractor.inputs(
+            make_finder(self.config.mentions, self.run),
             format=config.format,
             passages=config.passages,
             max_words=config.max_words,
             recursive=config.recursive,
-            on_error=errors.append,
-            left_out_facts=left_out,
+            on_error=self.read_errors,
         )
         if config.text is not None:
-            documents = inputs.text("text", str(config.text))
-        else:
-            documents = inputs.documents(str(config.input))
-        for document in documents:
-            yield from errors
-            errors.clear()
-            yield document
-        yield from errors
-        yield _ReadCounts(inputs.num_replaced, left_out)
+            return self.inputs.text("text", str(config.text))
+        return self.inputs.documents(str(config.input))
 
     def print_summary(self) -> None:
         """Print how much was written, and which mentions were left out."""
@@ -392,7 +358,7 @@ class _Extraction:
         if others := self.extractor.left_out_relations:
             counts = ", ".join(f"{count} {name}" for name, count in others.most_common())
             echo(f"given facts of relations unknown to the run were left out: {counts}")
-        if replaced := self.num_replaced:
+        if self.inputs and (replaced := self.inputs.num_replaced):
             echo(f"{_documents(replaced)} had mentions, which were replaced by those found")
         if left_out := self.extractor.left_out:
             counts = ", ".join(f"{count} {printable(name)}" for name, count in left_out.most_common())

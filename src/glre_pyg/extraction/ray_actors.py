@@ -78,7 +78,6 @@ class FileExtractor:
 
     def __init__(self, config: DictConfig, folder: str) -> None:
         self.config = config.copy()
-        self.config.read_ahead = False  # an actor has one CPU, and Ray's processes are not to be forked
         if not config.gpus and config.device is None:
             self.config.device = "cpu"  # Ray does not hide GPUs from actors without one
         self.folder = folder

@@ -71,7 +71,7 @@ class Relations(Pipe):
         batch_size: int | None,
         device: str,
         memory: float | None,
-        precision: PrecisionSetting,
+        precision: PrecisionSetting = "fp32",
     ) -> None:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"{name}: batch_size: {batch_size} is not a number of documents")

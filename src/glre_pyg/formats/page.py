@@ -56,8 +56,9 @@ def write_page(documents: Pages, path: Path, **options: Unpack[PageOptions]) -> 
     Documents are written as they are read; the file appears when it is complete.
 
     Args:
-        documents, **options: See :func:`page_parts`.
+        documents: See :func:`page_parts`.
         path: Path of the file.
+        **options: See :class:`PageOptions`.
 
     Raises:
         TypeError: If a fact has no probability.

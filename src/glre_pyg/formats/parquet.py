@@ -55,11 +55,7 @@ def read_parquet(
             columns = known_columns(file.schema_arrow.names, name)
             if missing := [column for column in ("id", "text") if column not in columns]:
                 raise InputError(f"{name}: there is no column '{missing[0]}'")
-            batches = file.iter_batches(
-                batch_size=_ROWS,
-                columns=columns,
-                use_threads=False,  # which a fork would lose
-            )
+            batches = file.iter_batches(batch_size=_ROWS, columns=columns)
             rows = enumerate(row for batch in batches for row in rows_of(batch))
             placed = ((f"{name}: row {number}", row) for number, row in rows)
             yield from documents_of_rows(placed, name, segmenter=segmenter, on_error=on_error)

@@ -49,7 +49,6 @@ _EDGES = {
     ("sentence", "with", "sentence"): _Edge("#8d949b", "solid", 1.1),
 }
 _BANDS = (1.05, 5.3)  # bottom and top of the background of sentences
-_HEIGHT = 6.3  # inches of the figure
 _MARGIN = 0.8  # inches for the row labels
 _GAP = 0.45  # inches between sentences, for the edges from entities to sentences
 _LEGEND = 6.5, 10.3  # width in inches of the legend in two rows, and in one
@@ -79,6 +78,16 @@ class _Layout:
     entities: list[str]
     width: float
 
+    @property
+    def bottom(self) -> float:
+        """Lower limit of the axes, which leaves room for the labels of entities and the legend."""
+        return -0.9 - 0.18 * max((label.count("\n") + 1 for label in self.entities), default=1)
+
+    @property
+    def height(self) -> float:
+        """Inches of the figure."""
+        return _BANDS[1] + 0.05 - self.bottom
+
 
 def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
     """Draw the graph of a document, sentences in the order of the text, mentions and entities below.
@@ -104,10 +113,10 @@ def draw(graph: DocumentGraph, ax: Axes | None = None) -> Axes:
         raise ValueError("draw takes the graph of one document; for a batch, pass batch.get_example(0)")
     if ax is None:
         layout = _layout(graph, 0.0)
-        ax = pyplot.figure(figsize=(layout.width, _HEIGHT)).add_axes((0, 0, 1, 1))
+        ax = pyplot.figure(figsize=(layout.width, layout.height)).add_axes((0, 0, 1, 1))
     else:
         layout = _layout(graph, ax.get_window_extent().width / ax.figure.dpi)
-    ax.set(xlim=(0, layout.width), ylim=(-1.05, _BANDS[1] + 0.05))
+    ax.set(xlim=(0, layout.width), ylim=(layout.bottom, _BANDS[1] + 0.05))
     ax.axis("off")
     _draw_sentences(ax, layout)
     _draw_edges(ax, graph, layout)

@@ -37,7 +37,7 @@ def load_all(folders: Sequence[Path], *, precision: PrecisionSetting = "fp32", *
     """
     runs = [load(folder, **options) for folder in folders]
     run = runs[0] if len(runs) == 1 else average(runs, folders)
-    return run.in_precision(precision)
+    return run if precision == "fp32" else run.in_precision(precision)
 
 
 def average(runs: Sequence[Run], folders: Sequence[Path]) -> Run:

@@ -187,11 +187,15 @@ class Run:
             graphs: Their graphs, if they exist already.
 
         Returns:
-            The entry ``bf16`` of ``scores.json``; none if the device has no instructions for bf16.
+            The entry ``bf16`` of ``scores.json``; none if the device has no instructions for bf16, or the
+            model cannot compute in it.
         """
         if not has_bf16(self.device):
             return {}
-        bf16 = replace(self, precision="bf16").score(documents, graphs=graphs, progress="dev in bf16")
+        try:
+            bf16 = replace(self, precision="bf16").score(documents, graphs=graphs, progress="dev in bf16")
+        except RuntimeError:  # not every model can compute in it
+            return {}
         return {"bf16": asdict(Bf16Check.of(pairs, bf16, self.threshold))}
 
 
