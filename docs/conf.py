@@ -23,6 +23,7 @@ extensions = [
     *(["sphinx_copybutton"] if find_spec("sphinx_copybutton") else []),  # only a convenience
 ]
 html_math_renderer = "mathml"
+viewcode_follow_imported_members = False  # what is imported stays in the module that documents it
 copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build", "example"]
 myst_enable_extensions = ["colon_fence", "deflist"]
