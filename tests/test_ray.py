@@ -167,6 +167,8 @@ def test_actors_write_what_shards_write_and_finish_what_they_began(saved, here, 
         """Dies with one file once, and with another always."""
 
         def __init__(self, config, folder):
+            from glre_pyg.extraction.ray_actors import FileExtractor  # here, it is replaced
+
             self.extractor = FileExtractor(config, folder)
 
         def extract(self, name, file, output):

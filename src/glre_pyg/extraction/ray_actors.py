@@ -155,7 +155,7 @@ def _connected() -> Iterator[Any]:
     was_connected, handler = ray.is_initialized(), signal.getsignal(signal.SIGTERM)
     try:
         ray.init(ignore_reinit_error=True, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # it raises bare ones, if it does not start in time
         raise InputError(f"engine: Ray cannot be used: {' '.join(str(error).split())}") from None
     try:
         if not was_connected:
