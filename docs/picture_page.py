@@ -33,7 +33,6 @@ if __name__ == "__main__":
         try:
             chromium.get(page.as_uri())
             prefer(chromium, prefers_reduced_motion="reduce")
-            chromium.find_element("css selector", ".pick").click()
             picture = chromium.get_screenshot_as_png()
         finally:
             chromium.quit()
