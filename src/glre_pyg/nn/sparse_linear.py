@@ -55,8 +55,8 @@ class SparseLinear(nn.Module):
     ) -> None:
         super().__init__()
         self.features = (lexical(), path())
-        self.bits = min(bits, max(max_weights // num_logits, 2).bit_length() - 1)
-        self.weight = nn.Parameter(torch.zeros(1 << self.bits, num_logits))
+        bits = min(bits, max(max_weights // num_logits, 2).bit_length() - 1)
+        self.weight = nn.Parameter(torch.zeros(1 << bits, num_logits))
         self.dropout, self.lr = dropout, lr
 
     @staticmethod
