@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from glre_pyg.formats.jsonl import write_jsonl
 from glre_pyg.formats.parquet import write_parquet
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.interrupts import Interrupted, raise_interrupts
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [replace(each, id=f"d{number}", facts=()) for number, each in enumerate(random_documents(6))]
@@ -76,7 +78,7 @@ class FakeRay(SimpleNamespace):
         self.given.append(name)
         return name
 
-    def wait(self, working):
+    def wait(self, working, timeout):
         return working[-1:], working[:-1]
 
     def get(self, task):
@@ -98,6 +100,19 @@ def test_every_file_is_given_to_one_actor_and_a_deadly_one_does_not_end_the_othe
     ray = FakeRay(given=[], deadly=(), wrong={"f3"})
     with pytest.raises(InputError, match="f3: is wrong"):
         list(_outcomes(ray, (ray.actor() for _ in range(9)), files))
+
+
+def test_a_signal_is_not_left_to_ray():
+    def wait(working, timeout):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise RuntimeError("Ray's own error") from None
+        return [], working
+
+    ray = FakeRay(given=[], wait=wait)
+    with raise_interrupts(), pytest.raises(Interrupted):
+        list(_outcomes(ray, [ray.actor()], [("f0", Path("f0"), Path("o0"))]))
 
 
 @pytest.fixture(scope="module")

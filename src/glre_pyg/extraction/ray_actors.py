@@ -25,6 +25,7 @@ from glre_pyg.runs.run import Run
 from glre_pyg.utils.cli import limit_kernel_cache
 from glre_pyg.utils.console import echo, echo_error
 from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.interrupts import deferred_interrupts
 
 _RETRIES = 3
 """How often a file is tried again when its actor has died."""
@@ -122,23 +123,25 @@ def _outcomes(ray: Any, actors: Iterable[Any], files: Sequence[tuple[str, Path, 
         actor.extract.remote(*file): (actor, file) for actor, file in zip(actors, waiting, strict=False)
     }
     while working:
-        [done], _ = ray.wait([*working])
-        actor, file = working.pop(done)
-        if (following := next(waiting, None)) is not None:
-            working[actor.extract.remote(*following)] = actor, following
-        try:
-            result = ray.get(done)
-        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
-            hint = "if it was its memory, memory=GIB limits it"
-            echo_error(f"error: {file[1]}: its actor died {_RETRIES + 1} times; {hint}")
-            yield Outcome("given up", errors=1)
-            continue
-        for text, show in ((result.err, echo_error), (result.out, echo)):
-            for line in text.splitlines():
-                show(line)
-        if result.failure is not None:
-            raise InputError(result.failure)
-        yield result.outcome
+        with deferred_interrupts():  # which Ray would replace by errors of its own
+            ready, _ = ray.wait([*working], timeout=1)
+        for done in ready:
+            actor, file = working.pop(done)
+            if (following := next(waiting, None)) is not None:
+                working[actor.extract.remote(*following)] = actor, following
+            try:
+                result = ray.get(done)
+            except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
+                hint = "if it was its memory, memory=GIB limits it"
+                echo_error(f"error: {file[1]}: its actor died {_RETRIES + 1} times; {hint}")
+                yield Outcome("given up", errors=1)
+                continue
+            for text, show in ((result.err, echo_error), (result.out, echo)):
+                for line in text.splitlines():
+                    show(line)
+            if result.failure is not None:
+                raise InputError(result.failure)
+            yield result.outcome
 
 
 @contextmanager
