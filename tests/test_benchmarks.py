@@ -173,6 +173,16 @@ def test_bad_options_are_said_at_once(arguments, message):
     assert message in run("throughput", *arguments, code=2).stderr
 
 
+def test_cost_of_a_start_and_of_a_document(benchmarks):
+    from projection import Measurement, costs
+
+    def measured(start):
+        return [Measurement(count, start + 0.2 * count, 0, 0, 0) for count in (50, 100, 200)]
+
+    assert costs(measured(7)) == pytest.approx((7, 0.2))
+    assert costs(measured(-3))[0] == 0
+
+
 def test_exponent_of_powers(benchmarks):
     from common import exponent
 
