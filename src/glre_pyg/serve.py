@@ -81,14 +81,16 @@ def make_service(config: DictConfig) -> RelationService:
         InputError: If one cannot be read.
     """
     from glre_pyg.extraction.extractor import RelationExtractor
-    from glre_pyg.extraction.pipeline import make_finder
+    from glre_pyg.extraction.pipeline import make_finder, note_unknown_types
     from glre_pyg.extraction.scoring import displayed_name, load_run
+    from glre_pyg.mentions.dictionary import Dictionary
     from glre_pyg.service.relation_service import RelationService
 
     run = load_run(config)
-    reader = "glre_pyg.mentions.dictionary.Dictionary.read"
-    files = {name: {"_target_": reader, "file": file} for name, file in (config.dictionaries or {}).items()}
-    dictionaries = {name: make_finder(OmegaConf.create(file), run) for name, file in files.items()}
+    files = config.dictionaries or {}
+    dictionaries = {name: Dictionary.read(file) for name, file in files.items()}
+    for name, dictionary in dictionaries.items():
+        note_unknown_types(dictionary, files[name], run)
     finder = make_finder(config.mentions, run)
     limits: Any = OmegaConf.to_container(config.limits)
     return RelationService(
@@ -96,7 +98,7 @@ def make_service(config: DictConfig) -> RelationService:
         name=displayed_name(config),
         limits=limits,
         min_probability=config.min_probability,
-        dictionaries={name: each for name, each in dictionaries.items() if each},
+        dictionaries=dictionaries,
         finder=finder,
         given={} if finder else config.mentions,
     )

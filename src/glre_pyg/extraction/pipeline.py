@@ -405,11 +405,17 @@ def make_finder(mentions: DictConfig, run: Run) -> Finder | None:
     if "_target_" not in mentions:
         return None
     finder: Finder = make(mentions, Finder, "mentions")
-    known = run.labels.types
-    if isinstance(finder, Dictionary) and (unknown := set(finder.types) - set(known)):
-        names = ", ".join(map(shown, sorted(unknown)))
-        note(f"{mentions.file}: types unknown to the run ({', '.join(known)}): {names}")
+    if isinstance(finder, Dictionary):
+        note_unknown_types(finder, mentions.file, run)
     return finder
+
+
+def note_unknown_types(dictionary: Dictionary, file: str, run: Run) -> None:
+    """Print which types of a dictionary's names the run does not know, if any."""
+    known = run.labels.types
+    if unknown := set(dictionary.types) - set(known):
+        names = ", ".join(map(shown, sorted(unknown)))
+        note(f"{file}: types unknown to the run ({', '.join(known)}): {names}")
 
 
 def _documents(number: int) -> str:

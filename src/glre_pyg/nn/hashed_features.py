@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -74,6 +75,12 @@ class Features:
     row: Tensor
     feature: Tensor
     value: Tensor
+
+    @classmethod
+    def with_ones(cls, pair: Tensor, parts: Iterable[tuple[Tensor, Tensor]]) -> Self:
+        """Return features with the value 1, given several instances and hashes at a time."""
+        row, feature = (torch.cat(column) for column in zip(*parts, strict=True))
+        return cls(pair, row, feature, torch.ones_like(row, dtype=torch.float))
 
     def rows(self, bits: int) -> SparseRows:
         """Return the features in 2**bits columns; the row of each instance has length 1."""

@@ -56,8 +56,7 @@ class LexicalFeatures:
                 *_names(batch, names, some),
                 *_places(batch, tree, some),
             ]
-            row, feature = (torch.cat(column) for column in zip(*parts, strict=True))
-            yield Features(some.pair, row, feature, torch.ones_like(row, dtype=torch.float))
+            yield Features.with_ones(some.pair, parts)
 
     def _context(
         self, texts: Tensor, instances: MentionPairs, words: InstanceWords

@@ -48,9 +48,8 @@ class PathFeatures:
         dependencies = hashes(batch.dependency).to(texts.device)
         for some, span in parts_of_instances(batch, instances, self.max_words):
             words = words_of_instances(tree, some, span)
-            parts = [*_features(words, texts, dependencies, len(some.pair))]
-            row, feature = (torch.cat(column) for column in zip(*parts, strict=True))
-            yield Features(some.pair, row, feature, torch.ones_like(row, dtype=torch.float))
+            parts = _features(words, texts, dependencies, len(some.pair))
+            yield Features.with_ones(some.pair, parts)
 
 
 def _features(

@@ -64,18 +64,19 @@ class RelationService:
         )
         self.queue = RequestQueue(answering, limits)
         self._min_probability = min_probability
+        title, description = "Relations in a text", about(run)
         self._page_options: PageOptions = {
-            "title": "Relations in a text",
+            "title": title,
             "relations": run.labels.relations,
             "threshold": saved_threshold(run.threshold, run.labels.relations),
             "relation_names": extractor.corpus.relation_names,
             "model": name,
-            "about": about(run),
+            "about": description,
             "directed": run.labels.directed,
         }
         self.start_page = StartPage(
-            title="Relations in a text",
-            about=about(run),
+            title=title,
+            about=description,
             types=run.labels.types,
             dictionaries=list(dictionaries),
             has_finder=finder is not None,
