@@ -22,7 +22,7 @@ from glre_pyg.nn.encoder import WordEmbedding
 from glre_pyg.nn.local import LocalAttention, MentionAttention, NoLocal, mentions_of_pairs
 from glre_pyg.nn.nodes import NodeEncoder, Nodes, mean_of_spans
 from glre_pyg.nn.pairs import DocumentGroup, PairFeatures, SharedFeatures
-from glre_pyg.nn.recurrent import BiLSTM
+from glre_pyg.nn.recurrent import LSTM, BiLSTM
 from glre_pyg.nn.rgcn import RGCN, NoGlobal, RGCNLayer, reverse, undirected
 
 close = torch.testing.assert_close
@@ -633,6 +633,32 @@ def test_bilstm_reads_each_document_alone():
     assert layer(Batch.from_data_list([graphs[5], graphs[5]])).shape == (0, 10)
     layer.train()
     assert not torch.equal(layer(graphs[0]), layer(graphs[0]))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_lstm_reads_padded_sequences_as_packed_ones(bidirectional, num_layers):
+    lstm = LSTM(4, hidden_channels=3, num_layers=num_layers, bidirectional=bidirectional)
+    lengths = np.array([5, 1, 40, 3, 39, 12])
+    words = torch.randn(lengths.sum(), 4, requires_grad=True)
+    packed, padded = lstm._packed(words, lengths), lstm._padded(words, lengths)
+    close(padded, packed)
+    weights = torch.randn_like(packed)
+    inputs = [words, *lstm.parameters()]
+    for mine, torchs in zip(
+        torch.autograd.grad(padded, inputs, weights),
+        torch.autograd.grad(packed, inputs, weights),
+        strict=True,
+    ):
+        close(mine, torchs)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_lstm_below_an_encoder_in_half_precision(dtype):
+    lstm = LSTM(4, hidden_channels=3)
+    words = torch.randn(6, 4).to(dtype)
+    with torch.autocast("cpu", dtype):
+        close(lstm(words, [4, 2]), lstm(words.float(), [4, 2]))
 
 
 @pytest.mark.parametrize("trainable", [False, True])
