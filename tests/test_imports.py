@@ -55,7 +55,7 @@ LIBRARIES = {
     "torch_geometric": ("data.batch", "data.graph", "nn", "models", "runs", "training"),
     "hydra": (*COMMANDS, *HYDRA),
     "omegaconf": (*COMMANDS, *HYDRA),
-    "transformers": ("data.pretrained", "data.tokenizer", "nn.transformer"),
+    "transformers": ("data.pretrained", "data.tokenizer", "nn.transformer", "training.pretraining"),
     "accelerate": ("runs", "training", "utils.distributed"),
     "huggingface_hub": ("runs", "nn.transformer"),
     "matplotlib": ("reporting",),

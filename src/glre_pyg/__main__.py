@@ -17,6 +17,7 @@ COMMANDS = (
     "serve",
     "merge",
     "compress",
+    "pretrain",
     "stats",
     "convert",
     "report",

@@ -79,7 +79,7 @@ def _load(source: str, config: PretrainedConfig, settings: dict[str, float]) -> 
     config.update(settings)
     _check_size(source, config)
     try:
-        with _quiet():
+        with quiet_transformers():
             model, report = AutoModel.from_pretrained(
                 source,
                 config=config,
@@ -113,7 +113,7 @@ def _check_size(source: str, config: PretrainedConfig) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Suppress transformers' progress bar and its report of unexpected weights."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
