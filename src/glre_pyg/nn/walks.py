@@ -8,8 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from glre_pyg.utils.ranges import PositiveInt, Share
 
-MAX_NUMBERS = 2**24
-"""Maximum number of values that are in memory at once in a step of the inference."""
+MAX_NUMBERS = 2**22
+"""Maximum number of values that are in memory at once in a step of the inference; more take longer on a CPU."""
 
 
 class Walks(nn.Module):
