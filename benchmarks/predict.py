@@ -2,8 +2,9 @@
 
     python benchmarks/predict.py run=RUN input=FILE output=FILE
 
-takes the settings of ``python -m glre_pyg.predict``. The two are measured in turn, in one process: the model
-over batches that are in memory, longest documents first, and all that the command does after loading the run.
+takes the settings of ``python -m glre_pyg.predict``. They are measured in turn, in one process: the model
+over batches that are in memory, longest documents first, and all that the command does after loading the run,
+with each splitter of sentences, whatever the run was trained with.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import time
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import torch
 from omegaconf import DictConfig
 
+from glre_pyg.data.segmentation import Splitter
 from glre_pyg.predict import Settings
 from glre_pyg.utils.cli import command
 
@@ -27,6 +30,7 @@ TIMES = 5
 def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate
+    from omegaconf import OmegaConf
 
     from glre_pyg.data.batch import batches_by_length, collate
     from glre_pyg.extraction.outputs import Output
@@ -49,23 +53,27 @@ def main(config: DictConfig) -> None:
                 run.model.probabilities(run.model(batch)).cpu()
         return time.perf_counter() - start
 
-    def whole() -> float:
+    def whole(sentences: Splitter) -> float:
+        OmegaConf.update(run.config, "dataset.sentences", sentences)
         start = time.perf_counter()
         with redirect_stdout(StringIO()):
             extract(run, config, Output(Path(config.output)))
         return time.perf_counter() - start
 
     bare()
-    ratios = []
+    splitters = get_args(Splitter)
+    ratios = {sentences: list[float]() for sentences in splitters}
     for number in range(TIMES):
-        alone, command_ = bare(), whole()
-        ratios.append(alone / command_)
-        print(
-            f"{number + 1}: model {len(documents) / alone:.1f} documents a second, command "
-            f"{len(documents) / command_:.1f}, ratio {ratios[-1]:.3f}",
-            flush=True,
-        )
-    print(f"median {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+        for sentences in splitters:
+            alone, command_ = bare(), whole(sentences)
+            ratios[sentences].append(alone / command_)
+            print(
+                f"{number + 1}: model {len(documents) / alone:.1f} documents a second, command with "
+                f"{sentences} {len(documents) / command_:.1f}, ratio {ratios[sentences][-1]:.3f}",
+                flush=True,
+            )
+    for sentences, found in ratios.items():
+        print(f"{sentences}: median {statistics.median(found):.3f} ({min(found):.3f} to {max(found):.3f})")
 
 
 if __name__ == "__main__":
