@@ -31,7 +31,6 @@ TIMES = 5
 def main(config: DictConfig) -> None:
     """Print the median ratio, and the least and the greatest."""
     from hydra.utils import instantiate
-    from omegaconf import OmegaConf
 
     from glre_pyg.data.batch import batches_by_length, collate
     from glre_pyg.extraction.outputs import Output
@@ -43,6 +42,9 @@ def main(config: DictConfig) -> None:
     corpus = instantiate(run.config.dataset)
     documents = list(corpus.prepare(corpus.read(Path(config.input))))
     graphs = run.graphs(documents)
+
+    # Generated documents are not split, and their corpus has no such setting.
+    splitters = get_args(Splitter) if "sentences" in run.config.dataset else (corpus.sentences,)
 
     def bare() -> float:
         batches = [
@@ -56,14 +58,14 @@ def main(config: DictConfig) -> None:
         return clock() - start
 
     def whole(sentences: Splitter) -> float:
-        OmegaConf.update(run.config, "dataset.sentences", sentences)
+        if len(splitters) > 1:
+            run.config.dataset.sentences = sentences
         start = clock()
         with redirect_stdout(StringIO()):
             extract(run, config, Output(Path(config.output)))
         return clock() - start
 
     bare()
-    splitters = get_args(Splitter)
     ratios = {sentences: list[float]() for sentences in splitters}
     for number in range(TIMES):
         for sentences in splitters:
