@@ -17,7 +17,7 @@ SHELL := /bin/sh
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
 
-EXTRAS := arrow,classical,dev,docs,parse,rdf,sentencepiece,serve,spacy,sweep
+EXTRAS := arrow,classical,dev,docs,parse,rdf,sentencepiece,sentencex,serve,spacy,sweep
 # Weak copyleft (MPL) is for files of the dependency alone.
 LICENSES := Apache;BSD;ISC;MIT;MPL;Mozilla;PSF;Python Software Foundation
 

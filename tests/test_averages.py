@@ -13,6 +13,7 @@ from glre_pyg.datasets.generator import SyntheticCorpus
 from glre_pyg.evaluation.calibration import NOT_CALIBRATED, fitted_calibration
 from glre_pyg.evaluation.thresholds import one_threshold
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
+from glre_pyg.runs.ensemble import average
 from glre_pyg.runs.loading import load
 from glre_pyg.utils.exceptions import InputError
 
@@ -99,6 +100,10 @@ def test_runs_that_have_no_average(folder, tmp_path):
         from_pretrained([folder / "first", folder / "words"])
     _, err = run("predict", "run=[]", "input=test.jsonl", "output=x.jsonl", cwd=folder, code=2)
     assert err == "error: run: give a run, or several as [RUN,RUN]\n"
+    runs = [load(folder / name) for name in ("first", "second")]
+    runs[1].config.dataset.sentences = "sentencex"
+    with pytest.raises(InputError, match="trained with sentences of different splitters"):
+        average(runs, [folder / "first", folder / "second"])
     shutil.copytree(folder / "second", tmp_path / "second")
     path = tmp_path / "second/predictions_dev.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))

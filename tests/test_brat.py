@@ -7,6 +7,7 @@ import pytest
 
 from documents import random_documents
 from glre_pyg.data.document import Document, Fact
+from glre_pyg.data.segmentation import segment
 from glre_pyg.extraction.inputs import Inputs
 from glre_pyg.formats.brat import read_brat, write_brat
 from glre_pyg.formats.conversion import convert
@@ -117,7 +118,7 @@ def test_a_folder_is_a_corpus_and_an_input(tmp_path):
     assert sources_of(tmp_path / "1.ann") == [tmp_path / "1.txt", tmp_path / "1.ann"]
     inputs = Inputs(
         read_corpus=lambda path, on_error: read_documents(path, on_error=on_error),
-        format=None, passages=None, finder=None, max_words=100, recursive=False, on_error=pytest.fail,
+        format=None, passages=None, segmenter=segment, finder=None, max_words=100, recursive=False, on_error=pytest.fail,
     )  # fmt: skip
     assert [document.id for document in inputs.documents(str(tmp_path))] == ["1", "2"]
     assert [document.id for document in inputs.documents(str(tmp_path / "2.txt"))] == ["2"]
@@ -135,7 +136,6 @@ def test_to_brat_and_back(tmp_path):
     from test_convert import segmented
 
     documents = [bare(segmented(replace(each, sections=()))) for each in random_documents(20)]
-    from glre_pyg.data.segmentation import segment
 
     documents = [
         replace(each, words=words, sentences=sentences)

@@ -261,22 +261,29 @@ def test_a_changed_source_is_noticed(tmp_path, cache, parsed, changed):
 
 
 def test_other_settings_are_other_documents(tmp_path, cache, parsed):
-    for settings in ({}, {"protocol": "bran"}, {"protocol": "unfiltered"}, {"dev_from_train": 2}):
+    read = ({"protocol": "bran"}, {"protocol": "unfiltered"}, {"sentences": "sentencex"})
+    for settings in ({}, *read, {"dev_from_train": 2}):
         corpus = cdr(tmp_path, cache, **settings)
         assert corpus.documents("train") == cdr(tmp_path, None, **settings).documents("train")
-    assert len(parsed) == 3 + 4  # the last is a part of what the first has read
+    assert len(parsed) == 4 + 5  # the last is a part of what the first has read
 
 
-@pytest.mark.parametrize("package", ["glre_pyg", "pysbd"])
-def test_another_version_reads_again(tmp_path, cache, parsed, monkeypatch, package):
-    cdr(tmp_path, cache).documents("train")
+@pytest.mark.parametrize(
+    ("package", "sentences", "times"),
+    [
+        *(("glre_pyg", "pysbd", 2), ("pysbd", "pysbd", 2), ("sentencex", "pysbd", 1)),
+        *(("glre_pyg", "sentencex", 2), ("pysbd", "sentencex", 1), ("sentencex", "sentencex", 2)),
+    ],
+)
+def test_another_version_reads_again(tmp_path, cache, parsed, monkeypatch, package, sentences, times):
+    cdr(tmp_path, cache, sentences=sentences).documents("train")
     for module in (base, cache_module):
         version = module.version
         monkeypatch.setattr(
             module, "version", lambda name, version=version: "next" if name == package else version(name)
         )
-    cdr(tmp_path, cache).documents("train")
-    assert len(parsed) == 2
+    cdr(tmp_path, cache, sentences=sentences).documents("train")
+    assert len(parsed) == times
 
 
 def test_broken_documents_are_read_again(tmp_path, cache, parsed, capsys):

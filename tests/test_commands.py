@@ -210,7 +210,7 @@ def test_the_benchmark_of_predict_runs(folder, monkeypatch, capsys):
     runpy.run_path(str(Path(__file__).parents[1] / "benchmarks/predict.py"), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert [line[:3] for line in lines[:5]] == ["1: ", "2: ", "3: ", "4: ", "5: "]
-    assert lines[-1].startswith("median ")
+    assert lines[-1].startswith("pysbd: median ")
     assert len(list(read_documents(folder / "measured.jsonl"))) == 6
 
 

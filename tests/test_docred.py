@@ -179,7 +179,7 @@ def test_one_long_sentence_can_be_cut_anew(tmp_path):
     record["sents"] = [record["sents"][0] + record["sents"][1]]
     record["labels"] = [label | {"evidence": [0]} for label in record["labels"]]
     path = save(tmp_path, [record])
-    (whole,), (cut,) = read_docred(path), read_docred(path, resplit=True)
+    (whole,), (cut,) = read_docred(path), read_docred(path, resplit="pysbd")
     assert whole.sentences == (Sentence(0, 18),)
     assert cut.sentences == (Sentence(0, 9), Sentence(9, 18))
     assert (cut.words, cut.mentions, cut.text) == (whole.words, whole.mentions, whole.text)

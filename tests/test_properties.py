@@ -491,7 +491,7 @@ READERS = {
     "a.data": read_eog,
     "a.txt": read_text,
     "a.spacy": read_spacy,
-    "b.json": partial(read_docred, resplit=True),
+    "b.json": partial(read_docred, resplit="pysbd"),
     "b.pubtator": partial(read_pubtator, id_separators=",", unlinked="-"),
 }
 

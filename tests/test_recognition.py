@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from glre_pyg.data.segmentation import segment
 from glre_pyg.extraction.inputs import Inputs
 from glre_pyg.formats.conversion import convert
 from glre_pyg.formats.detection import detect_format, read_documents
@@ -108,7 +109,7 @@ def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
         errors: list[InputError] = []
         inputs = Inputs(
             read_corpus=lambda path, on_error: read_documents(path, on_error=on_error),
-            format=None, passages=None, finder=None, max_words=100, recursive=recursive, on_error=errors.append,
+            format=None, passages=None, segmenter=segment, finder=None, max_words=100, recursive=recursive, on_error=errors.append,
         )  # fmt: skip
         return len(list(inputs.documents(str(tmp_path)))), list(map(str, errors))
 

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 from omegaconf import DictConfig
 
+from glre_pyg.data.segmentation import Splitter
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.console import echo, plural
 
@@ -17,6 +18,7 @@ class Settings(TypedDict):
     output: str
     input_format: str | None
     output_format: str | None
+    sentences: Splitter
     passages: Literal["join", "number"] | None
     lossy: bool
     strict: bool
@@ -36,6 +38,7 @@ def main(config: DictConfig) -> None:
         output_path(config),
         source_format=config.input_format,
         target_format=config.output_format,
+        sentences=config.sentences,
         passages=config.passages,
         lossy=config.lossy,
         on_error=None if on_error.strict else on_error,

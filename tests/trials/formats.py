@@ -291,7 +291,7 @@ _PACKED = (
 _RECORD = r"mini\.json: (document \d+: .+: .+|not JSON: .+|byte \d+ is not UTF-8|not a JSON list .+)"
 _RECORD_OR_LINE = rf"(?:{_RECORD}|mini\.json{_LINE})"
 _BIORED = partial(read_pubtator, id_separators=",", unlinked="-")
-_DWIE = partial(read_docred, resplit=True)
+_DWIE = partial(read_docred, resplit="pysbd")
 
 FORMATS: Mapping[str, Format] = {
     format.name: format

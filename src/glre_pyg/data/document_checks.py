@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import pairwise
+from itertools import chain, pairwise, starmap
+from operator import ge
 from typing import TYPE_CHECKING
 
 from glre_pyg.utils.console import plural
@@ -27,9 +28,8 @@ def check_document(document: Document) -> None:
     if ends != starts or any(start >= end for start, end in pairwise(ends)):
         raise InputError(f"{document.id}: sentences do not hold every word once, in order")
     edges = [(0, 0), *words, (length, length)]
-    if any(left[1] > right[0] for left, right in pairwise(edges)) or any(
-        start >= end for start, end in words
-    ):
+    bounds = [*chain.from_iterable(edges)]
+    if bounds != sorted(bounds) or any(starmap(ge, words)):
         raise InputError(f"{document.id}: words overlap, are empty, out of order or outside the text")
     for start, end in document.sections:
         if not 0 <= start <= end <= length:
@@ -70,7 +70,7 @@ def _check_mention(document: Document, mention: Mention, sentence_ends: list[int
         or (start and words[start - 1][1] > mention.start)
     ):
         wrong = "does not begin and end at words"
-    elif document.sentence_of(mention) != bisect_left(sentence_ends, end):
+    elif bisect_left(sentence_ends, start + 1) != bisect_left(sentence_ends, end):
         wrong = "crosses a sentence boundary"
     if wrong:
         name = document.text[mention.start : mention.end]

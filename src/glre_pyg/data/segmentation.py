@@ -1,27 +1,33 @@
 """Words and sentences of texts, for corpora that have neither (the graph of section 3.2 is built from them).
 
-Sentences are split by pysbd, which modifies the text and returns strings. Its sentences are aligned with the
-text by their non-white-space characters, so that offsets are exact; a sentence that cannot be aligned is
-merged with the one before. Words are white-space tokens, split further by a regular expression.
+Sentences are split by pysbd or by sentencex. Both only say where a sentence may begin: one begins there if a
+mark that ends sentences and white space precede, and no mention lies across. Words are white-space tokens,
+split further by a regular expression.
+
+pysbd modifies the text and returns strings. Its sentences are aligned with the text by their non-white-space
+characters, so that offsets are exact; a sentence that cannot be aligned is merged with the one before.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pysbd
 from pysbd.lang.english import English
 
 from glre_pyg.data.document import Sentence, Span
+from glre_pyg.utils.exceptions import InputError
 
 Segments = tuple[tuple[Span, ...], tuple[Sentence, ...]]
 Segmenter = Callable[[str, Iterable[Span], Iterable[Span]], Segments]
 """From a text, spans of mentions and spans of sections to words and sentences, as :func:`segment`."""
+Splitter = Literal["pysbd", "sentencex"]
+"""Name of what splits sentences, which is that of its package; sentencex needs the extra ``sentencex``."""
 
 # Punctuation and symbols: ASCII and Latin-1, general punctuation, currency, arrows to miscellaneous symbols
 # and arrows, CJK and full-width forms, emoji. All other characters except white space (letters, digits, "_",
@@ -45,20 +51,23 @@ _MARKS_OF_SCRIPTS = (
 )
 _BODY = rf"[^\s{_MARK}{_SCRIPTS}]"
 _WORD = re.compile(
-    rf"[{_SCRIPTS}][{_MARKS_OF_SCRIPTS}]*"
+    r"[A-Za-z]{2,}+(?=[\s!-/:-@\[-^`{-~])"  # most words: what follows says so too, but takes twice the time
+    rf"|[{_SCRIPTS}][{_MARKS_OF_SCRIPTS}]*"
     rf"|(?<!{_BODY})[^\W\d_](?:\.[^\W\d_])+\.?(?!{_BODY})"  # dotted abbreviations: i.v., e.g., U.S.A.
     rf"|(?<![\w.,])\.\d+(?!{_BODY})"  # .05
     rf"|{_BODY}+(?:(?<=\d)[.,](?=\d){_BODY}+)*"  # letters and digits; a point or comma between digits: 0.5
     rf"|([.*=~-])\1+|[{_MARK}]"  # a mark; a run of dots or lines
 )
-# What precedes a sentence; pysbd also splits before "2)" and after "mg." in "mg./ml".
+# What precedes a sentence; pysbd also splits before "2)", and both after "mg." in "mg./ml".
 _END = re.compile(
-    r"(?:[.!?…](?:[\"'”’)\]}»]|\[[\d,\s-]+\])*(?:\d{1,3})?\s+|[。．！？][」』”’）]*\s*|[\r\n]\s*)$"
+    r"[.!?…。．！？\r\n](?:"  # all ends begin with one of these, so that a search is fast
+    r"(?<=[.!?…])(?:[\"'”’)\]}»]|\[[\d,\s-]+\])*(?:\d{1,3})?\s+|(?<=[。．！？])[」』”’）]*\s*|(?<=[\r\n])\s*)$"
 )
 _END_LENGTH = 32  # characters
 
-# Replacements before pysbd reads the text, of the same length, so that offsets are kept:
-_PRIVATE = str.maketrans(dict.fromkeys("∯∮♨☝♬♭☉☇☈☄ȸȹ☏ƪ♟♝✂⌬⎋ᓰᓱᓳᓴᓷᓸ", "x"))  # markers of pysbd
+# Replacements before a splitter reads the text, of the same length, so that offsets are kept:
+_REPLACED = str.maketrans(dict.fromkeys("∯∮♨☝♬♭☉☇☈☄ȸȹ☏ƪ♟♝✂⌬⎋ᓰᓱᓳᓴᓷᓸ", "x"))  # markers of pysbd
+_REPLACED |= dict.fromkeys(range(0x1C, 0x20), " ")  # white space that both do not know as such
 _WRAP = re.compile(r"(?<![\r\n])(?:\r\n|\r|\n)(?=[^\S\r\n]*[a-zß-öø-ÿ])")  # line breaks within a sentence
 # Long lists of references, "[10, 11, 12, 13]", after a full stop, which take pysbd exponential time.
 _REFERENCES_AT_END = re.compile(r"\.\[[\d,\s\[\]-]{14,}\](?=\s[A-Z])")
@@ -66,11 +75,20 @@ _REFERENCES = re.compile(r"\[[\d,\s\[\]-]{14,}")
 
 _FOLDED = re.compile("[ſıİ]")  # match s and i in patterns that ignore case, but are not lower-cased to them
 
-_PART = 4_000  # characters; pysbd takes quadratic time in the length of a line
+_REFERENCE_AT_END = re.compile(r"[.!?]\[[\d,\s-]+\](?=\s+[A-Z])")  # sentencex breaks before the bracket
+_LINE = re.compile(r"[^\r\n]+")
+
+_PART = 4_000  # characters; both take quadratic time in the length of some lines
 _SLACK = 8  # characters that pysbd may drop between two sentences
 
 
-def segment(text: str, spans: Iterable[Span] = (), sections: Iterable[Span] = ()) -> Segments:
+def segment(
+    text: str,
+    spans: Iterable[Span] = (),
+    sections: Iterable[Span] = (),
+    *,
+    splitter: Splitter = "pysbd",
+) -> Segments:
     """Split a text into words and sentences.
 
     Every non-white-space character is in exactly one word, every word in exactly one sentence.
@@ -80,18 +98,39 @@ def segment(text: str, spans: Iterable[Span] = (), sections: Iterable[Span] = ()
         spans: Characters ``[start, end)`` of mentions, each of which will begin and end at words of one
             sentence.
         sections: Characters ``[start, end)`` of sections, which begin a sentence, except inside a mention.
+        splitter: What splits sentences.
 
     Returns:
         Words as characters ``[start, end)``, and sentences as words ``[start, end)``.
+
+    Raises:
+        InputError: If the package of the splitter is not installed.
     """
     spans = list(spans)
     parts = sorted({0, len(text), *(position for section in sections for position in section)})
     words = _words(text, {position for span in spans for position in span}.union(parts))
-    return tuple(words), sentences_of(text, words, spans, sections=parts)
+    return tuple(words), sentences_of(text, words, spans, sections=parts, splitter=splitter)
+
+
+def segmenter_of(splitter: Splitter) -> Segmenter:
+    """Return :func:`segment` with a splitter.
+
+    Raises:
+        InputError: If there is no such splitter, or its package is not installed.
+    """
+    if splitter not in _SPLITTERS:
+        raise InputError(f"sentences: '{splitter}' is not one of {', '.join(_SPLITTERS)}")
+    _SPLITTERS[splitter]("")  # raises the error now, and not for the first document
+    return partial(segment, splitter=splitter)
 
 
 def sentences_of(
-    text: str, words: Sequence[Span], spans: Iterable[Span] = (), *, sections: Sequence[int] = ()
+    text: str,
+    words: Sequence[Span],
+    spans: Iterable[Span] = (),
+    *,
+    sections: Sequence[int] = (),
+    splitter: Splitter = "pysbd",
 ) -> tuple[Sentence, ...]:
     """Split a text whose words are known into sentences.
 
@@ -100,17 +139,20 @@ def sentences_of(
         words: Characters ``[start, end)`` of its words.
         spans: Characters ``[start, end)`` of mentions, each of which will be in one sentence.
         sections: Characters at which a sentence begins, except inside a mention, and the end of the text.
+        splitter: What splits sentences.
+
+    Raises:
+        InputError: If the package of the splitter is not installed.
     """
-    starts = [start for start, _ in words]
     breaks = {
-        bisect_left(starts, start)
+        bisect_left(words, (start,))
         for part in pairwise(sections or (0, len(text)))
-        for start in _sentence_starts(text, *part)
+        for start in _sentence_starts(text, *part, _SPLITTERS[splitter])
     } - {0, len(words)}
     at = 0
     for start, end in sorted(spans):  # no break inside a mention
-        at = max(at, bisect_left(starts, start) + 1)
-        last = bisect_left(starts, end)
+        at = max(at, bisect_left(words, (start,)) + 1)
+        last = bisect_left(words, (end,))
         breaks.difference_update(range(at, last))
         at = max(at, last)
     bounds = [0, *sorted(breaks), len(words)] if words else []
@@ -124,22 +166,22 @@ def words_of(text: str) -> list[Span]:
 
 def _words(text: str, cuts: Iterable[int]) -> list[Span]:
     """Return words ``[start, end)``, none of which crosses a position of `cuts`."""
-    ordered = sorted(cuts)
-    words: list[Span] = []
-    for match in _WORD.finditer(text):
-        start, end = match.span()
-        inside = ordered[bisect_right(ordered, start) : bisect_left(ordered, end)]
-        words.extend(pairwise([start, *inside, end]) if inside else [(start, end)])
+    words = [match.span() for match in _WORD.finditer(text)]
+    for cut in cuts:  # of which few are inside a word
+        index = bisect_left(words, (cut,)) - 1
+        if index >= 0 and cut < words[index][1]:
+            start, end = words[index]
+            words[index : index + 1] = (start, cut), (cut, end)
     return words
 
 
-def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
+def _sentence_starts(text: str, start: int, end: int, split: Callable[[str], Sequence[int]]) -> Iterator[int]:
     """Yield the characters at which sentences of ``text[start:end]`` begin."""
     yield start
     plain, at = _plain(text[start:end]), 0
     while at < len(plain):
         part = plain[at : at + 2 * _PART]
-        found = _align(part, _split(part))
+        found = split(part)
         cut = len(part)
         if at + cut < len(plain) and found and found[-1] >= _PART:
             cut = found[-1]  # the last sentence is split again, together with what follows it
@@ -151,10 +193,16 @@ def _sentence_starts(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _plain(text: str) -> str:
-    """Replace what pysbd cannot handle, keeping the length of the text."""
-    text = _WRAP.sub(lambda match: " " * len(match.group()), text.translate(_PRIVATE))
-    text = _REFERENCES_AT_END.sub(lambda match: "x" * (len(match.group()) - 1) + ".", text)
+    """Replace what splitters cannot handle, keeping the length of the text."""
+    text = text.translate(_REPLACED)
+    if "\n" in text or "\r" in text:
+        text = _WRAP.sub(lambda match: " " * len(match.group()), text)
+    text = _REFERENCES_AT_END.sub(_with_full_stop_last, text)
     return _REFERENCES.sub(lambda match: "x" * len(match.group()), text)
+
+
+def _with_full_stop_last(match: re.Match[str]) -> str:
+    return "x" * (len(match.group()) - 1) + "."
 
 
 def _align(text: str, sentences: Sequence[str]) -> list[int]:
@@ -178,13 +226,34 @@ def _align(text: str, sentences: Sequence[str]) -> list[int]:
     return found
 
 
+def _sentencex(text: str) -> list[int]:
+    """Return the characters at which sentencex begins a sentence in each line.
+
+    In a text of several lines, it would find the end of a sentence only at empty ones.
+    """
+    try:
+        from sentencex import get_sentence_boundaries
+    except ImportError:
+        raise InputError("sentences: sentencex is not installed: pip install 'glre_pyg[sentencex]'") from None
+    text = _REFERENCE_AT_END.sub(_with_full_stop_last, text)
+    return [
+        line.start() + sentence["start_index"]
+        for line in _LINE.finditer(text)
+        for sentence in get_sentence_boundaries("en", line.group())
+    ]
+
+
+def _pysbd(text: str) -> list[int]:
+    """Return the characters at which pysbd begins a sentence."""
+    return _align(text, _split(text))
+
+
+_SPLITTERS: Mapping[Splitter, Callable[[str], list[int]]] = {"pysbd": _pysbd, "sentencex": _sentencex}
+
+
 def _split(text: str) -> list[str]:
     """Split a text with pysbd, without its slow search for offsets."""
-    return list(_splitter().processor(text.translate(_SEPARATORS)).process())
-
-
-_SEPARATORS = dict.fromkeys(range(0x1C, 0x20), " ")
-"""Control characters that are white space, after which pysbd fails to read the number of a list item."""
+    return list(_splitter().processor(text).process())
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from glre_pyg.data.document import Document
 from glre_pyg.data.labels import Labels
+from glre_pyg.data.segmentation import Segmenter, Splitter, segmenter_of
 from glre_pyg.datasets.official_files import OfficialFile, find
 from glre_pyg.evaluation.known_facts import NamedFacts
 from glre_pyg.evaluation.protocol import SPLITS
@@ -39,6 +40,7 @@ class Corpus:
         source: Where the counts were published.
         pubtator: The variant of PubTator that is read and written; see :mod:`glre_pyg.formats.detection`.
         local_ids: Whether identifiers of entities are unique within a document only.
+        sentences: What splits the sentences of documents that have none.
         cache: Cache of the documents; None for no cache.
         strict: Whether to raise the first error in a document; otherwise such documents are skipped.
         skipped: Number of documents skipped in each file.
@@ -52,9 +54,19 @@ class Corpus:
     source = ""
     pubtator = "pubtator"
     local_ids = False
+    sentences: Splitter = "pysbd"
     cache: Cache | None = None
     strict = True
     skipped: Mapping[Path, int] = MappingProxyType({})
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What cuts texts into words and sentences.
+
+        Raises:
+            InputError: If the package of ``sentences`` is not installed.
+        """
+        return segmenter_of(self.sentences)
 
     def documents(self, split: str) -> list[Document]:
         """Return the prepared documents of ``"train"``, ``"dev"`` or ``"test"``."""
@@ -72,7 +84,7 @@ class Corpus:
             on_error: Callback for documents with errors, which are skipped; None raises the error.
         """
         format = self.pubtator if detect_format(path) == "pubtator" else None
-        return read_documents(path, format, on_error=on_error)
+        return read_documents(path, format, segmenter=self.segmenter, on_error=on_error)
 
     def is_labelled(self, split: str) -> bool:
         """Return whether the facts of a split are known."""
@@ -116,10 +128,11 @@ class FileCorpus(Corpus):
         train, dev, test: Files to use instead of the official ones.
         dev_from_train: Number of training documents to hold out as dev, the same ones for every seed; 0 reads
             dev from its file.
+        sentences: What splits the sentences of documents that have none.
 
     Raises:
-        InputError: If a file does not exist, dev has two sources, or as many documents are held out as there
-            are.
+        InputError: If a file does not exist, dev has two sources, as many documents are held out as there
+            are, or the package of `sentences` is not installed.
     """
 
     root: str | None
@@ -127,6 +140,7 @@ class FileCorpus(Corpus):
     dev: str | None
     test: str | None
     dev_from_train: NonNegativeInt
+    sentences: Splitter = "pysbd"
     skipped: dict[Path, int] = field(default_factory=dict, init=False, repr=False)
     _loaded: dict[Path, list[Document]] = field(default_factory=dict, init=False, repr=False)
 
@@ -134,6 +148,7 @@ class FileCorpus(Corpus):
     unlabelled: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
+        segmenter_of(self.sentences)  # says so if its package is missing, before anything is read
         if self.dev and self.dev_from_train:
             raise InputError("dataset.dev_from_train: dev has a file of its own")
 
@@ -200,7 +215,7 @@ class FileCorpus(Corpus):
         return key_of(
             type(self).__qualname__,
             {name: value for name, value in settings.items() if name not in _FILE_SETTINGS},
-            [version("pysbd"), *sys.version_info[:2]],
+            [version(self.sentences), *sys.version_info[:2]],
             contents_of(*self.sources(path)),
         )
 

@@ -66,8 +66,8 @@ class DocRED(FileCorpus):
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a file, in DocRED's format or in the one that its name says."""
         if self.resplit and path.suffix == ".json" and path.is_file():
-            return read_docred(path, resplit=True, on_error=on_error)
-        return read_documents(path, on_error=on_error)
+            return read_docred(path, resplit=self.sentences, on_error=on_error)
+        return read_documents(path, segmenter=self.segmenter, on_error=on_error)
 
     def known(self) -> NamedFacts:
         """Return the facts that Ign F1 ignores, by name."""

@@ -52,6 +52,7 @@ class GDA(FileCorpus):
     def __post_init__(self) -> None:
         if sum(map(bool, (self.dev, self.train_ids, self.dev_from_train))) > 1:
             raise InputError("dataset.dev: give one of dev, train_ids and dev_from_train")
+        super().__post_init__()
 
     @property
     def published(self) -> dict[str, dict[str, int]]:  # type: ignore[override]
@@ -89,7 +90,7 @@ class GDA(FileCorpus):
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a folder in the published format, or of a file in the format of its name."""
         read = read_gda if path.is_dir() else read_documents
-        return read(path, on_error=on_error)
+        return read(path, segmenter=self.segmenter, on_error=on_error)
 
     @cached_property
     def _train_ids(self) -> frozenset[str]:

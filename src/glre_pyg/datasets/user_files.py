@@ -51,7 +51,7 @@ class Files(FileCorpus):
 
     def read(self, path: Path, *, on_error: ErrorHandler | None = None) -> Iterable[Document]:
         """Read the documents of a file, without preparing them."""
-        return read_documents(path, passages=self.passages, on_error=on_error)
+        return read_documents(path, segmenter=self.segmenter, passages=self.passages, on_error=on_error)
 
     def prepare(self, documents: Iterable[Document]) -> Iterable[Document]:
         """Link mentions without identifier, if they are not to be left out."""

@@ -108,7 +108,8 @@ class ExtractBatch:
 
     def _document(self, row: dict[str, Any] | InputError, number: int) -> Document | InputError:
         try:
-            [document] = documents_of_rows([(f"row {number}", row)], "table")
+            segmenter = self.extractor.corpus.segmenter
+            [document] = documents_of_rows([(f"row {number}", row)], "table", segmenter=segmenter)
         except InputError as error:
             return error
         return document

@@ -190,16 +190,20 @@ class RelationExtractor:
         """
 
         check_finder(mentions)
+        segmenter = self.corpus.segmenter
 
         def read_corpus(path: Path, on_error: ErrorHandler) -> Iterable[Document]:
             if passages is None or detect_format(path) != "pubtator":
                 return self.corpus.read(path, on_error=on_error)
-            return read_documents(path, self.corpus.pubtator, passages=passages, on_error=on_error)
+            return read_documents(
+                path, self.corpus.pubtator, segmenter=segmenter, passages=passages, on_error=on_error
+            )
 
         return Inputs(
             read_corpus=read_corpus,
             format=format,
             passages=passages,
+            segmenter=segmenter,
             finder=mentions,
             max_words=max_words,
             recursive=recursive,
@@ -233,7 +237,7 @@ class RelationExtractor:
         check_finder(mentions)
         given = _documents(documents, mentions, on_error)
         if mentions is not None:
-            given = with_mentions(given, mentions, on_error=on_error)
+            given = with_mentions(given, mentions, segmenter=self.corpus.segmenter, on_error=on_error)
         remaining = self.prepare(self._checked(given, types or {}), types=types, unlinked=unlinked)
         while batch := list(islice(remaining, chunk)):
             predictions = self.predict(batch, threshold=threshold, reasons=reasons, on_error=on_error)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from glre_pyg.data.document import Document, Sentence
+from glre_pyg.data.segmentation import Segmenter
 from glre_pyg.formats.brat import pair_of
 from glre_pyg.formats.detection import EXTENSIONS, detect_format, read_documents
 from glre_pyg.formats.pubtator_blocks import relations_of
@@ -40,6 +41,7 @@ class Inputs:
         read_corpus: Reads files whose format neither ``format`` nor the extension determines.
         format: Format of the files; None for that of the extension or of the run's corpus.
         passages: See :func:`~glre_pyg.formats.detection.read_documents`.
+        segmenter: Cuts texts into words and sentences.
         finder: Finds the mentions of all documents, in place of their own; None keeps these, and rejects
             plain text, which has none.
         max_words: Maximum number of words of a document, separated by white space.
@@ -53,6 +55,7 @@ class Inputs:
     read_corpus: CorpusReader
     format: str | None
     passages: str | None
+    segmenter: Segmenter
     finder: Finder | None
     max_words: int
     recursive: bool
@@ -82,7 +85,8 @@ class Inputs:
     def _with_mentions(self, documents: Iterator[Document]) -> Iterator[Document]:
         if self.finder is None:
             return documents
-        return with_mentions(self._counted(documents), self.finder, on_error=self.on_error)
+        counted = self._counted(documents)
+        return with_mentions(counted, self.finder, segmenter=self.segmenter, on_error=self.on_error)
 
     def _counted(self, documents: Iterator[Document]) -> Iterator[Document]:
         for document in documents:
@@ -123,13 +127,15 @@ class Inputs:
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if self.format == "spacy" or (self.format is None and path.suffix.lower() == ".spacy"):
-            return read_spacy(path, on_error=self.on_error)
+            return read_spacy(path, segmenter=self.segmenter, on_error=self.on_error)
         is_corpus = self.format == "corpus" or (self.format is None and path.is_dir())
         format = "corpus" if is_corpus else detect_format(path, self.format)
         if is_corpus or (self.format is None and format != "text"):
             return iter(self.read_corpus(path, self.on_error))
         if format != "text":
-            return read_documents(path, format, passages=self.passages, on_error=self.on_error)
+            return read_documents(
+                path, format, segmenter=self.segmenter, passages=self.passages, on_error=self.on_error
+            )
         if self.finder is None:
             raise InputError(f"{path.name}: {_NO_MENTIONS}")
         return read_text(path, segmenter=_unsegmented, on_error=self.on_error)

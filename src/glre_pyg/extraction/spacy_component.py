@@ -141,7 +141,8 @@ class Relations(Pipe):
             yield from docs
 
     def _annotate(self, docs: Sequence[Doc]) -> None:
-        documents = [without_facts(doc, types=self._types(doc)) for doc in docs]
+        segmenter = self.extractor.corpus.segmenter
+        documents = [without_facts(doc, types=self._types(doc), segmenter=segmenter) for doc in docs]
         predicted = self.extractor.stream(
             documents, threshold=self.threshold, reasons=self.reasons, chunk=len(docs)
         )

@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from glre_pyg.data.document import Document
+from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.bioc import read_bioc_json, write_bioc_json
 from glre_pyg.formats.bioc_xml import read_bioc_xml, write_bioc_xml
 from glre_pyg.formats.brat import pair_of, read_brat, write_brat
@@ -74,6 +75,8 @@ PUBTATOR: Mapping[str, Callable[[Document], str]] = {
     "biored": partial(format_pubtator, id_separators=",", unlinked="-", lossy=True),
 }
 """Converters of documents to PubTator, by format."""
+_WITH_WORDS = ("docred_json", "eog")
+"""Formats that have the words and sentences of every document."""
 _SUFFIXES = {
     ".bioc.json": "bioc_json",
     ".label_studio.json": "label_studio",
@@ -137,6 +140,7 @@ def read_documents(
     path: Path,
     format: str | None = None,
     *,
+    segmenter: Segmenter = segment,
     passages: str | None = None,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
@@ -145,6 +149,7 @@ def read_documents(
     Args:
         path: The file.
         format: Its format; None detects it.
+        segmenter: Cuts the text of documents without words and sentences.
         passages: For PubTator; see :func:`~glre_pyg.formats.pubtator.read_pubtator`.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
@@ -154,7 +159,9 @@ def read_documents(
     if not path.exists():
         raise InputError(f"{path}: no such file")
     name = detect_format(path, format)
-    options = {"passages": passages} if name in PUBTATOR else {}
+    options: dict[str, Any] = {"passages": passages} if name in PUBTATOR else {}
+    if name not in _WITH_WORDS:
+        options["segmenter"] = segmenter
     return FORMATS[name].read(path, on_error=on_error, **options)
 
 

@@ -27,7 +27,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType, to_builtins
 
 from glre_pyg.data.document import Document, Fact, Mention, Span
-from glre_pyg.data.segmentation import sentences_of
+from glre_pyg.data.segmentation import Splitter, sentences_of
 from glre_pyg.formats.checking import EVIDENCE, FACTS, check_references, check_span
 from glre_pyg.formats.json_records import json_records, record_place, usable_records
 from glre_pyg.formats.layout import Layout
@@ -67,14 +67,14 @@ class _Record(Struct, kw_only=True):
 
 
 def read_docred(
-    path: str | os.PathLike[str], *, resplit: bool = False, on_error: ErrorHandler | None = None
+    path: str | os.PathLike[str], *, resplit: Splitter | None = None, on_error: ErrorHandler | None = None
 ) -> Iterator[Document]:
     """Read documents one at a time. Two may have the same title.
 
     Args:
         path: A JSON file in UTF-8: a list, or a document a line, as HacRED has them.
-        resplit: Whether to split the text into sentences, for corpora that have each document as one (DWIE).
-            Evidence, which counts the sentences of the file, is then left out.
+        resplit: What splits the text into sentences, for corpora that have each document as one (DWIE).
+            Evidence, which counts the sentences of the file, is then left out. None keeps both.
         on_error: Callback for documents with an error, which are skipped; None raises.
 
     Raises:
@@ -164,7 +164,7 @@ def _folded(name: str) -> str:
     return "".join(name.split()).casefold()
 
 
-def _document(record: _Record, *, resplit: bool, on_error: ErrorHandler | None = None) -> Document:
+def _document(record: _Record, *, resplit: Splitter | None, on_error: ErrorHandler | None = None) -> Document:
     layout = Layout.of(record.sents)
     mentions = tuple(
         _mention(mention, f"vertexSet[{entity}][{number}]", str(entity), layout)
@@ -179,7 +179,8 @@ def _document(record: _Record, *, resplit: bool, on_error: ErrorHandler | None =
     facts = tuple(filter(None, labels))
     sentences = layout.sentences
     if resplit:
-        sentences = sentences_of(layout.text, layout.words, [mention.span for mention in mentions])
+        spans = [mention.span for mention in mentions]
+        sentences = sentences_of(layout.text, layout.words, spans, splitter=resplit)
         facts = tuple(replace(fact, evidence=()) for fact in facts)
     return Document(record.title, layout.text, layout.words, sentences, mentions, facts)
 
@@ -280,7 +281,7 @@ def format_docred(document: Document, *, lossy: bool = False) -> dict[str, objec
         sents=[words[sentence.start : sentence.end] for sentence in document.sentences],
     )
     try:
-        held = _document(record, resplit=False)
+        held = _document(record, resplit=None)
     except InputError as error:
         raise InputError(f"{document.id}: {reason_of(error, document.id)}") from None
     if not lossy:

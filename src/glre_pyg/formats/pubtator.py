@@ -26,7 +26,7 @@ import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import compress, zip_longest
 from pathlib import Path
 
@@ -109,7 +109,11 @@ def read_blocks(
         start = len(text) + 1 if number else 0
         text = f"{text} {part}" if number else part
         sections += ((first + start, last + start) for first, last in spans)
-        mentions += (replace(each, start=each.start + start, end=each.end + start) for each in found)
+        mentions += (
+            (replace(each, start=each.start + start, end=each.end + start) for each in found)
+            if number
+            else found
+        )
         relations += rest
     relations += table.pop(identifier, [])
     known = {identifier for mention in mentions for identifier in mention.ids}
@@ -231,7 +235,12 @@ def split_identifiers(identifiers: str, type_: str, separators: str) -> list[str
     """Split the identifiers of a mention; those of a variant are one if ``|`` would separate them."""
     if "|" in separators and is_variant(type_, identifiers):
         return [identifiers]
-    return re.split(f"[{re.escape(separators)}]", identifiers)
+    return _any_of(separators).split(identifiers)
+
+
+@lru_cache
+def _any_of(characters: str) -> re.Pattern[str]:
+    return re.compile(f"[{re.escape(characters)}]")
 
 
 def is_variant(type_: str, identifiers: str) -> bool:

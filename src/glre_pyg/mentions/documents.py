@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 
 from glre_pyg.data.document import Document, Span
-from glre_pyg.data.segmentation import segment
+from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.mentions.finder import Finder, FoundMention, check_spans
 from glre_pyg.mentions.grouping import group_mentions
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, handle_error
@@ -16,6 +16,7 @@ def with_mentions(
     documents: Iterable[Document],
     finder: Finder,
     *,
+    segmenter: Segmenter = segment,
     on_error: ErrorHandler | None = None,
 ) -> Iterator[Document]:
     """Replace the mentions of documents with those found in their text.
@@ -26,6 +27,7 @@ def with_mentions(
     Args:
         documents: Documents, read no further ahead than the finder does.
         finder: Mention finder.
+        segmenter: Cuts texts into words and sentences.
         on_error: Callback for documents in which mentions leave the text or cross, which are skipped; None
             raises the error.
 
@@ -47,7 +49,9 @@ def with_mentions(
         try:
             if mentions is None:
                 raise MemoryError
-            yield document_of(document.id, document.text, mentions, sections=document.sections)
+            yield document_of(
+                document.id, document.text, mentions, sections=document.sections, segmenter=segmenter
+            )
         except InputError as error:
             handle_error(error, on_error)
         except MemoryError:
@@ -81,6 +85,7 @@ def document_of(
     *,
     sections: Iterable[Span] = (),
     abbreviations: bool = True,
+    segmenter: Segmenter = segment,
 ) -> Document:
     """Create a document from a text and its mentions, which are grouped into entities.
 
@@ -90,6 +95,7 @@ def document_of(
         mentions: Mentions; they may be nested, and duplicates count once.
         sections: Characters ``[start, end)`` of the sections of the text.
         abbreviations: See :func:`~glre_pyg.mentions.grouping.group_mentions`.
+        segmenter: Cuts the text into words and sentences.
 
     Raises:
         InputError: ``document: message``, if a mention leaves the text, is empty, or crosses another.
@@ -112,5 +118,5 @@ def document_of(
             )
     check_spans(id, text, ((mention.start, mention.end) for mention in mentions))
     grouped = group_mentions(text, mentions, abbreviations=abbreviations)
-    words, sentences = segment(text, [mention.span for mention in grouped], sections)
+    words, sentences = segmenter(text, [mention.span for mention in grouped], sections)
     return Document(id, text, words, sentences, grouped, sections=sections)

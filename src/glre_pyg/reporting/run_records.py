@@ -14,6 +14,7 @@ from msgspec import Struct
 from omegaconf import OmegaConf
 
 from glre_pyg.evaluation.protocol import Protocol
+from glre_pyg.runs.legacy import upgrade
 from glre_pyg.runs.plain_yaml import load_config
 from glre_pyg.utils.exceptions import InputError, as_input_errors
 from glre_pyg.utils.files import read_json
@@ -124,7 +125,7 @@ def read_record(folder: Path) -> Record:
     Raises:
         InputError: If a file is missing or malformed, or does not record the protocol.
     """
-    config: Any = OmegaConf.to_container(load_config(folder / CONFIG))
+    config: Any = OmegaConf.to_container(upgrade(load_config(folder / CONFIG)))
     with as_input_errors(folder / CONFIG):
         convert(config, _Config)
     labels, scores = read_json(folder / LABELS), read_json(folder / SCORES)

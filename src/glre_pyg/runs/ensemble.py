@@ -51,14 +51,16 @@ def average(runs: Sequence[Run], folders: Sequence[Path]) -> Run:
         folders: Their directories.
 
     Raises:
-        InputError: If they differ in relations, entity types, candidate pairs or tokens, in the parses or the
-            ontology that they read, or in the pairs of dev.
+        InputError: If they differ in relations, entity types, candidate pairs or tokens, in the splitter of
+            sentences, the parses or the ontology that they read, or in the pairs of dev.
     """
     first, folder = runs[0], folders[0]
     tokens = _tokens(folder)
     for run, other in zip(runs, folders, strict=True):
         if run.labels != first.labels:
             raise InputError(f"run: {other} and {folder} have different relations, entity types or pairs")
+        if run.config.dataset.get("sentences") != first.config.dataset.get("sentences"):
+            raise InputError(f"run: {other} and {folder} were trained with sentences of different splitters")
         if _tokens(other) != tokens:
             raise InputError(f"run: {other} and {folder} have different tokens")
     averaged = replace(

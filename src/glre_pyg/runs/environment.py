@@ -16,7 +16,7 @@ from glre_pyg.utils.cache import contents_of
 
 _PACKAGES = (
     *("glre_pyg", "torch", "torch-geometric", "torch-scatter", "transformers", "tokenizers", "accelerate"),
-    *("safetensors", "hydra-core", "numpy", "scipy", "pysbd"),
+    *("safetensors", "hydra-core", "numpy", "scipy", "pysbd", "sentencex"),
 )
 
 

@@ -17,11 +17,17 @@ _RENAMED = {
 
 
 def upgrade(config: DictConfig) -> DictConfig:
-    """Return a config with the present names of its settings and classes; interpolations are not resolved."""
+    """Return a config with the present names of its settings and classes; interpolations are not resolved.
+
+    Corpora of files had no setting for the splitter of sentences, which was pysbd.
+    """
     plain: Any = OmegaConf.to_container(config)
     encoder = plain.get("encoder")
     if isinstance(encoder, dict) and "pieces" in encoder:
         encoder["tokenizer"] = encoder.pop("pieces")
+    dataset = plain.get("dataset")
+    if isinstance(dataset, dict) and "dev_from_train" in dataset:
+        dataset.setdefault("sentences", "pysbd")
     return OmegaConf.create(_renamed(plain))
 
 

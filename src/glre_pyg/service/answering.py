@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from glre_pyg.data.document import Document
-from glre_pyg.data.segmentation import segment
+from glre_pyg.data.segmentation import Segmenter
 from glre_pyg.extraction.extractor import RelationExtractor
 from glre_pyg.extraction.inputs import unsegmented_document
 from glre_pyg.formats.jsonl import build_document
@@ -67,13 +67,13 @@ class Answering:
 
     def _documents(self, request: ExtractionRequest) -> list[Document]:
         """Prepare the documents of a request for prediction."""
-        finder = self._finder(request)
+        finder, segmenter = self._finder(request), self.extractor.corpus.segmenter
         if request.text is not None:
             documents: list[Document] = [unsegmented_document("1", request.text)]
         else:
-            documents = list(_given_documents(request))
+            documents = list(_given_documents(request, segmenter))
         if finder is not None:
-            documents = list(with_mentions(documents, finder))
+            documents = list(with_mentions(documents, finder, segmenter=segmenter))
         return list(self.extractor.prepare(documents, **self.given))
 
     def _finder(self, request: ExtractionRequest) -> Finder | None:
@@ -125,11 +125,11 @@ class Answering:
             yield replace(document, facts=facts or ())
 
 
-def _given_documents(request: ExtractionRequest) -> Iterator[Document]:
+def _given_documents(request: ExtractionRequest, segmenter: Segmenter) -> Iterator[Document]:
     """Yield the documents that a request gives, without their facts."""
     for number, record in enumerate(request.documents or ()):
         try:
             plain = structs.replace(record, facts=(), ignored=())
-            yield build_document(plain, segmenter=segment, on_error=None)
+            yield build_document(plain, segmenter=segmenter, on_error=None)
         except InputError as error:
             raise InputError(f"documents[{number}]: {error}") from None
