@@ -119,6 +119,11 @@ def test_files_of_a_folder_that_are_left_out_are_counted(tmp_path, capsys):
         f"note: {tmp_path}: 1 folder in it is left out; recursive=true reads it, too",
     ]
     assert ids(recursive=True)[0] == 2
+    (tmp_path / "sub" / "linked").symlink_to(tmp_path)
+    capsys.readouterr()
+    assert ids(recursive=True)[0] == 2
+    linked = f"note: {tmp_path}: 1 folder in it is left out; links to folders are not followed"
+    assert linked in capsys.readouterr().err.splitlines()
 
 
 def test_records_of_docred_a_line_each(tmp_path):

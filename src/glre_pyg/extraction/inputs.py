@@ -203,10 +203,12 @@ def files_of(folder: Path, *, recursive: bool) -> list[Path]:
         counts = ", ".join(f"{count} {printable(suffix)}" for suffix, count in others.most_common(5))
         files_are = plural(others.total(), "file with another ending is", "files with other endings are")
         note(f"{folder}: {others.total()} {files_are} left out: {counts}")
-    if folders and not recursive:
-        folders_are = plural(len(folders), "folder in it is", "folders in it are")
-        them = plural(len(folders), "it", "them")
-        note(f"{folder}: {len(folders)} {folders_are} left out; recursive=true reads {them}, too")
+    unread = [path for path in folders if not recursive or path.is_symlink()]
+    if unread:
+        folders_are = plural(len(unread), "folder in it is", "folders in it are")
+        them = plural(len(unread), "it", "them")
+        why = "links to folders are not followed" if recursive else f"recursive=true reads {them}, too"
+        note(f"{folder}: {len(unread)} {folders_are} left out; {why}")
     return [path for path in files if path not in texts]
 
 
