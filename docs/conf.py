@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "api",
     "mathml",
+    "notebooks",
     "settings",
     *(["sphinx_copybutton"] if find_spec("sphinx_copybutton") else []),  # only a convenience
 ]
