@@ -38,7 +38,7 @@ def _blocks(cell: Mapping) -> Iterator[str]:
             source = f"data:image/png;base64,{data['image/png']}"
             yield _fence("{raw} html", f'<img alt="The output of the code above" src="{source}">')
         elif "text/markdown" in data:
-            yield re.sub("^(#+ .*)$", r"**\1**", data["text/markdown"], flags=re.MULTILINE)
+            yield re.sub("^#+ (.*)$", r"**\1**", data["text/markdown"], flags=re.MULTILINE)
         else:
             yield _fence("text", data.get("text/plain") or data["text"])
 
