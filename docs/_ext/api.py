@@ -24,7 +24,17 @@ def _fill(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = _PLACE.sub(lambda place: reference(place[1]), source[0])
 
 
+def _signature(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returned: str
+) -> tuple[str | None, str]:
+    """Leave out signatures that say nothing: those of protocols, and of classes that PyG builds."""
+    if what == "class" and signature and signature.endswith("**kwargs)"):
+        return "", returned
+    return signature and signature.replace("<factory>", "..."), returned
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.connect("source-read", _fill)
+    app.connect("autodoc-process-signature", _signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
