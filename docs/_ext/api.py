@@ -12,6 +12,7 @@ from pkgutil import iter_modules
 from sphinx.application import Sphinx
 
 _PLACE = re.compile(r"<!-- modules of ([\w.]+) -->")
+_OBJECT = re.compile(r"<[^,()]*>(?=[,)])")  # a default that a data class makes, or a function
 
 
 def reference(package: str) -> str:
@@ -30,7 +31,7 @@ def _signature(
     """Leave out signatures that say nothing: those of protocols, and of classes that PyG builds."""
     if what == "class" and signature and signature.endswith("**kwargs)"):
         return "", returned
-    return signature and signature.replace("<factory>", "..."), returned
+    return signature and _OBJECT.sub("...", signature), returned
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
