@@ -12,7 +12,7 @@ ARGS ?=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env demo train test test-all test-lowest test-newest lint format docs licenses sbom clean
+.PHONY: help env demo train test test-all test-lowest test-newest lint format docs figures notebooks licenses sbom clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -59,6 +59,12 @@ lint: $(STAMP) ## ruff, its formatter and mypy, changing nothing
 
 docs: $(STAMP) ## the documentation, in docs/_build
 	$(PY) -m sphinx -W -q -b html docs docs/_build
+
+figures: $(STAMP) ## write what commands print into the README and the documentation that show it
+	$(PY) docs/figures.py $(ARGS)
+
+notebooks: $(STAMP) ## execute the notebooks and store their outputs (ARGS=...: some of them)
+	$(PY) docs/execute_notebooks.py $(ARGS)
 
 format: $(STAMP) ## let ruff sort, mend and format
 	$(PY) -m ruff check --fix .

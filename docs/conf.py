@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "api",
     "mathml",
+    "notebooks",
     "settings",
     *(["sphinx_copybutton"] if find_spec("sphinx_copybutton") else []),  # only a convenience
 ]
@@ -31,6 +32,7 @@ myst_heading_anchors = 3
 smartquotes = False  # quoted text is often to be typed
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # as in the source: ``segmenter=segment``
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": True, "special-members": "__call__"}

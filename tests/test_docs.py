@@ -5,6 +5,7 @@ created there first. Only sizes differ from what a reader would run: corpora are
 tiny, and training is one epoch of a narrow model.
 """
 
+import ast
 import csv
 import json
 import logging
@@ -22,6 +23,7 @@ from html import unescape
 from html.parser import HTMLParser
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -47,6 +49,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, CONF = ROOT / "docs", ROOT / "conf"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+SOURCES = sorted((ROOT / "src/glre_pyg").glob("*/[!_]*.py"))
 EVERYTHING = [*PAGES, ROOT / "README.md"]
 INDEPENDENT_BLOCKS = ("README.md", "results.md")
 """Pages on which each block starts in a new folder."""
@@ -56,7 +59,7 @@ NOT_RUN = {
     "python tests/trials/": "takes minutes; test_trials and test_mutants run them",
     "curl": "asks a service; test_service does",
     "torchrun": "starts processes; test_trials does so with two",
-    "python docs/": "redraws a picture of the README; test_draw draws",
+    "python docs/": "redraws a picture of the README, or runs the commands of pages; other tests do",
     "mentions=gliner": "needs a model from the hub; test_mentions has one that does not",
 }
 """Beginnings of command lines, and texts in blocks without a shell, that are not run, with the reason."""
@@ -399,6 +402,41 @@ def test_commands_inside_the_text_compose(page, shell, capsys):
         assert code == 0, f"{shlex.join(words)}: {err}"
 
 
+# Outputs that pages show ------------------------------------------------------------------------------------
+
+FIGURES = run_path(str(DOCS / "figures.py"))
+SHOWN = [
+    pytest.param(each, id=f"{page.name}: {each.command}", marks=[pytest.mark.trial] if each.is_slow else [])
+    for page in FIGURES["PAGES"]
+    for each in FIGURES["shown"](page.read_text(encoding="utf-8"))
+]
+
+
+def test_the_outputs_that_pages_show_are_found():
+    marked = [
+        page for page in EVERYTHING for _ in re.findall("<!-- output ", page.read_text(encoding="utf-8"))
+    ]
+    assert len(marked) == len(SHOWN) >= 4
+
+
+def test_pages_agree_on_the_scores_of_the_default_corpus():
+    [train] = [each.values[0] for each in SHOWN if "glre_pyg.train" in each.values[0].command]
+    scores = re.search(r"P 0\.(\d{4})  R 0\.(\d{4})  F1 0\.(\d{4})", train.output).groups()
+    p, r, f1 = (f"{int(score) / 100:.1f}" for score in scores)
+    assert f"| synthetic | GLRE here, MiniLM | 1 | {p} / {r} / {f1} |" in (ROOT / "README.md").read_text()
+    assert f"gives P {p}, R {r}, F1 {f1} on test" in (DOCS / "results.md").read_text()
+
+
+@pytest.mark.parametrize("each", SHOWN)
+def test_a_page_shows_what_is_printed(each):
+    """Up to what differs between processors; ``make figures`` writes it anew."""
+    printed = FIGURES["output_of"](each)
+    decimal = re.compile(r"\d+\.\d+")
+    assert decimal.sub("0.0", printed) == decimal.sub("0.0", each.output)
+    found, expected = (list(map(float, decimal.findall(text))) for text in (printed, each.output))
+    assert found == pytest.approx(expected, abs=0.02)
+
+
 # The site ---------------------------------------------------------------------------------------------------
 
 
@@ -498,6 +536,30 @@ def test_the_site_loads_nothing_from_the_network_and_shows_equations_and_sources
     extraction = (site / "api/extraction.html").read_text(encoding="utf-8")
     assert "RelationExtractor.__call__" in extraction
     assert "_modules/glre_pyg/extraction/extractor.html" in extraction
+
+
+def test_the_reference_has_every_public_name_and_no_private_one(site):
+    places = {place for page in (site / "api").glob("*.html") for place in Links(page).places}
+    private = [
+        place
+        for place in places
+        if place.startswith("glre_pyg.")
+        and any(part.startswith("_") and part != "__call__" for part in place.split("."))
+    ]
+    assert not private
+    sources = {".".join(path.relative_to(ROOT / "src").with_suffix("").parts): path for path in SOURCES}
+    public = {
+        f"{module}.{node.name}"
+        for module, path in sources.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_")
+    }
+    assert len(public) > 400
+    assert not public - places
+    text = "".join(page.read_text(encoding="utf-8") for page in (site / "api").glob("*.html"))
+    signatures = re.findall(r'<dt class="sig sig-object py".*?</dt>', text, re.DOTALL)
+    written = [unescape(re.sub("<[^>]*>", "", signature)).strip() for signature in signatures]
+    assert not [each for each in written if re.search(r"<(function|class|factory)|object at|\*args, ", each)]
 
 
 def test_pictures_of_the_pages_are_in_the_site(site):

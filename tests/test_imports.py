@@ -6,12 +6,15 @@ import sys
 from collections import Counter, defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import glre_pyg
 from glre_pyg.__main__ import COMMANDS
+from glre_pyg.utils.deferred import deferred
 
 SOURCE = Path(glre_pyg.__file__).parent
 EXTRACTION = {"runs", "mentions", "formats", "datasets", "evaluation", "models", "nn", "data", "utils"}
@@ -208,6 +211,67 @@ print(len(graph.edge_types), [name for name in ("transformers", "hydra") if name
 """
     out = import_without(("transformers", "tokenizers", "hydra", "omegaconf", "accelerate"), code)
     assert out.split("\n")[0] == "5 []"
+
+
+HEAVY = ("matplotlib", "networkx", "pandas", "scipy", "sklearn", "spacy", "sympy", "transformers")
+"""What PyG imports, or could, and takes more than a graph does."""
+
+
+def run_alone(code):
+    """Run code in an interpreter that has imported nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_build_graph_loads_neither_the_compiler_nor_datasets():
+    """Which modules there are decides how long the import takes."""
+    code = """
+import sys
+from glre_pyg import build_graph
+print(*sys.modules)
+"""
+    loaded = set(run_alone(code).split())
+    assert {"torch", "torch_geometric.data"} <= loaded
+    assert not loaded & {*HEAVY, "torch._dynamo", "torch_geometric.datasets", "torch_geometric.llm"}
+
+
+def test_what_build_graph_left_out_is_there_when_it_is_used():
+    run_alone("""
+import sys
+import torch
+from glre_pyg import build_graph
+import torch_geometric
+assert torch_geometric.is_torch_instance(torch.nn.ReLU(), torch.nn.Module)
+assert torch_geometric.datasets.FakeHeteroDataset.__module__ == "torch_geometric.datasets.fake"
+assert torch_geometric.datasets is sys.modules["torch_geometric.datasets"]
+from torch_geometric.datasets import FakeDataset
+assert type(torch.compile(torch.nn.ReLU())).__name__ == "OptimizedModule"
+assert torch._dynamo is sys.modules["torch._dynamo"]
+""")
+
+
+def test_a_deferred_module_is_the_one_that_import_gives(tmp_path, monkeypatch):
+    """Also when its attributes are used while it is deferred, and if it is there already."""
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "__init__.py").write_text("from . import early, late, used\nvalue = used.number\n")
+    for name in ("early", "late", "used"):
+        (tmp_path / "later" / f"{name}.py").write_text("number = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "later.early", early := ModuleType("later.early"))
+        with deferred("later.early", "later.late", "later.used", "later.missing"):
+            later = import_module("later")
+            assert "later.used" in sys.modules
+            assert "number" not in vars(later.late)
+        assert sys.modules["later.early"] is early
+        assert later.value == 3
+        assert later.late.number == 3
+        assert later.late is import_module("later.late")
+        with pytest.raises(ModuleNotFoundError, match=r"later\.missing"):
+            _ = later.missing.number
+    for name in [name for name in sys.modules if name.partition(".")[0] == "later"]:
+        del sys.modules[name]
 
 
 def test_documents_formats_corpora_and_evaluation_need_no_torch():

@@ -373,6 +373,17 @@ def test_the_default_configuration_is_the_default_of_the_class():
     }
 
 
+def test_a_tenth_to_four_tenths_of_the_default_facts_are_between_sentences():
+    """What ``case_study`` and scores across sentences are about."""
+    across = []
+    for document in kind("synthetic").generate("test", 100):
+        sentences = {
+            entity.id: set(map(document.sentence_of, entity.mentions)) for entity in document.entities
+        }
+        across += [sentences[fact.head].isdisjoint(sentences[fact.tail]) for fact in document.facts]
+    assert 0.1 < sum(across) / len(across) < 0.4
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_configurations_bear_their_names(name):
     config = OmegaConf.load(CONF / f"{name}.yaml")

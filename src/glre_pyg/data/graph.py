@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
 
 from glre_pyg.data.document import Document, Entity, Mention
+from glre_pyg.utils.deferred import deferred
 from glre_pyg.utils.exceptions import InputError
+
+# More than half of PyG's own import time goes to torch's compiler, and to datasets with transformers.
+with deferred("torch._dynamo", "torch_geometric.datasets"):
+    from torch_geometric.data import HeteroData
 
 NODE_TYPES = ("mention", "entity", "sentence")
 EDGE_TYPES = (

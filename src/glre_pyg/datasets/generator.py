@@ -85,7 +85,7 @@ class SyntheticCorpus:
     unstated: Share = 0.25
     treated: Share = 0.5
     balanced: Share = 0.0
-    bridged: Share = 0.0
+    bridged: Share = 0.3
     gap: Range = (0, 3)
     suggested: Share = 0.0
     remote: bool = False
