@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from glre_pyg.utils.ranges import PositiveInt, Share
 
 MAX_NUMBERS = 2**22
-"""Maximum number of values that are in memory at once in a step of the inference; with more, a CPU is slower."""
+"""Maximum number of values in memory at once, in a step of the inference; with more, a CPU is slower."""
 
 
 class Walks(nn.Module):
