@@ -557,7 +557,8 @@ def test_the_reference_has_every_public_name_and_no_private_one(site):
     assert len(public) > 400
     assert not public - places
     text = "".join(page.read_text(encoding="utf-8") for page in (site / "api").glob("*.html"))
-    signatures = re.findall(r'<dt class="sig sig-object py".*?</dt>', text, re.DOTALL)
+    signatures = re.findall(r'<dl class="py (?:class|function|method)">.*?</dt>', text, re.DOTALL)
+    assert len(signatures) > len(public)
     written = [unescape(re.sub("<[^>]*>", "", signature)).strip() for signature in signatures]
     assert not [each for each in written if re.search(r"<(function|class|factory)|object at|\*args, ", each)]
 

@@ -248,7 +248,7 @@ def test_sources_allow_no_code_of_models():
         assert given.get("weights_only", "True") == "True", place
         assert given.get("allow_pickle", "False") == "False", place
         assert "shell" not in given, place
-    assert loads == 6
+    assert loads == 7
 
 
 def test_scripts_of_the_page_make_no_html_of_text():
