@@ -31,7 +31,9 @@ SIZES = {"train": 12, "dev": 50, "test": 8}
 def folder(tmp_path_factory):
     """Two seeds, a model with an ontology, and a run with other tokens."""
     folder = tmp_path_factory.mktemp("averages")
-    documents = {split: list(SyntheticCorpus(bridged=0.0).generate(split, size)) for split, size in SIZES.items()}
+    documents = {
+        split: list(SyntheticCorpus(bridged=0.0).generate(split, size)) for split, size in SIZES.items()
+    }
     for split, each in documents.items():
         write_jsonl(each, folder / f"{split}.jsonl")
     ids = sorted({entity.id for each in documents["train"] for entity in each.entities})

@@ -47,6 +47,7 @@ def encoder(
     dropout=None,
     attention_dropout=None,
     mask_rate=0.0,
+    entity_mask_rate=0.0,
     frozen=None,
     max_tokens=None,
     max_padding=None,
@@ -60,6 +61,7 @@ def encoder(
         dropout=dropout,
         attention_dropout=attention_dropout,
         mask_rate=mask_rate,
+        entity_mask_rate=entity_mask_rate,
         frozen=frozen,
         max_tokens=max_tokens,
         max_padding=max_padding,
@@ -186,6 +188,36 @@ def test_masked_pieces_in_training_only(tokenizer):
     assert torch.equal(all_hidden[~content], plain[~content])
     changed = (half != plain).float().sum() / len(batch.input_ids)
     assert 0.3 < changed < 0.7
+
+
+def test_all_mentions_of_an_entity_are_masked_in_training_or_none(tokenizer):
+    if tokenizer.tokenizer.mask_token_id is None:
+        with pytest.raises(InputError, match="mask_rate needs a tokenizer with a mask token"):
+            encoder(tokenizer, entity_mask_rate=0.5)
+        return
+    batch = batch_of(random_documents(3), tokenizer)
+    model = encoder(tokenizer, dropout=0.0, entity_mask_rate=0.5)
+    assert torch.equal(model._masked(batch), batch.input_ids)
+    model.train()
+    entities: list[set[int]] = [set() for _ in batch.input_ids]  # of each token
+    edges = batch["mention", "refers_to", "entity"].edge_index
+    for mention, entity in edges.t().tolist():
+        start, end = batch["mention"].span[mention]
+        for token in ((batch.word_index >= start) & (batch.word_index < end)).nonzero():
+            entities[token].add(entity)
+    outcomes = set()
+    for _ in range(20):
+        masked = (model._masked(batch) == tokenizer.mask_id).tolist()
+        shown = {
+            each for of_token, hidden in zip(entities, masked, strict=True) if not hidden for each in of_token
+        }
+        for of_token, hidden in zip(entities, masked, strict=True):
+            assert hidden == bool(of_token - shown)
+        outcomes.add(len(shown))
+    assert len(outcomes) > 1
+    model.entity_mask_rate = 1.0
+    masked = (model._masked(batch) == tokenizer.mask_id).tolist()
+    assert masked == [bool(each) for each in entities]
 
 
 def test_dropout_of_a_model_that_has_none(tokenizer):

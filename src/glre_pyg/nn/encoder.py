@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
@@ -21,6 +21,8 @@ from glre_pyg.data.tokenizer import SubwordTokenizer, Tokenizer
 from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
+from glre_pyg.nn.local import target_of_mentions
+from glre_pyg.nn.nodes import words_of_spans
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.structured_attention import StructureBias, sentences_of_cells
 from glre_pyg.nn.transformer import build_transformer, checkpoint_gradients
@@ -64,6 +66,8 @@ class TransformerEncoder(Layer):
         attention_dropout: Dropout rate of its attention weights, likewise; 0 enables fused attention on CPU.
         mask_rate: Share of the subword tokens replaced by the mask token in training, a regularizer for small
             corpora that is not in the paper.
+        entity_mask_rate: Share of the entities whose mentions are all masked in training, so that the model
+            does not learn training documents by their names; likewise.
         frozen: Regular expression over parameter names of the transformer; parameters that match are not
             trained.
         max_tokens: Maximum number of tokens, including padding, in a forward pass of the transformer; more
@@ -98,9 +102,10 @@ class TransformerEncoder(Layer):
         max_padding: Share | None = None,
         gradient_checkpointing: bool = False,
         compile: str | None = None,
+        entity_mask_rate: Rate = 0.0,
     ) -> None:
         super().__init__()
-        if mask_rate and tokenizer.mask_id is None:
+        if (mask_rate or entity_mask_rate) and tokenizer.mask_id is None:
             raise InputError("encoder: mask_rate needs a tokenizer with a mask token")
         self.transformer = build_transformer(tokenizer, dropout=dropout, attention_dropout=attention_dropout)
         parameters = dict(self.transformer.named_parameters())
@@ -112,6 +117,7 @@ class TransformerEncoder(Layer):
         self.prefix, self.suffix = tokenizer.prefix, tokenizer.suffix
         self.suffix_types = tokenizer.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = tokenizer.pad_id, tokenizer.mask_id or 0, mask_rate
+        self.entity_mask_rate = entity_mask_rate
         self.pooling, self.trainable = pooling, trainable
         self.max_tokens, self.max_padding, self.backend = max_tokens, max_padding, compile
         self.gradient_checkpointing = gradient_checkpointing
@@ -145,7 +151,7 @@ class TransformerEncoder(Layer):
         with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
             if not len(batch.input_ids):
                 return batch.input_ids.new_zeros(0, self.out_channels, dtype=torch.float)
-            padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes_of(batch).windows)
+            padding, inputs, cell = self._layout(batch)
             hidden = []
             modes: Iterator[AbstractContextManager[object]] = repeat(nullcontext())
             if bias is not None:
@@ -168,7 +174,7 @@ class TransformerEncoder(Layer):
             if not len(batch.input_ids):
                 return batch.input_ids.new_zeros(num_mentions, self.out_channels, dtype=torch.float), []
             sizes = sizes_of(batch)
-            padding, inputs, cell = self._layout(batch.input_ids, batch.window_index, sizes.windows)
+            padding, inputs, cell = self._layout(batch)
             marker_cell = cell[batch.marker_index[0]]  # [K]
             sentences = sentences_of_cells(batch, cell, padding.cells)
             order = padding.start.argsort().tolist()  # windows in the order of cells
@@ -192,14 +198,25 @@ class TransformerEncoder(Layer):
             marker = cells.index_select(0, marker_cell)
             return scatter(marker, batch.marker_index[1], dim_size=num_mentions, reduce="mean"), encoded
 
-    def _layout(
-        self, input_ids: Tensor, window_index: Tensor, windows: Sequence[int]
-    ) -> tuple[Padding, dict[str, Tensor], Tensor]:
-        """Return the layout of the windows, the padded inputs [cells], and the cell of each token [T]."""
+    def _masked(self, batch: DocumentGraph) -> Tensor:
+        """Return the ids of the tokens [T], of which some are masked in training."""
+        input_ids = batch.input_ids
         if self.transformer.training and self.mask_rate:
             masked = torch.rand(input_ids.shape, device=input_ids.device) < self.mask_rate
             input_ids = input_ids.masked_fill(masked, self.mask_id)
-        sizes = np.asarray(windows)
+        if self.transformer.training and self.entity_mask_rate:
+            word, mention = words_of_spans(batch["mention"].span, sizes_of(batch).mention_words)
+            entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)[mention]
+            drawn = torch.rand(batch["entity"].num_nodes, device=word.device) < self.entity_mask_rate
+            times = torch.zeros(sum(word_counts(batch)), dtype=torch.long, device=word.device)
+            times.index_add_(0, word, drawn[entity].long())  # of nested mentions, one is enough
+            input_ids = input_ids.masked_fill(times[batch.word_index] > 0, self.mask_id)
+        return input_ids
+
+    def _layout(self, batch: DocumentGraph) -> tuple[Padding, dict[str, Tensor], Tensor]:
+        """Return the layout of the windows, the padded inputs [cells], and the cell of each token [T]."""
+        input_ids, window_index = self._masked(batch), batch.window_index
+        sizes = np.asarray(sizes_of(batch).windows)
         padding = Padding.from_lengths(
             len(self.prefix) + sizes + len(self.suffix),
             max_tokens=self.max_tokens,
