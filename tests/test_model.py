@@ -28,7 +28,6 @@ from documents import (
     two_sentences,
     vocabulary,
 )
-from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import documents_of_pairs
 from glre_pyg.nn.encoder import _groups
 from glre_pyg.runs.prediction import encode_once, predict, score_pairs
@@ -286,7 +285,7 @@ def test_word_longer_than_a_window_keeps_all_its_pieces():
     graph = tokenizer(LABELS.graph(long))
     inside = graph.word_index == 1
     assert graph.window_index[inside].unique().numel() > 1
-    padding, inputs, cell = encoder._layout(graph.input_ids, graph.window_index, sizes_of(graph).windows)
+    padding, inputs, cell = encoder._layout(graph)
     hidden = torch.cat([encoder._run(group).flatten(0, 1) for group in _groups(inputs, padding)])
     assert torch.isfinite(hidden).all()
     close(encoder(graph)[1], hidden[cell[inside]].mean(0))
