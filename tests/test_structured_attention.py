@@ -71,8 +71,7 @@ def test_structures_between_tokens_against_loops(max_padding):
     model, tokenizer = ssan(max_length=24, overlap=6)
     batch = batch_of(DOCUMENTS, tokenizer)
     model.encoder.max_padding = max_padding
-    windows = torch.bincount(batch.window_index).tolist()
-    padding, _, cell = model.encoder._layout(batch.input_ids, batch.window_index, windows)
+    padding, _, cell = model.encoder._layout(batch)
     found = {}  # by cell of one token and of the other
     start = 0
     for matrix, (rows, width) in zip(
