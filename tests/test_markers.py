@@ -14,8 +14,10 @@ from documents import (
     transformer,
     two_sentences,
 )
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.tokenizer import SubwordTokenizer
-from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.bilinear import Bilinear, GroupedBilinear
+from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.localized_context import localized_context
 from glre_pyg.nn.pooling import logsumexp_of_mentions
 from glre_pyg.utils.exceptions import InputError
@@ -171,6 +173,25 @@ def test_grouped_bilinear_against_loops(relations, block_size):
                 product = head[pair, part] @ layer.weight[relation, block] @ tail[pair, part]
                 expected[pair, relation] += product
     close(layer(head, tail), expected + layer.bias)
+
+
+def test_bilinear_against_loops(monkeypatch):
+    torch.manual_seed(0)
+    layer = Bilinear(5, 3)
+    batch = batch_of(DOCUMENTS, subwords(DOCUMENTS))
+    entity = torch.randn(batch["entity"].num_nodes, 2)
+    distance = DistanceEmbedding(channels=3, num_bins=6, zero_is_fixed=False)
+    head, tail = distance.append(entity, batch)
+    places = [*zip(*batch.pair_index.tolist(), batch.pair_distance.tolist(), strict=True)]
+    expected = torch.zeros(len(places), 3)
+    for pair, (i, j, length) in enumerate(places):
+        one = torch.cat([entity[i], distance(torch.tensor(length))])
+        other = torch.cat([entity[j], distance(torch.tensor(-length))])
+        for relation in range(3):
+            expected[pair, relation] = one @ layer.weight[relation] @ other + layer.bias[relation]
+    for limit in (0, 128):  # documents alone, and together
+        monkeypatch.setattr("glre_pyg.nn.bilinear.MAX_SHARED_PAIRS", limit)
+        close(layer(head, tail, sizes_of(batch).pairs), expected)
 
 
 def test_a_width_that_is_no_multiple_of_the_block_size_is_an_error():

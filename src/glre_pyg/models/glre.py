@@ -17,7 +17,7 @@ from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import DeepAndShallow, RelationLoss
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
-from glre_pyg.nn.pairs import PairFeatures, SharedFeatures
+from glre_pyg.nn.pairs import PairFeatures
 from glre_pyg.nn.shallow import ShallowScorer
 from glre_pyg.utils.ranges import Share
 
@@ -132,8 +132,5 @@ class GLRE(RelationModel):
             batch["mention", "in", "sentence"].edge_index,
             (sizes.head_mentions, sizes.tail_mentions),
         )
-        head, tail = (SharedFeatures(entity, index, sizes.entities) for index in batch.pair_index)
-        head_distance, tail_distance = (
-            self.distance.features(d) for d in (batch.pair_distance, -batch.pair_distance)
-        )
+        (head, head_distance), (tail, tail_distance) = self.distance.append(entity, batch)
         return PairFeatures((head, local_head, head_distance, tail, local_tail, tail_distance))

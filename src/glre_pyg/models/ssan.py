@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.bilinear import Bilinear
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.loss import RelationLoss
@@ -69,17 +70,20 @@ class SSAN(RelationModel):
         self.structure = StructureBias(config.num_hidden_layers, heads, head_width)
         self.project = nn.Linear(width, channels)
         side, outputs = channels + self.distance.out_channels, self.loss.num_logits
-        self.classifier = GroupedBilinear(side, outputs, block_size=side)
-        self.pair_channels = side * (2 + min(side, outputs))
+        self.classifier = Bilinear(side, outputs)
+        self.pair_channels = 2 * outputs
 
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs beside its words and hidden states."""
         windows = torch.bincount(graph.window_index) + 2
         layers, _, heads = self.structure.bias.shape
-        return super().document_numbers(graph) + 2 * layers * heads * int((windows**2).sum())
+        rows = graph["entity"].num_nodes + self.distance.table.num_embeddings
+        numbers = super().document_numbers(graph) + self.classifier.num_values(rows)
+        return numbers + 2 * layers * heads * int((windows**2).sum())
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
         words = torch.relu(self.project(self.encoder(batch, self.structure)))  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
-        return self.classifier(*self.distance.append(entity, batch.pair_index, batch.pair_distance))
+        head, tail = self.distance.append(entity, batch)
+        return self.classifier(head, tail, sizes_of(batch).pairs)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.bilinear import Bilinear
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.pairs import entities_of_pairs
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -51,13 +53,16 @@ class TwoStepBilinear(RelationModel):
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
         self.project = nn.Linear(self.encoder.out_channels, channels)
-        self.classifier = GroupedBilinear(channels, self.loss.num_logits, block_size=channels)
-        self.pair_channels = channels * (2 + min(channels, self.loss.num_logits))
+        self.classifier = Bilinear(channels, self.loss.num_logits)
+        self.pair_channels = 2 * self.loss.num_logits
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs in prediction beside its words and its encoder."""
+        return super().document_numbers(graph) + self.classifier.num_values(graph["entity"].num_nodes)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
         words = self.encoder(batch)  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
-        entity = self.project(entity)
-        head, tail = batch.pair_index
-        return self.classifier(entity.index_select(0, head), entity.index_select(0, tail))
+        head, tail = entities_of_pairs(self.project(entity), batch)
+        return self.classifier((head,), (tail,), sizes_of(batch).pairs)

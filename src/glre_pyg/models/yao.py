@@ -11,12 +11,13 @@ from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, word_counts
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
-from glre_pyg.nn.bilinear import GroupedBilinear
+from glre_pyg.nn.bilinear import Bilinear
 from glre_pyg.nn.convolution import Convolution
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
 from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.pairs import PairFeatures
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.utils.ranges import PositiveInt
@@ -72,9 +73,17 @@ class SequenceModel(RelationModel):
         self.classifier: nn.Module = (
             nn.Linear(2 * side + self.context_layer.out_channels, outputs)
             if self.context_layer
-            else GroupedBilinear(side, outputs, block_size=side)
+            else Bilinear(side, outputs)
         )
-        self.pair_channels = side * (4 + min(side, outputs))
+        self.pair_channels = (4 * side if context_layer else 0) + 2 * outputs
+
+    def document_numbers(self, graph: DocumentGraph) -> int:
+        """Return about how many numbers a document needs in prediction beside its words and its encoder."""
+        numbers = super().document_numbers(graph)
+        if not isinstance(self.classifier, Bilinear):
+            return numbers
+        rows = graph["entity"].num_nodes + self.distance.table.num_embeddings
+        return numbers + self.classifier.num_values(rows)
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
@@ -82,9 +91,9 @@ class SequenceModel(RelationModel):
         words = torch.cat([words, self.features(batch, len(words))], dim=-1)
         words = torch.relu(self.project(self.sequence(words, word_counts(batch))))
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
-        head, tail = self.distance.append(entity, batch.pair_index, batch.pair_distance)  # [P, ·]
+        head, tail = self.distance.append(entity, batch)
         if self.context_layer is None:
-            return self.classifier(head, tail)
-        pair = torch.cat([head, tail], dim=-1)
+            return self.classifier(head, tail, sizes_of(batch).pairs)
+        pair = PairFeatures((*head, *tail)).dense()  # [P, ·]
         context = self.context_layer(pair, documents_of_pairs(batch), sizes_of(batch).pairs)
         return self.classifier(torch.cat([pair, context], dim=-1))

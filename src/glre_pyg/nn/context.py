@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.pairs import DocumentGroup, PairFeatures
+from glre_pyg.nn.pairs import PairFeatures, group_documents
 
 MAX_SHARED_PAIRS = 128
 """Maximum number of pairs of consecutive documents that share one masked matrix product."""
@@ -126,7 +126,7 @@ class ContextFeatures:
 
     def _sum(self, value: Tensor) -> Tensor:
         """Return sums of values [P, c], weighted as in Eq. 7."""
-        groups = _group_documents(self.num_pairs)
+        groups = group_documents(self.num_pairs, MAX_SHARED_PAIRS)
         sizes = [group.num_pairs for group in groups]
         out = []
         for relation, values, document in zip(
@@ -155,18 +155,3 @@ class NoContext(Layer):
     def forward(self, relation: Tensor | PairFeatures, document: Tensor, *_: object) -> Tensor:
         """Return a tensor [P, 0]."""
         return torch.empty(len(document), 0, device=document.device)
-
-
-def _group_documents(num_pairs: Sequence[int]) -> list[DocumentGroup]:
-    """Group documents for matrix products: small consecutive documents together, others alone.
-
-    >>> [(group.num_documents, group.num_pairs) for group in _group_documents([100, 20, 0, 20, 300, 5])]
-    [(3, 120), (1, 20), (1, 300), (1, 5)]
-    """
-    groups: list[DocumentGroup] = []
-    for count in num_pairs:
-        if groups and groups[-1].num_pairs + count <= MAX_SHARED_PAIRS:
-            groups[-1] = DocumentGroup(groups[-1].num_documents + 1, groups[-1].num_pairs + count)
-        else:
-            groups.append(DocumentGroup(1, count))
-    return groups

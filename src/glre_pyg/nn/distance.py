@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.nn.layer import Layer
-from glre_pyg.nn.pairs import SharedFeatures
+from glre_pyg.nn.pairs import SharedFeatures, entities_of_pairs
 from glre_pyg.utils.exceptions import InputError
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -50,19 +51,17 @@ class DistanceEmbedding(Layer):
         rows = self.table(torch.arange(self.table.num_embeddings, device=distance.device))
         return SharedFeatures(rows, self.bins(distance))
 
-    def append(self, entity: Tensor, pair_index: Tensor, distance: Tensor) -> tuple[Tensor, Tensor]:
-        """Return heads and tails of pairs [P, d + channels], each with the embedding of its distance.
+    def append(
+        self, entity: Tensor, batch: DocumentGraph
+    ) -> tuple[tuple[SharedFeatures, ...], tuple[SharedFeatures, ...]]:
+        """Return the features of heads and of tails of all candidate pairs: the entity, and its distance.
 
         Args:
             entity: Entities [E, d].
-            pair_index: Head and tail entity of each pair [2, P].
-            distance: Signed distance from tail to head [P]; that of the tail is its negative.
+            batch: The batch. A distance is from tail to head; that of the tail is its negative.
         """
-        head, tail = pair_index
-        return (
-            torch.cat([entity.index_select(0, head), self(distance)], dim=-1),
-            torch.cat([entity.index_select(0, tail), self(-distance)], dim=-1),
-        )
+        head, tail = entities_of_pairs(entity, batch)
+        return (head, self.features(batch.pair_distance)), (tail, self.features(-batch.pair_distance))
 
     def bins(self, distance: Tensor) -> Tensor:
         """Return the bins [P] of signed distances [P].

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag, linear
 
+from glre_pyg.data.batch import sizes_of
+from glre_pyg.data.graph import DocumentGraph
+
 
 @dataclass(frozen=True)
 class DocumentGroup:
@@ -23,6 +26,27 @@ class DocumentGroup:
 
     num_documents: int
     num_pairs: int
+
+
+def group_documents(num_pairs: Sequence[int], max_shared: int) -> list[DocumentGroup]:
+    """Group documents for matrix products: small consecutive documents together, others alone.
+
+    Args:
+        num_pairs: Number of pairs of each document.
+        max_shared: Maximum number of pairs of documents that are together.
+
+    Example:
+        >>> groups = group_documents([100, 20, 0, 20, 300, 5], max_shared=128)
+        >>> [(group.num_documents, group.num_pairs) for group in groups]
+        [(3, 120), (1, 20), (1, 300), (1, 5)]
+    """
+    groups: list[DocumentGroup] = []
+    for count in num_pairs:
+        if groups and groups[-1].num_pairs + count <= max_shared:
+            groups[-1] = DocumentGroup(groups[-1].num_documents + 1, groups[-1].num_pairs + count)
+        else:
+            groups.append(DocumentGroup(1, count))
+    return groups
 
 
 class Features(Protocol):
@@ -159,6 +183,12 @@ class PairFeatures:
                 yield part, columns
 
 
+def entities_of_pairs(entity: Tensor, batch: DocumentGraph) -> tuple[SharedFeatures, SharedFeatures]:
+    """Return the head and the tail of all candidate pairs as features, given all entities [E, d]."""
+    head, tail = (SharedFeatures(entity, index, sizes_of(batch).entities) for index in batch.pair_index)
+    return head, tail
+
+
 def _dense(part: Tensor | Features) -> Tensor:
     return part if isinstance(part, Tensor) else part.dense()
 
@@ -177,6 +207,10 @@ def _linear_of_shared(terms: Sequence[tuple[SharedFeatures, Tensor]]) -> Tensor 
 
 def _sum_rows(parts: Sequence[SharedFeatures], rows: Tensor) -> Tensor:
     """Return the sum [P, c] of the rows of each pair, given the concatenated rows [N, c] of all parts."""
+    return embedding_bag(torch.stack(places_in_rows(parts), dim=1), rows, mode="sum")
+
+
+def places_in_rows(parts: Sequence[SharedFeatures]) -> list[Tensor]:
+    """Return for each part the place of each pair's row [P] among the concatenated rows of all parts."""
     starts = accumulate((len(part.x) for part in parts), initial=0)
-    index = [part.index + start for part, start in zip(parts, starts, strict=False)]
-    return embedding_bag(torch.stack(index, dim=1), rows, mode="sum")
+    return [part.index + start for part, start in zip(parts, starts, strict=False)]
