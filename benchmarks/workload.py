@@ -24,6 +24,7 @@ from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.data.tokenizer import SubwordTokenizer, Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.runs.memory import available_bytes, check_memory
+from glre_pyg.runs.numeric_precision import flush_denormals
 from glre_pyg.runs.prediction import MAX_PAIRS, MAX_TOKENS
 from glre_pyg.training.loop import parameter_groups
 from glre_pyg.utils.cli import config_dir
@@ -156,6 +157,7 @@ class Workload:
         with record_function("collate"):
             return collate(graphs, self.device)
 
+    @flush_denormals()
     def train_step(self, graphs: Sequence[DocumentGraph]) -> None:
         """What training does with a batch: from graphs to new weights and no gradients."""
         batch = self.batch(graphs)
@@ -177,6 +179,7 @@ class Workload:
         words.backward(gradient.to(words.dtype))
 
     @torch.inference_mode()
+    @flush_denormals()
     def predict(self, graphs: Sequence[DocumentGraph]) -> Tensor:
         """What prediction does with a batch: from graphs to probabilities on the host."""
         batch = self.batch(graphs)

@@ -48,6 +48,21 @@ def test_half_precision_is_near(run):
     assert 0 < np.abs(half - plain).max() < 0.02
 
 
+def test_denormals_are_flushed_while_a_model_computes(run):
+    seen = []
+    hook = run.model.register_forward_hook(lambda *_: seen.append(float(torch.tensor(1e-40) * 1)))
+    run.predict(run.graphs(DOCUMENTS[:1]))
+    hook.remove()
+    assert seen == [0.0]
+    assert float(torch.tensor(1e-40) * 1) > 0
+    torch.set_flush_denormal(True)  # the choice of the program around it
+    try:
+        run.predict(run.graphs(DOCUMENTS[:1]))
+        assert float(torch.tensor(1e-40) * 1) == 0
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_fp32_is_what_it_was(run, capsys):
     graphs = run.graphs(DOCUMENTS)
     with torch.inference_mode():

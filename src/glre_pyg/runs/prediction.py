@@ -20,6 +20,7 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.runs.encoder_cache import FeatureStore, encoded
 from glre_pyg.runs.memory import check_memory
+from glre_pyg.runs.numeric_precision import flush_denormals
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
 
@@ -28,6 +29,7 @@ MAX_TOKENS, MAX_PAIRS = 2**15, 2**13
 
 
 @torch.inference_mode()
+@flush_denormals()
 def predict(
     model: RelationModel,
     graphs: Sequence[DocumentGraph],

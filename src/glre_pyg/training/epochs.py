@@ -22,6 +22,7 @@ from tqdm import tqdm
 from glre_pyg.data.batch import collate
 from glre_pyg.data.graph import DocumentGraph
 from glre_pyg.models.base import RelationModel
+from glre_pyg.runs.numeric_precision import flush_denormals
 from glre_pyg.training.sampler import BatchShard, LengthSampler, shard_batch
 from glre_pyg.utils import distributed
 from glre_pyg.utils.exceptions import InputError
@@ -61,6 +62,7 @@ class EpochTrainer:
     minutes: float | None = None
     saved_at: float = field(default_factory=time.monotonic)
 
+    @flush_denormals()
     def train(self) -> float:
         """Train for one epoch, or the rest of one, and return the mean loss of its steps.
 
