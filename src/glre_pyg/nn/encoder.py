@@ -22,6 +22,7 @@ from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.nn.attention_maps import LastAttention
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import target_of_mentions
+from glre_pyg.nn.lora import add_lora
 from glre_pyg.nn.nodes import words_of_spans
 from glre_pyg.nn.padding import Padding
 from glre_pyg.nn.structured_attention import StructureBias, sentences_of_cells
@@ -70,6 +71,8 @@ class TransformerEncoder(Layer):
             does not learn training documents by their names; likewise.
         frozen: Regular expression over parameter names of the transformer; parameters that match are not
             trained.
+        lora_rank: Rank of the matrices that are added to those of the transformer and trained in their place
+            (:class:`~glre_pyg.nn.lora.LoRALinear`); None to train the transformer itself.
         max_tokens: Maximum number of tokens, including padding, in a forward pass of the transformer; more
             are encoded in groups of windows. None for no limit.
         max_padding: Maximum share of padding in the transformer's input; windows of different lengths are
@@ -80,8 +83,9 @@ class TransformerEncoder(Layer):
 
     Raises:
         InputError: If the checkpoint lacks weights, a dropout rate is given that the model does not have,
-            ``mask_rate`` is given and the tokenizer has no mask token, ``frozen`` matches no parameter, the
-            model does not support gradient checkpointing, or compilation fails.
+            ``mask_rate`` is given and the tokenizer has no mask token, ``frozen`` matches no parameter,
+            ``lora_rank`` is given for a model that is not trained or has no linear layers, the model does
+            not support gradient checkpointing, or compilation fails.
 
     Shape:
         Batch with ``input_ids``, ``word_index`` and ``window_index`` [T] to words [W, d]. If the batch has
@@ -103,6 +107,7 @@ class TransformerEncoder(Layer):
         gradient_checkpointing: bool = False,
         compile: str | None = None,
         entity_mask_rate: Rate = 0.0,
+        lora_rank: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         if (mask_rate or entity_mask_rate) and tokenizer.mask_id is None:
@@ -114,6 +119,10 @@ class TransformerEncoder(Layer):
             raise InputError(f"encoder: frozen: no parameter of the transformer matches '{frozen}'")
         for name, parameter in parameters.items():
             parameter.requires_grad_(trainable and name not in frozen_names)
+        if lora_rank is not None:
+            if not trainable:
+                raise InputError("encoder: lora_rank: trainable=false trains nothing")
+            add_lora(self.transformer, lora_rank)
         self.prefix, self.suffix = tokenizer.prefix, tokenizer.suffix
         self.suffix_types = tokenizer.suffix_types
         self.pad_id, self.mask_id, self.mask_rate = tokenizer.pad_id, tokenizer.mask_id or 0, mask_rate
