@@ -13,7 +13,7 @@ from glre_pyg.training.pretraining import Pretraining, pretrain
 from glre_pyg.utils.exceptions import InputError
 
 TEXTS = [f"{first} {second}" for first in TEXT for second in TEXT]
-SETTINGS = Pretraining(epochs=20, batch_size=4, lr=1e-2, mask_rate=0.15, held_out=0.1, seed=0, bf16=False)
+SETTINGS = Pretraining(epochs=20, batch_size=4, lr=1e-2, mask_rate=0.15, held_out=0.1, seed=0, precision="no")
 
 
 def tokenizer_of(folder):

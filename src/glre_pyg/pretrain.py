@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from glre_pyg.utils.cli import command, output_path
 from glre_pyg.utils.console import echo
-from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Rate
+from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, PositiveShare, Seed, Share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,16 +26,17 @@ class Settings(TypedDict):
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
-    mask_rate: Rate
-    held_out: Rate
+    mask_rate: PositiveShare
+    held_out: Share
     precision: Literal["no", "bf16"]
-    seed: NonNegativeInt
+    seed: Seed
     strict: bool
 
 
 @command("pretrain", Settings)
 def main(config: DictConfig) -> None:
     """Train an encoder on texts without labels."""
+    from dataclasses import fields
     from pathlib import Path
 
     from hydra.utils import instantiate
@@ -45,15 +46,7 @@ def main(config: DictConfig) -> None:
 
     output_path(config, file="model.safetensors", make_folder=True)
     tokenizer = instantiate(config.encoder.tokenizer)([])
-    settings = Pretraining(
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        lr=config.lr,
-        mask_rate=config.mask_rate,
-        held_out=config.held_out,
-        seed=config.seed,
-        bf16=config.precision == "bf16",
-    )
+    settings = Pretraining(**{each.name: config[each.name] for each in fields(Pretraining)})
     names = [config.input] if isinstance(config.input, str) else config.input
     on_error = SkippedDocuments(config.strict)
     texts = _texts([Path(name) for name in names], config.recursive, on_error)

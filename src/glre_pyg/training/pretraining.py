@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import exp
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import torch
 from transformers import (
@@ -24,7 +25,7 @@ from transformers import (
 from glre_pyg.data.tokenizer import SubwordTokenizer
 from glre_pyg.nn.transformer import quiet_transformers
 from glre_pyg.utils.exceptions import InputError
-from glre_pyg.utils.ranges import NonNegativeInt, PositiveFloat, PositiveInt, Share
+from glre_pyg.utils.ranges import PositiveFloat, PositiveInt, PositiveShare, Seed, Share
 
 Window = dict[str, list[int]]
 
@@ -37,19 +38,19 @@ class Pretraining:
         epochs: Number of epochs.
         batch_size: Windows in a batch.
         lr: Highest learning rate, reached after a tenth of the steps; it falls linearly to 0.
-        mask_rate: Share of tokens to predict, of which 80 % are masked, 10 % replaced by others.
+        mask_rate: PositiveShare of tokens to predict, of which 80 % are masked, 10 % replaced by others.
         held_out: Share of texts that are not trained on, but measure the perplexity.
         seed: Seed of the split, of masks, and of the order of windows.
-        bf16: Whether to train in bf16.
+        precision: ``"no"`` for fp32, or ``"bf16"``.
     """
 
     epochs: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
-    mask_rate: Share
+    mask_rate: PositiveShare
     held_out: Share
-    seed: NonNegativeInt
-    bf16: bool
+    seed: Seed
+    precision: Literal["no", "bf16"]
 
 
 def pretrain(
@@ -137,7 +138,7 @@ def _arguments(settings: Pretraining, folder: str) -> TrainingArguments:
         learning_rate=settings.lr,
         warmup_steps=0.1,  # a share, if less than 1
         weight_decay=0.01,
-        bf16=settings.bf16,
+        bf16=settings.precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
         train_sampling_strategy="group_by_length",
         save_strategy="no",

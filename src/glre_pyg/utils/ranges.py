@@ -14,6 +14,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**32, description="a whole number from 0 to
 PositiveFloat = Annotated[float, Meta(gt=0, le=1e300, description="a positive number")]
 NonNegativeFloat = Annotated[float, Meta(ge=0, le=1e300, description="a number from 0")]
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+PositiveShare = Annotated[float, Meta(gt=0, le=1, description="a number above 0, up to 1")]
 Rate = Annotated[float, Meta(ge=0, lt=1, description="a number from 0 to below 1")]
 CacheFolder = Annotated[str, Meta(description="a folder")] | Literal[False] | None
 
