@@ -27,8 +27,9 @@ def _scored(run: Run) -> Iterator[str]:
     percent = " / ".join(f"{100 * filtered[name]:.0f}" for name in ("precision", "recall", "f1"))
     low, high = (100 * bound for bound in scores.get("interval") or (filtered["f1"], filtered["f1"]))
     corpus = protocol.get("corpus", "an unnamed corpus")
+    beside = " beside a shallow model" if getattr(run.model, "shallow", None) is not None else ""
     yield (
-        f"{type(run.model).__name__}, trained on {corpus}; on its {split} documents, precision / recall / F1 "
+        f"{type(run.model).__name__}{beside}, trained on {corpus}; on its {split} documents, precision / recall / F1 "
         f"are {percent} % (F1, 95 %: {low:.0f} to {high:.0f})."
     )
     wrong, missed = (10 - round(10 * every[name]) for name in ("precision", "recall"))
