@@ -23,7 +23,7 @@ class Protocol:
         dev: Documents on which epoch and threshold were chosen.
         ignored: Checksum of the file whose facts Ign F1 leaves out; None without such a score.
         setting: Documents that the model was trained on, ``"train"`` or ``"train+dev"``.
-        threshold: How the threshold was chosen.
+        threshold: What the threshold was chosen on, if the model does not learn it.
         skipped: Number of documents skipped because of an error, by split.
         precision: Numeric precision of the predictions.
     """
