@@ -128,12 +128,12 @@ def test_a_saved_model_has_its_ontology(folder, tmp_path):
 
 def test_an_ontology_that_is_not_there(folder):
     _, err = run("train", *TINY, "model=glre_plus", "ontology=nowhere.tsv", cwd=folder, code=2)
-    assert err == "error: ontology: nowhere.tsv: no such file\n"
+    assert err == "error: ontology: 'nowhere.tsv' is neither mesh nor a file\n"
 
 
 def test_an_ontology_that_the_model_does_not_read(folder):
     _, err = run("train", *TINY, "ontology=mesh", cwd=folder, code=2)
-    assert err == "error: ontology: the model reads none; model=glre_plus does\n"
+    assert err == "error: ontology: the model reads none; model=shallow and model=glre_plus do\n"
 
 
 def test_a_threshold_by_precision(folder, tmp_path, capsys):

@@ -177,6 +177,13 @@ def test_files_with_any_name(tmp_path, name):
             "layer: has no options of its own, as layer/context and layer/global and layer",
         ),
         ("train", ["dataset=cdrr"], r"dataset: 'cdrr' is not one of biored, .*; did you mean cdr\?"),
+        ("train", ["training.epochs=-1"], "training.epochs: '-1' is not a whole number from 1"),
+        ("train", ["dataset=jsonl"], "dataset.test: is required"),
+        (
+            "train",
+            ["dataset=cdr", "model=glre_plus", "ontology=mash"],
+            "ontology: 'mash' is neither mesh nor",
+        ),
         ("train", ["seed=0,1"], "seed=0,1: several values need --multirun"),
         ("train", ["xyzzy=1"], r"xyzzy: no such setting \(--help lists all\)"),
         (
@@ -238,6 +245,10 @@ def test_help_shows_each_setting_with_its_comment(tmp_path):
         assert lines[name].endswith(f"  # {comment}")
     assert lines["run"].endswith("the mean of several: [RUN,RUN]")  # from the config that it extends
     assert "  file: ???" in out  # of the chosen option
+    groups = out.partition("group=option:")[2].split("\n\n")[1]
+    assert groups.splitlines() == ["mentions: dictionary, given, gliner, spacy"]
+    examples = [line for line in out.splitlines() if "-m glre_pyg.predict" in line]
+    assert all("output=" in line for line in examples)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

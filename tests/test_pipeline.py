@@ -209,6 +209,15 @@ def test_names_that_are_not_found_are_explained(run, here, capsys):
     assert hint.startswith("names.tsv: none of its names was found; names match whole words, and acronyms")
 
 
+def test_names_of_unknown_types_were_found(run, here, capsys):
+    (here / "in.txt").write_text("Velorin in mice.")
+    (here / "plants.tsv").write_text("velorin\tP1\tPlant\n")
+    extracted(run, "input=in.txt", "output=out.jsonl", "mentions=dictionary", "mentions.file=plants.tsv")
+    out, err = capsys.readouterr()
+    assert "with mentions of unknown types only" in out
+    assert "none of its names was found" not in out + err
+
+
 def test_facts_of_other_relations_are_no_gold(run, here, capsys):
     (here / "in.pubtator").write_text(
         "1|t|velorin in mice with rash\n1\t0\t7\tvelorin\tChemical\tC\n1\t21\t25\trash\tDisease\tD\n"

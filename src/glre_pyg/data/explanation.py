@@ -83,6 +83,11 @@ class SentenceAblation:
     change: float | None
 
 
+def score_column(probability: float) -> tuple[str, ...]:
+    """Return a probability as files of a corpus's format hold it, as the ``extra`` of a predicted fact."""
+    return (f"{probability:.6f}",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictedFact(Fact):
     """A relation with its predicted probability, above the threshold or, for a candidate, below it.
@@ -123,7 +128,7 @@ class PredictedFact(Fact):
             head.id,
             relation,
             tail.id,
-            (f"{probability:.6f}",),
+            score_column(probability),
             evidence,
             probability=probability,
             threshold=threshold,

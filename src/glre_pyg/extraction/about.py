@@ -29,8 +29,8 @@ def _scored(run: Run) -> Iterator[str]:
     corpus = protocol.get("corpus", "an unnamed corpus")
     beside = " beside a shallow model" if getattr(run.model, "shallow", None) is not None else ""
     yield (
-        f"{type(run.model).__name__}{beside}, trained on {corpus}; on its {split} documents, precision / recall / F1 "
-        f"are {percent} % (F1, 95 %: {low:.0f} to {high:.0f})."
+        f"{type(run.model).__name__}{beside}, trained on {corpus}; on its {split} documents, precision / "
+        f"recall / F1 are {percent} % (F1, 95 %: {low:.0f} to {high:.0f})."
     )
     wrong, missed = (10 - round(10 * every[name]) for name in ("precision", "recall"))
     yield (

@@ -39,6 +39,8 @@ from glre_pyg.utils.settings import make
 Prediction = tuple[Document, tuple[PredictedFact, ...]]
 """A document with its own facts, and its predicted facts."""
 
+_ENOUGH_TO_TIME = 10
+"""Number of documents from which their rate says more of the model than of its start."""
 _WITHOUT_FACTS = {
     "no mentions": "in which no mention was found",
     "unknown types": "with mentions of unknown types only",
@@ -342,11 +344,12 @@ class _Extraction:
             threshold = self._threshold
             above = f"{threshold:.3f}" if isinstance(threshold, float) else "threshold of the relation"
             errors = f"; {self.num_errors} {plural(self.num_errors, 'error')}" if self.num_errors else ""
-            speed = (self.num_documents - self.num_resumed) / (perf_counter() - self.started)
+            predicted = self.num_documents - self.num_resumed
+            rate = f"; {predicted / (perf_counter() - self.started):.1f} documents per second"
             echo(
                 f"{self.output.path}: {self.num_facts} {plural(self.num_facts, 'fact')} in "
-                f"{_documents(self.num_documents)}, p > {above}; "
-                f"{speed:.1f} documents per second{errors}"
+                f"{_documents(self.num_documents)}, p > {above}"
+                f"{rate if predicted >= _ENOUGH_TO_TIME else ''}{errors}"
             )
         self._print_why_no_facts()
         if unusable := +self.extractor.left_out_facts:
@@ -376,7 +379,8 @@ class _Extraction:
         ]:
             total = self.without_facts.total()
             echo(f"no facts in {total} of {_documents(self.num_documents)}: {', '.join(counts)}")
-        if not self.num_mentions and self.num_documents and (names := self.config.mentions.get("file")):
+        found = self.num_mentions + self.extractor.left_out.total()
+        if not found and self.num_documents and (names := self.config.mentions.get("file")):
             echo(
                 f"{names}: none of its names was found; names match whole words, and acronyms and names of "
                 "one or two letters only in their own case"

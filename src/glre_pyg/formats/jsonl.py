@@ -31,7 +31,7 @@ from pathlib import Path
 from msgspec import UNSET, Struct, UnsetType, convert, to_builtins
 
 from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Span
-from glre_pyg.data.explanation import PredictedFact
+from glre_pyg.data.explanation import PredictedFact, score_column
 from glre_pyg.data.segmentation import Segmenter, segment
 from glre_pyg.formats.checking import FACTS, PAIRS, check_references, check_span, usable_fact, usable_pairs
 from glre_pyg.formats.json_records import parsed, record_place, usable_records
@@ -188,7 +188,7 @@ def _predicted(path: str, fact: Fact, record: FactRecord, entities: Mapping[str,
     predicted = PredictedFact.between(
         head, fact.relation, tail, probability=probability, threshold=threshold, evidence=fact.evidence
     )
-    return replace(predicted, extra=fact.extra)
+    return replace(predicted, extra=fact.extra) if fact.extra else predicted
 
 
 def write_jsonl(
@@ -222,12 +222,19 @@ def record_of(document: Document) -> Record:
         document.id,
         document.text,
         mentions=tuple(_mention(document, mention) for mention in document.mentions),
-        facts=convert(document.facts, tuple[FactRecord, ...], from_attributes=True),
+        facts=tuple(map(_fact, document.facts)),
         ignored=document.ignored,
         sections=document.sections,
         words=document.words,
         sentences=tuple((sentence.start, sentence.end) for sentence in document.sentences),
     )
+
+
+def _fact(fact: Fact) -> FactRecord:
+    record = convert(fact, FactRecord, from_attributes=True)
+    if isinstance(fact, PredictedFact) and fact.extra == score_column(fact.probability):
+        record.extra = ()
+    return record
 
 
 def _mention(document: Document, mention: Mention) -> MentionRecord:

@@ -186,7 +186,7 @@ def _check_settings(config: DictConfig) -> None:
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
     if config.get("ontology") and not config.model.get("ontology"):
-        raise InputError("ontology: the model reads none; model=glre_plus does")
+        raise InputError("ontology: the model reads none; model=shallow and model=glre_plus do")
     if config.start and isinstance(config.fixed_by, int):
         raise InputError("start: the run to begin with may have been trained on the held-out folds")
     first, last = config.training.first_evaluation, config.training.epochs
@@ -197,8 +197,12 @@ def _check_settings(config: DictConfig) -> None:
 def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
     """Return the ontology that the model asks for: that of a file, or MeSH's tree."""
     name = config.model.get("ontology")
+    if not name:
+        return None
     if name != "mesh":
-        return Ontology.read(name) if name else None
+        if not Path(name).exists():
+            raise InputError(f"ontology: '{name}' is neither mesh nor a file")
+        return Ontology.read(name)
     return Ontology.of_tree_numbers(MeshTree.read(mesh_tree(getattr(corpus, "root_folder", None))).numbers)
 
 

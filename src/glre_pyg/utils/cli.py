@@ -85,7 +85,7 @@ def command(
 
             @functools.wraps(main)
             def checked(config: DictConfig) -> None:
-                with _one_line_errors(name):
+                with _one_line_errors(name), _no_empty_folder():
                     check_given(config, nested=nested)  # before the check that imports what settings name
                     if HydraConfig.get().mode is RunMode.RUN:
                         set_texts(config, schema, typed)
@@ -104,6 +104,20 @@ def command(
         return run
 
     return decorator
+
+
+@contextmanager
+def _no_empty_folder() -> Iterator[None]:
+    """Remove the run directory, which Hydra makes first, if an error ends a command before it has a file."""
+    try:
+        yield
+    except InputError:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        for each in (folder, *folder.parents[:2]):  # runs/cdr/DATE
+            if not Path.cwd().is_relative_to(each):
+                with suppress(OSError):  # it is not empty
+                    each.rmdir()
+        raise
 
 
 def output_path(config: DictConfig, *more: DictConfig, file: str = "", make_folder: bool = False) -> Path:

@@ -31,6 +31,7 @@ from omegaconf.errors import InterpolationResolutionError
 from glre_pyg.utils.exceptions import InputError
 
 _IN_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_GROUPS = "Configuration groups, selected with group=option:\n"
 _SETTING = re.compile(r"(\+{0,2}|~)([\w./@:-]+)=(.*)", re.DOTALL)
 
 
@@ -124,7 +125,7 @@ def _quoted(text: str) -> str:
 
 
 def with_comments(help_text: str, overrides: Sequence[str], *, config_folder: str, config_name: str) -> str:
-    """Add the comments of the config files to the settings in the help of a command."""
+    """Complete the help of a command: comments of the config files at its settings, and its groups alone."""
     with initialize_config_dir(config_folder, version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         defaults = loader.compute_defaults_list(config_name, list(overrides), RunMode.RUN).defaults
@@ -137,12 +138,15 @@ def with_comments(help_text: str, overrides: Sequence[str], *, config_folder: st
                 if name and " # " in line:
                     comments[place + name] = line.partition(" # ")[2]
     lines = []
-    for name, line in _yaml_lines(help_text):
-        if name in comments:
-            line = f"{line:<40}  # {comments[name]}"
-        elif len(line) > 120:  # the options of a group
-            line = fill(line, 120, subsequent_indent="  ")
-        lines.append(line)
+    settings, header, groups = help_text.partition(_GROUPS)
+    for name, line in _yaml_lines(settings):
+        lines.append(f"{line:<40}  # {comments[name]}" if name in comments else line)
+    text = Path(config_folder, f"{config_name}.yaml").read_text(encoding="utf-8")
+    own = re.findall(r"^  - (?:optional )?([\w/]+):", text, re.MULTILINE)
+    for line in (header + groups).splitlines():
+        group, has_options, _ = line.partition(": ")
+        if not has_options or group in own:
+            lines.append(fill(line, 120, subsequent_indent="  "))
     return "\n".join(lines)
 
 
