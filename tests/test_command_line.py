@@ -179,11 +179,6 @@ def test_files_with_any_name(tmp_path, name):
         ("train", ["dataset=cdrr"], r"dataset: 'cdrr' is not one of biored, .*; did you mean cdr\?"),
         ("train", ["training.epochs=-1"], "training.epochs: '-1' is not a whole number from 1"),
         ("train", ["dataset=jsonl"], "dataset.test: is required"),
-        (
-            "train",
-            ["dataset=cdr", "model=glre_plus", "ontology=mash"],
-            "ontology: 'mash' is neither mesh nor",
-        ),
         ("train", ["seed=0,1"], "seed=0,1: several values need --multirun"),
         ("train", ["xyzzy=1"], r"xyzzy: no such setting \(--help lists all\)"),
         (
