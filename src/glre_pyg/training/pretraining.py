@@ -38,7 +38,7 @@ class Pretraining:
         epochs: Number of epochs.
         batch_size: Windows in a batch.
         lr: Highest learning rate, reached after a tenth of the steps; it falls linearly to 0.
-        mask_rate: PositiveShare of tokens to predict, of which 80 % are masked, 10 % replaced by others.
+        mask_rate: Share of tokens to predict, of which 80 % are masked, 10 % replaced by others.
         held_out: Share of texts that are not trained on, but measure the perplexity.
         seed: Seed of the split, of masks, and of the order of windows.
         precision: ``"no"`` for fp32, or ``"bf16"``.
