@@ -193,7 +193,7 @@ def test_a_recipe_is_overridden_on_the_command_line():
         "layer.context.diagonal=true",
         "model.query=initial",
         "thresholds.loss.na_column=true",
-        "thresholds.loss.reduction=sum",
+        "thresholds.loss.reduction=mean",
         "thresholds.loss.na_keep=0.5",
         "thresholds=relation",
         "thresholds=adaptive",
