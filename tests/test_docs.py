@@ -212,6 +212,8 @@ def prepare(folder: Path, block: Block, encoder: Path, run: Path) -> Path:
     config = (folder / "B/config.yaml").read_text().replace("seed: 0", "seed: 1")
     (folder / "B/config.yaml").write_text(config)
     documents = miniature("new", 4)
+    for split in ("train", "dev", "test"):
+        write_documents(miniature(split, 4), folder / f"{split}.jsonl")
     for name in ("FILE", "abstracts.pubtator", "documents.jsonl", "CDR_TrainingSet.PubTator.txt"):
         write_documents(documents, folder / name)
     shutil.copytree(DOCS / "example", folder / "docs/example")

@@ -141,7 +141,9 @@ def test_logits_against_loops():
         logits, batch.pair_index.t().tolist(), batch.pair_distance, strict=True
     ):
         one, other = side(head, distance), side(tail, -distance)
-        close(row, torch.stack([one @ each @ other for each in model.classifier.weight]) + model.classifier.bias)
+        close(
+            row, torch.stack([one @ each @ other for each in model.classifier.weight]) + model.classifier.bias
+        )
 
 
 def test_terms_of_zero_change_nothing():

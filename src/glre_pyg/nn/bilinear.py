@@ -16,6 +16,13 @@ MAX_SHARED_PAIRS = 2048
 """Maximum number of pairs of consecutive documents whose rows are multiplied together."""
 
 
+def _initialize(weight: nn.Parameter, bias: nn.Parameter) -> None:
+    """Initialize as a linear layer over the products of channels."""
+    bound = (weight[0].numel() or 1) ** -0.5
+    nn.init.uniform_(weight, -bound, bound)
+    nn.init.uniform_(bias, -bound, bound)
+
+
 class GroupedBilinear(nn.Module):
     r"""Bilinear map in blocks of channels, which has fewer weights (ATLOP, Section 3.1).
 
@@ -40,13 +47,7 @@ class GroupedBilinear(nn.Module):
         self.block_size = block_size
         self.weight = nn.Parameter(torch.empty(out_channels, channels // block_size, block_size, block_size))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Initialize as a linear layer over the products of channels."""
-        bound = (self.weight[0].numel() or 1) ** -0.5
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+        _initialize(self.weight, self.bias)
 
     def forward(self, head: Tensor, tail: Tensor) -> Tensor:
         """Return the outputs [P, R] of pairs of vectors [P, d]."""
@@ -76,13 +77,7 @@ class Bilinear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(out_channels, channels, channels))
         self.bias = nn.Parameter(torch.empty(out_channels))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Initialize as a linear layer over the products of channels."""
-        bound = 1 / (self.weight.size(1) or 1)
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
+        _initialize(self.weight, self.bias)
 
     def forward(
         self, head: Sequence[SharedFeatures], tail: Sequence[SharedFeatures], num_pairs: Sequence[int]
