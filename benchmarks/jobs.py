@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -180,7 +181,8 @@ def models(
     Args:
         device, precision, threads, seed: See the command.
         corpus: The corpus, whose training split is measured.
-        models: Names of the models; the others are compared with the first.
+        models: Names of the models; the others are compared with the first. Those that do not take the
+            encoder are left out.
         encoder: Encoder of all models.
         batch_size: Documents a batch.
         batches: Batches that are measured, the first of an epoch.
@@ -190,9 +192,15 @@ def models(
     for name in models:
         overrides = [f"dataset={corpus}", f"model={name}", f"encoder={encoder}"]
         # Markers make documents longer: the documents of a batch are chosen by the first model's lengths.
-        _, graphs[name], _, works[name] = _set_up(
-            overrides, "train", None, device=device, precision=precision, seed=seed
-        )
+        try:
+            _, graphs[name], _, works[name] = _set_up(
+                overrides, "train", None, device=device, precision=precision, seed=seed
+            )
+        except InputError as error:
+            if not works:
+                raise
+            print(f"{name} is left out: {error}", file=sys.stderr)
+    models = [*works]
     lengths = [len(graph.input_ids) for graph in graphs[models[0]]]
     measured: dict[str, list[Record]] = {name: [] for name in models}
     for turn, part in enumerate(islice(LengthSampler(lengths, batch_size, seed=seed), batches)):
