@@ -64,8 +64,8 @@ class BinaryCrossEntropy(RelationLoss):
 
     .. math:: L = -\sum_{r \in R} (y_r^* \log y_r + (1 - y_r^*) \log(1 - y_r))
 
-    The loss is averaged over pairs. With many relations, their mean, as in the released code, makes gradients
-    so small that models were found to learn much more slowly than with the paper's sum.
+    The loss is averaged over pairs. With many relations, models were found to learn much more slowly with the
+    mean over relations, as in the released code, than with the paper's sum.
 
     Args:
         num_relations: Number of relations R.
