@@ -900,6 +900,13 @@ def test_the_page_fits_its_width(show, width):
     assert page.script("return document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize(("width", "is_shown"), [(420, False), (1280, False), (1920, True)])
+def test_a_narrow_list_of_relations_has_marks_without_words(show, width, is_shown):
+    page = show([(found(two_sentences()), None)])
+    resize(page.driver, width, 900)
+    assert {each.is_displayed() for each in page.all("#facts .word")} == {is_shown}
+
+
 def test_two_hundred_documents_in_one_page(show, tmp_path):
     """Of the size of abstracts: ten sentences, twenty entities; some 4,000 relations with their reasons."""
     given = [
