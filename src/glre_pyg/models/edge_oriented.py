@@ -110,11 +110,9 @@ class EoG(RelationModel):
         for document, pairs in enumerate(batch.pair_index.split(sizes_of(batch).pairs, dim=1)):
             size = sizes[document]
             cells = slice(start[document], start[document] + size**2)
-            walked, _ = self.walks(
-                edge[cells].view(size, size, self.channels), exists[cells].view(size, size)
-            )
-            head, tail = pairs - first_entity[document] + mentions[document]
-            out.append(walked[head, tail])
+            entities = pairs - first_entity[document] + mentions[document]
+            square = edge[cells].view(size, size, self.channels), exists[cells].view(size, size)
+            out.append(self.walks(*square, entities))
         return self.classifier(self.dropout(torch.cat(out)))
 
     def _edges(self, words: Tensor, batch: DocumentGraph) -> tuple[Tensor, Tensor, list[int], list[int]]:

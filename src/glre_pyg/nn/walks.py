@@ -19,8 +19,10 @@ class Walks(nn.Module):
         f(e_{ik}, e_{kj}) = \sigma(e_{ik} \odot W e_{kj}), \quad
         e_{ij} \leftarrow \beta e_{ij} + (1 - \beta) \sum_{k \ne i,j} f(e_{ik}, e_{kj})
 
-    The sum is over nodes *k* with an edge to both. The terms of long documents are computed in blocks of *k*,
-    and again in the backward pass, so that memory grows with the square of the number of nodes.
+    The sum is over nodes *k* with an edge to both. Only walks that exist and that the wanted edges depend on
+    are computed: in the last iteration those between the wanted nodes, before it also those from or to one of
+    them. The terms of long documents are computed in blocks, and again in the backward pass, so that memory
+    grows with the square of the number of nodes.
 
     Args:
         channels: Width d of the edges.
@@ -28,8 +30,8 @@ class Walks(nn.Module):
         beta: Weight of the shorter walk.
 
     Shape:
-        Edges [n, n, d] and whether they exist [n, n] to the same after the inference. No node has an edge to
-        itself.
+        Edges [n, n, d], whether they exist [n, n], and two nodes each [2, K] to the edges between these nodes
+        after the inference [K, d]. No node has an edge to itself.
     """
 
     def __init__(self, channels: int, *, iterations: PositiveInt, beta: Share) -> None:
@@ -37,24 +39,36 @@ class Walks(nn.Module):
         self.linear = nn.Linear(channels, channels, bias=False)
         self.iterations, self.beta = iterations, beta
 
-    def forward(self, edge: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the edges after all iterations, and which exist."""
-        itself = torch.eye(len(edge), dtype=torch.bool, device=edge.device)
-        block = max(1, MAX_NUMBERS // max(1, edge.numel()))
-        for _ in range(self.iterations):
-            mapped = self.linear(edge)
-            total = torch.zeros_like(edge)
-            for start in range(0, len(edge), block):
-                middle = slice(start, start + block)
-                terms = (edge[:, middle], mapped[middle], exists[:, middle], exists[middle])
-                total = total + checkpoint(_sum_of_terms, *terms, use_reentrant=False)
+    def forward(self, edge: Tensor, exists: Tensor, wanted: Tensor) -> Tensor:
+        """Return the wanted edges after all iterations."""
+        size = len(edge)
+        itself = torch.eye(size, dtype=torch.bool, device=edge.device)
+        rows = max(1, MAX_NUMBERS // max(1, edge.numel()))
+        for needed in self._needed(wanted, size):
+            mapped = self.linear(edge).flatten(0, 1)
+            totals = []
+            for first in range(0, max(size, 1), rows):
+                block = slice(first, first + rows)
+                both = (needed & ~itself)[block, :, None] & exists[block, None] & exists.t()  # [·, n, n]
+                i, j, k = both.nonzero(as_tuple=True)
+                terms = (edge[block].flatten(0, 1), mapped, i * size + k, k * size + j, i * size + j)
+                totals.append(checkpoint(_sum_of_terms, *terms, use_reentrant=False))
+            total = torch.cat(totals).view_as(edge)
             exists = (exists | (exists.float() @ exists.float() > 0)) & ~itself
-            total = total.masked_fill(itself[..., None], 0.0)
             edge = self.beta * edge + (1 - self.beta) * total
-        return edge, exists
+        return edge[wanted[0], wanted[1]]
+
+    def _needed(self, wanted: Tensor, size: int) -> list[Tensor]:
+        """Return the edges [n, n] that each iteration has to compute."""
+        last = torch.zeros(size, size, dtype=torch.bool, device=wanted.device)
+        last[wanted[0], wanted[1]] = True
+        needed = [last]
+        for _ in range(self.iterations - 1):
+            needed.append(needed[-1].any(1)[:, None] | needed[-1].any(0))
+        return needed[::-1]
 
 
-def _sum_of_terms(first: Tensor, second: Tensor, has_first: Tensor, has_second: Tensor) -> Tensor:
-    """Return the sum [n, n, d] over middle nodes, given edges [n, K, d] to and [K, n, d] from them."""
-    both = has_first[:, :, None] & has_second  # [n, K, n]
-    return ((first[:, :, None] * second).sigmoid() * both[..., None]).sum(1)
+def _sum_of_terms(edge: Tensor, mapped: Tensor, first: Tensor, second: Tensor, cell: Tensor) -> Tensor:
+    """Return the sum in each cell [·, d] of terms, given the rows of their edges [·, d] and [n², d]."""
+    terms = (edge.index_select(0, first) * mapped.index_select(0, second)).sigmoid()
+    return torch.zeros_like(edge, dtype=terms.dtype).index_add(0, cell, terms)
