@@ -9,6 +9,7 @@ from documents import LABELS, annotated, batch_of, document, no_pair, odd_docume
 from glre_pyg.data.graph import word_counts
 from glre_pyg.nn.dependency_paths import (
     DocumentTree,
+    PathNodes,
     TreeConvolution,
     max_of_nodes,
     path_nodes,
@@ -53,8 +54,8 @@ def closest(graph, parents, head, tail):
         depth = {word: (len(ancestors(parents, word)), word) for span in spans for word in span}
         mentions.append([(min(span, key=depth.get), {*span}) for span in spans])
     pairs = [(one, other, a | b) for one, a in mentions[0] for other, b in mentions[1]]
-    key = min((one == other, abs(one - other), one, other) for one, other, _ in pairs)
-    return *key[2:], set().union(*(words for one, other, words in pairs if (one, other) == key[2:]))
+    key = min((one == other, abs(one - other), *sorted((one, other))) for one, other, _ in pairs)
+    return *key[2:], set().union(*(words for one, other, words in pairs if {one, other} == {*key[2:]}))
 
 
 def test_the_tree_of_a_document_in_a_batch():
@@ -72,7 +73,7 @@ def test_the_tree_of_a_document_in_a_batch():
 @pytest.mark.parametrize("distance", [0, 1, 2])
 def test_the_words_around_a_path(distance):
     batch = batch_of(DOCUMENTS, parsed)
-    nodes, first, number = path_nodes(batch, distance=distance), 0, 0
+    nodes, first, number = path_nodes(batch, batch.pair_index, distance=distance), 0, 0
     for each in DOCUMENTS:
         graph = parsed(LABELS.graph(each))
         parents, roots = links(graph)
@@ -98,26 +99,31 @@ def test_the_words_around_a_path(distance):
 def test_convolution_against_a_loop():
     torch.manual_seed(0)
     layer = TreeConvolution(3, 4)
-    x, parent = torch.randn(5, 3), torch.tensor([1, 1, 1, 4, 4])
-    edges = {(0, 1), (2, 1), (3, 4)}
-    for node, row in enumerate(layer(x, parent)):
+    parent, nothing = torch.tensor([1, 1, 1, 4, 4]), torch.empty(0)
+    neighbours, start = PathNodes(nothing, nothing, parent, nothing, nothing).neighbours()
+    x, edges = torch.randn(5, 3), {(0, 1), (2, 1), (3, 4)}
+    for node, row in enumerate(layer(x, neighbours, start)):
         near = [other for other in range(5) if {(node, other), (other, node)} & edges or node == other]
         expected = torch.relu(layer.linear(sum(x[other] for other in near) / len(near)))
         torch.testing.assert_close(row, expected)
 
 
 def test_the_maximum_of_some_nodes():
-    nodes = path_nodes(batch_of(DOCUMENTS, parsed), distance=1)
+    batch = batch_of(DOCUMENTS, parsed)
+    nodes = path_nodes(batch, batch.pair_index, distance=1)
     x = torch.randn(len(nodes.pair), 2)
-    for pair, row in enumerate(max_of_nodes(x, nodes, nodes.in_head, int(nodes.pair.max()) + 1)):
+    found = max_of_nodes(x[nodes.in_head], nodes.pair[nodes.in_head], batch.pair_index.size(1))
+    for pair, row in enumerate(found):
         assert torch.equal(row, x[(nodes.pair == pair) & nodes.in_head].amax(0))
 
 
 def test_documents_without_pairs_or_words():
     for documents in ([no_pair()], [document([])]):
-        assert not len(path_nodes(batch_of(documents, parsed), distance=1).pair)
+        batch = batch_of(documents, parsed)
+        assert not len(path_nodes(batch, batch.pair_index, distance=1).pair)
 
 
 def test_graphs_without_a_parse_are_an_error_in_a_line():
+    batch = Batch.from_data_list([LABELS.graph(DOCUMENTS[0])])
     with pytest.raises(InputError, match=r"^parse: "):
-        path_nodes(Batch.from_data_list([LABELS.graph(DOCUMENTS[0])]), distance=1)
+        path_nodes(batch, batch.pair_index, distance=1)

@@ -31,8 +31,8 @@ class CGCN(RelationModel):
 
     Paper: sentences, with two mentions. Here: the trees of a document are joined at their roots, in the order
     of the sentences; the path is that between the closest mentions, and those of the entities that lie in the
-    tree are pooled. The loss is that of all models in place of a softmax, without the L2 penalty of the
-    released code on the pooled vectors.
+    tree are pooled. Both directions of a pair share the convolutions. The loss is that of all models in place
+    of a softmax, without the L2 penalty of the released code on the pooled vectors.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -91,21 +91,38 @@ class CGCN(RelationModel):
 
     def document_numbers(self, graph: DocumentGraph) -> int:
         """Return about how many numbers a document needs beside its encoder, for ancestors and paths."""
-        words, pairs = len(graph.words), graph.pair_index.size(1)
+        words, pairs = len(graph.words), _undirected(graph.pair_index, graph["entity"].num_nodes)[0].size(1)
         return words**2 // 2 + 8 * pairs * words + 20 * pairs * self.node_channels
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        nodes = path_nodes(batch, distance=self.prune)
+        pairs, number, turned = _undirected(batch.pair_index, batch["entity"].num_nodes)
+        nodes = path_nodes(batch, pairs, distance=self.prune)
         words = self.encoder(batch)  # [W, ·]
         types = types_of_words(self.types, batch, len(words))
         words = self.dropout(torch.cat([words, self.pos(batch.pos), types], dim=-1))
-        x = self.sequence(words, word_counts(batch)).index_select(0, nodes.word)  # [N, ·]
+        x = self.sequence(words, word_counts(batch))  # [W, ·]
+        neighbours, start = nodes.neighbours()
+        index = nodes.word.index_select(0, neighbours)
         for convolution in self.convolutions:
-            x = self.dropout(convolution(x, nodes.parent))
-        count = batch.pair_index.size(1)
-        everywhere = torch.ones_like(nodes.in_head)
-        masks = (everywhere, nodes.in_head, nodes.in_tail)
-        pooled = torch.cat([max_of_nodes(x, nodes, mask, count) for mask in masks], dim=-1)
-        logits: Tensor = self.classifier(pooled)
+            x = self.dropout(convolution(x, index, start))  # [N, ·]
+            index = neighbours
+        count = pairs.size(1)
+        sentence = max_of_nodes(x, nodes.pair, count).index_select(0, number)
+        inside = (mask.nonzero().flatten() for mask in (nodes.in_head, nodes.in_tail))
+        ends = torch.cat([max_of_nodes(x[rows], nodes.pair[rows], count) for rows in inside])
+        head, tail = (ends.index_select(0, number + count * end) for end in (turned, 1 - turned))
+        logits: Tensor = self.classifier(torch.cat([sentence, head, tail], dim=-1))
         return logits
+
+
+def _undirected(pairs: Tensor, num_entities: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return pairs without regard to direction [2, U], which have the same path in both.
+
+    Returns:
+        These pairs [2, U], the number of each pair among them [P], and 1 for the pairs that are the other way
+        round there, otherwise 0 [P].
+    """
+    low, high = pairs.sort(0).values
+    key, number = (low * num_entities + high).unique(return_inverse=True)
+    return torch.stack([key // num_entities, key % num_entities]), number, (pairs[0] > pairs[1]).long()

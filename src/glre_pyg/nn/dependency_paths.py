@@ -7,7 +7,8 @@ from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import scatter
+from torch.nn.functional import embedding_bag
+from torch_geometric.utils import cumsum, degree, scatter, segment
 
 from glre_pyg.data.batch import sizes_of
 from glre_pyg.data.graph import DocumentGraph, word_counts
@@ -33,6 +34,19 @@ class PathNodes:
     parent: Tensor
     in_head: Tensor
     in_tail: Tensor
+
+    def neighbours(self) -> tuple[Tensor, Tensor]:
+        """Return the neighbours of each node, of which it is the first, and where those of a node begin.
+
+        Returns:
+            Nodes [3 N - 2 T], if there are T trees; and their first index for each node [N].
+        """
+        node = torch.arange(len(self.parent), device=self.parent.device)
+        child = (self.parent != node).nonzero().flatten()
+        parent = self.parent[child]
+        of, order = torch.cat([node, child, parent]).sort(stable=True)
+        start = cumsum(degree(of, len(node), dtype=torch.long))[:-1]
+        return torch.cat([node, parent, child])[order], start
 
 
 class DocumentTree:
@@ -74,7 +88,7 @@ class DocumentTree:
         self.depth = self.ancestors.sum(1)
 
 
-def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
+def path_nodes(batch: DocumentGraph, pairs: Tensor, *, distance: int) -> PathNodes:
     """Return the words on the path between the entities of each pair, and those up to a distance below it.
 
     The path is that between two mentions, one of each entity, and has all of their words; see
@@ -82,20 +96,19 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
 
     Args:
         batch: The batch, with ``depends``.
+        pairs: Head and tail entity of each pair [2, P].
         distance: Number of dependencies from the path down; 0 for the path alone (K in the paper).
     """
     tree = DocumentTree(batch)
     words = _mention_words(batch, tree)  # [M, L]
-    of, one, other, top = closest_mentions(batch, tree)
-    count = batch.pair_index.size(1)
-    head, tail = (of.new_zeros(count).scatter(0, of, top[mention]) for mention in (one, other))  # [P]
-    above_head, above_tail = tree.ancestors[head], tree.ancestors[tail]  # [P, L]
-    start = tree.first.index_select(0, head)[:, None]  # [P, 1]
-    position = torch.arange(tree.longest, device=head.device)
+    of, one, other, first, last = closest_mentions(batch, tree, pairs)
+    above_first, above_last = tree.ancestors[first], tree.ancestors[last]  # [P, L]
+    start = tree.first.index_select(0, first)[:, None]  # [P, 1]
+    position = torch.arange(tree.longest, device=first.device)
     word = (start + position).clamp(max=max(len(tree.depth) - 1, 0))  # [P, L]
-    common = above_head & above_tail
+    common = above_first & above_last
     lowest = common & (tree.depth[word] == common.sum(-1, keepdim=True))  # all common ones are above it
-    kept = (above_head ^ above_tail) | lowest | _any_row(words[one] | words[other], of, count)
+    kept = (above_first ^ above_last) | lowest | _any_row(words[one] | words[other], of, len(first))
     inside = (tree.first[word] == start) & (word - start == position)  # not past the end of the document
     parent = torch.where(inside, tree.parent[word] - start, -1)  # [P, L]; roots of documents are negative
     depends = inside & ~tree.is_root[word]
@@ -111,27 +124,31 @@ def path_nodes(batch: DocumentGraph, *, distance: int) -> PathNodes:
         pair=pair,
         word=word[pair, place],
         parent=torch.where(has_parent, number[pair, above.clamp(min=0)], node),
-        in_head=of_entity[batch.pair_index[0][pair], place],
-        in_tail=of_entity[batch.pair_index[1][pair], place],
+        in_head=of_entity[pairs[0][pair], place],
+        in_tail=of_entity[pairs[1][pair], place],
     )
 
 
-def closest_mentions(batch: DocumentGraph, tree: DocumentTree) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def closest_mentions(
+    batch: DocumentGraph, tree: DocumentTree, pairs: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the mentions of each pair whose syntactic heads are closest in the text.
 
-    The same head is the last choice; of several pairs of mentions, those with the first heads are chosen.
+    The same head is the last choice; of several pairs of mentions, those with the first heads are chosen, in
+    the order of the text. So the direction of a pair does not matter.
 
     Returns:
         Pairs [K], at least one row of each; a mention of their head entity [K], and of their tail entity [K];
-        and the syntactic head of every mention [M].
+        and the first and the last of the two syntactic heads of each pair [P].
     """
     total, top = max(len(tree.depth), 1), heads_of_mentions(batch, tree)
-    pair, of_head, of_tail = all_mention_pairs(batch)
-    one, other = top[of_head], top[of_tail]
-    distance = ((one - other).abs() - 1) % total
-    key = (distance * total + one) * total + other
-    best = key == scatter(key, pair, dim_size=batch.pair_index.size(1), reduce="min")[pair]
-    return pair[best], of_head[best], of_tail[best], top
+    pair, of_head, of_tail = all_mention_pairs(batch, pairs)
+    first, last = torch.stack([top[of_head], top[of_tail]]).sort(0).values
+    distance = (last - first - 1) % total
+    key = (distance * total + first) * total + last
+    least = scatter(key, pair, dim_size=pairs.size(1), reduce="min")
+    best = key == least[pair]
+    return pair[best], of_head[best], of_tail[best], least // total % total, least % total
 
 
 def heads_of_mentions(batch: DocumentGraph, tree: DocumentTree) -> Tensor:
@@ -174,21 +191,19 @@ class TreeConvolution(nn.Module):
         out_channels: Width of the output.
 
     Shape:
-        Nodes [N, in_channels] and the parent of each [N], itself if it has none, to [N, out_channels].
+        Words or nodes [K, in_channels]; those that are neighbours of each node, one after the other, and
+        where they begin for each node [N], to [N, out_channels].
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, out_channels)
 
-    def forward(self, x: Tensor, parent: Tensor) -> Tensor:
+    def forward(self, x: Tensor, neighbours: Tensor, start: Tensor) -> Tensor:
         """Return the nodes after the convolution [N, out_channels]."""
-        has_parent = (parent != torch.arange(len(parent), device=parent.device))[:, None].to(x.dtype)
-        total = (x + has_parent * x.index_select(0, parent)).index_add(0, parent, has_parent * x)
-        degree = (1 + has_parent).index_add(0, parent, has_parent)
-        return torch.relu(self.linear(total / degree))
+        return embedding_bag(neighbours, self.linear(x), start, mode="mean").relu()
 
 
-def max_of_nodes(x: Tensor, nodes: PathNodes, mask: Tensor, num_pairs: int) -> Tensor:
-    """Return the maximum over the nodes of each pair that are in a mask [P, d], of which there is one."""
-    return scatter(x.masked_fill(~mask[:, None], -torch.inf), nodes.pair, dim_size=num_pairs, reduce="max")
+def max_of_nodes(x: Tensor, pair: Tensor, num_pairs: int) -> Tensor:
+    """Return the maximum over the nodes of each pair [P, d], given the pair of each node, ascending."""
+    return segment(x, cumsum(degree(pair, num_pairs, dtype=torch.long)), reduce="max")

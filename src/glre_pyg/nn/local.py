@@ -216,14 +216,18 @@ def mentions_of_pairs(
     return pair, mention[order[cumsum(counts)[entity[pair]] + within]]
 
 
-def all_mention_pairs(batch: DocumentGraph) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all pairs of a mention of the head and one of the tail of each candidate pair.
+def all_mention_pairs(batch: DocumentGraph, pairs: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all pairs of a mention of the head and one of the tail of each pair of entities.
+
+    Args:
+        batch: The batch.
+        pairs: Head and tail entity of each pair [2, P]; None for the candidate pairs.
 
     Returns:
-        Indices of candidate pairs [I], ascending, of a mention of their head [I], and of their tail [I].
+        Indices of pairs [I], ascending, of a mention of their head [I], and of their tail [I].
     """
     refers_to, count = batch["mention", "refers_to", "entity"].edge_index, batch["entity"].num_nodes
-    head, tail = batch.pair_index
+    head, tail = batch.pair_index if pairs is None else pairs
     pair, of_head = mentions_of_pairs(head, refers_to, count)
     index, of_tail = mentions_of_pairs(tail.index_select(0, pair), refers_to, count)
     return pair.index_select(0, index), of_head.index_select(0, index), of_tail
