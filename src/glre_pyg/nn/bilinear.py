@@ -55,7 +55,7 @@ class GroupedBilinear(nn.Module):
         if len(self.weight) <= self.block_size:  # the smaller intermediate result
             mapped = torch.einsum("pki,rkij->prkj", head, self.weight).flatten(2)  # [P, R, d]
             return (mapped @ tail.flatten(1).unsqueeze(-1)).squeeze(-1) + self.bias
-        products = (head.unsqueeze(-1) * tail.unsqueeze(-2)).flatten(1)  # [P, d · d/k]
+        products = (head.unsqueeze(-1) @ tail.unsqueeze(-2)).flatten(1)  # [P, d · d/k]
         return products @ self.weight.flatten(1).t() + self.bias
 
 
