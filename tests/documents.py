@@ -253,9 +253,9 @@ def pipeline():
     return nlp
 
 
-def annotated(tokenizer, *, parse=None, characters=0):
+def annotated(tokenizer, *, parse=None, **settings):
     """A tokenizer that also annotates graphs as the settings of a model ask for."""
-    annotations = Annotations(Parser(pipeline(), name="invented") if parse else None, characters)
+    annotations = Annotations(Parser(pipeline(), name="invented") if parse else None, **settings)
 
     def prepare(graph):
         graph = tokenizer(graph)

@@ -1,7 +1,8 @@
-"""Dependency parses and characters of graphs, which models ask for."""
+"""Dependency parses, characters and nodes of documents, which models ask for."""
 
 import pytest
 import torch
+from torch_geometric.data import Batch
 
 from documents import (
     LABELS,
@@ -134,3 +135,17 @@ def test_a_pipeline_without_a_parser_is_an_error_in_a_line(tmp_path):
     spacy.blank("en").to_disk(tmp_path)
     with pytest.raises(InputError, match=r"^parse: [^\n]*no dependency parser"):
         Annotations.of_model({"parse": str(tmp_path)})
+
+
+def test_graphs_with_a_node_of_the_document_survive_a_batch():
+    documents = [*random_documents(3), empty()]
+    graphs = Annotations(documents=True).add(graphs_of(documents))
+    batch = Batch.from_data_list(graphs)
+    document_of = batch["sentence", "in", "document"].edge_index
+    assert torch.equal(document_of, torch.stack([torch.arange(len(document_of[0])), batch["sentence"].batch]))
+    for each, graph in zip(documents, batch.to_data_list(), strict=True):
+        assert graph["document"].span.tolist() == [[0, len(each.words)]]
+        assert graph["sentence", "in", "document"].edge_index.tolist() == [
+            [*range(len(each.sentences))],
+            [0] * len(each.sentences),
+        ]

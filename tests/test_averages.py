@@ -24,12 +24,13 @@ TINY = [
     "optimizer.lr=5e-3",
     "model.nodes.hidden_channels=16",
 ]
+EXTENDED = ["layer.global.is_a=true", "layer.global.documents=true"]
 SIZES = {"train": 12, "dev": 50, "test": 8}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two seeds, a model with an ontology, and a run with other tokens."""
+    """Two seeds, two models with an ontology, and a run with other tokens."""
     folder = tmp_path_factory.mktemp("averages")
     documents = {
         split: list(SyntheticCorpus(bridged=0.0).generate(split, size)) for split, size in SIZES.items()
@@ -45,6 +46,7 @@ def folder(tmp_path_factory):
         "first": ["seed=0"],
         "second": ["seed=1"],
         "own": ["model=glre_plus", f"ontology={folder}/own.tsv"],
+        "extended": [*EXTENDED, f"ontology={folder}/own.tsv", "training.epochs=1"],
         "words": ["encoder=bilstm_small"],
     }.items():
         run("train", *common, *overrides, f"hydra.run.dir={name}", cwd=folder)
@@ -133,7 +135,17 @@ def test_an_ontology_that_is_not_there(folder):
 
 def test_an_ontology_that_the_model_does_not_read(folder):
     _, err = run("train", *TINY, "ontology=mesh", cwd=folder, code=2)
-    assert err == "error: ontology: the model reads none; model=shallow and model=glre_plus do\n"
+    expected = "the model reads none; model=shallow, model=glre_plus and layer.global.is_a=true do"
+    assert err == f"error: ontology: {expected}\n"
+
+
+def test_an_ontology_in_the_graph_convolution(folder):
+    found = load(folder / "extended")
+    assert found.annotations.documents
+    assert found.annotations.ontology.depth["special"] == 2
+    assert probabilities(found, [*read_jsonl(folder / "test.jsonl")]).size
+    _, err = run("train", *TINY, *EXTENDED, cwd=folder, code=2)
+    assert err.endswith("error: layer.global.is_a: there is no ontology; ontology=mesh has one\n")
 
 
 def test_a_threshold_by_precision(folder, tmp_path, capsys):

@@ -11,8 +11,18 @@ from torch import nn
 from torch_geometric.data import Batch
 from torch_geometric.nn import RGCNConv
 
-from documents import LABELS, ONE_WAY, batch_of, odd_documents, random_documents, random_nodes, vocabulary
+from documents import (
+    LABELS,
+    ONE_WAY,
+    annotated,
+    batch_of,
+    odd_documents,
+    random_documents,
+    random_nodes,
+    vocabulary,
+)
 from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, documents_of_pairs
+from glre_pyg.data.ontology import IS_A, Ontology
 from glre_pyg.data.word_tokenizer import WordTokenizer
 from glre_pyg.data.word_vectors import WordVectors
 from glre_pyg.nn.classifier import Classifier
@@ -23,7 +33,8 @@ from glre_pyg.nn.local import LocalAttention, MentionAttention, NoLocal, mention
 from glre_pyg.nn.nodes import NodeEncoder, Nodes, mean_of_spans
 from glre_pyg.nn.pairs import DocumentGroup, PairFeatures, SharedFeatures
 from glre_pyg.nn.recurrent import LSTM, BiLSTM
-from glre_pyg.nn.rgcn import RGCN, NoGlobal, RGCNLayer, reverse, undirected
+from glre_pyg.nn.rgcn import IS_GENERAL, RGCN, NoGlobal, RGCNLayer, reverse, undirected
+from glre_pyg.utils.exceptions import InputError
 
 close = torch.testing.assert_close
 
@@ -53,6 +64,16 @@ def batch():
 
 
 # Section 3.2, nodes
+
+
+def test_the_node_of_a_document_is_the_mean_of_its_sentences():
+    batch = batch_of([*odd_documents(), *random_documents(4)], annotated(lambda graph: graph, documents=True))
+    layer = NodeEncoder(7, hidden_channels=5, type_channels=3)
+    nodes = layer(torch.randn(sum(map(len, batch.words)), 7), batch)
+    assert len(nodes.typed["document"]) == len(batch.id)
+    for document, row in enumerate(nodes.typed["document"]):
+        of = nodes.sentence[batch["sentence"].batch == document]
+        close(row, torch.cat([of.mean(0) if len(of) else torch.zeros(5), torch.zeros(3)]))
 
 
 def test_nodes_are_means_with_their_types(batch, both_backends):
@@ -97,15 +118,20 @@ def test_mean_of_an_empty_span_is_zero(both_backends):
 # Eq. 2
 
 
-def neighbours_of(batch, *, self_loops):
+def neighbours_of(batch, *, self_loops, edge_types=EDGE_TYPES):
     """Neighbours of each node by kind of edge, in either direction: {(type, node): {kind: [(type, node)]}}."""
-    out = {(name, node): defaultdict(list) for name in NODE_TYPES for node in range(batch[name].num_nodes)}
-    for kind, (source, _, target) in enumerate(EDGE_TYPES):
-        for a, b in batch[EDGE_TYPES[kind]].edge_index.t().tolist():
+    out = {
+        (name, node): defaultdict(list) for name in batch.node_types for node in range(batch[name].num_nodes)
+    }
+    edges = batch.edge_index_dict
+    if IS_A in edges:
+        edges[IS_GENERAL] = edges[IS_A].flip(0)
+    for kind, (source, _, target) in enumerate(edge_types):
+        for a, b in edges[edge_types[kind]].t().tolist():
             out[target, b][kind].append((source, a))
             if source != target:
                 out[source, a][kind].append((target, b))
-        if source == target and self_loops:
+        if source == target != "entity" and self_loops:
             for node in range(batch[source].num_nodes):
                 out[source, node][kind].append((source, node))
     return out
@@ -116,7 +142,7 @@ def weights_of(layer):
     found = dict(layer.messages.convs.items())
     return {
         kind: (found[key] if key in found else found[reverse(key)]).lin_l.weight
-        for kind, key in enumerate(EDGE_TYPES)
+        for kind, key in enumerate(layer.edge_types)
         if key in found or reverse(key) in found
     }
 
@@ -151,6 +177,37 @@ def test_rgcn_layer_is_eq_2(batch, norm, message_bias, self_loops, targets):
     neighbours = neighbours_of(batch, self_loops=self_loops)
     for name in targets:
         close(out[name], rgcn_by_hand(layer, x, neighbours, name))
+
+
+@pytest.mark.parametrize("self_loops", [False, True])
+@pytest.mark.parametrize(("norm", "message_bias"), [("relation", False), ("node", True)])
+def test_rgcn_over_documents_and_an_ontology(norm, message_bias, self_loops):
+    documents = random_documents(5)
+    ids = sorted({entity.id for each in documents for entity in each.entities})
+    ontology = Ontology({name: ids[number + 1 : number + 3] for number, name in enumerate(ids)})
+    batch = batch_of(documents, annotated(lambda graph: graph, ontology=ontology, documents=True))
+    assert batch["document"].num_nodes == 5
+    assert batch[IS_A].edge_index.size(1) > 1
+    model = RGCN(
+        6,
+        out_channels=4,
+        num_layers=3,
+        dropout_in=0.0,
+        dropout=0.0,
+        norm=norm,
+        message_bias=message_bias,
+        self_loops=self_loops,
+        documents=True,
+        is_a=True,
+    )
+    x = {name: torch.randn(batch[name].num_nodes, 6) for name in (*NODE_TYPES, "document")}
+    out = model(x, batch.edge_index_dict)
+    neighbours = neighbours_of(batch, self_loops=self_loops, edge_types=model.edge_types)
+    for layer in model.layers:
+        x = {name: rgcn_by_hand(layer, x, neighbours, name).relu() for name in layer.targets}
+    close(out, x["entity"])
+    with pytest.raises(InputError, match=r"^layer\.global\.is_a: "):
+        model(x, {name: edges for name, edges in batch.edge_index_dict.items() if name != IS_A})
 
 
 @pytest.mark.parametrize(("norm", "aggr"), [("relation", "mean"), ("node", "sum")])

@@ -1,4 +1,4 @@
-"""Annotations of graphs that some models ask for: dependency parses, characters, and an ontology."""
+"""Annotations of graphs that some models ask for: parses, characters, an ontology, and nodes of documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.graph import IN_DOCUMENT, DocumentGraph
 from glre_pyg.data.ontology import Ontology
 from glre_pyg.data.parser import Parser
 from glre_pyg.utils.cache import Cache
@@ -26,17 +26,21 @@ class Annotations:
         parser: Adds ``depends``, ``dependency`` and ``pos``; None adds no parse.
         characters: Number K of the first characters of each word in ``characters`` [W, K]; 0 adds none.
         ontology: Adds ancestors of entities; None adds none.
+        documents: Whether to make graphs hierarchical; see :func:`add_document_node`.
     """
 
     parser: Parser | None = None
     characters: int = 0
     ontology: Ontology | None = None
+    documents: bool = False
 
     @classmethod
     def of_model(
         cls, model: Mapping[str, Any], *, ontology: Ontology | None = None, folders: bool = True
     ) -> Self:
-        """Return the annotations that the config of a model asks for: ``parse``, ``tags`` and ``characters``.
+        """Return the annotations that the config of a model asks for.
+
+        These are ``parse``, ``tags``, ``characters``, and ``documents`` of its global layer.
 
         Args:
             model: The config.
@@ -48,7 +52,8 @@ class Annotations:
         """
         name = model.get("parse")
         parser = Parser.load(name, tags=bool(model.get("tags")), folders=folders) if name else None
-        return cls(parser, model.get("characters") or 0, ontology)
+        documents = bool((model.get("global_layer") or {}).get("documents"))
+        return cls(parser, model.get("characters") or 0, ontology, documents)
 
     @property
     def pipeline(self) -> str | None:
@@ -70,7 +75,21 @@ class Annotations:
         if self.characters:
             for graph in graphs:
                 graph.characters = character_index(graph.words, self.characters)
+        if self.documents:
+            for graph in graphs:
+                add_document_node(graph)
         return graphs
+
+
+def add_document_node(graph: DocumentGraph) -> None:
+    """Add a node of the document, and an edge :data:`~glre_pyg.data.graph.IN_DOCUMENT` from each sentence.
+
+    The graph is then hierarchical: mentions and entities, sentences, and the document.
+    """
+    sentences = torch.arange(graph["sentence"].num_nodes)
+    graph["document"].num_nodes = 1
+    graph["document"].span = torch.tensor([[0, len(graph.words)]])
+    graph[IN_DOCUMENT].edge_index = torch.stack([sentences, torch.zeros_like(sentences)])
 
 
 def character_index(words: Sequence[str], length: int) -> torch.Tensor:

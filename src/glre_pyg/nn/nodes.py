@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 from torch_geometric.utils import cumsum, scatter
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
+from glre_pyg.data.graph import IN_DOCUMENT, NODE_TYPES, DocumentGraph
 from glre_pyg.nn.layer import Layer
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -23,7 +23,8 @@ class Nodes:
         mention: Mentions [M, d].
         entity: Entities [E, d].
         sentence: Sentences [S, d].
-        typed: Nodes with type embeddings, by node type: [M, d + t], [E, d + t], [S, d + t].
+        typed: Nodes with type embeddings, by node type: [M, d + t], [E, d + t], [S, d + t]. In hierarchical
+            graphs, also documents [B, d + t].
     """
 
     mention: Tensor
@@ -43,7 +44,8 @@ class NodeEncoder(Layer):
     Paper: an entity is the mean of mention nodes with type embeddings. Here: of mentions without them, as in
     the released code, so that all nodes have the same width. Here also: a linear layer from the encoder's
     width to ``hidden_channels``, which the paper does not mention. The released code divides sentences by the
-    length of the longest sentence of the batch. Here: by their own length.
+    length of the longest sentence of the batch. Here: by their own length. The node of a document, which
+    hierarchical graphs have, is the mean of its sentences, with 0 as its type.
 
     Args:
         in_channels: Width of the words.
@@ -76,6 +78,10 @@ class NodeEncoder(Layer):
             name: torch.cat([nodes[name], kind.expand(len(nodes[name]), -1)], dim=-1)
             for name, kind in zip(NODE_TYPES, self.node_type.weight, strict=True)
         }
+        if "document" in batch.node_types:
+            (sentence, document), count = batch[IN_DOCUMENT].edge_index, batch["document"].num_nodes
+            mean = scatter(nodes["sentence"][sentence], document, dim_size=count, reduce="mean")
+            typed["document"] = pad(mean, (0, self.node_type.embedding_dim))
         return Nodes(**nodes, typed=typed)
 
 

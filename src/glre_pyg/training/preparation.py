@@ -185,8 +185,11 @@ def _check_settings(config: DictConfig) -> None:
     check_settings(config, Classes)
     if config.setting == TRAIN and config.fixed_by:
         raise InputError(f"fixed_by: setting={TRAIN} chooses epoch and threshold on dev")
-    if config.get("ontology") and not config.model.get("ontology"):
-        raise InputError("ontology: the model reads none; model=shallow and model=glre_plus do")
+    readers = [OmegaConf.select(config.model, name) for name in ("shallow", "global_layer.is_a")]
+    if config.get("ontology") and not any(readers):
+        raise InputError(
+            "ontology: the model reads none; model=shallow, model=glre_plus and layer.global.is_a=true do"
+        )
     if config.start and isinstance(config.fixed_by, int):
         raise InputError("start: the run to begin with may have been trained on the held-out folds")
     first, last = config.training.first_evaluation, config.training.epochs
@@ -200,7 +203,7 @@ def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
     if not name:
         return None
     if name != "mesh":
-        if not Path(name).exists():
+        if not Path(name).is_file():
             raise InputError(f"ontology: '{name}' is neither mesh nor a file")
         return Ontology.read(name)
     return Ontology.of_tree_numbers(MeshTree.read(mesh_tree(getattr(corpus, "root_folder", None))).numbers)
