@@ -79,6 +79,18 @@ def test_a_run_says_what_it_was_measured_under(corpus, tmp_path):
     assert protocol["ignored"] is None
 
 
+def test_documents_in_two_splits_are_named(corpus, tmp_path, capsys):
+    documents = [*SyntheticCorpus().generate("test", 4)]
+    documents[1] = replace(next(SyntheticCorpus().generate("train", 8)), id="renamed")
+    write_jsonl(documents, tmp_path / "test.jsonl")
+    train(composed(*corpus), tmp_path / "run")
+    notes = [line for line in capsys.readouterr().err.splitlines() if "note" in line]
+    assert notes == [
+        "note: 1 of 4 documents of test are in train as well, such as 'renamed': scores on them do not hold for "
+        "new documents"
+    ]
+
+
 def test_train_learns_from_train_and_chooses_on_dev(corpus, tmp_path, fitted):
     run = train(composed(*corpus), tmp_path / "run")
     assert fitted == [(ids("train"), None)]

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TypedDict
 
@@ -40,7 +41,7 @@ from glre_pyg.training.loop import TrainingSettings
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache, contents_of
 from glre_pyg.utils.console import echo
-from glre_pyg.utils.exceptions import InputError
+from glre_pyg.utils.exceptions import InputError, note
 from glre_pyg.utils.files import sha256_of
 from glre_pyg.utils.settings import check_given, check_settings
 
@@ -152,6 +153,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
     trained_on = documents["train"] if config.setting == TRAIN else documents["train"] + documents["dev"]
     _check_documents(corpus, config.setting, documents, trained_on)
+    _note_shared(documents)
     for split in documents:
         for line in facts_outside(split, documents[split], corpus.labels):
             echo(line)
@@ -221,6 +223,18 @@ def _checksum(path: Path) -> str:
     """Return the SHA-256 checksum of a file, or a hash of all files that are read for it, as of brat's."""
     sources = sources_of(path)
     return sha256_of(path) if sources == [path] and not path.is_dir() else contents_of(*sources)
+
+
+def _note_shared(documents: dict[str, list[Document]]) -> None:
+    """Say so if a document is in two splits, whatever its id: scores on it do not hold for new documents."""
+    for first, second in combinations(documents, 2):
+        texts = {each.text for each in documents[first]}
+        shared = [each.id for each in documents[second] if each.text in texts]
+        if shared:
+            note(
+                f"{len(shared)} of {len(documents[second])} documents of {second} are in {first} as well, "
+                f"such as '{shared[0]}': scores on them do not hold for new documents"
+            )
 
 
 def _check_documents(
