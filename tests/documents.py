@@ -296,6 +296,7 @@ def glre(
     query="global",
     na_column=False,
     dropout=0.0,
+    bilinear=False,
 ):
     """A narrow GLRE whose layers are named as in ``conf/layer``."""
     layers = {
@@ -330,4 +331,5 @@ def glre(
         classifier=partial(Classifier, hidden_channels=16, num_hidden=1, dropout=dropout),
         query=query,
         loss=partial(BinaryCrossEntropy, reduction="mean", na_column=na_column, na_keep=1.0),
+        bilinear=bilinear,
     )

@@ -171,6 +171,24 @@ def test_every_parameter_gets_a_gradient(learn, query, global_layer, local_layer
     assert kinds.tolist() == [global_layer == "rgcn", True, global_layer == "rgcn"]
 
 
+@every_combination
+def test_the_bilinear_map_of_both_entities(global_layer, local_layer, context_layer):
+    layers = {"global_layer": global_layer, "local_layer": local_layer, "context_layer": context_layer}
+    model = glre(subwords(DOCUMENTS), bilinear=True, **layers).eval()
+    batch, seen = batch_of(DOCUMENTS, subwords(DOCUMENTS)), {}
+    model.global_layer.register_forward_hook(lambda *parts: seen.update(entity=parts[2]))
+    logits, bilinear = model(batch), model.bilinear
+    model.bilinear = None
+    without = model(batch)
+    for pair, (head, tail) in enumerate(batch.pair_index.t().tolist()):
+        sides = [
+            torch.cat([seen["entity"][entity], model.distance(sign * batch.pair_distance[pair])])
+            for entity, sign in ((head, 1), (tail, -1))
+        ]
+        expected = torch.einsum("i,rij,j->r", sides[0], bilinear.weight, sides[1]) + bilinear.bias
+        close(logits[pair] - without[pair], expected)
+
+
 def test_frozen_transformer_gets_no_gradient_and_no_dropout():
     tokenizer = subwords(DOCUMENTS, hidden_dropout_prob=0.5)
     model = glre(tokenizer, encoder=transformer(trainable=False, dropout=0.5))
