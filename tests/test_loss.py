@@ -28,11 +28,27 @@ def seeded():
     torch.manual_seed(0)
 
 
-def cross_entropy(*, relations=3, reduction="mean", na_column=False, na_keep=1.0):
-    return BinaryCrossEntropy(relations, reduction=reduction, na_column=na_column, na_keep=na_keep)
+def cross_entropy(*, relations=3, reduction="mean", na_column=False, na_keep=1.0, prior=None):
+    return BinaryCrossEntropy(
+        relations, reduction=reduction, na_column=na_column, na_keep=na_keep, prior=prior
+    )
 
 
 # Eq. 9
+
+
+@pytest.mark.parametrize("na_column", [False, True])
+def test_a_prior_is_the_probability_of_logits_of_zero(na_column):
+    loss, plain = cross_entropy(na_column=na_column, prior=0.3), cross_entropy(na_column=na_column)
+    assert not loss.state_dict()
+    close(loss.probabilities(torch.zeros(2, loss.num_logits)), torch.full((2, 3), 0.1))
+    logits = torch.randn(6, loss.num_logits)
+    shifted = logits.clone()
+    shifted[:, :3] += math.log(0.1 / 0.9)
+    close(loss(logits, LABELS), plain(shifted, LABELS))
+    close(loss.probabilities(logits), plain.probabilities(shifted))
+    one = cross_entropy(relations=1, na_column=na_column, prior=0.3)
+    close(one.probabilities(torch.zeros(2, one.num_logits)), torch.full((2, 1), 0.5))
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -82,14 +82,15 @@ class Annotations:
 
 
 def add_document_node(graph: DocumentGraph) -> None:
-    """Add a node of the document, and an edge :data:`~glre_pyg.data.graph.IN_DOCUMENT` from each sentence.
+    """Add a node of the document, and edges :data:`~glre_pyg.data.graph.IN_DOCUMENT` to it.
 
     The graph is then hierarchical: mentions and entities, sentences, and the document.
     """
-    sentences = torch.arange(graph["sentence"].num_nodes)
     graph["document"].num_nodes = 1
     graph["document"].span = torch.tensor([[0, len(graph.words)]])
-    graph[IN_DOCUMENT].edge_index = torch.stack([sentences, torch.zeros_like(sentences)])
+    for edge_type in IN_DOCUMENT:
+        members = torch.arange(graph[edge_type[0]].num_nodes)
+        graph[edge_type].edge_index = torch.stack([members, torch.zeros_like(members)])
 
 
 def character_index(words: Sequence[str], length: int) -> torch.Tensor:

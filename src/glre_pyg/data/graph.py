@@ -31,8 +31,8 @@ EDGE_TYPES = (
     ("entity", "in", "sentence"),
     ("sentence", "with", "sentence"),
 )
-IN_DOCUMENT = ("sentence", "in", "document")
-"""Edges from each sentence to a node of the document, in hierarchical graphs alone."""
+IN_DOCUMENT = (("sentence", "in", "document"), ("entity", "in", "document"))
+"""Edge types from each sentence and entity to a node of the document, in hierarchical graphs alone."""
 EdgeType = tuple[str, str, str]
 _EdgeIndex = tuple[np.ndarray, np.ndarray]  # sources and targets
 MAX_EDGES = 20_000_000

@@ -46,7 +46,7 @@ class CGCN(RelationModel):
         channels: Width of the graph convolutions and the classifier.
         num_layers: Number L of graph convolutions.
         prune: Distance K of words from the path.
-        dropout: Dropout rate of the input and of the graph convolutions.
+        dropout: Dropout rate of the input, and before each graph convolution.
         loss: Loss, which defines the number of logits; called with R.
     """
 
@@ -101,12 +101,13 @@ class CGCN(RelationModel):
         words = self.encoder(batch)  # [W, ·]
         types = types_of_words(self.types, batch, len(words))
         words = self.dropout(torch.cat([words, self.pos(batch.pos), types], dim=-1))
-        x = self.sequence(words, word_counts(batch))  # [W, ·]
+        x = self.dropout(self.sequence(words, word_counts(batch)))  # [W, ·]
         neighbours, start = nodes.neighbours()
         index = nodes.word.index_select(0, neighbours)
-        for convolution in self.convolutions:
-            x = self.dropout(convolution(x, index, start))  # [N, ·]
-            index = neighbours
+        for layer, convolution in enumerate(self.convolutions, 1):
+            x = convolution(x, index, start)  # [N, ·]
+            if layer < len(self.convolutions):  # a maximum over dropped nodes would be higher in training
+                x, index = self.dropout(x), neighbours
         count = pairs.size(1)
         sentence = max_of_nodes(x, nodes.pair, count).index_select(0, number)
         inside = (mask.nonzero().flatten() for mask in (nodes.in_head, nodes.in_tail))

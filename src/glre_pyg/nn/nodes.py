@@ -79,7 +79,7 @@ class NodeEncoder(Layer):
             for name, kind in zip(NODE_TYPES, self.node_type.weight, strict=True)
         }
         if "document" in batch.node_types:
-            (sentence, document), count = batch[IN_DOCUMENT].edge_index, batch["document"].num_nodes
+            (sentence, document), count = batch[IN_DOCUMENT[0]].edge_index, batch["document"].num_nodes
             mean = scatter(nodes["sentence"][sentence], document, dim_size=count, reduce="mean")
             typed["document"] = pad(mean, (0, self.node_type.embedding_dim))
         return Nodes(**nodes, typed=typed)

@@ -128,7 +128,7 @@ class RGCN(Layer):
         super().__init__()
         self.edge_types: tuple[EdgeType, ...] = (
             *EDGE_TYPES,
-            *([IN_DOCUMENT] if documents else []),
+            *(IN_DOCUMENT if documents else []),
             *([IS_A, IS_GENERAL] if is_a else []),
         )
         node_types = (*NODE_TYPES, *(["document"] if documents else []))

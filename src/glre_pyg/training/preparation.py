@@ -192,6 +192,8 @@ def _check_settings(config: DictConfig) -> None:
         raise InputError(
             "ontology: the model reads none; model=shallow, model=glre_plus and layer.global.is_a=true do"
         )
+    if readers[1] and not config.model.get("ontology"):
+        raise InputError("layer.global.is_a: there is no ontology; ontology=mesh has one")
     if config.start and isinstance(config.fixed_by, int):
         raise InputError("start: the run to begin with may have been trained on the held-out folds")
     first, last = config.training.first_evaluation, config.training.epochs
