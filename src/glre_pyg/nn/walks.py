@@ -45,11 +45,11 @@ class Walks(nn.Module):
         itself = torch.eye(size, dtype=torch.bool, device=edge.device)
         rows = max(1, MAX_NUMBERS // max(1, edge.numel()))
         for needed in self._needed(wanted, size):
-            mapped = self.linear(edge).flatten(0, 1)
+            mapped, cells, back = self.linear(edge).flatten(0, 1), needed & ~itself, exists.t()
             totals = []
             for first in range(0, max(size, 1), rows):
                 block = slice(first, first + rows)
-                both = (needed & ~itself)[block, :, None] & exists[block, None] & exists.t()  # [·, n, n]
+                both = cells[block, :, None] & exists[block, None] & back  # [·, n, n]
                 i, j, k = both.nonzero(as_tuple=True)
                 terms = (edge[block].flatten(0, 1), mapped, i * size + k, k * size + j, i * size + j)
                 totals.append(checkpoint(_sum_of_terms, *terms, use_reentrant=False))
