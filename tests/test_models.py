@@ -73,14 +73,14 @@ def seeded():
     torch.manual_seed(0)
 
 
-def config_of(name):
+def config_of(name, *overrides):
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        return compose("train", overrides=[f"model={name}", "encoder=tiny"])
+        return compose("train", overrides=[f"model={name}", "encoder=tiny", *overrides])
 
 
-def built(name, encoder, documents=DOCUMENTS, **sizes):
+def built(name, encoder, documents=DOCUMENTS, overrides=(), **sizes):
     """A model with the settings of its YAML file on a small encoder, hardly regularized, and its tokenizer."""
-    config = config_of(name).model
+    config = config_of(name, *overrides).model
     learn, make = ENCODERS[encoder]
     if config.get("marker"):
         sizes["marker"] = config.marker
@@ -181,6 +181,24 @@ def test_a_batch_without_pairs_has_no_logits_and_a_loss_of_zero(name, encoder, d
     logits = model(batch)
     assert logits.shape == (0, model.loss.num_logits)
     assert model.loss(logits, batch.pair_label) == 0
+
+
+@pytest.mark.parametrize("name", ["gain", "ssan", "tang_hin", "yao_bilstm"])
+def test_models_of_types_read_those_of_mentions(name):
+    model, tokenizer = built(name, MODELS[name][0])
+    assert _changes_with_types(model.eval(), tokenizer)
+
+
+@pytest.mark.parametrize("name", ["gain", "ssan", "tang_hin"])
+def test_types_of_mentions_can_be_left_out(name):
+    model, tokenizer = built(name, MODELS[name][0], overrides=["model.features=null"])
+    assert not _changes_with_types(model.eval(), tokenizer)
+
+
+def _changes_with_types(model, tokenizer):
+    batch = batch_of(DOCUMENTS, tokenizer)
+    before, batch["mention"].type = model(batch), batch["mention"].type.flip(0)
+    return not torch.equal(model(batch), before)
 
 
 @every_model

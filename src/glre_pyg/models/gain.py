@@ -15,6 +15,7 @@ from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.mention_features import MentionFeatures
 from glre_pyg.nn.mention_graph import MentionGraph, PathReasoning
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
@@ -31,9 +32,9 @@ class GAIN(RelationModel):
     :class:`~glre_pyg.nn.mention_graph.MentionGraph`, and :math:`p_{ht}` is
     :class:`~glre_pyg.nn.mention_graph.PathReasoning`.
 
-    Paper: words with embeddings of entity types and coreference. Here: words of any encoder, without them,
-    after a linear layer with a ReLU; the document's node begins as the mean of its words. The released code
-    trains on four pairs without a relation for each pair with one. Here: on all pairs.
+    Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are behind
+    the words of any encoder, below a linear layer with a ReLU; the document's node begins as the mean of its
+    words. The released code trains on four pairs without a relation for each pair with one. Here: on all pairs.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -44,6 +45,7 @@ class GAIN(RelationModel):
         paths: Attention over paths; called with that width.
         classifier: Classifier; called with the width of its input and the number of logits.
         loss: Loss, which defines the number of logits; called with R.
+        features: Types and entity numbers of words; called without arguments. None for none.
     """
 
     citation = (
@@ -62,10 +64,13 @@ class GAIN(RelationModel):
         paths: Callable[[int], PathReasoning],
         classifier: Callable[[int, int], Classifier],
         loss: Callable[[int], RelationLoss],
+        features: Callable[[], MentionFeatures] | None = None,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
-        self.project = nn.Linear(self.encoder.out_channels, channels)
+        self.features = features() if features else None
+        width = self.encoder.out_channels + (self.features.out_channels if self.features else 0)
+        self.project = nn.Linear(width, channels)
         self.graph, self.paths = graph(channels), paths(channels)
         self.classifier = classifier(5 * channels + self.paths.out_channels, self.loss.num_logits)
         self.pair_channels = 10 * channels + 4 * self.paths.out_channels
@@ -79,7 +84,8 @@ class GAIN(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = torch.relu(self.project(self.encoder(batch)))  # [W, ·]
+        words = self.encoder(batch)  # [W, ·]
+        words = torch.relu(self.project(self.features.append(words, batch) if self.features else words))
         mention, _ = mean_of_mentions(words, batch)
         mention, document = self.graph(mention, _documents(words, batch), batch)  # [M, ·], [B, ·]
         index = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)

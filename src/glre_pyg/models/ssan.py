@@ -15,6 +15,7 @@ from glre_pyg.nn.bilinear import Bilinear
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.encoder import TransformerEncoder
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.nn.mention_features import MentionFeatures
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.nn.structured_attention import StructureBias
 from glre_pyg.utils.exceptions import InputError
@@ -29,8 +30,8 @@ class SSAN(RelationModel):
     An entity is the mean of its mentions, which are means of their words, after a projection with a ReLU. The
     bias is :class:`~glre_pyg.nn.structured_attention.StructureBias`, the biaffine one of the paper's two.
 
-    The released code also adds embeddings of entity types and numbers to the input. Here: only those of
-    distances, in the classifier.
+    The released code adds embeddings of entity types and numbers to the input of the transformer. Here: they
+    are behind its output, and those of distances behind the entities.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -39,6 +40,7 @@ class SSAN(RelationModel):
         channels: Width of entities.
         distance: Embedding of signed distances between first mentions; called without arguments.
         loss: Loss, which defines the number of logits; called with R.
+        features: Types and entity numbers of words; called without arguments. None for none.
 
     Raises:
         InputError: If the encoder is not a transformer.
@@ -59,6 +61,7 @@ class SSAN(RelationModel):
         channels: PositiveInt,
         distance: Callable[[], DistanceEmbedding],
         loss: Callable[[int], RelationLoss],
+        features: Callable[[], MentionFeatures] | None = None,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder, self.distance = encoder(tokenizer), distance()
@@ -68,7 +71,8 @@ class SSAN(RelationModel):
         heads, width = config.num_attention_heads, self.encoder.out_channels
         head_width = getattr(config, "head_dim", None) or width // heads
         self.structure = StructureBias(config.num_hidden_layers, heads, head_width)
-        self.project = nn.Linear(width, channels)
+        self.features = features() if features else None
+        self.project = nn.Linear(width + (self.features.out_channels if self.features else 0), channels)
         side, outputs = channels + self.distance.out_channels, self.loss.num_logits
         self.classifier = Bilinear(side, outputs)
         self.pair_channels = 2 * outputs
@@ -83,7 +87,8 @@ class SSAN(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = torch.relu(self.project(self.encoder(batch, self.structure)))  # [W, ·]
+        words = self.encoder(batch, self.structure)  # [W, ·]
+        words = torch.relu(self.project(self.features.append(words, batch) if self.features else words))
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         head, tail = self.distance.append(entity, batch)
         return self.classifier(head, tail, sizes_of(batch).pairs)

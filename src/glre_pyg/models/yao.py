@@ -87,8 +87,7 @@ class SequenceModel(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch)  # [W, ·]
-        words = torch.cat([words, self.features(batch, len(words))], dim=-1)
+        words = self.features.append(self.encoder(batch), batch)  # [W, ·]
         words = torch.relu(self.project(self.sequence(words, word_counts(batch))))
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         head, tail = self.distance.append(entity, batch)

@@ -45,6 +45,10 @@ class MentionFeatures(Layer):
         self.entity_numbers = nn.Embedding(max_entities, number_channels)
         self.out_channels = type_channels + number_channels
 
+    def append(self, words: Tensor, batch: DocumentGraph) -> Tensor:
+        """Return the words [W, d] of a batch with their features behind them [W, d + out_channels]."""
+        return torch.cat([words, self(batch, len(words))], dim=-1)
+
     def forward(self, batch: DocumentGraph, num_words: int) -> Tensor:
         """Return the features [W, out_channels] of the words of a batch."""
         mention, entity = batch["mention", "refers_to", "entity"].edge_index
