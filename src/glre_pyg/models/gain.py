@@ -34,7 +34,7 @@ class GAIN(RelationModel):
 
     Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are behind
     the words of any encoder, below a linear layer with a ReLU; the document's node begins as the mean of its
-    words. The released code trains on four pairs without a relation for each pair with one. Here: on all pairs.
+    words. The released code trains on four pairs without a relation for each pair with one; here, on all.
 
     Args:
         tokenizer: Tokenizer of the graphs.
