@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 from commands import run, run_process, run_scripts
@@ -51,6 +52,17 @@ def test_training_prints_what_a_person_wants_to_see(folder):
     assert "protocol: synthetic (generator " in out
     assert lines[-2] == f"run directory: {folder / 'first'}"
     assert lines[-1].endswith(f" run={folder / 'first'} input=FILE output=relations.html")
+
+
+def test_a_run_has_the_name_of_its_model(folder):
+    assert yaml.safe_load((folder / "first/config.yaml").read_text())["name"] == "glre"
+
+
+@pytest.mark.slow
+def test_a_sweep_over_models_has_a_row_for_each(folder):
+    out, _ = run("train", "-m", *TINY[:-2], "training.epochs=1", "model=yao_cnn,gain", cwd=folder)
+    rows = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("| ")]
+    assert rows[2:] == ["yao_cnn", "gain"]
 
 
 def test_a_run_directory_holds_everything(folder):

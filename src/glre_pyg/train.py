@@ -66,6 +66,8 @@ def main(config: DictConfig) -> None:
     from glre_pyg.training.experiment import train
 
     hydra = HydraConfig.get()
+    if config.name is None:
+        config.name = hydra.runtime.choices["model"]
     train(config, Path(hydra.runtime.output_dir), hydra.overrides.task)
 
 
