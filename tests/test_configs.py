@@ -27,6 +27,7 @@ GROUPS = (
     "layer/global",
     "layer/local",
     "layer/context",
+    "layer/features",
     "model",
     "thresholds",
     "optimizer",

@@ -30,9 +30,9 @@ SIZES = {"train": 8, "dev": 4, "test": 4}
 SMALL = ["encoder=tiny", "training.epochs=3", "model.nodes.hidden_channels=16", "training.batch_size=4"]
 
 
-def composed(*overrides):
+def composed(*overrides, small=SMALL):
     with initialize_config_dir(config_dir(), version_base="1.3"):
-        return compose("train", overrides=[*SMALL, *overrides])
+        return compose("train", overrides=[*small, *overrides])
 
 
 @pytest.fixture
@@ -312,6 +312,19 @@ def test_a_resumed_run_takes_no_other_settings(tmp_path, override):
 def test_dev_has_to_have_documents_to_choose_on(tmp_path):
     with pytest.raises(InputError, match="dev has no documents to choose epoch and threshold on"):
         train(small("dataset.sizes.dev=0"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("yao_cnn", "layer.features.max_types"),
+        ("glre_plus", "model.shallow.statistics.max_types"),
+        ("zhang_gcn", "model.max_types"),
+    ],
+)
+def test_a_model_has_an_embedding_for_each_type(corpus, tmp_path, model, key):
+    with pytest.raises(InputError, match=rf"^{key}: 1, but the corpus has 2 entity types$"):
+        train(composed(*corpus, f"model={model}", f"{key}=1", small=SMALL[:1]), tmp_path / "run")
 
 
 def test_facts_of_no_candidate_pair_are_counted(corpus, tmp_path, capsys):

@@ -26,6 +26,7 @@ from documents import (
     vocabulary,
 )
 from glre_pyg.data.graph import documents_of_pairs
+from glre_pyg.data.parser import UPOS
 from glre_pyg.nn.linear_fitting import HashedLinear
 from glre_pyg.runs.prediction import predict, score_pairs
 from glre_pyg.utils.cli import config_dir
@@ -183,7 +184,7 @@ def test_a_batch_without_pairs_has_no_logits_and_a_loss_of_zero(name, encoder, d
     assert model.loss(logits, batch.pair_label) == 0
 
 
-@pytest.mark.parametrize("name", ["gain", "ssan", "tang_hin", "yao_bilstm"])
+@pytest.mark.parametrize("name", ["gain", "ssan", "tang_hin", "yao_bilstm", "yao_cnn"])
 def test_models_of_types_read_those_of_mentions(name):
     model, tokenizer = built(name, MODELS[name][0])
     assert _changes_with_types(model.eval(), tokenizer)
@@ -191,7 +192,7 @@ def test_models_of_types_read_those_of_mentions(name):
 
 @pytest.mark.parametrize("name", ["gain", "ssan", "tang_hin"])
 def test_types_of_mentions_can_be_left_out(name):
-    model, tokenizer = built(name, MODELS[name][0], overrides=["model.features=null"])
+    model, tokenizer = built(name, MODELS[name][0], overrides=["layer/features=none"])
     assert not _changes_with_types(model.eval(), tokenizer)
 
 
@@ -199,6 +200,14 @@ def _changes_with_types(model, tokenizer):
     batch = batch_of(DOCUMENTS, tokenizer)
     before, batch["mention"].type = model(batch), batch["mention"].type.flip(0)
     return not torch.equal(model(batch), before)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if config_of(name).model.get("parse")])
+def test_models_that_read_parts_of_speech_ask_for_them(name):
+    model, tokenizer = built(name, MODELS[name][-1])
+    batch = batch_of(DOCUMENTS, tokenizer)
+    before, batch.pos = model.eval()(batch), (batch.pos + 1) % len(UPOS)
+    assert torch.equal(model(batch), before) != config_of(name).model.get("tags", False)
 
 
 @every_model

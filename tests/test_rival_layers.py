@@ -106,7 +106,7 @@ def test_walks_in_blocks_are_the_walks(monkeypatch):
 
 def features(**sizes):
     return MentionFeatures(
-        **{"type_channels": 2, "number_channels": 3, "max_types": 3, "max_entities": 9} | sizes
+        0, **{"type_channels": 2, "number_channels": 3, "max_types": 3, "max_entities": 9} | sizes
     )
 
 
@@ -123,7 +123,7 @@ def test_entities_are_numbered_by_the_text():
         zip(chain(*batch["entity"].id), entity_numbers(batch, permuted=False).tolist(), strict=True)
     )
     assert numbers == {"B": 0, "A": 1, "C": 1}
-    rows = layer(batch, 16)
+    rows = layer(torch.empty(16, 0), batch)
     types = {"Chemical": 0, "Disease": 1, "Gene": 2}
 
     def row(kind, number):
@@ -136,7 +136,7 @@ def test_entities_are_numbered_by_the_text():
         close(rows[start + 4], row("Gene", 1))
         close(rows[start + 6], row("Gene", 1))
     assert (
-        len(features(max_entities=1).eval()(batch, 16)[:, 2:].unique(dim=0)) == 3
+        len(features(max_entities=1).eval()(torch.empty(16, 0), batch)[:, 2:].unique(dim=0)) == 3
     )  # none, one, two mentions
 
 

@@ -30,6 +30,7 @@ GROUPS = {
     "layer/global": "Entity global representations (Section 3.2).",
     "layer/local": "Entity local representations (Section 3.3).",
     "layer/context": "Context relation representations (Section 3.4).",
+    "layer/features": "What is appended to words; the paper's model has nothing.",
     "model": "The model, composed of these layers.",
     "thresholds": "How thresholds are selected, and the corresponding loss.",
     "optimizer": "The optimizer.",

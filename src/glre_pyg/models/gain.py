@@ -15,7 +15,7 @@ from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.mention_features import NoFeatures
 from glre_pyg.nn.mention_graph import MentionGraph, PathReasoning
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
@@ -45,7 +45,7 @@ class GAIN(RelationModel):
         paths: Attention over paths; called with that width.
         classifier: Classifier; called with the width of its input and the number of logits.
         loss: Loss, which defines the number of logits; called with R.
-        features: Types and entity numbers of words; called without arguments. None for none.
+        features: Layer that appends features to words; called with their width.
     """
 
     citation = (
@@ -64,13 +64,12 @@ class GAIN(RelationModel):
         paths: Callable[[int], PathReasoning],
         classifier: Callable[[int, int], Classifier],
         loss: Callable[[int], RelationLoss],
-        features: Callable[[], MentionFeatures] | None = None,
+        features: Callable[[int], Layer] = NoFeatures,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)
-        self.features = features() if features else None
-        width = self.encoder.out_channels + (self.features.out_channels if self.features else 0)
-        self.project = nn.Linear(width, channels)
+        self.features = features(self.encoder.out_channels)
+        self.project = nn.Linear(self.features.out_channels, channels)
         self.graph, self.paths = graph(channels), paths(channels)
         self.classifier = classifier(5 * channels + self.paths.out_channels, self.loss.num_logits)
         self.pair_channels = 10 * channels + 4 * self.paths.out_channels
@@ -84,8 +83,7 @@ class GAIN(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch)  # [W, ·]
-        words = torch.relu(self.project(self.features.append(words, batch) if self.features else words))
+        words = torch.relu(self.project(self.features(self.encoder(batch), batch)))  # [W, ·]
         mention, _ = mean_of_mentions(words, batch)
         mention, document = self.graph(mention, _documents(words, batch), batch)  # [M, ·], [B, ·]
         index = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)

@@ -17,6 +17,7 @@ from glre_pyg.nn.classifier import Classifier
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import DeepAndShallow, RelationLoss
+from glre_pyg.nn.mention_features import NoFeatures
 from glre_pyg.nn.nodes import NodeEncoder, Nodes
 from glre_pyg.nn.pairs import PairFeatures
 from glre_pyg.nn.shallow import ShallowScorer
@@ -56,6 +57,7 @@ class GLRE(RelationModel):
         shallow_weight: Weight of its logits; see :class:`~glre_pyg.nn.loss.DeepAndShallow`.
         ontology: Ontology that graphs are annotated with; see :mod:`glre_pyg.data.annotations`.
         parse: Pipeline that graphs are parsed with; likewise.
+        features: Layer that appends features to words; called with their width. The paper has none.
     """
 
     citation = """https://aclanthology.org/2020.emnlp-main.303/
@@ -90,11 +92,13 @@ class GLRE(RelationModel):
         shallow_weight: Share = 0.0,
         ontology: str | None = None,
         parse: str | None = None,
+        features: Callable[[int], Layer] = NoFeatures,
     ) -> None:
         base = loss(num_relations)
         super().__init__(base if shallow is None else DeepAndShallow(base, shallow_weight))
         self.encoder = encoder(tokenizer)
-        self.nodes = nodes(self.encoder.out_channels)
+        self.features = features(self.encoder.out_channels)
+        self.nodes = nodes(self.features.out_channels)
         self.global_layer = global_layer(self.nodes.out_channels)
         query_layer = self.global_layer if query == "global" else self.nodes
         self.local_layer = local_layer(query_layer.out_channels, self.nodes.hidden_channels)
@@ -119,7 +123,7 @@ class GLRE(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch)  # Eq. 1: [W, ·]
+        words = self.features(self.encoder(batch), batch)  # Eq. 1: [W, ·]
         nodes = self.nodes(words, batch)
         entity = self.global_layer(nodes.typed, batch.edge_index_dict)  # Eq. 2: [E, ·]
         query = entity if self.query == "global" else nodes.typed["entity"]

@@ -14,8 +14,9 @@ from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.bilinear import Bilinear
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.encoder import TransformerEncoder
+from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.mention_features import NoFeatures
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.nn.structured_attention import StructureBias
 from glre_pyg.utils.exceptions import InputError
@@ -40,7 +41,7 @@ class SSAN(RelationModel):
         channels: Width of entities.
         distance: Embedding of signed distances between first mentions; called without arguments.
         loss: Loss, which defines the number of logits; called with R.
-        features: Types and entity numbers of words; called without arguments. None for none.
+        features: Layer that appends features to words; called with their width.
 
     Raises:
         InputError: If the encoder is not a transformer.
@@ -61,7 +62,7 @@ class SSAN(RelationModel):
         channels: PositiveInt,
         distance: Callable[[], DistanceEmbedding],
         loss: Callable[[int], RelationLoss],
-        features: Callable[[], MentionFeatures] | None = None,
+        features: Callable[[int], Layer] = NoFeatures,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder, self.distance = encoder(tokenizer), distance()
@@ -71,8 +72,8 @@ class SSAN(RelationModel):
         heads, width = config.num_attention_heads, self.encoder.out_channels
         head_width = getattr(config, "head_dim", None) or width // heads
         self.structure = StructureBias(config.num_hidden_layers, heads, head_width)
-        self.features = features() if features else None
-        self.project = nn.Linear(width + (self.features.out_channels if self.features else 0), channels)
+        self.features = features(width)
+        self.project = nn.Linear(self.features.out_channels, channels)
         side, outputs = channels + self.distance.out_channels, self.loss.num_logits
         self.classifier = Bilinear(side, outputs)
         self.pair_channels = 2 * outputs
@@ -87,8 +88,8 @@ class SSAN(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch, self.structure)  # [W, ·]
-        words = torch.relu(self.project(self.features.append(words, batch) if self.features else words))
+        words = self.features(self.encoder(batch, self.structure), batch)
+        words = torch.relu(self.project(words))  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         head, tail = self.distance.append(entity, batch)
         return self.classifier(head, tail, sizes_of(batch).pairs)

@@ -15,7 +15,7 @@ from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.hierarchical_inference import DocumentInference, EntityInference, SentenceInference
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_features import MentionFeatures
+from glre_pyg.nn.mention_features import NoFeatures
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.utils.ranges import PositiveInt
 
@@ -42,7 +42,7 @@ class HierarchicalInference(RelationModel):
         distance: Embedding of signed distances; called without arguments.
         classifier: Classifier; called with the width of its input and the number of logits.
         loss: Loss, which defines the number of logits; called with R.
-        features: Types and entity numbers of words; called without arguments. None for none.
+        features: Layer that appends features to words; called with their width.
     """
 
     citation = (
@@ -63,13 +63,12 @@ class HierarchicalInference(RelationModel):
         distance: Callable[[], DistanceEmbedding],
         classifier: Callable[[int, int], Classifier],
         loss: Callable[[int], RelationLoss],
-        features: Callable[[], MentionFeatures] | None = None,
+        features: Callable[[int], Layer] = NoFeatures,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder, self.distance = encoder(tokenizer), distance()
-        self.features = features() if features else None
-        width = self.encoder.out_channels + (self.features.out_channels if self.features else 0)
-        self.project = nn.Linear(width, channels)
+        self.features = features(self.encoder.out_channels)
+        self.project = nn.Linear(self.features.out_channels, channels)
         self.entity_level = EntityInference(
             channels,
             2 * self.distance.out_channels,
@@ -90,8 +89,7 @@ class HierarchicalInference(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.encoder(batch)  # [W, ·]
-        words = torch.relu(self.project(self.features.append(words, batch) if self.features else words))
+        words = torch.relu(self.project(self.features(self.encoder(batch), batch)))  # [W, ·]
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         distance = torch.cat([self.distance(d) for d in (batch.pair_distance, -batch.pair_distance)], dim=-1)
         entity_level = self.entity_level(entity, batch.pair_index, distance)  # [P, ·]

@@ -16,7 +16,6 @@ from glre_pyg.nn.convolution import Convolution
 from glre_pyg.nn.distance import DistanceEmbedding
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
-from glre_pyg.nn.mention_features import MentionFeatures
 from glre_pyg.nn.pairs import PairFeatures
 from glre_pyg.nn.pooling import mean_of_mentions
 from glre_pyg.nn.recurrent import LSTM
@@ -36,7 +35,7 @@ class SequenceModel(RelationModel):
         tokenizer: Tokenizer of the graphs.
         num_relations: Number of relations R.
         encoder: Encoder from a batch to words; called with the tokenizer.
-        features: Type and entity number of words; called without arguments.
+        features: Layer that appends features to words; called with their width.
         sequence: Layer over the words of a document; called with its input width.
         channels: Width of the projection of words after it.
         distance: Embedding of signed distances; called without arguments.
@@ -56,7 +55,7 @@ class SequenceModel(RelationModel):
         num_relations: int,
         *,
         encoder: Callable[[Tokenizer], Layer],
-        features: Callable[[], MentionFeatures],
+        features: Callable[[int], Layer],
         sequence: Callable[[int], LSTM | Convolution],
         channels: PositiveInt,
         distance: Callable[[], DistanceEmbedding],
@@ -64,8 +63,9 @@ class SequenceModel(RelationModel):
         loss: Callable[[int], RelationLoss],
     ) -> None:
         super().__init__(loss(num_relations))
-        self.encoder, self.features = encoder(tokenizer), features()
-        self.sequence = sequence(self.encoder.out_channels + self.features.out_channels)
+        self.encoder = encoder(tokenizer)
+        self.features = features(self.encoder.out_channels)
+        self.sequence = sequence(self.features.out_channels)
         self.project = nn.Linear(self.sequence.out_channels, channels)
         self.distance = distance()
         side, outputs = channels + self.distance.out_channels, self.loss.num_logits
@@ -87,7 +87,7 @@ class SequenceModel(RelationModel):
 
     def forward(self, batch: DocumentGraph) -> Tensor:
         """Return the logits of all candidate pairs [P, loss.num_logits]."""
-        words = self.features.append(self.encoder(batch), batch)  # [W, ·]
+        words = self.features(self.encoder(batch), batch)  # [W, ·]
         words = torch.relu(self.project(self.sequence(words, word_counts(batch))))
         _, entity = mean_of_mentions(words, batch)  # [E, ·]
         head, tail = self.distance.append(entity, batch)

@@ -48,6 +48,7 @@ class CGCN(RelationModel):
         prune: Distance K of words from the path.
         dropout: Dropout rate of the input, and before each graph convolution.
         loss: Loss, which defines the number of logits; called with R.
+        tags: Whether the parse adds parts of speech; without them, all words have the same.
     """
 
     citation = (
@@ -71,6 +72,7 @@ class CGCN(RelationModel):
         prune: NonNegativeInt,
         dropout: Rate,
         loss: Callable[[int], RelationLoss],
+        tags: bool = False,
     ) -> None:
         super().__init__(loss(num_relations))
         self.encoder = encoder(tokenizer)

@@ -14,7 +14,7 @@ from glre_pyg.utils.ranges import PositiveInt
 
 
 class MentionFeatures(Layer):
-    """Embeddings of the type and the number of the entity that a word mentions; 0 for other words.
+    """Words, and embeddings of the type and the number of the entity that they mention; 0 for other words.
 
     Entities are numbered by their first mention in the text, not by their index in the graph, and entities
     that begin with the same word have the same number. In training, the numbers of each document are
@@ -23,17 +23,19 @@ class MentionFeatures(Layer):
     Here: a word in several mentions has the sum of their embeddings.
 
     Args:
+        in_channels: Width of the words.
         type_channels: Width of the type embeddings.
         number_channels: Width of the number embeddings.
         max_types: Number of type embeddings, at least the number of entity types of the corpus.
         max_entities: Number of number embeddings; further entities of a document share the last.
 
     Shape:
-        Batch to [W, type_channels + number_channels].
+        Words [W, in_channels] and their batch to [W, in_channels + type_channels + number_channels].
     """
 
     def __init__(
         self,
+        in_channels: int,
         *,
         type_channels: PositiveInt,
         number_channels: PositiveInt,
@@ -43,21 +45,30 @@ class MentionFeatures(Layer):
         super().__init__()
         self.types = nn.Embedding(max_types, type_channels)
         self.entity_numbers = nn.Embedding(max_entities, number_channels)
-        self.out_channels = type_channels + number_channels
+        self.out_channels = in_channels + type_channels + number_channels
 
-    def append(self, words: Tensor, batch: DocumentGraph) -> Tensor:
-        """Return the words [W, d] of a batch with their features behind them [W, d + out_channels]."""
-        return torch.cat([words, self(batch, len(words))], dim=-1)
-
-    def forward(self, batch: DocumentGraph, num_words: int) -> Tensor:
-        """Return the features [W, out_channels] of the words of a batch."""
+    def forward(self, words: Tensor, batch: DocumentGraph) -> Tensor:
+        """Return the words of a batch with their features [W, out_channels]."""
         mention, entity = batch["mention", "refers_to", "entity"].edge_index
         number = entity_numbers(batch, permuted=self.training).clamp(
             max=self.entity_numbers.num_embeddings - 1
         )
         kind = self.types(batch["mention"].type.index_select(0, mention))
         rows = torch.cat([kind, self.entity_numbers(number.index_select(0, entity))], dim=-1)
-        return _at_words(rows, batch["mention"].span.index_select(0, mention), batch, num_words)
+        span = batch["mention"].span.index_select(0, mention)
+        return torch.cat([words, _at_words(rows, span, batch, len(words))], dim=-1)
+
+
+class NoFeatures(Layer):
+    """Words as they are, without types and numbers."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.out_channels = in_channels
+
+    def forward(self, words: Tensor, batch: DocumentGraph) -> Tensor:
+        """Return the words."""
+        return words
 
 
 def types_of_words(types: nn.Embedding, batch: DocumentGraph, num_words: int) -> Tensor:

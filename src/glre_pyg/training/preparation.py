@@ -153,6 +153,8 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
     trained_on = documents["train"] if config.setting == TRAIN else documents["train"] + documents["dev"]
     _check_documents(corpus, config.setting, documents, trained_on)
+    for group in ("layer", "model"):
+        _check_types(group, config[group], len(corpus.labels.types))
     _note_shared(documents)
     for split in documents:
         for line in facts_outside(split, documents[split], corpus.labels):
@@ -199,6 +201,15 @@ def _check_settings(config: DictConfig) -> None:
     first, last = config.training.first_evaluation, config.training.epochs
     if first > last:
         raise InputError(f"training.first_evaluation: {first} is after the last epoch, {last}")
+
+
+def _check_types(key: str, config: DictConfig, count: int) -> None:
+    """Check that all embeddings of entity types in a part of the config are enough for a corpus."""
+    for name, value in config.items():
+        if isinstance(value, DictConfig) and not OmegaConf.is_interpolation(config, name):
+            _check_types(f"{key}.{name}", value, count)
+        elif name == "max_types" and value < count:
+            raise InputError(f"{key}.max_types: {value}, but the corpus has {count} entity types")
 
 
 def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
