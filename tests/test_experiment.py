@@ -323,7 +323,7 @@ def test_dev_has_to_have_documents_to_choose_on(tmp_path):
     ],
 )
 def test_a_model_has_an_embedding_for_each_type(corpus, tmp_path, model, key):
-    with pytest.raises(InputError, match=rf"^{key}: 1, but the corpus has 2 entity types$"):
+    with pytest.raises(InputError, match=rf"^{key}: 1, but the corpus has 3 entity types$"):
         train(composed(*corpus, f"model={model}", f"{key}=1", small=SMALL[:1]), tmp_path / "run")
 
 

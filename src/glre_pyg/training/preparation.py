@@ -205,8 +205,9 @@ def _check_settings(config: DictConfig) -> None:
 
 def _check_types(key: str, config: DictConfig, count: int) -> None:
     """Check that all embeddings of entity types in a part of the config are enough for a corpus."""
-    for name, value in config.items():
-        if isinstance(value, DictConfig) and not OmegaConf.is_interpolation(config, name):
+    for name in map(str, config):
+        value = None if OmegaConf.is_interpolation(config, name) else config[name]
+        if isinstance(value, DictConfig):
             _check_types(f"{key}.{name}", value, count)
         elif name == "max_types" and value < count:
             raise InputError(f"{key}.max_types: {value}, but the corpus has {count} entity types")
