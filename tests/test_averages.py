@@ -99,6 +99,13 @@ def test_runs_without_predictions_have_the_mean_of_their_thresholds(folder, tmp_
     assert "the threshold is the mean" in capsys.readouterr().err
 
 
+def test_an_average_has_the_graphs_of_its_runs(folder):
+    documents = list(read_jsonl(folder / "test.jsonl"))
+    runs = [replace(each, calibration=NOT_CALIBRATED) for each in map(load, [folder / "extended"] * 2)]
+    same = average(runs, [folder / "extended"] * 2)
+    np.testing.assert_allclose(probabilities(same, documents), probabilities(runs[0], documents), atol=1e-6)
+
+
 def test_runs_that_have_no_average(folder, tmp_path):
     with pytest.raises(InputError, match="have different tokens"):
         from_pretrained([folder / "first", folder / "words"])

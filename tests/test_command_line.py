@@ -217,6 +217,7 @@ def test_wrong_settings_are_one_line(tmp_path, command, arguments, line):
             "mentions.file: is required",
             "extraction.pipeline",
         ),
+        ("serve", ["run=x", "mentions=dictionary"], "mentions.file: is required", "service.relation_service"),
         ("predict", ["run=x", "output=z"], "input: give input=FILE", "extraction.pipeline"),
     ],
 )

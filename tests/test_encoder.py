@@ -321,6 +321,7 @@ def test_features_stand_in_for_encoding(tokenizer):
 def test_encode_once(tokenizer):
     graphs = [tokenizer(LABELS.graph(each)) for each in documents()]
     model = nn.ModuleDict({"encoder": encoder(tokenizer, trainable=False)})
+    model.reads_features = True
     expected = model["encoder"](Batch.from_data_list(graphs))
     encode_once(model, graphs, batch_size=2, device="cpu")
     assert [len(graph.features) for graph in graphs] == [len(each.words) for each in documents()]

@@ -50,6 +50,13 @@ def test_an_encoder_begins_as_the_pretrained_one_and_trains_low_rank_parts_alone
     assert all(p.grad is not None for name, p in adapted.named_parameters() if name in trained)
 
 
+def test_frozen_layers_have_no_low_rank_part():
+    adapted = encoder(lora_rank=2, frozen="attention")
+    trained = [name for name, parameter in adapted.named_parameters() if parameter.requires_grad]
+    assert trained
+    assert not any("attention" in name for name in trained)
+
+
 def test_a_merged_model_has_the_same_weights_by_name_and_the_same_words():
     plain, adapted = encoder(), encoder(lora_rank=2).eval()
     for name, parameter in adapted.named_parameters():
@@ -64,5 +71,5 @@ def test_a_merged_model_has_the_same_weights_by_name_and_the_same_words():
 def test_what_cannot_be_adapted_is_an_error():
     with pytest.raises(InputError, match="lora_rank: trainable=false trains nothing"):
         encoder(trainable=False, lora_rank=2)
-    with pytest.raises(InputError, match="no linear layers"):
+    with pytest.raises(InputError, match="no linear layer that is trained"):
         add_lora(nn.Sequential(nn.ReLU()), 2)

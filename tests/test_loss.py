@@ -51,6 +51,13 @@ def test_a_prior_is_the_probability_of_logits_of_zero(na_column):
     close(one.probabilities(torch.zeros(2, one.num_logits)), torch.full((2, 1), 0.5))
 
 
+@pytest.mark.parametrize("prior", [None, 0.3])
+@pytest.mark.parametrize("na_column", [False, True])
+def test_logits_of_log_odds_have_their_probabilities(na_column, prior):
+    loss, scores = cross_entropy(na_column=na_column, prior=prior), torch.randn(2, 3)
+    close(loss.probabilities(loss.logits_of(scores)), scores.sigmoid())
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("na_column", [False, True])
 def test_loss_is_eq_9(na_column, reduction):

@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 from safetensors.torch import load_model, save_model
+from torch_geometric.data import Batch
 
 from documents import (
     LABELS,
@@ -28,7 +29,7 @@ from documents import (
 from glre_pyg.data.graph import documents_of_pairs
 from glre_pyg.data.parser import UPOS
 from glre_pyg.nn.linear_fitting import HashedLinear
-from glre_pyg.runs.prediction import predict, score_pairs
+from glre_pyg.runs.prediction import encode_once, predict, score_pairs
 from glre_pyg.utils.cli import config_dir
 from glre_pyg.utils.exceptions import InputError
 
@@ -208,6 +209,19 @@ def test_models_that_read_parts_of_speech_ask_for_them(name):
     batch = batch_of(DOCUMENTS, tokenizer)
     before, batch.pos = model.eval()(batch), (batch.pos + 1) % len(UPOS)
     assert torch.equal(model(batch), before) != config_of(name).model.get("tags", False)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "transformer" in MODELS[name]])
+def test_words_are_computed_once_for_models_that_need_no_more_of_the_encoder(name):
+    model, tokenizer = built(name, "transformer")
+    model.encoder.trainable = False
+    graphs = [tokenizer(LABELS.graph(each)) for each in random_documents(2)]
+    encode_once(model, graphs, batch_size=2, device="cpu")
+    model.encoder.transformer = None
+    if model.reads_features:
+        assert model(Batch.from_data_list(graphs)).isfinite().all()
+    else:
+        assert not any("features" in graph for graph in graphs)
 
 
 @every_model

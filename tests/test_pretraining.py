@@ -1,6 +1,7 @@
 """Pretraining of an encoder on texts without labels, which train then takes as its encoder."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from transformers import AutoModel
 from checkpoints import FAMILIES, TEXT, checkpoint
 from commands import run
 from glre_pyg.data.tokenizer import SubwordTokenizer
+from glre_pyg.formats.jsonl import read_jsonl
+from glre_pyg.formats.spacy_docs import write_spacy
 from glre_pyg.training.pretraining import Pretraining, pretrain
 from glre_pyg.utils.exceptions import InputError
 
@@ -30,6 +33,13 @@ def test_an_encoder_learns_its_texts(family, tmp_path):
     assert not all(torch.equal(old[name], new[name]) for name in old)
     again = tokenizer_of(tmp_path / "adapted")
     assert again.tokenizer.get_vocab() == tokenizer.tokenizer.get_vocab()
+
+
+def test_perplexities_are_of_the_same_masks(tmp_path):
+    tokenizer = tokenizer_of(checkpoint("bert_uncased", tmp_path / "base"))
+    settings = replace(SETTINGS, epochs=1, lr=1e-30)
+    before, after = pretrain(TEXTS, tokenizer, settings, tmp_path / "adapted")
+    assert after == pytest.approx(before, rel=1e-6)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):
@@ -59,10 +69,12 @@ def test_command_reads_files_of_several_formats_and_train_takes_the_folder(tmp_p
     for number, text in enumerate(TEXTS[:8]):
         (tmp_path / "texts" / f"{number}.txt").write_text(text)
     records = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(TEXTS[8:])]
-    (tmp_path / "more.jsonl").write_text("\n".join(records))
+    (tmp_path / "more.jsonl").write_text("\n".join(records[1:]))
+    (tmp_path / "first.jsonl").write_text(records[0])
+    write_spacy(read_jsonl(tmp_path / "first.jsonl"), tmp_path / "first.spacy")
     printed, _ = run(
         "pretrain",
-        "input=[texts,more.jsonl]",
+        "input=[texts,more.jsonl,first.spacy]",
         "output=adapted",
         "encoder=hf",
         "encoder.tokenizer.name=base",

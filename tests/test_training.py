@@ -20,6 +20,7 @@ import glre_pyg.utils.files
 from documents import LABELS, document, glre, random_documents, subwords, transformer
 from glre_pyg.evaluation.scores import Scores
 from glre_pyg.evaluation.selection import Evaluation
+from glre_pyg.nn.rgcn import RGCNLayer
 from glre_pyg.training import epochs
 from glre_pyg.training.checkpoint import Checkpoint
 from glre_pyg.training.epochs import TrainingError
@@ -145,6 +146,15 @@ def test_parameter_groups():
         plain = name.endswith("bias") or "norm" in name.lower()
         assert decay == (0.0 if plain else 0.1), name
     assert {0.25, 0.5, 1.0} == {rate for rate, _ in found.values()}
+
+
+def test_biases_that_are_matrices_have_no_weight_decay():
+    layer = RGCNLayer(2, 3, norm="relation", message_bias=True)
+    found = rates(layer, lr=1.0, weight_decay=0.1, groups={})
+    assert layer.bias.ndim == 2
+    assert {name: decay > 0 for name, (_, decay) in found.items()} == {
+        name: not name.endswith("bias") for name in found
+    }
 
 
 def test_first_pattern_that_matches_decides():

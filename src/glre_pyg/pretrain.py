@@ -58,10 +58,12 @@ def main(config: DictConfig) -> None:
 def _texts(paths: list[Path], recursive: bool, on_error: ErrorHandler) -> Iterator[str]:
     from glre_pyg.extraction.inputs import files_of
     from glre_pyg.formats.detection import read_documents
+    from glre_pyg.mentions.spacy_documents import read_spacy
 
     for path in paths:
         for file in files_of(path, recursive=recursive) if path.is_dir() else [path]:
-            yield from (document.text for document in read_documents(file, on_error=on_error))
+            read = read_spacy if file.suffix.lower() == ".spacy" else read_documents
+            yield from (document.text for document in read(file, on_error=on_error))
 
 
 if __name__ == "__main__":

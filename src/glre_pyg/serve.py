@@ -35,7 +35,7 @@ class Settings(RunSettings):
     limits: Limits
 
 
-@command("serve", Settings)
+@command("serve", Settings, nested=True)
 def main(config: DictConfig) -> None:
     """Answer requests for relations over HTTP, with a page to try it."""
     serve(config)

@@ -50,6 +50,7 @@ class ATLOP(RelationModel):
         "Adaptive Thresholding and Localized Context Pooling. AAAI 2021. "
         "https://doi.org/10.1609/aaai.v35i16.17717"
     )
+    reads_features = False  # but attention
     num_divergences = 0
     """Number of the last logits that the classifier does not compute."""
 

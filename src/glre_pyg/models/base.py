@@ -18,10 +18,12 @@ class RelationModel(nn.Module):
 
     Attributes:
         citation: Citation of the model's paper, in Markdown, for the model card.
+        reads_features: Whether the words of a frozen encoder, computed once, are all that it needs of it.
         pair_channels: Approximate number of values computed per pair in prediction, for estimates of memory.
     """
 
     citation: str = ""
+    reads_features: bool = True
     pair_channels: int = 0
 
     def __init__(self, loss: RelationLoss) -> None:

@@ -116,10 +116,9 @@ class CNNAndMaximumEntropy(RelationModel):
         number = torch.bincount(together.pair, minlength=batch.pair_index.size(1))  # of instances [P]
         others = (number == 0).nonzero().squeeze(1)
         scores = self.classifier(batch, self._others(batch, tree, instances))[others]
-        scores = nn.functional.pad(scores, (0, self.loss.num_logits - self.loss.num_relations))
         index = torch.arange(len(logits) + len(scores), device=logits.device)
         of_pair = torch.stack([index, torch.cat([together.pair, others])])
-        return logsumexp_of_mentions(torch.cat([logits, scores]), of_pair, len(number))
+        return logsumexp_of_mentions(torch.cat([logits, self.loss.logits_of(scores)]), of_pair, len(number))
 
     def _instances(self, batch: DocumentGraph, tree: DocumentTree, instances: MentionPairs) -> Tensor:
         """Return instances [I, ·] as sentence and path."""

@@ -45,14 +45,14 @@ class LoRALinear(nn.Linear):
 
 
 def add_lora(model: nn.Module, rank: PositiveInt) -> None:
-    """Give all linear layers of a model a low-rank part, and train nothing else of it.
+    """Give all linear layers of a model that are trained a low-rank part, and train nothing else of it.
 
     Raises:
-        InputError: If the model has no linear layers.
+        InputError: If no linear layer is trained.
     """
-    layers = _linear_layers(model)
+    layers = [each for each in _linear_layers(model) if each[2].weight.requires_grad]
     if not layers:
-        raise InputError("encoder: lora_rank: the model has no linear layers")
+        raise InputError("encoder: lora_rank: the model has no linear layer that is trained")
     model.requires_grad_(False)
     for parent, name, layer in layers:
         setattr(parent, name, LoRALinear(layer, rank))

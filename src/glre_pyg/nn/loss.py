@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from glre_pyg.data.graph import IGNORED
 from glre_pyg.utils.ranges import Share
@@ -53,6 +53,10 @@ class RelationLoss(nn.Module):
     def pair_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of each pair [P], given logits [P, num_logits] and labels [P, R]."""
         raise NotImplementedError
+
+    def logits_of(self, scores: Tensor) -> Tensor:
+        """Return logits [P, num_logits] whose probabilities have the given log odds [P, R]."""
+        return pad(scores, (0, self.num_logits - self.num_relations))
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""
@@ -113,6 +117,10 @@ class BinaryCrossEntropy(RelationLoss):
             labels = torch.cat([labels, 1 - labels.amax(-1, keepdim=True)], dim=-1)
         losses = binary_cross_entropy_with_logits(logits + self.offset, labels, reduction="none").sum(-1)
         return losses / self.num_logits if self.reduction == "mean" else losses
+
+    def logits_of(self, scores: Tensor) -> Tensor:
+        """Return logits [P, num_logits] whose probabilities have the given log odds [P, R]."""
+        return super().logits_of(scores) - self.offset
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of the relations [P, R]."""

@@ -95,9 +95,10 @@ def _annotations(runs: Sequence[Run]) -> Annotations:
     ontologies = [run.annotations.ontology for run in runs if run.annotations.ontology]
     are_different = any(each != ontologies[0] for each in ontologies)
     if are_different or len(characters) > 1 or len({parser.name for parser in parsers}) > 1:
-        raise InputError("run: the runs read parses of different pipelines, or different ontologies")
+        raise InputError("run: the runs read different parses, ontologies or numbers of characters")
     parser = max(parsers, key=lambda each: len(each.components), default=None)  # the one with tags
-    return Annotations(parser, max(characters, default=0), (*ontologies, None)[0])
+    documents = any(run.annotations.documents for run in runs)
+    return Annotations(parser, max(characters, default=0), (*ontologies, None)[0], documents)
 
 
 def _dev_pairs(runs: Sequence[Run], folders: Sequence[Path]) -> ScoredPairs | None:

@@ -87,7 +87,7 @@ def encode_once(
     store: FeatureStore | None = None,
     add: bool = True,
 ) -> None:
-    """Set the ``features`` [W, d] of graphs without any, if the encoder of the model is frozen.
+    """Set the ``features`` [W, d] of graphs without any, if the model reads those of a frozen encoder.
 
     Args:
         model: The model.
@@ -98,7 +98,7 @@ def encode_once(
         add: Whether to add new features to the cache.
     """
     frozen = next((m for m in model.modules() if getattr(m, "trainable", True) is False), None)
-    if not isinstance(frozen, TransformerEncoder):
+    if not isinstance(frozen, TransformerEncoder) or not model.reads_features:
         return
     graphs = [graph for graph in graphs if "features" not in graph]
     if store is not None:

@@ -162,7 +162,8 @@ def parameter_groups(
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             rate = next((rate for pattern, rate in rates.items() if re.search(pattern, name)), lr)
-            out.setdefault((rate, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+            decays = parameter.ndim > 1 and not name.endswith("bias")
+            out.setdefault((rate, weight_decay if decays else 0.0), []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in out.items()
     ]

@@ -209,7 +209,7 @@ def _check_types(key: str, config: DictConfig, count: int) -> None:
         value = None if OmegaConf.is_interpolation(config, name) else config[name]
         if isinstance(value, DictConfig):
             _check_types(f"{key}.{name}", value, count)
-        elif name == "max_types" and value < count:
+        elif name == "max_types" and value is not None and value < count:
             raise InputError(f"{key}.max_types: {value}, but the corpus has {count} entity types")
 
 

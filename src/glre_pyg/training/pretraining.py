@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,14 +77,18 @@ def pretrain(
     set_seed(settings.seed)
     train, held_out = _split([*dict.fromkeys(texts)], tokenizer, settings)
     model = _language_model(tokenizer)
-    collator = DataCollatorForLanguageModeling(
-        tokenizer.tokenizer, mlm_probability=settings.mask_rate, seed=settings.seed
+    collator = partial(
+        DataCollatorForLanguageModeling,
+        tokenizer.tokenizer,
+        mlm_probability=settings.mask_rate,
+        seed=settings.seed,
     )
     with TemporaryDirectory() as folder:
-        trainer = Trainer(model, _arguments(settings, folder), collator, train, held_out)
+        trainer = Trainer(model, _arguments(settings, folder), collator(), train, held_out)
         trainer.remove_callback(PrinterCallback)
         before = _perplexity(trainer)
         trainer.train()
+        trainer.data_collator = collator()  # which masks the same tokens as before
         after = _perplexity(trainer)
     with quiet_transformers():
         model.base_model.save_pretrained(output)
