@@ -195,7 +195,7 @@ def test_bilinear_against_loops(monkeypatch):
 
 
 def test_a_width_that_is_no_multiple_of_the_block_size_is_an_error():
-    with pytest.raises(InputError, match="12 channels are no multiple of block_size=5"):
+    with pytest.raises(InputError, match="12 channels are not a multiple of block_size=5"):
         GroupedBilinear(12, 2, block_size=5)
 
 

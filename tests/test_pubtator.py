@@ -251,7 +251,12 @@ def test_one_document_at_a_time(tmp_path):
         ("A b", Mention(0, 1, "T", ("1|2",)), None, r"mention 'A' has an identifier that holds one of '\|;'"),
         ("A b", Mention(0, 1, "Variant", ("1", "2")), None, "or is a variant with several"),
         ("A b", Mention(0, 1, "T", ("1",), ("x",)), None, r"cannot hold mentions\[0\].names"),
-        ("A b", Mention(0, 1, "T", ("1", "2"), ("a|b", "c")), None, "has not one name a part"),
+        (
+            "A b",
+            Mention(0, 1, "T", ("1", "2"), ("a|b", "c")),
+            None,
+            "does not have one name for each part",
+        ),
         ("A b", Mention(0, 1, "T", ("1",)), Fact("1", "5", "1"), "cannot hold relation '5'"),
         ("A b", Mention(0, 1, "T", ("-1",)), None, r"cannot hold mentions\[0\].ids: \('-1',\) would be read"),
         (

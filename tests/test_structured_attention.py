@@ -188,7 +188,9 @@ def test_transformers_without_such_attention_are_an_error_in_a_line():
         model(batch)
     model.encoder.transformer.set_attn_implementation("sdpa")
     model.structure = StructureBias(1, 2, 8)
-    with pytest.raises(InputError, match=r"^encoder: a model of this type has not one attention"):
+    with pytest.raises(
+        InputError, match=r"^encoder: in a model of this type, a layer does not have a single attention"
+    ):
         model(batch)
     for setting, value in (("backend", "inductor"), ("gradient_checkpointing", True)):
         model, _ = ssan()

@@ -52,7 +52,7 @@ def placed(name: str, spans: Sequence[Span], text: str, path: str) -> Span:
 
 
 def usable_fact(fact: Fact, path: str, document: Document, on_error: ErrorHandler | None) -> Fact | None:
-    """Return a fact with the evidence that its document has; None if it has not the entities.
+    """Return a fact with the evidence that its document has; None if the document lacks an entity of it.
 
     Args:
         fact: The fact.

@@ -75,7 +75,9 @@ def format_pubtator(
             )
         names = mention.names if len(parts) > 1 or has_part_names(mention.names, name) else ()
         if names and len("|".join(names).split("|")) != len(parts):
-            raise InputError(f"{document.id}: mention '{name}' has not one name a part, or a name with '|'")
+            raise InputError(
+                f"{document.id}: mention '{name}' does not have one name for each part, or has one with '|'"
+            )
         columns = [document.id, str(mention.start), str(mention.end), name, mention.type, identifiers]
         lines.append([*columns, "|".join(names)] if names else columns)
     for fact in document.facts:

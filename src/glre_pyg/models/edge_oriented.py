@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import NODE_TYPES, DocumentGraph
+from glre_pyg.data.graph import EDGE_TYPES, NODE_TYPES, DocumentGraph
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.distance import DistanceEmbedding
@@ -21,15 +21,6 @@ from glre_pyg.nn.nodes import NodeEncoder, mean_of_spans, words_of_spans
 from glre_pyg.nn.recurrent import LSTM
 from glre_pyg.nn.walks import Walks
 from glre_pyg.utils.ranges import PositiveInt, Rate
-
-EDGES = {
-    ("mention", "co_occurs", "mention"): 3,
-    ("mention", "refers_to", "entity"): 2,
-    ("mention", "in", "sentence"): 2,
-    ("entity", "in", "sentence"): 2,
-    ("sentence", "with", "sentence"): 2,
-}
-"""Edge types of a graph, and the number of node vectors in the representation of an edge."""
 
 
 class EoG(RelationModel):
@@ -131,7 +122,7 @@ class EoG(RelationModel):
         width = torch.tensor(sizes, device=words.device)
         rows = [torch.zeros(start[-1], self.channels, device=words.device)]
         cells = [torch.empty(0, dtype=torch.long, device=words.device)]
-        for (edge_type, _), layer in zip(EDGES.items(), self.edges, strict=True):
+        for edge_type, layer in zip(EDGE_TYPES, self.edges, strict=True):
             source, _, target = edge_type
             i, j = batch[edge_type].edge_index
             parts = [nodes.typed[source].index_select(0, i), nodes.typed[target].index_select(0, j)]

@@ -1,1 +1,1 @@
-"""Layers of the model, with one file for each section of the paper."""
+"""Layers of the models."""

@@ -43,7 +43,7 @@ class GroupedBilinear(nn.Module):
     def __init__(self, channels: int, out_channels: int, *, block_size: PositiveInt) -> None:
         super().__init__()
         if channels % block_size:
-            raise InputError(f"bilinear: {channels} channels are no multiple of block_size={block_size}")
+            raise InputError(f"bilinear: {channels} channels are not a multiple of block_size={block_size}")
         self.block_size = block_size
         self.weight = nn.Parameter(torch.empty(out_channels, channels // block_size, block_size, block_size))
         self.bias = nn.Parameter(torch.empty(out_channels))

@@ -292,7 +292,7 @@ def check_markers(model: str, encoder: Layer, tokenizer: Tokenizer, marker: str)
     """Check the encoder and the tokenizer of a model that reads attention weights at markers.
 
     Raises:
-        InputError: If the encoder is not a transformer, or the tokenizer has not this marker.
+        InputError: If the encoder is not a transformer, or the tokenizer does not have this marker.
     """
     if not isinstance(encoder, TransformerEncoder):
         raise InputError(f"encoder: {model} reads the attention of a transformer, such as encoder=minilm")

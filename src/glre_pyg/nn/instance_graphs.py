@@ -98,7 +98,7 @@ class GraphFeatures:
     """Base class of the features of instances that depend on their graphs.
 
     Args:
-        max_words: Maximum number of words of an instance; see
+        max_words: Words of an instance above which only those around its mentions are read; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
     """
 

@@ -1,4 +1,4 @@
-"""Type and entity number of each word, which models without a graph read (Yao et al., ACL 2019)."""
+"""Type and entity number of each word, which several models read (Yao et al., ACL 2019)."""
 
 from __future__ import annotations
 

@@ -98,7 +98,9 @@ class BiasedAttention(TorchFunctionMode):
             return func(*args, **(kwargs or {}))
         options = dict(zip(_ARGUMENTS, args, strict=False)) | (kwargs or {})
         if self.layer == len(self.bias.weight) or options.get("is_causal"):
-            raise InputError("encoder: a model of this type has not one attention over all tokens in a layer")
+            raise InputError(
+                "encoder: in a model of this type, a layer does not have a single attention over all tokens"
+            )
         query, key = options["query"], options["key"]
         scale = query.size(-1) ** -0.5 if options.get("scale") is None else options["scale"]
         key = key.repeat_interleave(query.size(1) // key.size(1), dim=1)  # heads may share keys

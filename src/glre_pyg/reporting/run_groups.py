@@ -21,7 +21,6 @@ COSTS = ("max_tokens", "max_padding", "gradient_checkpointing", "compile", "chec
 """Last parts of keys that change the cost of a computation, not its result."""
 BASE = "base"
 """Name of a row that no setting tells from others, and whose model has no name of its own."""
-"""Name of a row with the most common value of every key in which rows differ."""
 
 _FEW = 3
 """Number of settings that are all named if rows differ in them."""
