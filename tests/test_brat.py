@@ -1,5 +1,6 @@
 """brat's standoff form: what its lines are read as, what is left out and refused, round trips."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from glre_pyg.formats.brat import read_brat, write_brat
 from glre_pyg.formats.conversion import convert
 from glre_pyg.formats.detection import detect_format, read_documents, sources_of
 from glre_pyg.formats.jsonl import read_jsonl, write_jsonl
-from glre_pyg.utils.exceptions import InputError, note
+from glre_pyg.utils.exceptions import InputError, WithoutFacts, note
 
 TEXT = "Velorin 😀 raised\nhead and neck rash. Velorin helped.\n"
 ANN = """\
@@ -69,8 +70,11 @@ def test_lines_of_each_kind(given, end, tmp_path, capsys):
 
 
 def test_line_ends_that_offsets_do_not_count(tmp_path):
-    (found,) = read_brat(pair(tmp_path, text=TEXT.replace("\n", "\r\n")))
+    left_out = WithoutFacts(None, Counter())
+    file = pair(tmp_path, ANN + "R9\tCID\n", TEXT.replace("\n", "\r\n"))
+    (found,) = read_brat(file, on_error=left_out)
     assert found.text == TEXT
+    assert left_out.left_out == {"facts": 1}
 
 
 def test_entities_without_identifier_with_several_and_of_others(tmp_path):

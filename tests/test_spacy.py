@@ -245,6 +245,23 @@ def test_what_is_no_docbin_is_one_line(tmp_path, content):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_predicted_facts_are_read_as_those_of_json_lines(tmp_path):
+    doc = to_spacy(two_sentences(), spacy.blank("en").vocab)
+    relation, *_ = doc._.relations
+    predicted = {**relation, "probability": 0.7, "threshold": 0.5, "extra": ["x"]}
+    for each in ({"probability": 0.7}, {"threshold": 0.5}):
+        half = doc.copy()
+        half._.relations = [{**relation, **each}]
+        spacy.tokens.DocBin(docs=[half], store_user_data=True).to_disk(tmp_path / "half.spacy")
+        with pytest.raises(InputError, match=r"probability and threshold are given together or not at all$"):
+            list(read_spacy(tmp_path / "half.spacy"))
+    doc._.relations = [predicted]
+    spacy.tokens.DocBin(docs=[doc], store_user_data=True).to_disk(tmp_path / "in.spacy")
+    [document] = read_spacy(tmp_path / "in.spacy")
+    assert document.facts[0].probability == 0.7
+    assert document.facts[0].extra == ("x",)
+
+
 def test_a_bad_document_is_told_of_and_the_others_are_read_and_written(tmp_path):
     doc = to_spacy(two_sentences(), spacy.blank("en").vocab)
     bad = doc.copy()

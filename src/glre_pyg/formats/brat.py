@@ -121,12 +121,18 @@ def _read(
         raise InputError(f"byte {error.start + 1} of {text_file.name} is not UTF-8") from None
     with opened(annotations) as file:
         lines = list(lines_of(file, annotations.name))
+    parsed: Counter[str] = Counter()
+    said = _parse(lines, parsed, on_error)
+    counts = parsed.copy()
     try:
-        return _document(identifier, text, lines, segmenter, left_out, on_error)
+        document = _document(identifier, text, said, segmenter, counts, on_error)
     except PlacedError:
         if "\r\n" not in text:
             raise
-    return _document(identifier, text.replace("\r\n", "\n"), lines, segmenter, left_out, on_error)
+        counts = parsed
+        document = _document(identifier, text.replace("\r\n", "\n"), said, segmenter, counts, on_error)
+    left_out.update(counts)
+    return document
 
 
 class _Annotations(NamedTuple):
@@ -145,13 +151,11 @@ class _Annotations(NamedTuple):
 def _document(
     identifier: str,
     text: str,
-    lines: Iterable[Line],
+    said: _Annotations,
     segmenter: Segmenter,
-    left_out: Counter[str],
+    counts: Counter[str],
     on_error: ErrorHandler | None = None,
 ) -> Document:
-    counts: Counter[str] = Counter()
-    said = _parse(lines, counts, on_error)
     ids = _identifiers(said)
     mentions = {
         name: _mention(line, match, text, ids[name], counts)
@@ -170,11 +174,9 @@ def _document(
         for head, tail in product(*(mentions[end].ids for end in ends)):
             facts.setdefault((head, relation, tail), Fact(head, relation, tail, said.notes.get(name, ())))
     spans = [mention.span for mention in mentions.values()]
-    document = Document(
+    return Document(
         identifier, text, *segmenter(text, spans, ()), tuple(mentions.values()), tuple(facts.values())
     )
-    left_out.update(counts)
-    return document
 
 
 def _parse(lines: Iterable[Line], counts: Counter[str], on_error: ErrorHandler | None = None) -> _Annotations:
@@ -326,7 +328,8 @@ def _check(document: Document, text: str) -> None:
     """Check that lines are read as the document that they were written for, but for words and evidence."""
     lines: Sequence[Line] = list(lines_of(BytesIO(text.encode()), ""))
     try:
-        held = _document(document.id, document.text, lines, segments_of(document), Counter())
+        said = _parse(lines, Counter())
+        held = _document(document.id, document.text, said, segments_of(document), Counter())
     except InputError as error:
         raise InputError(f"{document.id}: brat cannot hold it: {reason_of(error, document.id)}") from None
     check_held_but_evidence(document, held, "brat")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from msgspec import Struct
+
 from glre_pyg.data.document import Document, Fact, Span
+from glre_pyg.data.explanation import PredictedFact
 from glre_pyg.utils.console import shown
 from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
+from glre_pyg.utils.json_fields import Probability
 
 FACTS, EVIDENCE, PAIRS = "facts", "sentences of evidence", "ignored pairs"
 """Kinds of what is left out if it cannot be used and is not needed."""
@@ -75,6 +79,38 @@ def usable_fact(fact: Fact, path: str, document: Document, on_error: ErrorHandle
             reason = f"{path}.evidence[{index}]: {sentence} is not one of {count} sentences"
             leave_out(EVIDENCE, InputError(reason), on_error)
     return fact if len(evidence) == len(fact.evidence) else replace(fact, evidence=tuple(evidence))
+
+
+class FactFields(Struct, omit_defaults=True):
+    """A fact as JSON lines and spaCy have it, with its probability and threshold if a model predicted it."""
+
+    head: str
+    relation: str
+    tail: str
+    extra: tuple[str, ...] = ()
+    evidence: tuple[int, ...] = ()
+    probability: Probability | None = None
+    threshold: Probability | None = None
+
+
+def read_fact(
+    record: FactFields, path: str, document: Document, on_error: ErrorHandler | None
+) -> Fact | None:
+    """Return the fact of a record, predicted or not; None if it is left out, as by :func:`usable_fact`."""
+    given = Fact(record.head, record.relation, record.tail, record.extra, record.evidence)
+    fact = usable_fact(given, path, document, on_error)
+    probability, threshold = record.probability, record.threshold
+    if fact is None or (probability is None and threshold is None):
+        return fact
+    if probability is None or threshold is None:
+        reason = f"{path}: probability and threshold are given together or not at all"
+        leave_out(FACTS, InputError(reason), on_error)
+        return None
+    head, tail = (document.entities[document.entity_numbers[name]] for name in (fact.head, fact.tail))
+    predicted = PredictedFact.between(
+        head, fact.relation, tail, probability=probability, threshold=threshold, evidence=fact.evidence
+    )
+    return replace(predicted, extra=fact.extra) if fact.extra else predicted
 
 
 def usable_pairs(document: Document, on_error: ErrorHandler | None) -> tuple[tuple[str, str], ...]:

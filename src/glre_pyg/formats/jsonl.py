@@ -23,24 +23,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType, convert, to_builtins
 
-from glre_pyg.data.document import Document, Entity, Fact, Mention, Sentence, Span
+from glre_pyg.data.document import Document, Fact, Mention, Sentence, Span
 from glre_pyg.data.explanation import PredictedFact, score_column
 from glre_pyg.data.segmentation import Segmenter, segment
-from glre_pyg.formats.checking import FACTS, PAIRS, check_references, check_span, usable_fact, usable_pairs
+from glre_pyg.formats.checking import (
+    PAIRS,
+    FactFields,
+    check_references,
+    check_span,
+    read_fact,
+    usable_pairs,
+)
 from glre_pyg.formats.json_records import parsed, record_place, usable_records
 from glre_pyg.formats.reading import documents_at
 from glre_pyg.formats.writing import write_each
 from glre_pyg.utils.compression import opened
 from glre_pyg.utils.console import shown
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out, note
-from glre_pyg.utils.json_fields import Probability
+from glre_pyg.utils.exceptions import ErrorHandler, InputError, note
 
 _MOST = 0.25
 """Share of mentions that may begin or end within a word; if more do, offsets are probably wrong."""
@@ -57,16 +63,9 @@ class MentionRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
     text: str | UnsetType = UNSET
 
 
-class FactRecord(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A fact as it is written."""
+class FactRecord(FactFields, forbid_unknown_fields=True, omit_defaults=True):
+    """A fact as it is written, with its reasons, which are not read."""
 
-    head: str
-    relation: str
-    tail: str
-    extra: tuple[str, ...] = ()
-    evidence: tuple[int, ...] = ()
-    probability: Probability | UnsetType = UNSET
-    threshold: Probability | UnsetType = UNSET
     reasons: object = None
     sentence_ablation: object = None
 
@@ -150,20 +149,11 @@ def build_document(record: Record, *, segmenter: Segmenter, on_error: ErrorHandl
     document = Document(
         record.id, text, words, sentences, mentions, ignored=ignored, sections=record.sections
     )
-    facts = tuple(_facts(record, document, on_error))
-    return replace(document, facts=facts, ignored=usable_pairs(document, on_error))
-
-
-def _facts(record: Record, document: Document, on_error: ErrorHandler | None) -> Iterator[Fact]:
-    entities = {entity.id: entity for entity in document.entities}
-    for path, each in usable_records(record.facts, FactRecord, "facts", on_error):
-        given = Fact(each.head, each.relation, each.tail, each.extra, each.evidence)
-        fact = usable_fact(given, path, document, on_error)
-        if fact is not None:
-            try:
-                yield _predicted(path, fact, each, entities)
-            except InputError as error:
-                leave_out(FACTS, error, on_error)
+    facts = [
+        read_fact(each, path, document, on_error)
+        for path, each in usable_records(record.facts, FactRecord, "facts", on_error)
+    ]
+    return replace(document, facts=tuple(filter(None, facts)), ignored=usable_pairs(document, on_error))
 
 
 def _check_text(mention: MentionRecord, path: str, found: str) -> None:
@@ -175,20 +165,6 @@ def _check_text(mention: MentionRecord, path: str, found: str) -> None:
             raise InputError(f"{path}: {reason}; do the offsets count characters?")
     elif mention.text != found:
         raise InputError(f"{path}: '{shown(mention.text)}' is not at {place}, there is '{shown(found)}'")
-
-
-def _predicted(path: str, fact: Fact, record: FactRecord, entities: Mapping[str, Entity]) -> Fact:
-    """Return a fact with its probability and threshold, if it has them."""
-    probability, threshold = record.probability, record.threshold
-    if probability is UNSET and threshold is UNSET:
-        return fact
-    if probability is UNSET or threshold is UNSET:
-        raise InputError(f"{path}: probability and threshold are given together or not at all")
-    head, tail = entities[fact.head], entities[fact.tail]
-    predicted = PredictedFact.between(
-        head, fact.relation, tail, probability=probability, threshold=threshold, evidence=fact.evidence
-    )
-    return replace(predicted, extra=fact.extra) if fact.extra else predicted
 
 
 def write_jsonl(

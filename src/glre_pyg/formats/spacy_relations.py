@@ -27,35 +27,22 @@ predicted may have ``extra`` and ``evidence``, as in their corpus.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from glre_pyg.data.document import Document, Entity, Fact, Span
+from glre_pyg.data.document import Document, Fact, Span
 from glre_pyg.data.explanation import MentionWeight, PredictedFact, Reasons, SentenceAblation
 from glre_pyg.data.paths import entity_of, name_of, sentences_for
-from glre_pyg.formats.checking import FACTS, usable_fact
+from glre_pyg.formats.checking import FactFields, read_fact
 from glre_pyg.formats.json_records import usable_records
-from glre_pyg.utils.exceptions import ErrorHandler, InputError, leave_out
-from glre_pyg.utils.json_fields import Probability
+from glre_pyg.utils.exceptions import ErrorHandler, InputError
 
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 KEY: Any = ("._.", "relations", None, None)  # spaCy annotates keys as strings
 """Key of ``doc._.relations`` in ``doc.user_data``, whether or not the extension is registered."""
-
-
-class _Relation(Struct):
-    head: str
-    relation: str
-    tail: str
-    extra: tuple[str, ...] = ()
-    evidence: tuple[int, ...] = ()
-    probability: Probability | None = None
-    threshold: Probability | None = None
 
 
 def relations_of(doc: Doc, document: Document) -> list[dict[str, Any]]:
@@ -161,38 +148,12 @@ def with_facts(
     Raises:
         InputError: ``document: relations[0].field: what is wrong``.
     """
-    entities = {entity.id: entity for entity in document.entities}
     facts = []
     try:
         values = doc.user_data.get(KEY) or ()
-        for path, relation in usable_records(values, _Relation, "relations", on_error):
-            if strict or {relation.head, relation.tail} <= entities.keys():
-                given = Fact(
-                    relation.head, relation.relation, relation.tail, relation.extra, relation.evidence
-                )
-                fact = usable_fact(given, path, document, on_error)
-                if fact is not None:
-                    try:
-                        facts.append(_predicted(fact, relation, path, entities))
-                    except InputError as error:
-                        leave_out(FACTS, error, on_error)
+        for path, relation in usable_records(values, FactFields, "relations", on_error):
+            if strict or {relation.head, relation.tail} <= document.entity_numbers.keys():
+                facts.append(read_fact(relation, path, document, on_error))
     except InputError as error:
         raise InputError(f"{document.id}: {error}") from None
-    return replace(document, facts=tuple(facts))
-
-
-def _predicted(fact: Fact, relation: _Relation, path: str, entities: Mapping[str, Entity]) -> Fact:
-    """Return a fact with its probability and threshold, if it has them."""
-    probability, threshold = relation.probability, relation.threshold
-    if probability is None:
-        return fact
-    if threshold is None:
-        raise InputError(f"{path}.threshold: missing")
-    return PredictedFact.between(
-        entities[fact.head],
-        fact.relation,
-        entities[fact.tail],
-        probability=probability,
-        threshold=threshold,
-        evidence=fact.evidence,
-    )
+    return replace(document, facts=tuple(filter(None, facts)))
