@@ -197,6 +197,14 @@ def documents_of_nodes(batch: DocumentGraph, node_type: str) -> Tensor:
     return store.batch if "batch" in store else batch.pair_index.new_zeros(store.num_nodes)
 
 
+def places_of_nodes(batch: DocumentGraph, node_type: str) -> Tensor:
+    """Return the number of each node of a type among those of its document."""
+    place = torch.arange(batch[node_type].num_nodes, device=batch.pair_index.device)
+    if "ptr" not in batch[node_type]:
+        return place
+    return place - batch[node_type].ptr.index_select(0, documents_of_nodes(batch, node_type))
+
+
 def documents_of_pairs(batch: DocumentGraph) -> Tensor:
     """Return the document of each pair of a batch [P], ascending; zeros for a single graph."""
     return documents_of_nodes(batch, "entity").index_select(0, batch.pair_index[0])

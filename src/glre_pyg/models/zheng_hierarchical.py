@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch_geometric.utils import scatter
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph, documents_of_pairs
+from glre_pyg.data.graph import DocumentGraph, documents_of_pairs, places_of_nodes
 from glre_pyg.data.tokenizer import Tokenizer
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.layer import Layer
@@ -126,9 +126,7 @@ def _sentences(batch: DocumentGraph) -> tuple[Tensor, Tensor, Tensor]:
     """
     entity, sentence = batch["entity", "in", "sentence"].edge_index
     counts = torch.tensor(sizes_of(batch).sentences, device=entity.device)
-    first = counts.cumsum(0) - counts
-    every = torch.arange(batch["sentence"].num_nodes, device=entity.device)
-    place = every - first.repeat_interleave(counts, output_size=len(every))
+    first, place = counts.cumsum(0) - counts, places_of_nodes(batch, "sentence")
     edges = torch.full((batch["entity"].num_nodes, int(counts.max())), -1, device=entity.device)
     edges[entity, place[sentence]] = torch.arange(len(entity), device=entity.device)
     return first, place, edges

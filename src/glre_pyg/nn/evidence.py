@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph, places_of_nodes
 from glre_pyg.nn.encoder import EncodedWindows
 
 TINY = 1e-6
@@ -46,10 +46,7 @@ def evidence_divergence(share: Tensor, batch: DocumentGraph) -> Tensor:
         batch: The batch; :math:`v_s` is the share of a sentence in the evidence of all facts of a pair.
     """
     pair, sentence = batch.pair_evidence
-    counts = torch.tensor(sizes_of(batch).sentences, device=sentence.device)
-    first = (counts.cumsum(0) - counts).repeat_interleave(counts)  # of each sentence's document
-    v = torch.zeros_like(share).index_put(
-        (pair, sentence - first[sentence]), share.new_ones(()), accumulate=True
-    )
+    place = places_of_nodes(batch, "sentence")[sentence]
+    v = torch.zeros_like(share).index_put((pair, place), share.new_ones(()), accumulate=True)
     v = v / v.sum(-1, keepdim=True).clamp(min=1)
     return (v * ((v + TINY).log() - (share + TINY).log())).sum(-1)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
-
 import torch
 from torch import Tensor, nn
 from torch_geometric.utils import scatter, softmax
 
 from glre_pyg.data.batch import sizes_of
-from glre_pyg.data.graph import DocumentGraph
+from glre_pyg.data.graph import DocumentGraph, documents_of_nodes, places_of_nodes
 from glre_pyg.nn.local import target_of_mentions
 from glre_pyg.utils.ranges import PositiveInt, Rate
 
@@ -47,10 +44,7 @@ class MentionGraph(nn.Module):
         entity = target_of_mentions(batch["mention", "refers_to", "entity"].edge_index)
         sentence = target_of_mentions(batch["mention", "in", "sentence"].edge_index)
         _, both = torch.unique(torch.stack([entity, sentence]), dim=1, return_inverse=True)
-        counts = torch.tensor(sizes_of(batch).mentions, device=mention.device)
-        of_document = torch.arange(len(document), device=mention.device).repeat_interleave(
-            counts, output_size=len(mention)
-        )
+        of_document = documents_of_nodes(batch, "mention")
         mentions, documents = [mention], [document]
         for layer in self.layers:
             x, whole = mentions[-1].float(), documents[-1].float()
@@ -110,10 +104,9 @@ def paths(batch: DocumentGraph) -> tuple[Tensor, Tensor]:
     """Return all paths with two edges between the entities of pairs: the pair and the middle of each."""
     sizes = sizes_of(batch)
     entity, sentence = batch["entity", "in", "sentence"].edge_index
-    num_sentences = sizes_of(batch).sentences
-    document, place = _padded_index(sizes.entities, entity.device)
-    _, column = _padded_index(num_sentences, entity.device)
-    shape = len(sizes.entities), max(sizes.entities), max(num_sentences)
+    document, place = documents_of_nodes(batch, "entity"), places_of_nodes(batch, "entity")
+    column = places_of_nodes(batch, "sentence")
+    shape = len(sizes.entities), max(sizes.entities), max(sizes.sentences)
     incidence = torch.zeros(shape, device=entity.device)
     incidence[document[entity], place[entity], column[sentence]] = 1.0
     adjacent = (incidence @ incidence.transpose(1, 2)) > 0  # [B, ·, ·]
@@ -122,8 +115,8 @@ def paths(batch: DocumentGraph) -> tuple[Tensor, Tensor]:
     pair, middle = (
         (adjacent[document[head], place[head]] & adjacent[document[tail], place[tail]]).nonzero().t()
     )
-    first = torch.tensor([0, *accumulate(sizes.entities)], device=entity.device)
-    return pair, middle + first[document[head[pair]]]
+    first = head[pair] - place[head[pair]]
+    return pair, middle + first
 
 
 def _sums(x: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,10 +124,3 @@ def _sums(x: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     ones = x.new_ones(len(x), 1)
     sums = scatter(torch.cat([x, ones], dim=-1), group, reduce="sum").index_select(0, group)
     return sums[:, :-1], sums[:, -1:]
-
-
-def _padded_index(counts: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the document of each node and its place in it, given the number of nodes of each document."""
-    sizes = torch.tensor(counts, device=device)
-    document = torch.arange(len(counts), device=device).repeat_interleave(sizes)
-    return document, torch.arange(len(document), device=device) - (sizes.cumsum(0) - sizes)[document]
