@@ -174,7 +174,7 @@ def test_files_with_any_name(tmp_path, name):
         (
             "train",
             ["layer=none"],
-            "layer: has no options of its own, as layer/context and layer/global and layer",
+            "layer: has no options of its own, as layer/context and layer/features and layer",
         ),
         ("train", ["dataset=cdrr"], r"dataset: 'cdrr' is not one of biored, .*; did you mean cdr\?"),
         ("train", ["training.epochs=-1"], "training.epochs: '-1' is not a whole number from 1"),
