@@ -52,7 +52,7 @@ class SSAN(RelationModel):
         "Throughout: Modeling Mention Dependencies for Document-Level Relation Extraction. AAAI 2021. "
         "https://arxiv.org/abs/2102.10249"
     )
-    reads_features = False  # but attention
+    reads_features = False  # it needs attention as well
 
     def __init__(
         self,
