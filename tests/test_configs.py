@@ -296,6 +296,7 @@ def test_models_of_the_bench_differ_in_nothing_else(experiment):
     rows = {}
     for model in options("model"):
         row = OmegaConf.to_container(composed(f"experiment={experiment}", f"model={model}"), resolve=True)
+        assert row.pop("name") is None  # the command takes the choice of model
         assert row["report"] == "bench"
         row["encoder"]["tokenizer"].pop("marker")  # text around mentions, of models that read it
         for part in ("model", "layer", "thresholds"):

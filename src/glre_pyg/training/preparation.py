@@ -35,9 +35,11 @@ from glre_pyg.formats.detection import sources_of
 from glre_pyg.models.base import RelationModel
 from glre_pyg.nn.layer import Layer
 from glre_pyg.nn.loss import RelationLoss
+from glre_pyg.reporting.run_groups import flatten
 from glre_pyg.runs.directory import write_setup
 from glre_pyg.runs.encoder_cache import FeatureStore
 from glre_pyg.training.loop import TrainingSettings
+from glre_pyg.training.resuming import plain
 from glre_pyg.utils import distributed
 from glre_pyg.utils.cache import Cache, contents_of
 from glre_pyg.utils.console import echo
@@ -153,8 +155,7 @@ def prepare(config: DictConfig, folder: Path) -> Experiment:
     documents["test"] = corpus.documents("test") if corpus.is_labelled("test") else []
     trained_on = documents["train"] if config.setting == TRAIN else documents["train"] + documents["dev"]
     _check_documents(corpus, config.setting, documents, trained_on)
-    for group in ("layer", "model"):
-        _check_types(group, config[group], len(corpus.labels.types))
+    _check_types(config, len(corpus.labels.types))
     _note_shared(documents)
     for split in documents:
         for line in facts_outside(split, documents[split], corpus.labels):
@@ -203,14 +204,11 @@ def _check_settings(config: DictConfig) -> None:
         raise InputError(f"training.first_evaluation: {first} is after the last epoch, {last}")
 
 
-def _check_types(key: str, config: DictConfig, count: int) -> None:
-    """Check that all embeddings of entity types in a part of the config are enough for a corpus."""
-    for name in map(str, config):
-        value = None if OmegaConf.is_interpolation(config, name) else config[name]
-        if isinstance(value, DictConfig):
-            _check_types(f"{key}.{name}", value, count)
-        elif name == "max_types" and value is not None and value < count:
-            raise InputError(f"{key}.max_types: {value}, but the corpus has {count} entity types")
+def _check_types(config: DictConfig, count: int) -> None:
+    """Check that all embeddings of entity types are enough for a corpus."""
+    for name, size in flatten(plain(config)).items():
+        if name.endswith(".max_types") and isinstance(size, int) and size < count:
+            raise InputError(f"{name}: {size}, but the corpus has {count} entity types")
 
 
 def _ontology(config: DictConfig, corpus: Corpus) -> Ontology | None:
