@@ -50,7 +50,7 @@ class ATLOP(RelationModel):
         "Adaptive Thresholding and Localized Context Pooling. AAAI 2021. "
         "https://doi.org/10.1609/aaai.v35i16.17717"
     )
-    reads_features = False  # it needs attention as well
+    reads_features = False  # the encoder's attention is needed as well
     num_divergences = 0
     """Number of the last logits that the classifier does not compute."""
 

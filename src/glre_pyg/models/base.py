@@ -18,7 +18,7 @@ class RelationModel(nn.Module):
 
     Attributes:
         citation: Citation of the model's paper, in Markdown, for the model card.
-        reads_features: Whether the words of a frozen encoder, computed once, are all that it needs of it.
+        reads_features: Whether it needs only the words of its encoder; a frozen one then computes them once.
         pair_channels: Approximate number of values computed per pair in prediction, for estimates of memory.
     """
 

@@ -63,7 +63,7 @@ class DocuNet(RelationModel):
         "Huajun Chen: Document-level Relation Extraction as Semantic Segmentation. IJCAI 2021. "
         "https://arxiv.org/abs/2106.03618"
     )
-    reads_features = False  # it needs attention as well
+    reads_features = False  # the encoder's attention is needed as well
 
     def __init__(
         self,

@@ -32,9 +32,10 @@ class GAIN(RelationModel):
     :class:`~glre_pyg.nn.mention_graph.MentionGraph`, and :math:`p_{ht}` is
     :class:`~glre_pyg.nn.mention_graph.PathReasoning`.
 
-    Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are behind
-    the words of any encoder, below a linear layer with a ReLU; the document's node begins as the mean of its
-    words. The released code trains on four pairs without a relation for each pair with one; here, on all.
+    Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are
+    appended to the words of any encoder, which a linear layer with a ReLU projects; the document's node
+    begins as the mean of its words. The released code trains on four pairs without a relation for each pair
+    with one. Here: on all pairs.
 
     Args:
         tokenizer: Tokenizer of the graphs.

@@ -48,7 +48,7 @@ class CNNAndMaximumEntropy(RelationModel):
         num_relations: Number of relations R.
         encoder: Encoder from a batch to words; called with the tokenizer.
         parse: Pipeline that graphs are parsed with; see :mod:`glre_pyg.data.annotations`.
-        max_words: Words of a sentence above which only those around the mentions are read; see
+        max_words: Number of words beyond which only those of a sentence around the mentions are read; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
         position: Embedding of distances; called without arguments.
         path_embedding: Words on a path; called with the width of words.

@@ -32,7 +32,7 @@ class SSAN(RelationModel):
     bias is :class:`~glre_pyg.nn.structured_attention.StructureBias`, the biaffine one of the paper's two.
 
     The released code adds embeddings of entity types and numbers to the input of the transformer. Here: they
-    are behind its output, and those of distances behind the entities.
+    are appended to its output.
 
     Args:
         tokenizer: Tokenizer of the graphs.
@@ -52,7 +52,7 @@ class SSAN(RelationModel):
         "Throughout: Modeling Mention Dependencies for Document-Level Relation Extraction. AAAI 2021. "
         "https://arxiv.org/abs/2102.10249"
     )
-    reads_features = False  # it needs attention as well
+    reads_features = False  # the encoder's attention is needed as well
 
     def __init__(
         self,

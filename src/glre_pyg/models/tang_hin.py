@@ -29,8 +29,8 @@ class HierarchicalInference(RelationModel):
     :class:`~glre_pyg.nn.hierarchical_inference.EntityInference`, and :math:`I_d` of
     :class:`~glre_pyg.nn.hierarchical_inference.DocumentInference`.
 
-    Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are behind
-    the words of any encoder, which a linear layer projects to the width of the inference.
+    Paper: an LSTM reads word vectors with embeddings of entity types and coreference. Here: they are
+    appended to the words of any encoder, which a linear layer projects to the width of the inference.
 
     Args:
         tokenizer: Tokenizer of the graphs.

@@ -55,7 +55,7 @@ class HybridModel(RelationModel):
         kernel_classifier: Support vector machine of the latter; called with R.
         features_weight: Weight :math:`\alpha` of the former.
         kernel_weight: Weight :math:`\beta` of the latter.
-        max_words: Words of an instance above which the network reads only those around its mentions; see
+        max_words: Number of words beyond which the network reads only those around the mentions; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
         path_embedding: Words on a path; called with the width of words.
         sequence: LSTM over a path; called with its input width.

@@ -98,7 +98,7 @@ class GraphFeatures:
     """Base class of the features of instances that depend on their graphs.
 
     Args:
-        max_words: Words of an instance above which only those around its mentions are read; see
+        max_words: Number of words beyond which an instance has only those around its mentions; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
     """
 

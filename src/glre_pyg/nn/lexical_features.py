@@ -37,7 +37,7 @@ class LexicalFeatures:
 
     Args:
         window: Number of words before and after the mentions.
-        max_words: Words of an instance above which only those around its mentions are read; see
+        max_words: Number of words beyond which an instance has only those around its mentions; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
     """
 

@@ -45,7 +45,7 @@ class LoRALinear(nn.Linear):
 
 
 def add_lora(model: nn.Module, rank: PositiveInt) -> None:
-    """Give all linear layers of a model that are trained a low-rank part, and train nothing else of it.
+    """Give each trainable linear layer of a model a low-rank part, and train nothing else of it.
 
     Raises:
         InputError: If no linear layer is trained.

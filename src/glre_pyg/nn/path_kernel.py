@@ -41,7 +41,7 @@ class AllPaths(GraphFeatures):
         path_weight: Weight of edges on the shortest path, and from a word to the next.
         other_weight: Weight of other edges.
         least_weight: Smallest weight of a path.
-        max_words: Words of an instance above which it has the two sentences alone.
+        max_words: Number of words beyond which an instance has the two sentences alone.
     """
 
     def __init__(

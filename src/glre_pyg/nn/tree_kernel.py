@@ -30,7 +30,7 @@ class TreeFragments(GraphFeatures):
     Args:
         depth: Largest depth H.
         decay: Weight :math:`\lambda` of a feature for each dependency down.
-        max_words: Words of an instance above which only those around its mentions are read; see
+        max_words: Number of words beyond which an instance has only those around its mentions; see
             :func:`glre_pyg.nn.instance_words.spans_of_instances`.
     """
 
